@@ -1,0 +1,40 @@
+.DEFAULT_GOAL := help
+.PHONY: help up down reset psql demo test check lint verify migration bench
+SHELL := bash
+
+help: ## Show what there is
+	@awk -F ': ## ' '/^[a-z]+: ##/ {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: ## From a fresh machine to rows maintained by a job that pg_cron fired
+	@scripts/demo
+
+test: ## From a fresh machine to a green suite, in a cluster of its own
+	@scripts/test
+
+up: ## Start a private cluster under .postgres/ and install everything (honours DATABASE_URL)
+	@scripts/up
+
+down: ## Stop the private cluster
+	@scripts/down
+
+reset: ## Throw the private cluster away and start anew
+	@scripts/down --reset
+	@scripts/up
+
+psql: ## Open psql on the database
+	@scripts/psql
+
+check: lint test
+check: ## Everything that has to hold before a commit
+
+lint: ## Types, style, shell and migration lint
+	@scripts/lint
+
+verify: ## Prove that db/migrations and sql/ describe the same database
+	@scripts/verify
+
+migration: ## Write a migration of what changed in sql/: NAME=what_changed
+	@npx tsx scripts/new-migration.ts $(NAME)
+
+bench: ## Measure batches, status and schedules; prints ratios
+	@scripts/bench

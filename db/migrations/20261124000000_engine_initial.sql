@@ -1,0 +1,3077 @@
+-- migrate:up
+
+-- from sql/engine/schema.sql cde4a37c4b67792e
+-- The schema that holds the engine.
+--
+-- Errors that a caller may want to tell apart have an SQLSTATE of ours:
+--   PM001  no such job
+--   PM002  an argument is out of range (name, keep, batch size, budget …)
+--   PM003  the target is not a table that a policy can work on
+--   PM004  an expression of a rule is not acceptable
+--   PM005  an update leaves its rows due, so that the rule would match them again for ever
+--   PM006  a schedule that is no cron expression
+--   PM007  a step function or a statement is not acceptable
+--   PM008  a run failed (run_job, after its receipt is committed; the front doors in public)
+--   PM009  the run that a call wanted was skipped: another one is going on, or the job is disabled
+--   PM010  scheduling is not possible here
+--   PM011  a statement job cannot be called from inside a transaction: pg_cron or psql runs it
+--   PM012  a slab of due rows was offered and none of them changed
+
+create schema maintenance;
+
+comment on schema maintenance is
+  'pg-maintenance: policies, runs, schedules and health. Read sql/install.sql first.';
+-- end of sql/engine/schema.sql
+
+-- from sql/engine/clock.sql 7c6a8fbb66d92566
+-- The one clock that every rule reads: the transaction's start, or what a test says it is.
+-- Only the engine's owner may move it: a cut-off in the future would make every row due.
+
+create function maintenance.clock()
+returns timestamptz
+language sql
+stable
+set search_path = ''
+return case
+  when coalesce(current_setting('maintenance.fake_now', true), '') <> ''
+    and pg_has_role(session_user,
+      (select n.nspowner from pg_namespace as n where n.nspname = 'maintenance'), 'usage')
+  then current_setting('maintenance.fake_now', true)::timestamptz
+  else now()
+end;
+
+comment on function maintenance.clock() is
+  'The time that rules and schedules are read at: now(), or the setting maintenance.fake_now '
+  'where the session belongs to the engine''s owner (for tests).';
+-- end of sql/engine/clock.sql
+
+-- from sql/engine/policy/tables.sql 871bf0f523db246c
+-- What should be done: a job a row, and for a job that is a rule over a table its policy.
+-- Rows are written by set_policy, set_job and set_statement, and by nobody else.
+
+create table maintenance.job (
+  job_id integer generated always as identity,
+  job_name text not null,
+  kind text not null,
+  step text,
+  statement text,
+  schedule text,
+  description text not null,
+  backlog_name text,
+  backlog_function text,
+  enabled boolean not null default true,
+  batch_size integer not null default 5000,
+  budget interval not null default interval '5 minutes',
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now(),
+  constraint job_pkey primary key (job_id),
+  constraint job_name_is_unique unique (job_name),
+  constraint job_backlog_name_is_unique unique (backlog_name),
+  constraint job_name_fits_pg_cron check (job_name ~ '^[A-Za-z0-9][A-Za-z0-9_.-]{0,50}$'),
+  constraint job_kind_is_known check (kind in ('policy', 'function', 'statement')),
+  constraint job_step_belongs_to_functions check ((kind = 'function') = (step is not null)),
+  constraint job_statement_belongs_to_statements
+    check ((kind = 'statement') = (statement is not null)),
+  constraint job_backlog_function_has_a_name
+    check (backlog_function is null or (kind = 'function' and backlog_name is not null)),
+  constraint job_batch_size_is_sane check (batch_size between 1 and 100000),
+  constraint job_budget_is_positive check (budget > interval '0')
+);
+
+comment on table maintenance.job is
+  'A job a row: what set_policy, set_job and set_statement declared, and the options of '
+  'configure_job. schedule is the declared one; job_status shows the one in force.';
+comment on column maintenance.job.step is
+  'function jobs: qualified name of a function (batch_size integer) returns bigint';
+comment on column maintenance.job.backlog_name is
+  'the name of the job''s row in maintenance_status; the job''s own name where null';
+comment on column maintenance.job.backlog_function is
+  'function jobs: qualified name of a function (cap integer) that counts what is due';
+comment on column maintenance.job.budget is 'a run stops cleanly after this much wall-clock time';
+
+create table maintenance.policy (
+  job_id integer not null,
+  target text not null,
+  action text not null,
+  age text not null,
+  age_type text not null,
+  keep interval not null,
+  matching text,
+  assign text,
+  constraint policy_pkey primary key (job_id),
+  constraint policy_job_id_fkey foreign key (job_id)
+    references maintenance.job (job_id) on delete cascade,
+  constraint policy_action_is_known check (action in ('delete', 'update')),
+  constraint policy_age_type_is_a_time check (age_type in ('timestamptz', 'timestamp', 'date')),
+  constraint policy_keep_is_not_negative check (keep >= interval '0'),
+  constraint policy_assign_belongs_to_updates check ((action = 'update') = (assign is not null))
+);
+
+comment on table maintenance.policy is
+  'The rule of a policy job, in the canonical form that Postgres printed when it was set: '
+  'age, matching and assign are never the text that somebody typed.';
+comment on column maintenance.policy.target is
+  'qualified name of the table, resolved again by every run';
+-- end of sql/engine/policy/tables.sql
+
+-- from sql/engine/policy/find_job.sql 847bddcc92278c77
+-- A job by its name, or a clear error.
+
+create function maintenance.find_job(p_job_name text)
+returns maintenance.job
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+  v_job maintenance.job;
+begin
+  select * into v_job from maintenance.job as j where j.job_name = p_job_name;
+  if not found then
+    raise exception 'there is no job "%"', p_job_name
+      using errcode = 'PM001',
+        hint = 'select job_name from maintenance.job_status lists them.';
+  end if;
+  return v_job;
+end
+$$;
+-- end of sql/engine/policy/find_job.sql
+
+-- from sql/engine/policy/leaf_tables.sql 732bed58cae387eb
+-- The tables that really hold a target's rows: itself, its partitions, its children.
+-- Batches go leaf by leaf with ONLY, since a ctid is unique in one table alone.
+
+create function maintenance.leaf_tables(p_table regclass)
+returns oid[]
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+  v_leaves oid[];
+  v_foreign regclass;
+begin
+  with recursive tree as (
+    select p_table::oid as relid
+    union
+    select i.inhrelid from pg_inherits as i join tree as t on i.inhparent = t.relid
+  )
+  select
+    array_agg(c.oid order by c.oid) filter (where c.relkind = 'r'),
+    min(c.oid) filter (where c.relkind = 'f')
+  into v_leaves, v_foreign
+  from tree as t
+  join pg_class as c on c.oid = t.relid;
+
+  if v_foreign is not null then
+    raise exception 'part of % is the foreign table %', p_table, v_foreign
+      using errcode = 'PM003', hint = 'Set the policy on the local partitions, one by one.';
+  end if;
+  return coalesce(v_leaves, '{}');
+end
+$$;
+-- end of sql/engine/policy/leaf_tables.sql
+
+-- from sql/engine/policy/find_target.sql 68332a5af0a7cb0f
+-- The table that a policy's target names, or a clear error where no policy can work on it.
+
+create function maintenance.find_target(p_target text)
+returns regclass
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+  v_table regclass;
+  v_class record;
+begin
+  begin
+    v_table := to_regclass(p_target);
+  exception when syntax_error or invalid_name or feature_not_supported then
+    null; -- not a name at all: falls through to the same error as an unknown one
+  end;
+
+  select c.oid, c.relkind, c.relpersistence, n.nspname into v_class
+  from pg_class as c
+  join pg_namespace as n on n.oid = c.relnamespace
+  where c.oid = v_table;
+
+  if not found then
+    raise exception 'there is no table "%"', p_target
+      using errcode = 'PM003', hint = 'Name it with its schema: public.audit, "My Schema"."Log".';
+  elsif v_class.relkind not in ('r', 'p') then
+    raise exception '"%" is a %, and a policy works on tables', p_target,
+      case v_class.relkind
+        when 'v' then 'view' when 'm' then 'materialized view' when 'f' then 'foreign table'
+        when 'i' then 'index' when 'I' then 'index' when 'S' then 'sequence' else 'composite type'
+      end
+      using errcode = 'PM003', hint = 'Set the policy on the table that holds the rows.';
+  elsif v_class.relpersistence = 't' then
+    raise exception '"%" is a temporary table', p_target
+      using errcode = 'PM003', hint = 'A policy outlives the session; set it on a permanent table.';
+  elsif v_class.nspname in ('pg_catalog', 'information_schema', 'pg_toast') then
+    raise exception '"%" belongs to the system catalogue', p_target
+      using errcode = 'PM003', hint = 'Set the policy on a table of your own.';
+  end if;
+
+  perform maintenance.leaf_tables(v_table);
+  return v_table;
+end
+$$;
+-- end of sql/engine/policy/find_target.sql
+
+-- from sql/engine/policy/target_alias.sql 05020c313050e587
+-- The alias that a rule's expressions know their table by: its name without the schema, quoted.
+
+create function maintenance.target_alias(p_table regclass)
+returns text
+language sql
+stable
+set search_path = ''
+return (select quote_ident(c.relname) from pg_class as c where c.oid = p_table);
+-- end of sql/engine/policy/target_alias.sql
+
+-- from sql/engine/policy/find_policy.sql 97b55e1caf01a9d2
+-- The policy of a job by its name, or a clear error.
+
+create function maintenance.find_policy(p_job_name text)
+returns maintenance.policy
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+  v_job maintenance.job := maintenance.find_job(p_job_name);
+  v_policy maintenance.policy;
+begin
+  select * into v_policy from maintenance.policy as p where p.job_id = v_job.job_id;
+  if not found then
+    raise exception 'the job "%" is a % job and has no rule', p_job_name, v_job.kind
+      using errcode = 'PM001', hint = 'Policies are the jobs that set_policy made.';
+  end if;
+  return v_policy;
+end
+$$;
+-- end of sql/engine/policy/find_policy.sql
+
+-- from sql/engine/policy/find_step.sql fe40cc9abd1e1a7f
+-- A function that a job names, by exact signature, or a clear error.
+-- It runs with the owner's rights, so it has to belong to the owner or to a superuser.
+
+create function maintenance.find_step(p_name text, p_argument text, p_result text)
+returns regprocedure
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+  v_oid oid;
+  v_proc record;
+begin
+  begin
+    v_oid := to_regprocedure(p_name || '(integer)');
+  exception when syntax_error or invalid_name or feature_not_supported then
+    null;
+  end;
+  select p.prokind, p.proretset, p.proowner, pg_get_function_result(p.oid) as result,
+    r.rolsuper as owned_by_superuser
+  into v_proc
+  from pg_proc as p
+  join pg_roles as r on r.oid = p.proowner
+  where p.oid = v_oid;
+
+  if not found or v_proc.prokind <> 'f' or v_proc.result <> p_result then
+    raise exception 'there is no function %(% integer) returns %', p_name, p_argument, p_result
+      using errcode = 'PM007', hint = 'Name it with its schema, and without arguments.';
+  end if;
+  if v_proc.proowner <> (select n.nspowner from pg_namespace as n where n.nspname = 'maintenance')
+    and not v_proc.owned_by_superuser then
+    raise exception 'the function % belongs to %', p_name, v_proc.proowner::regrole
+      using errcode = 'PM007',
+        hint = 'It runs with the rights of the engine''s owner, who has to own it.';
+  end if;
+  return v_oid;
+end
+$$;
+-- end of sql/engine/policy/find_step.sql
+
+-- from sql/engine/policy/parse_expression.sql 42098d69c1856a3b
+-- One expression of a rule, as somebody typed it, in the form that Postgres prints.
+--
+-- Postgres itself is the parser. The table is an empty temporary copy of the target, so nothing
+-- that is parsed here can touch a row, and the order of the steps matters:
+--   1. a cursor is opened on it: several statements in one text are refused before any runs;
+--   2. CREATE POLICY takes exactly one expression in brackets: a bracket cannot be smuggled out;
+--   3. what is stored is pg_get_expr of the result, never the text.
+-- CREATE POLICY wants a boolean. Another type is refused by datatype_mismatch after the text has
+-- passed as one expression, which is what makes the wrapped form of step 3 safe.
+
+create function maintenance.parse_expression(
+  p_copy regclass,
+  p_argument text,
+  p_text text,
+  out printed text,
+  out type text)
+language plpgsql
+set search_path = ''
+set timezone = 'UTC'
+set datestyle = 'ISO, YMD'
+set intervalstyle = 'postgres'
+as $$
+declare
+  v_cursor refcursor;
+  v_is_boolean boolean := true;
+  v_tree text;
+  v_volatile text;
+  v_message text;
+  v_state text;
+begin
+  begin
+    open v_cursor for execute format(e'select (%s\n) from %s', p_text, p_copy);
+    close v_cursor;
+
+    begin
+      execute format(e'create policy parsed on %s for delete using (%s\n)', p_copy, p_text);
+    exception when datatype_mismatch then
+      execute format(
+        e'create policy parsed on %s for delete using ((%s\n) is not null)', p_copy, p_text);
+      v_is_boolean := false;
+    end;
+
+    select pg_get_expr(p.polqual, p.polrelid), p.polqual::text into printed, v_tree
+    from pg_policy as p
+    where p.polrelid = p_copy and p.polname = 'parsed';
+    execute format('drop policy parsed on %s', p_copy);
+  exception when others then
+    get stacked diagnostics v_message = message_text, v_state = returned_sqlstate;
+    raise exception '% "%" is not acceptable: %', p_argument, p_text, v_message
+      using errcode = 'PM004', detail = 'SQLSTATE ' || v_state,
+        hint = 'One expression over the target''s columns; '
+          'other tables and functions need their schema''s name.';
+  end;
+
+  if v_tree ~ (':relid ' || p_copy::oid || '\y') then
+    raise exception '% "%" reads its own table without a schema', p_argument, p_text
+      using errcode = 'PM004', hint = 'In a subquery, name the table with its schema.';
+  end if;
+
+  select p.oid::regprocedure::text into v_volatile
+  from regexp_matches(v_tree, ':(?:funcid|opfuncid|hashfuncid|aggfnoid|winfnoid) (\d+)', 'g') as m
+  join pg_proc as p on p.oid = m[1]::oid
+  where p.provolatile = 'v'
+  limit 1;
+  if found then
+    raise exception '% "%" calls %, which is volatile', p_argument, p_text, v_volatile
+      using errcode = 'PM004',
+        hint = 'A rule gives the same answer all through a run: use stored columns and now().';
+  end if;
+
+  if not v_is_boolean then
+    printed := substr(printed, 2, length(printed) - length('( IS NOT NULL)'));
+  end if;
+  -- The branch that is never taken has a type all the same, and nothing is evaluated.
+  execute format('select pg_typeof(case when false then (%s) end) from (select) as one '
+    'left join %s as %s on true', printed, p_copy, maintenance.target_alias(p_copy)) into type;
+end
+$$;
+-- end of sql/engine/policy/parse_expression.sql
+
+-- from sql/engine/policy/parse_assign.sql ade6fa3a97ca3b7a
+-- The SET list of an update, in the form that Postgres prints.
+--
+-- The guard in FROM and the WHERE behind it are ours: a list that brings a FROM, a WHERE or a
+-- RETURNING of its own, or a second statement, is a syntax error or refused by the cursor, which
+-- is opened and never fetched from. A rewrite rule on the empty copy then prints the list.
+
+create function maintenance.parse_assign(p_table regclass, p_copy regclass, p_text text)
+returns text
+language plpgsql
+set search_path = ''
+set timezone = 'UTC'
+set datestyle = 'ISO, YMD'
+set intervalstyle = 'postgres'
+as $$
+declare
+  v_cursor refcursor;
+  v_update text := format(
+    e'update %s set %s\n from (select 1 as one) as guard where false', p_copy, p_text);
+  v_printed text;
+  v_tree text;
+  v_head text;
+  v_key text;
+  v_message text;
+  v_state text;
+begin
+  begin
+    open v_cursor for execute v_update || ' returning 1';
+    close v_cursor;
+    execute format('create rule parsed as on update to %s do also %s', p_copy, v_update);
+
+    select pg_get_ruledef(r.oid), r.ev_action::text into v_printed, v_tree
+    from pg_rewrite as r
+    where r.ev_class = p_copy and r.rulename = 'parsed';
+    execute format('drop rule parsed on %s', p_copy);
+  exception when others then
+    get stacked diagnostics v_message = message_text, v_state = returned_sqlstate;
+    raise exception 'assign "%" is not acceptable: %', p_text, v_message
+      using errcode = 'PM004', detail = 'SQLSTATE ' || v_state,
+        hint = 'The SET list of an update: status = ''failed'', finished_at = now().';
+  end;
+
+  select a.attname into v_key
+  from pg_partitioned_table as p
+  join pg_attribute as a on a.attrelid = p.partrelid and a.attnum = any(p.partattrs)
+  where p.partrelid = p_table
+    and v_tree ~ format(':resno %s :resname \S+ ', a.attnum)
+    and v_tree ~ format(':updatedCols \(b[^)]*\y%s\y', a.attnum + 7);
+  if found then
+    raise exception 'assign "%" changes %, which % is partitioned by', p_text, v_key, p_table
+      using errcode = 'PM004', hint = 'Moving rows between partitions is no work for a policy.';
+  end if;
+
+  v_head := format('UPDATE %s SET ', p_copy);
+  v_printed := substr(v_printed, strpos(v_printed, v_head) + length(v_head));
+  return left(v_printed, -length(
+    substring(v_printed from '\s+FROM \( SELECT 1 AS one\) guard\s+WHERE false;\s*$')));
+end
+$$;
+-- end of sql/engine/policy/parse_assign.sql
+
+-- from sql/engine/policy/due_condition.sql c8c67c079328cdd6
+-- THE rule of a policy as SQL: which rows are due at a cut-off, given as $1 (timestamptz).
+-- The batch, the backlog count, the preview and the lint all read it from here.
+-- The cut-off is converted to the type of the age, never the age, so that an index serves it.
+-- It stands over the target's own name as alias, as the stored expressions do.
+
+create function maintenance.due_condition(p_policy maintenance.policy)
+returns text
+language sql
+immutable
+set search_path = ''
+return format('(%s) <= %s', p_policy.age,
+    case p_policy.age_type
+      when 'timestamptz' then '$1'
+      when 'timestamp' then '($1 at time zone ''UTC'')'
+      when 'date' then '($1 at time zone ''UTC'')::date'
+    end)
+  || coalesce(' and (' || p_policy.matching || ')', '');
+-- end of sql/engine/policy/due_condition.sql
+
+-- from sql/engine/policy/count_statement.sql a88473e99c5763ee
+-- The statement behind count_due, which lint asks the planner about: $1 cut-off, $2 cap.
+
+create function maintenance.count_statement(p_policy maintenance.policy)
+returns text
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+  v_table regclass := maintenance.find_target(p_policy.target);
+begin
+  return format(
+    'select count(*), min(d.age)::timestamptz '
+    'from (select %1$s as age from %2$s as %3$s where %4$s order by %1$s limit $2) as d',
+    p_policy.age, v_table, maintenance.target_alias(v_table), maintenance.due_condition(p_policy));
+end
+$$;
+-- end of sql/engine/policy/count_statement.sql
+
+-- from sql/engine/policy/collect_statement.sql 3af68f88b5a6573f
+-- The statement that collects a slab of due rows of one leaf, in heap order: $1 cut-off, $2 rows.
+-- Collected once, the list outlives commits: no batch pays for the dead rows of those before it.
+
+create function maintenance.collect_statement(p_policy maintenance.policy, p_leaf regclass)
+returns text
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+  v_alias text := maintenance.target_alias(maintenance.find_target(p_policy.target));
+begin
+  return format(
+    e'select array_agg(d.ctid order by d.ctid) from (\n'
+    '  select %2$s.ctid from only %1$s as %2$s where %3$s limit $2\n'
+    ') as d',
+    p_leaf, v_alias, maintenance.due_condition(p_policy));
+end
+$$;
+-- end of sql/engine/policy/collect_statement.sql
+
+-- from sql/engine/policy/batch_statement.sql 5f1b021d426a4b04
+-- The statement of one batch over one leaf: $1 cut-off, $2 ctids. It gives the rows that were
+-- still due and could be locked, those that changed, and those that would match again.
+-- A ctid may have been used again since it was collected: the rule is checked under the lock.
+
+create function maintenance.batch_statement(p_policy maintenance.policy, p_leaf regclass)
+returns text
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+  v_table regclass := maintenance.find_target(p_policy.target);
+  v_alias text := maintenance.target_alias(v_table);
+  v_due text := maintenance.due_condition(p_policy);
+begin
+  return format(
+    e'with due as materialized (\n'
+    '  select %2$s.ctid from only %1$s as %2$s\n'
+    '  where %2$s.ctid = any($2) and %3$s\n'
+    '  for update of %2$s skip locked\n'
+    '), changed as (\n'
+    '  %4$s\n'
+    '  where %2$s.ctid = any(array(select ctid from due))\n'
+    '  returning %5$s as again\n'
+    ')\n'
+    'select (select count(*) from due), count(*), count(*) filter (where again) from changed',
+    p_leaf, v_alias, v_due,
+    case p_policy.action
+      when 'delete' then format('delete from only %s as %s', p_leaf, v_alias)
+      else format('update only %s as %s set %s', p_leaf, v_alias, p_policy.assign)
+    end,
+    case p_policy.action when 'delete' then 'false' else '(' || v_due || ')' end);
+end
+$$;
+-- end of sql/engine/policy/batch_statement.sql
+
+-- from sql/engine/policy/count_due.sql 20af62d542920631
+-- How many rows are due at a cut-off, counted up to a cap, and how old the oldest is.
+-- Pinned to index order: after a purge, a bitmap or sequential scan would step over every dead
+-- row again at each look, while an index scan marks their entries and is fast the second time.
+
+create function maintenance.count_due(
+  p_policy maintenance.policy,
+  p_cutoff timestamptz,
+  p_cap integer,
+  out due bigint,
+  out oldest timestamptz)
+language plpgsql
+stable
+set search_path = ''
+set row_security = off
+set timezone = 'UTC'
+set enable_seqscan = off
+set enable_bitmapscan = off
+as $$
+begin
+  execute maintenance.count_statement(p_policy) into due, oldest using p_cutoff, p_cap;
+end
+$$;
+-- end of sql/engine/policy/count_due.sql
+
+-- from sql/engine/policy/count_kept.sql 7d1702ea9e112f2f
+-- How many rows are past a cut-off and yet kept by what matching says, counted up to a cap.
+
+create function maintenance.count_kept(
+  p_policy maintenance.policy,
+  p_cutoff timestamptz,
+  p_cap integer)
+returns bigint
+language plpgsql
+stable
+set search_path = ''
+set row_security = off
+set timezone = 'UTC'
+set enable_seqscan = off
+set enable_bitmapscan = off
+as $$
+declare
+  v_kept maintenance.policy := p_policy;
+  v_due bigint;
+begin
+  if p_policy.matching is null then
+    return 0;
+  end if;
+  v_kept.matching := format('(%s) is not true', p_policy.matching);
+  select c.due into v_due from maintenance.count_due(v_kept, p_cutoff, p_cap) as c;
+  return v_due;
+end
+$$;
+-- end of sql/engine/policy/count_kept.sql
+
+-- from sql/engine/policy/put_job.sql 7ab2501d45f5e4a1
+-- The upsert behind set_policy, set_job and set_statement: the job's own row and its schedule.
+
+create function maintenance.put_job(p_job maintenance.job)
+returns maintenance.job
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_job maintenance.job;
+  v_kind text;
+begin
+  if p_job.job_name is null or p_job.job_name !~ '^[A-Za-z0-9][A-Za-z0-9_.-]{0,50}$' then
+    raise exception 'the job name "%" is not acceptable', p_job.job_name
+      using errcode = 'PM002',
+        hint = 'Up to 51 letters, digits, ".", "_" and "-", a letter or a digit first.';
+  end if;
+  perform maintenance.next_run_at(p_job.schedule, now());
+
+  select j.kind into v_kind from maintenance.job as j where j.job_name = p_job.job_name;
+  if v_kind <> p_job.kind then
+    raise exception 'the job "%" is a % job already', p_job.job_name, v_kind
+      using errcode = 'PM002',
+        hint = format('select maintenance.drop_job(%L), or take another name.', p_job.job_name);
+  end if;
+
+  select j.job_name into v_kind
+  from maintenance.job as j
+  where j.job_name <> p_job.job_name
+    and coalesce(j.backlog_name, j.job_name) = coalesce(p_job.backlog_name, p_job.job_name);
+  if found then
+    raise exception 'the job "%" has the backlog name "%" already',
+      v_kind, coalesce(p_job.backlog_name, p_job.job_name)
+      using errcode = 'PM002', hint = 'Each row of maintenance_status needs a name of its own.';
+  end if;
+
+  insert into maintenance.job as j
+    (job_name, kind, step, statement, schedule, description, backlog_name, backlog_function)
+  values
+    (p_job.job_name, p_job.kind, p_job.step, p_job.statement, p_job.schedule,
+      coalesce(p_job.description, ''), p_job.backlog_name, p_job.backlog_function)
+  on conflict (job_name) do update
+  set step = excluded.step,
+    statement = excluded.statement,
+    schedule = excluded.schedule,
+    description = excluded.description,
+    backlog_name = excluded.backlog_name,
+    backlog_function = excluded.backlog_function,
+    updated_at = now()
+  returning * into v_job;
+  return v_job;
+end
+$$;
+-- end of sql/engine/policy/put_job.sql
+
+-- from sql/engine/policy/set_policy.sql c08517a96f54fe6d
+-- Sets one rule over one table: which rows are due, and what becomes of them.
+
+create function maintenance.set_policy(
+  job_name text,
+  target text,
+  action text,
+  age text,
+  keep interval,
+  matching text default null,
+  assign text default null,
+  schedule text default null,
+  description text default null,
+  backlog_name text default null)
+returns void
+language plpgsql
+security definer
+set search_path = ''
+set row_security = off
+set timezone = 'UTC'
+set lock_timeout = '5s'
+as $$
+declare
+  v_table regclass := maintenance.find_target(set_policy.target);
+  v_alias text := maintenance.target_alias(v_table);
+  v_copy regclass;
+  v_columns text;
+  v_type text;
+  v_policy maintenance.policy;
+  v_job maintenance.job;
+  v_again bigint;
+begin
+  if set_policy.action is null or set_policy.action not in ('delete', 'update') then
+    raise exception 'the action "%" is not known', set_policy.action
+      using errcode = 'PM002', hint = 'A policy deletes or updates: ''delete'' or ''update''.';
+  end if;
+  if set_policy.keep is null or set_policy.keep < interval '0' then
+    raise exception 'keep "%" is not acceptable', set_policy.keep
+      using errcode = 'PM002', hint = 'An interval of zero or more: ''90 days'', ''8 months''.';
+  end if;
+  if (set_policy.action = 'update') <> (set_policy.assign is not null) then
+    raise exception 'the action "%" %', set_policy.action,
+      case when set_policy.assign is null then 'needs assign' else 'takes no assign' end
+      using errcode = 'PM002',
+        hint = 'assign is the SET list of an update, and of nothing else.';
+  end if;
+  if set_policy.age is null then
+    raise exception 'a policy needs an age'
+      using errcode = 'PM002', hint = 'A column or an expression that gives a time: created_at.';
+  end if;
+  if to_regclass('pg_temp.' || v_alias) is not null then
+    raise exception 'this session has a temporary table %', v_alias
+      using errcode = 'PM003',
+        hint = 'Drop it: the rule is parsed over a temporary copy of that name.';
+  end if;
+
+  execute format('create temporary table %s (like %s including generated) on commit drop',
+    v_alias, v_table);
+  v_copy := ('pg_temp.' || v_alias)::regclass;
+
+  v_policy.target := v_table::text;
+  v_policy.action := set_policy.action;
+  v_policy.keep := set_policy.keep;
+  select e.printed, e.type into v_policy.age, v_type
+  from maintenance.parse_expression(v_copy, 'age', set_policy.age) as e;
+  v_policy.age_type := case v_type
+    when 'timestamp with time zone' then 'timestamptz'
+    when 'timestamp without time zone' then 'timestamp'
+    when 'date' then 'date'
+  end;
+  if v_policy.age_type is null then
+    raise exception 'age "%" is no time: its type is %', set_policy.age, v_type
+      using errcode = 'PM004', hint = 'Give a timestamptz, a timestamp (read as UTC) or a date.';
+  end if;
+
+  if set_policy.matching is not null then
+    select e.printed, e.type into v_policy.matching, v_type
+    from maintenance.parse_expression(v_copy, 'matching', set_policy.matching) as e;
+    if v_type <> 'boolean' then
+      raise exception 'matching "%" is no condition: its type is %', set_policy.matching, v_type
+        using errcode = 'PM004', hint = 'Give an expression that is true for the rows that may go.';
+    end if;
+  end if;
+
+  if set_policy.assign is not null then
+    v_policy.assign := maintenance.parse_assign(v_table, v_copy, set_policy.assign);
+
+    -- What a sample shows; every batch checks the same again.
+    select string_agg(quote_ident(a.attname), ', ' order by a.attnum) into v_columns
+    from pg_attribute as a
+    where a.attrelid = v_copy and a.attnum > 0 and not a.attisdropped and a.attgenerated = '';
+    execute format(
+      'insert into %1$s (%2$s) '
+      'select %2$s from (select * from %3$s limit 10000) as %4$s where %5$s',
+      v_copy, v_columns, v_table, v_alias, maintenance.due_condition(v_policy))
+    using maintenance.clock() - v_policy.keep;
+    execute format(
+      'with changed as (update %1$s as %2$s set %3$s returning (%4$s) as again) '
+      'select count(*) from changed where again',
+      v_copy, v_alias, v_policy.assign, maintenance.due_condition(v_policy))
+    into v_again using maintenance.clock() - v_policy.keep;
+    if v_again > 0 then
+      raise exception 'after assign "%" the rows would be due again, for ever', set_policy.assign
+        using errcode = 'PM005', hint = 'Let matching exclude what assign has set.';
+    end if;
+  end if;
+  execute format('drop table %s', v_copy);
+
+  v_job.job_name := set_policy.job_name;
+  v_job.kind := 'policy';
+  v_job.schedule := set_policy.schedule;
+  v_job.description := coalesce(set_policy.description, format('%s rows of %s whose %s is %s',
+    initcap(v_policy.action || 's'), v_policy.target, v_policy.age,
+    case when v_policy.keep = interval '0' then 'past' else 'older than ' || v_policy.keep end));
+  v_job.backlog_name := set_policy.backlog_name;
+  v_job := maintenance.put_job(v_job);
+
+  insert into maintenance.policy as p
+    (job_id, target, action, age, age_type, keep, matching, assign)
+  values
+    (v_job.job_id, v_policy.target, v_policy.action, v_policy.age, v_policy.age_type,
+      v_policy.keep, v_policy.matching, v_policy.assign)
+  on conflict (job_id) do update
+  set target = excluded.target,
+    action = excluded.action,
+    age = excluded.age,
+    age_type = excluded.age_type,
+    keep = excluded.keep,
+    matching = excluded.matching,
+    assign = excluded.assign;
+
+  perform maintenance.sync_schedule(v_job.job_name);
+end
+$$;
+
+comment on function maintenance.set_policy(
+  text, text, text, text, interval, text, text, text, text, text) is
+  'Sets a rule over a table: rows are due when age <= now() - keep and matching holds; the action '
+  '''delete'' removes them, ''update'' sets assign. target: a table, with its schema. age: a '
+  'column or expression of type timestamptz, timestamp (read as UTC) or date. schedule: five-field '
+  'cron, UTC; put into pg_cron at once where that is here. backlog_name: the row''s name in '
+  'maintenance_status. Setting it again replaces it; an operator''s edits in pg_cron survive. '
+  'For the engine''s owner. Errors: PM002 argument, PM003 target, PM004 expression, PM005 the '
+  'update would match its own result, PM006 schedule.';
+-- end of sql/engine/policy/set_policy.sql
+
+-- from sql/engine/policy/set_job.sql ff24227d54e0c071
+-- Sets a function job: a function that handles one batch and returns its rows.
+
+create function maintenance.set_job(
+  job_name text,
+  step text,
+  schedule text default null,
+  description text default null,
+  backlog_name text default null,
+  backlog_function text default null)
+returns void
+language plpgsql
+security definer
+set search_path = ''
+set row_security = off
+set timezone = 'UTC'
+set lock_timeout = '5s'
+as $$
+declare
+  v_job maintenance.job;
+begin
+  perform maintenance.find_step(set_job.step, 'batch_size', 'bigint');
+  if (set_job.backlog_name is null) <> (set_job.backlog_function is null) then
+    raise exception 'backlog_name and backlog_function go together'
+      using errcode = 'PM002', hint = 'Give both for a row in maintenance_status, or neither.';
+  end if;
+  if set_job.backlog_function is not null then
+    perform maintenance.find_step(
+      set_job.backlog_function, 'cap', 'TABLE(due bigint, oldest timestamp with time zone)');
+  end if;
+
+  v_job.job_name := set_job.job_name;
+  v_job.kind := 'function';
+  v_job.step := set_job.step;
+  v_job.schedule := set_job.schedule;
+  v_job.description := coalesce(set_job.description, 'Calls ' || set_job.step);
+  v_job.backlog_name := set_job.backlog_name;
+  v_job.backlog_function := set_job.backlog_function;
+  v_job := maintenance.put_job(v_job);
+  perform maintenance.sync_schedule(v_job.job_name);
+end
+$$;
+
+comment on function maintenance.set_job(text, text, text, text, text, text) is
+  'Sets a function job. step: qualified name of a function (batch_size integer) returns bigint '
+  'that handles one batch and returns its rows; 0 ends the run. backlog_function, optional: a '
+  'function (cap integer) returns table (due bigint, oldest timestamptz), shown in '
+  'maintenance_status under backlog_name. schedule: five-field cron, UTC. For the engine''s owner. '
+  'Errors: PM002 argument, PM006 schedule, PM007 no such function, or not the owner''s.';
+-- end of sql/engine/policy/set_job.sql
+
+-- from sql/engine/policy/set_statement.sql da646101cef3c178
+-- Sets a statement job: one top-level statement that no function can hold, run by pg_cron itself.
+
+create function maintenance.set_statement(
+  job_name text,
+  statement text,
+  schedule text default null,
+  description text default null)
+returns void
+language plpgsql
+security definer
+set search_path = ''
+set row_security = off
+set timezone = 'UTC'
+set lock_timeout = '5s'
+as $$
+declare
+  v_cursor refcursor;
+  v_several text;
+  v_message text;
+  v_job maintenance.job;
+begin
+  -- A cursor is opened and never fetched from: nothing runs. Utility commands are refused with the
+  -- same SQLSTATE as several statements, so the message for several is asked of the server first.
+  begin
+    open v_cursor for execute 'select 1; select 2';
+  exception when invalid_cursor_definition then
+    get stacked diagnostics v_several = message_text;
+  end;
+  begin
+    open v_cursor for execute set_statement.statement;
+    close v_cursor;
+  exception
+    when invalid_cursor_definition then
+      get stacked diagnostics v_message = message_text;
+      if v_message = v_several then
+        raise exception '"%" is not one statement', set_statement.statement
+          using errcode = 'PM007', hint = 'Give each statement a job of its own.';
+      end if;
+    when others then
+      get stacked diagnostics v_message = message_text;
+      raise exception 'the statement "%" is not acceptable: %', set_statement.statement, v_message
+        using errcode = 'PM007', hint = 'One statement, names with their schema.';
+  end;
+
+  v_job.job_name := set_statement.job_name;
+  v_job.kind := 'statement';
+  v_job.statement := set_statement.statement;
+  v_job.schedule := set_statement.schedule;
+  v_job.description := coalesce(set_statement.description, set_statement.statement);
+  v_job := maintenance.put_job(v_job);
+  perform maintenance.sync_schedule(v_job.job_name);
+end
+$$;
+
+comment on function maintenance.set_statement(text, text, text, text) is
+  'Sets a statement job: one top-level statement such as VACUUM or REINDEX CONCURRENTLY, which '
+  'pg_cron runs as it stands. schedule: five-field cron, UTC. For the engine''s owner. '
+  'Errors: PM002 argument, PM006 schedule, PM007 no statement, or more than one.';
+-- end of sql/engine/policy/set_statement.sql
+
+-- from sql/engine/policy/configure_job.sql 22ae5929359940d8
+-- Changes the options of a job of any kind; what is not given stays.
+
+create function maintenance.configure_job(
+  job_name text,
+  batch_size integer default null,
+  budget interval default null)
+returns void
+language plpgsql
+security definer
+set search_path = ''
+set row_security = off
+set timezone = 'UTC'
+set lock_timeout = '5s'
+as $$
+declare
+  v_job maintenance.job := maintenance.find_job(configure_job.job_name);
+begin
+  if configure_job.batch_size not between 1 and 100000 then
+    raise exception 'the batch size % is out of range', configure_job.batch_size
+      using errcode = 'PM002', hint = 'Rows a batch: 1 to 100000.';
+  end if;
+  if configure_job.budget <= interval '0' then
+    raise exception 'the budget % is out of range', configure_job.budget
+      using errcode = 'PM002', hint = 'An interval above zero: ''5 minutes''.';
+  end if;
+  update maintenance.job as j
+  set batch_size = coalesce(configure_job.batch_size, j.batch_size),
+    budget = coalesce(configure_job.budget, j.budget),
+    updated_at = now()
+  where j.job_id = v_job.job_id;
+end
+$$;
+
+comment on function maintenance.configure_job(text, integer, interval) is
+  'Options of every kind of job; only those given change. batch_size: rows a batch, 1 to 100000, '
+  'shipped 5000. budget: wall-clock time after which a run stops cleanly, shipped 5 minutes. '
+  'For the engine''s owner. Errors: PM001 no such job, PM002 out of range.';
+-- end of sql/engine/policy/configure_job.sql
+
+-- from sql/engine/policy/drop_job.sql bf63fedb2b770cf5
+-- Removes a job and its schedule; its receipts stay.
+
+create function maintenance.drop_job(job_name text)
+returns void
+language plpgsql
+security definer
+set search_path = ''
+set row_security = off
+set timezone = 'UTC'
+set lock_timeout = '5s'
+as $$
+declare
+  v_job maintenance.job := maintenance.find_job(drop_job.job_name);
+begin
+  perform maintenance.remove_schedule(v_job);
+  delete from maintenance.job as j where j.job_id = v_job.job_id;
+end
+$$;
+
+comment on function maintenance.drop_job(text) is
+  'Removes a job of any kind and its schedule in pg_cron; its receipts stay in run_history. '
+  'For the engine''s owner. Errors: PM001 no such job.';
+-- end of sql/engine/policy/drop_job.sql
+
+-- from sql/engine/policy/preview.sql f3c02f8cee17827c
+-- What a run of a policy would do, read with the very rule that it would use.
+
+create function maintenance.preview(job_name text)
+returns table (
+  due bigint,
+  is_capped boolean,
+  oldest timestamptz,
+  cutoff timestamptz,
+  bytes bigint,
+  kept bigint,
+  runs_needed integer)
+language plpgsql
+stable
+security definer
+set search_path = ''
+set row_security = off
+set timezone = 'UTC'
+set lock_timeout = '5s'
+as $$
+declare
+  v_cap constant integer := 1000000;
+  v_job maintenance.job := maintenance.find_job(preview.job_name);
+  v_policy maintenance.policy := maintenance.find_policy(preview.job_name);
+  v_table regclass := maintenance.find_target(v_policy.target);
+  v_alias text := maintenance.target_alias(v_table);
+  v_width numeric;
+  v_rate numeric;
+begin
+  cutoff := maintenance.clock() - v_policy.keep;
+  select c.due, c.oldest into due, oldest from maintenance.count_due(v_policy, cutoff, v_cap) as c;
+  is_capped := due = v_cap;
+  kept := maintenance.count_kept(v_policy, cutoff, 10000);
+
+  execute format(
+    'select avg(pg_column_size(d)) '
+    'from (select %1$s.* from %2$s as %1$s where %3$s limit 1000) as d',
+    v_alias, v_table, maintenance.due_condition(v_policy)) into v_width using cutoff;
+  bytes := round(coalesce(v_width, 0) * due);
+
+  -- Rows a second as the last runs show them; before the first run, a careful guess.
+  select sum(r.rows_affected) / nullif(sum(extract(epoch from r.finished_at - r.started_at)), 0)
+  into v_rate
+  from (
+    select h.* from maintenance.run as h
+    where h.job_name = v_job.job_name and h.rows_affected > 0 and h.finished_at is not null
+    order by h.run_id desc
+    limit 10
+  ) as r;
+  runs_needed := ceil(due
+    / (greatest(coalesce(v_rate, 10000), 1) * extract(epoch from v_job.budget)));
+  return next;
+end
+$$;
+
+comment on function maintenance.preview(text) is
+  'What a run of a policy would do now: rows due (counted up to 1,000,000: then is_capped), the '
+  'oldest, the cut-off, their bytes (from a sample), the rows past the cut-off that matching keeps '
+  '(counted up to 10,000), and the runs needed at the job''s budget and the rate of its last runs '
+  '(10,000 rows a second before the first). Errors: PM001 no such policy, PM003 its table is gone.';
+-- end of sql/engine/policy/preview.sql
+
+-- from sql/engine/policy/explain_policy.sql b6f774b9ff0a7f1f
+-- Shows the SQL that a policy runs.
+
+create function maintenance.explain_policy(job_name text)
+returns text
+language plpgsql
+stable
+security definer
+set search_path = ''
+set row_security = off
+set timezone = 'UTC'
+set lock_timeout = '5s'
+as $$
+declare
+  v_policy maintenance.policy := maintenance.find_policy(explain_policy.job_name);
+  v_leaves oid[] := maintenance.leaf_tables(maintenance.find_target(v_policy.target));
+begin
+  return format(
+    e'-- $1, the cut-off, fixed once a run: now() - %L::interval, now %L\n'
+    '-- leaf by leaf, %s of them; first a list of rows in heap order, $2 at a time:\n%s;\n'
+    '-- then slice by slice of that list, $2, with a commit after each:\n%s;\n',
+    v_policy.keep, maintenance.clock() - v_policy.keep, cardinality(v_leaves),
+    maintenance.collect_statement(v_policy, v_leaves[1]),
+    maintenance.batch_statement(v_policy, v_leaves[1]));
+end
+$$;
+
+comment on function maintenance.explain_policy(text) is
+  'The exact SQL of a policy: how its rows are collected, and what one batch does. '
+  'Errors: PM001 no such policy, PM003 its table is gone.';
+-- end of sql/engine/policy/explain_policy.sql
+
+-- from sql/engine/policy/lint_rights.sql 811207dc4504d481
+-- What would stop a policy's batches: rights, row security, replica identity.
+
+create function maintenance.lint_rights(p_policy maintenance.policy, p_table regclass)
+returns table (severity text, finding text, fix text)
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+  v_leaf regclass;
+  v_missing text;
+begin
+  for v_leaf in
+    select distinct t from unnest(p_table::oid || maintenance.leaf_tables(p_table)) as t
+  loop
+    -- FOR UPDATE needs UPDATE, for a delete too.
+    select string_agg(r.name, ', ') into v_missing
+    from unnest(array['select', 'update', p_policy.action]) with ordinality as r (name, number)
+    where not has_table_privilege(v_leaf, r.name) and (r.number < 3 or r.name <> 'update');
+    if v_missing is not null then
+      return query select 'critical',
+        format('%s may not %s on %s', current_user, v_missing, v_leaf),
+        format('grant %s on %s to %I;', v_missing, v_leaf, current_user);
+    end if;
+
+    if row_security_active(v_leaf) then
+      return query select 'critical',
+        format('row security of %s hides rows from %s', v_leaf, current_user),
+        format('alter table %s no force row level security; or make %I its owner', v_leaf,
+          current_user);
+    end if;
+
+    return query
+      select 'critical', format('%s is published by %s without a replica identity, so that '
+        'Postgres refuses the %s', v_leaf, min(p.pubname), p_policy.action),
+        format('alter table %s replica identity full; -- or give it a primary key', v_leaf)
+      from pg_publication as p
+      join pg_publication_tables as t on t.pubname = p.pubname
+      join pg_class as c on c.oid = v_leaf and c.relname = t.tablename
+      join pg_namespace as n on n.oid = c.relnamespace and n.nspname = t.schemaname
+      where case p_policy.action when 'delete' then p.pubdelete else p.pubupdate end
+        and (c.relreplident = 'n' or c.relreplident = 'd' and not exists (
+          select from pg_index as i where i.indrelid = c.oid and i.indisprimary))
+      having count(*) > 0;
+  end loop;
+end
+$$;
+-- end of sql/engine/policy/lint_rights.sql
+
+-- from sql/engine/policy/lint_indexes.sql fb70f4f8a1403453
+-- Whether an index serves a rule. The planner is asked, not the catalogue: could it read the due
+-- rows in the order of their age, without sorting and without reading the rest of the table?
+
+create function maintenance.lint_indexes(p_policy maintenance.policy, p_table regclass)
+returns table (severity text, finding text, fix text)
+language plpgsql
+set search_path = ''
+set timezone = 'UTC'
+set enable_seqscan = off
+set enable_bitmapscan = off
+set enable_sort = off
+as $$
+declare
+  v_plan jsonb;
+  v_scans jsonb;
+  v_index text := format('create index concurrently on %s (%s)%s;', p_table,
+    case when p_policy.age ~ '^("[^"]+"|[a-z_][a-z0-9_]*)$' then p_policy.age
+      else '(' || p_policy.age || ')' end,
+    coalesce(' where ' || p_policy.matching, ''));
+  v_plain boolean := p_policy.matching is null or p_policy.matching ~ '\(\s*SELECT\y';
+begin
+  if v_plain then
+    v_index := replace(v_index, coalesce(' where ' || p_policy.matching, ''), '');
+  end if;
+  execute 'explain (format json) '
+    || replace(replace(maintenance.count_statement(p_policy),
+      '$1', quote_literal(maintenance.clock() - p_policy.keep) || '::timestamptz'), '$2', '10000')
+  into v_plan;
+
+  v_scans := jsonb_path_query_array(v_plan,
+    '$.** ? (@."Relation Name" == $names[*])', jsonb_build_object('names', (
+      select jsonb_agg(c.relname)
+      from unnest(p_table::oid || maintenance.leaf_tables(p_table)) as t
+      join pg_class as c on c.oid = t)));
+
+  if v_plan @? '$.** ? (@."Node Type" == "Sort" || @."Node Type" == "Incremental Sort")'
+    or v_scans @? '$[*] ? (@."Node Type" == "Seq Scan")' then
+    return query select 'warning',
+      format('no index serves the age %s of %s', p_policy.age, p_table), v_index;
+  elsif p_policy.action = 'update' and not v_plain
+    and v_scans @? '$[*] ? (exists (@."Filter"))' then
+    return query select 'warning',
+      format('no index of %s is partial on the rule: rows once updated are read at each look',
+        p_table), v_index;
+  end if;
+end
+$$;
+-- end of sql/engine/policy/lint_indexes.sql
+
+-- from sql/engine/policy/lint_references.sql 25129f31801fcd70
+-- Foreign keys that a delete has to look up or cascades through, and that no index serves.
+
+create function maintenance.lint_references(p_policy maintenance.policy, p_table regclass)
+returns table (severity text, finding text, fix text)
+language sql
+stable
+set search_path = ''
+begin atomic
+  with recursive hit as (
+    select p_table::oid as relid
+    where p_policy.action = 'delete'
+    union
+    select f.conrelid
+    from pg_constraint as f
+    join hit as h on h.relid = f.confrelid
+    where f.contype = 'f' and f.confdeltype = 'c'
+  )
+  select 'warning',
+    format('the foreign key %s of %s has no index: each deleted row of %s reads all of it',
+      f.conname, f.conrelid::regclass, h.relid::regclass),
+    format('create index concurrently on %s (%s);', f.conrelid::regclass, (
+      select string_agg(quote_ident(a.attname), ', ' order by k.number)
+      from unnest(f.conkey) with ordinality as k (attnum, number)
+      join pg_attribute as a on a.attrelid = f.conrelid and a.attnum = k.attnum))
+  from hit as h
+  join pg_constraint as f on f.confrelid = h.relid and f.contype = 'f' and f.conparentid = 0
+  where not exists (
+    select from pg_index as i
+    where i.indrelid = f.conrelid
+      and i.indisvalid
+      and i.indpred is null
+      and (i.indkey::smallint[])[0 : cardinality(f.conkey) - 1] @> f.conkey
+  );
+end;
+-- end of sql/engine/policy/lint_references.sql
+
+-- from sql/engine/policy/lint.sql 4e2dfa61ee7663b4
+-- What will be slow, blocked or broken about the rules, and the statement that mends it.
+
+create function maintenance.lint(
+  inout job_name text default null,
+  out severity text,
+  out finding text,
+  out fix text)
+returns setof record
+language plpgsql
+security definer
+set search_path = ''
+set row_security = off
+set timezone = 'UTC'
+set lock_timeout = '5s'
+as $$
+#variable_conflict use_column
+declare
+  v_only constant text := lint.job_name;
+  v_job maintenance.job;
+  v_policy maintenance.policy;
+  v_table regclass;
+  v_message text;
+begin
+  if v_only is not null then
+    perform maintenance.find_job(v_only);
+  end if;
+  for v_job in
+    select j.* from maintenance.job as j
+    where v_only is null or j.job_name = v_only
+    order by j.job_name
+  loop
+    begin
+      if v_job.kind = 'function' then
+        perform maintenance.find_step(v_job.step, 'batch_size', 'bigint');
+      elsif v_job.kind = 'policy' then
+        v_policy := maintenance.find_policy(v_job.job_name);
+        v_table := maintenance.find_target(v_policy.target);
+        return query
+          select v_job.job_name, f.severity, f.finding, f.fix
+          from maintenance.lint_rights(v_policy, v_table) as f;
+        return query
+          select v_job.job_name, f.severity, f.finding, f.fix
+          from maintenance.lint_indexes(v_policy, v_table) as f;
+        return query
+          select v_job.job_name, f.severity, f.finding, f.fix
+          from maintenance.lint_references(v_policy, v_table) as f;
+      end if;
+    exception when others then
+      get stacked diagnostics v_message = message_text;
+      return query select v_job.job_name, 'critical', v_message,
+        format('Set the job again, or: select maintenance.drop_job(%L);', v_job.job_name);
+    end;
+  end loop;
+end
+$$;
+
+comment on function maintenance.lint(text) is
+  'Findings over one job or all: rows (job_name, severity, finding, fix). critical: a run would '
+  'fail (the rule is broken, a right is missing, a published table has no replica identity). '
+  'warning: a run or the status would be slow (no index for the rule, an unindexed foreign key). '
+  'No row is good news. Errors: PM001 no such job.';
+-- end of sql/engine/policy/lint.sql
+
+-- from sql/engine/run/tables.sql 591e397dc22b2387
+-- The receipts: a row a run, written when it starts, after every batch, and when it ends.
+
+create table maintenance.run (
+  run_id bigint generated always as identity,
+  job_id integer not null,
+  job_name text not null,
+  trigger text not null,
+  slot timestamptz,
+  attempt integer not null default 1,
+  status text not null,
+  started_at timestamptz not null default clock_timestamp(),
+  finished_at timestamptz,
+  cutoff timestamptz,
+  rows_affected bigint not null default 0,
+  rows_refused bigint not null default 0,
+  batches integer not null default 0,
+  backend_pid integer not null default pg_backend_pid(),
+  stop_reason text,
+  error text,
+  sqlstate text,
+  details jsonb not null default '{}',
+  constraint run_pkey primary key (run_id),
+  constraint run_trigger_is_known
+    check (trigger in ('schedule', 'manual', 'retry', 'catch_up')),
+  constraint run_status_is_known check (status in
+    ('running', 'succeeded', 'failed', 'skipped', 'timeout', 'cancelled', 'interrupted')),
+  constraint run_ends_when_it_is_over check ((status = 'running') = (finished_at is null)),
+  constraint run_over_has_a_stop_reason check (status = 'running' or stop_reason is not null),
+  constraint run_failed_has_an_error check (status <> 'failed' or error is not null),
+  constraint run_error_has_an_sqlstate check ((error is null) = (sqlstate is null))
+) with (fillfactor = 50);
+
+create index run_job_name_idx on maintenance.run (job_name, run_id);
+create index run_running_idx on maintenance.run (job_id) where status = 'running';
+
+comment on table maintenance.run is
+  'Receipts, a row a run. Kept when the job is dropped. Read them as maintenance.run_history.';
+comment on column maintenance.run.slot is
+  'the scheduled minute that the run stands for; null for a run started by hand';
+comment on column maintenance.run.cutoff is 'policies: rows as old as this were due';
+comment on column maintenance.run.backend_pid is
+  'the backend that runs it: alive while it holds the job''s advisory lock, however long it takes';
+comment on column maintenance.run.stop_reason is
+  'done, budget, rows_locked, no_effect, refused_rows, lock_timeout, error, cancelled, '
+  'already_running, disabled, backend_gone';
+
+-- Where the loop of a run stands between two batches. It travels through the procedure that
+-- commits, so nothing in it is trusted: the functions that take it check the run and the leaf.
+create type maintenance.progress as (
+  run_id bigint,
+  leaf_number integer,
+  slab_size integer,
+  slab_changed bigint,
+  slab_locked bigint,
+  position integer,
+  size integer,
+  bad_end integer,
+  lock_timeouts integer,
+  finished boolean
+);
+
+comment on type maintenance.progress is 'where the loop of a run stands between two batches';
+-- end of sql/engine/run/tables.sql
+
+-- from sql/engine/run/lock_class.sql 4828b4ec19201123
+-- The first key of our advisory locks; the second is the job's id.
+-- While a run goes on, its backend holds (lock class, job id), and that is what alive means.
+
+create function maintenance.lock_class()
+returns integer
+language sql
+immutable
+set search_path = ''
+return 1886216560;
+
+comment on function maintenance.lock_class() is
+  'First key of the two-key advisory lock (lock class, job id) that a run holds.';
+-- end of sql/engine/run/lock_class.sql
+
+-- from sql/engine/run/table_bytes.sql 76b57cdb1f911992
+-- What tables take on disk, with their indexes and TOAST, in bytes.
+
+create function maintenance.table_bytes(p_tables oid[])
+returns bigint
+language sql
+stable
+set search_path = ''
+return (select sum(pg_total_relation_size(t)) from unnest(p_tables) as t);
+-- end of sql/engine/run/table_bytes.sql
+
+-- from sql/engine/run/row_key.sql 2018b85091659860
+-- What a row is known by: its primary key as jsonb, or its ctid where it has none.
+
+create function maintenance.row_key(p_table regclass, p_ctid tid)
+returns jsonb
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+  v_pairs text;
+  v_key jsonb;
+begin
+  select string_agg(format('%L, t.%I', a.attname, a.attname), ', ') into v_pairs
+  from pg_index as i
+  join pg_attribute as a on a.attrelid = i.indrelid and a.attnum = any(i.indkey)
+  where i.indrelid = p_table and i.indisprimary;
+  if v_pairs is not null then
+    execute format('select jsonb_build_object(%s) from only %s as t where t.ctid = $1',
+      v_pairs, p_table) into v_key using p_ctid;
+  end if;
+  return jsonb_build_object('table', p_table::text)
+    || coalesce(v_key, jsonb_build_object('ctid', p_ctid::text));
+end
+$$;
+-- end of sql/engine/run/row_key.sql
+
+-- from sql/engine/run/find_running.sql d833f74c75e24693
+-- The run that this backend is working on, or an error: a progress that a caller hands in is not
+-- trusted to name somebody else's run.
+
+create function maintenance.find_running(p_run_id bigint)
+returns maintenance.run
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+  v_run maintenance.run;
+begin
+  select * into v_run
+  from maintenance.run as r
+  where r.run_id = p_run_id and r.status = 'running' and r.backend_pid = pg_backend_pid();
+  if not found then
+    raise exception 'run % is not going on in this session', p_run_id
+      using errcode = 'PM002', hint = 'call maintenance.run_job(…) starts runs.';
+  end if;
+  return v_run;
+end
+$$;
+-- end of sql/engine/run/find_running.sql
+
+-- from sql/engine/run/stop_run.sql 836416c1a612ffd9
+-- Notes on a run's receipt why it stops. The first reason stands.
+
+create function maintenance.stop_run(
+  p_run_id bigint,
+  p_stop_reason text,
+  p_sqlstate text,
+  p_error text)
+returns void
+language sql
+set search_path = ''
+begin atomic
+  update maintenance.run as r
+  set stop_reason = coalesce(r.stop_reason, p_stop_reason),
+    error = coalesce(r.error, p_error),
+    sqlstate = coalesce(r.sqlstate, p_sqlstate)
+  where r.run_id = p_run_id and r.status = 'running';
+end;
+-- end of sql/engine/run/stop_run.sql
+
+-- from sql/engine/run/start_run.sql 7b097e2638daa571
+-- Opens a run: takes the job's lock, closes the receipts of the dead, writes a receipt.
+-- Where the lock is held, or the job is disabled, the receipt says skipped and nothing starts.
+
+create function maintenance.start_run(p_job_name text, p_one_transaction boolean)
+returns bigint
+language plpgsql
+security definer
+set search_path = ''
+set row_security = off
+set timezone = 'UTC'
+set lock_timeout = '5s'
+as $$
+declare
+  v_class constant integer := maintenance.lock_class();
+  v_job maintenance.job := maintenance.find_job(p_job_name);
+  v_run maintenance.run;
+  v_keep interval;
+begin
+  if v_job.kind = 'statement' then
+    raise exception 'the job "%" is one statement that cannot run inside a transaction', p_job_name
+      using errcode = 'PM011',
+        hint = format('pg_cron runs it as it stands; so can psql: %s', v_job.statement);
+  end if;
+
+  v_run.trigger := case when maintenance.fired_by_cron() then 'schedule' else 'manual' end;
+  v_run.status := 'running';
+
+  if p_one_transaction then
+    if not pg_try_advisory_xact_lock(v_class, v_job.job_id) then
+      v_run.stop_reason := 'already_running';
+    end if;
+  else
+    -- A cancelled CALL can leave the lock with its session: what this session holds of old is dead.
+    while exists (
+      select from pg_locks as l
+      where l.locktype = 'advisory' and l.pid = pg_backend_pid() and l.objsubid = 2
+        and l.classid = v_class::oid and l.objid = v_job.job_id::oid
+    ) loop
+      perform pg_advisory_unlock(v_class, v_job.job_id);
+    end loop;
+    if not pg_try_advisory_lock(v_class, v_job.job_id) then
+      v_run.stop_reason := 'already_running';
+    end if;
+  end if;
+
+  if v_run.stop_reason is null then
+    -- We hold the lock, so whoever wrote these receipts holds it no more.
+    update maintenance.run as r
+    set status = 'interrupted',
+      finished_at = clock_timestamp(),
+      stop_reason = 'backend_gone'
+    where r.job_id = v_job.job_id and r.status = 'running';
+
+    if not v_job.enabled then
+      v_run.stop_reason := 'disabled';
+      if not p_one_transaction then
+        perform pg_advisory_unlock(v_class, v_job.job_id);
+      end if;
+    end if;
+  end if;
+  if v_run.stop_reason is not null then
+    v_run.status := 'skipped';
+  end if;
+
+  select p.keep into v_keep from maintenance.policy as p where p.job_id = v_job.job_id;
+  insert into maintenance.run as r
+    (job_id, job_name, trigger, slot, status, finished_at, cutoff, stop_reason)
+  values
+    (v_job.job_id, v_job.job_name, v_run.trigger,
+      case when v_run.trigger = 'schedule' then maintenance.current_slot(v_job) end,
+      v_run.status, case when v_run.status = 'skipped' then clock_timestamp() end,
+      maintenance.clock() - v_keep, v_run.stop_reason)
+  returning r.run_id into v_run.run_id;
+  return v_run.run_id;
+end
+$$;
+-- end of sql/engine/run/start_run.sql
+
+-- from sql/engine/run/first_progress.sql 2db30d87856ff2bf
+-- Where the loop of a run begins. A run that was skipped is finished before it starts.
+
+create function maintenance.first_progress(p_run_id bigint)
+returns maintenance.progress
+language sql
+stable
+security definer
+set search_path = ''
+set row_security = off
+set timezone = 'UTC'
+set lock_timeout = '5s'
+return (
+  select row(
+    r.run_id, 0, 0, 0, 0, 1, j.batch_size, null, 0, r.status <> 'running')::maintenance.progress
+  from maintenance.run as r
+  left join maintenance.job as j on j.job_id = r.job_id
+  where r.run_id = p_run_id
+);
+-- end of sql/engine/run/first_progress.sql
+
+-- from sql/engine/run/is_policy_run.sql 69afe969c9882fdb
+-- Whether a run works through collected rows, or calls a step function.
+
+create function maintenance.is_policy_run(p_run_id bigint)
+returns boolean
+language sql
+stable
+security definer
+set search_path = ''
+set row_security = off
+set timezone = 'UTC'
+set lock_timeout = '5s'
+return exists (
+  select from maintenance.run as r
+  join maintenance.policy as p on p.job_id = r.job_id
+  where r.run_id = p_run_id
+);
+-- end of sql/engine/run/is_policy_run.sql
+
+-- from sql/engine/run/collect_slab.sql 314a300044181a37
+-- Collects the next rows of a policy's run: a slab of ctids of one leaf, in heap order.
+-- Where the last leaf is through, it looks once more at what is due: that proves the effect, and
+-- cleans the index entries of what is gone, so that the next look at the status is quick.
+
+create function maintenance.collect_slab(
+  inout progress maintenance.progress,
+  out slab tid[])
+language plpgsql
+security definer
+set search_path = ''
+set row_security = off
+set timezone = 'UTC'
+set lock_timeout = '2s'
+as $$
+declare
+  v_slab_limit constant integer := 500000;
+  v_run maintenance.run := maintenance.find_running(progress.run_id);
+  v_policy maintenance.policy;
+  v_leaves oid[];
+  v_left bigint;
+  v_kept bigint;
+  v_message text;
+  v_state text;
+begin
+  select * into v_policy from maintenance.policy as p where p.job_id = v_run.job_id;
+  v_leaves := maintenance.leaf_tables(maintenance.find_target(v_policy.target));
+
+  if progress.slab_size > 0 and progress.slab_changed = 0 and v_run.rows_refused = 0 then
+    -- A whole slab was offered and nothing changed: offering it again would never end.
+    if progress.slab_locked > 0 then
+      perform maintenance.stop_run(progress.run_id, 'no_effect', 'PM012', format(
+        '%s due rows of %s were offered and none changed: a trigger may suppress it',
+        progress.slab_locked, v_policy.target));
+      progress.finished := true;
+      return;
+    end if;
+    perform maintenance.stop_run(progress.run_id, 'rows_locked', null, null);
+    progress.slab_size := 0;
+  end if;
+
+  if progress.slab_size < v_slab_limit or progress.slab_changed = 0 then
+    progress.leaf_number := progress.leaf_number + 1;
+  end if;
+  while progress.leaf_number <= cardinality(v_leaves) and slab is null loop
+    execute maintenance.collect_statement(v_policy, v_leaves[progress.leaf_number])
+      into slab using v_run.cutoff, v_slab_limit;
+    if slab is null then
+      progress.leaf_number := progress.leaf_number + 1;
+    end if;
+  end loop;
+
+  progress.slab_size := coalesce(cardinality(slab), 0);
+  progress.slab_changed := 0;
+  progress.slab_locked := 0;
+  progress.position := 1;
+  progress.bad_end := null;
+
+  if slab is null then
+    progress.finished := true;
+    select c.due into v_left from maintenance.count_due(v_policy, v_run.cutoff, 10000) as c;
+    if v_policy.action = 'delete' then
+      v_kept := maintenance.count_kept(v_policy, v_run.cutoff, 10000);
+    end if;
+    update maintenance.run as r
+    set details = r.details || jsonb_strip_nulls(jsonb_build_object(
+        'left', v_left, 'kept', v_kept, 'bytes_after', maintenance.table_bytes(v_leaves)))
+    where r.run_id = progress.run_id;
+  elsif v_run.batches = 0 then
+    update maintenance.run as r
+    set details = r.details
+      || jsonb_build_object('bytes_before', maintenance.table_bytes(v_leaves))
+    where r.run_id = progress.run_id and not r.details ? 'bytes_before';
+  end if;
+exception when query_canceled or others then
+  get stacked diagnostics v_message = message_text, v_state = returned_sqlstate;
+  progress.finished := true;
+  perform maintenance.stop_run(progress.run_id,
+    case v_state when '57014' then 'cancelled' when '55P03' then 'lock_timeout' else 'error' end,
+    v_state, v_message);
+end
+$$;
+-- end of sql/engine/run/collect_slab.sql
+
+-- from sql/engine/run/apply_batch.sql fa434baa87e1368b
+-- One batch: a slice of a slab under its rule, or one call of a step function.
+--
+-- A slice that fails is halved until the row that cannot be changed stands alone; that row is
+-- counted as refused, with the first error and its key, and the rest goes on at full size again.
+
+create function maintenance.apply_batch(inout progress maintenance.progress, p_slice tid[])
+language plpgsql
+security definer
+set search_path = ''
+set row_security = off
+set timezone = 'UTC'
+set lock_timeout = '2s'
+as $$
+declare
+  v_most_refused constant integer := 100;
+  v_most_lock_timeouts constant integer := 5;
+  v_run maintenance.run := maintenance.find_running(progress.run_id);
+  v_job maintenance.job;
+  v_policy maintenance.policy;
+  v_leaf regclass;
+  v_locked bigint;
+  v_changed bigint;
+  v_again bigint;
+  v_message text;
+  v_state text;
+begin
+  select * into v_job from maintenance.job as j where j.job_id = v_run.job_id;
+  if not found then
+    perform maintenance.stop_run(progress.run_id, 'error', 'PM001', 'the job was dropped');
+    progress.finished := true;
+    return;
+  end if;
+
+  begin
+    if v_job.kind = 'function' then
+      perform set_config('maintenance.run_id', progress.run_id::text, true);
+      execute format('select %s($1)',
+        maintenance.find_step(v_job.step, 'batch_size', 'bigint')::regproc)
+        into v_changed using progress.size;
+      progress.finished := coalesce(v_changed, 0) <= 0;
+      v_locked := 0;
+    else
+      select * into v_policy from maintenance.policy as p where p.job_id = v_job.job_id;
+      v_leaf := (maintenance.leaf_tables(maintenance.find_target(v_policy.target)))
+        [progress.leaf_number];
+      execute maintenance.batch_statement(v_policy, v_leaf)
+        into v_locked, v_changed, v_again using v_run.cutoff, p_slice;
+      if v_again > 0 then
+        raise exception '% of % rows would be due again after the update', v_again, v_changed
+          using errcode = 'PM005', hint = 'Let matching exclude what assign sets.';
+      end if;
+    end if;
+  exception when query_canceled or others then
+    get stacked diagnostics v_message = message_text, v_state = returned_sqlstate;
+  end;
+
+  if v_state is null then
+    update maintenance.run as r
+    set rows_affected = r.rows_affected + greatest(v_changed, 0),
+      batches = r.batches + 1
+    where r.run_id = progress.run_id;
+    progress.slab_changed := progress.slab_changed + v_changed;
+    progress.slab_locked := progress.slab_locked + v_locked;
+    progress.lock_timeouts := 0;
+    if v_job.kind = 'policy' then
+      progress.position := progress.position + cardinality(p_slice);
+      if progress.position >= progress.bad_end then
+        progress.bad_end := null;
+      end if;
+      progress.size := case
+        when progress.bad_end is null then least(progress.size * 2, v_job.batch_size)
+        else greatest((progress.bad_end - progress.position) / 2, 1)
+      end;
+    end if;
+
+  elsif v_state = '57014' then
+    perform maintenance.stop_run(progress.run_id, 'cancelled', v_state, v_message);
+    progress.finished := true;
+
+  elsif v_job.kind = 'function' or v_state like 'PM%' then
+    perform maintenance.stop_run(progress.run_id, 'error', v_state, v_message);
+    progress.finished := true;
+
+  elsif v_state = '55P03' and progress.lock_timeouts + 1 >= v_most_lock_timeouts then
+    perform maintenance.stop_run(progress.run_id, 'lock_timeout', v_state, v_message);
+    progress.finished := true;
+
+  elsif cardinality(p_slice) > 1 then
+    progress.lock_timeouts := progress.lock_timeouts + (v_state = '55P03')::integer;
+    progress.bad_end := progress.position + cardinality(p_slice);
+    progress.size := cardinality(p_slice) / 2;
+
+  else
+    update maintenance.run as r
+    set rows_refused = r.rows_refused + 1,
+      error = coalesce(r.error, v_message),
+      sqlstate = coalesce(r.sqlstate, v_state),
+      details = case when r.rows_refused > 0 then r.details else r.details || jsonb_build_object(
+        'first_refused', maintenance.row_key(v_leaf, p_slice[1])) end,
+      stop_reason = case
+        when r.rows_refused + 1 >= v_most_refused then 'refused_rows' else r.stop_reason end
+    where r.run_id = progress.run_id
+    returning r.rows_refused >= v_most_refused into progress.finished;
+    progress.position := progress.position + 1;
+    progress.bad_end := null;
+    progress.size := 1;
+  end if;
+
+  if not progress.finished and clock_timestamp() >= v_run.started_at + v_job.budget then
+    perform maintenance.stop_run(progress.run_id, 'budget', null, null);
+    progress.finished := true;
+  end if;
+end
+$$;
+-- end of sql/engine/run/apply_batch.sql
+
+-- from sql/engine/run/finish_run.sql 2802ecaef27bc502
+-- Closes a run's receipt. What was noted on it decides how it ended.
+
+create function maintenance.finish_run(p_run_id bigint)
+returns void
+language plpgsql
+security definer
+set search_path = ''
+set row_security = off
+set timezone = 'UTC'
+set lock_timeout = '5s'
+as $$
+declare
+  v_run maintenance.run := maintenance.find_running(p_run_id);
+begin
+  update maintenance.run as r
+  set status = case
+      when r.stop_reason = 'cancelled' then 'cancelled'
+      when r.error is not null then 'failed'
+      else 'succeeded'
+    end,
+    stop_reason = coalesce(r.stop_reason,
+      case when r.rows_refused > 0 then 'refused_rows' else 'done' end),
+    finished_at = clock_timestamp()
+  where r.run_id = v_run.run_id;
+end
+$$;
+-- end of sql/engine/run/finish_run.sql
+
+-- from sql/engine/run/run_result.sql bad0042069ad396c
+-- What a run gives to its caller.
+
+create function maintenance.run_result(p_run_id bigint)
+returns jsonb
+language sql
+stable
+security definer
+set search_path = ''
+set row_security = off
+set timezone = 'UTC'
+set lock_timeout = '5s'
+return (
+  select jsonb_build_object(
+    'success', r.status = 'succeeded',
+    'message', case
+      when r.stop_reason = 'already_running' then format('%s is already running', r.job_name)
+      when r.stop_reason = 'disabled' then format('%s is disabled', r.job_name)
+      when r.error is not null then format('%s %s: %s', r.job_name, r.status, r.error)
+      else format('%s %s: %s rows in %s batches', r.job_name, r.status, r.rows_affected, r.batches)
+    end,
+    'data', jsonb_build_object(
+      'runId', r.run_id,
+      'jobName', r.job_name,
+      'status', r.status,
+      'stopReason', r.stop_reason,
+      'rowsAffected', r.rows_affected,
+      'rowsRefused', r.rows_refused,
+      'batches', r.batches,
+      'sqlstate', r.sqlstate,
+      'details', r.details),
+    'executionTime', round(1000 * extract(epoch from r.finished_at - r.started_at)),
+    'timestamp', to_char(r.finished_at, 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'))
+  from maintenance.run as r
+  where r.run_id = p_run_id
+);
+-- end of sql/engine/run/run_result.sql
+
+-- from sql/engine/run/release_lock.sql 6fd4a3dfd038cfaf
+-- Gives back the lock of a run that is over.
+
+create function maintenance.release_lock(p_run_id bigint)
+returns void
+language sql
+security definer
+set search_path = ''
+set row_security = off
+set timezone = 'UTC'
+set lock_timeout = '5s'
+begin atomic
+  select pg_advisory_unlock(maintenance.lock_class(), r.job_id)
+  from maintenance.run as r
+  where r.run_id = p_run_id and r.status <> 'skipped';
+end;
+-- end of sql/engine/run/release_lock.sql
+
+-- from sql/engine/run/raise_failure.sql 2b3da26d51c36493
+-- Raises what a failed run ended with, after its receipt is safe, so that pg_cron says failed too.
+
+create function maintenance.raise_failure(p_run_id bigint)
+returns void
+language plpgsql
+stable
+security definer
+set search_path = ''
+set row_security = off
+set timezone = 'UTC'
+set lock_timeout = '5s'
+as $$
+declare
+  v_run maintenance.run;
+begin
+  select * into v_run from maintenance.run as r where r.run_id = p_run_id;
+  if v_run.status = 'cancelled' then
+    raise exception '%', v_run.error
+      using errcode = 'query_canceled', detail = format('run %s of %s', p_run_id, v_run.job_name);
+  elsif v_run.status = 'failed' then
+    raise exception '% failed: %', v_run.job_name, v_run.error
+      using errcode = 'PM008',
+        detail = format('run %s, SQLSTATE %s, %s rows changed, %s refused',
+          p_run_id, v_run.sqlstate, v_run.rows_affected, v_run.rows_refused),
+        hint = format('select * from maintenance.run_history where run_id = %s;', p_run_id);
+  end if;
+end
+$$;
+-- end of sql/engine/run/raise_failure.sql
+
+-- from sql/engine/run/run_batches.sql 7e8274c87e57776e
+-- The one loop of every run: collect, batch, batch, … With commits it needs the outermost
+-- transaction, so it can have no set clause, no security definer and no exception block: the
+-- functions that it calls catch their own errors and note them on the receipt.
+
+create procedure maintenance.run_batches(p_run_id bigint, p_commits boolean)
+language plpgsql
+as $$
+declare
+  v_progress maintenance.progress := maintenance.first_progress(p_run_id);
+  v_is_policy boolean := maintenance.is_policy_run(p_run_id);
+  v_slab tid[];
+  v_collected record;
+begin
+  while not v_progress.finished loop
+    if v_is_policy and v_progress.position > v_progress.slab_size then
+      select c.progress, c.slab into v_collected from maintenance.collect_slab(v_progress) as c;
+      v_progress := v_collected.progress;
+      v_slab := v_collected.slab;
+    else
+      v_progress := maintenance.apply_batch(v_progress,
+        v_slab[v_progress.position : v_progress.position + v_progress.size - 1]);
+    end if;
+    if p_commits then
+      commit;
+    end if;
+  end loop;
+end
+$$;
+-- end of sql/engine/run/run_batches.sql
+
+-- from sql/engine/run/run_job.sql e82fefd9ff82f546
+-- The scheduled door: one run of a job in committed batches, with a receipt.
+-- It commits, so it can have neither a set clause nor security definer: every name is qualified.
+
+create procedure maintenance.run_job(job_name text, inout result jsonb default null)
+language plpgsql
+as $$
+declare
+  v_run_id bigint := maintenance.start_run(job_name, false);
+begin
+  commit;
+  call maintenance.run_batches(v_run_id, true);
+  result := maintenance.run_result(v_run_id);
+  if result #>> '{data,status}' = 'running' then
+    perform maintenance.finish_run(v_run_id);
+    commit;
+    result := maintenance.run_result(v_run_id);
+  end if;
+  perform maintenance.release_lock(v_run_id);
+  perform maintenance.raise_failure(v_run_id);
+end
+$$;
+
+comment on procedure maintenance.run_job(text, jsonb) is
+  'Runs a job now, in batches that are committed one by one, under the job''s own lock; a second '
+  'copy leaves a skipped receipt. Result: {success, message, data, executionTime (ms), timestamp}. '
+  'A failed run commits its receipt and raises. Not inside a transaction: see run_now. '
+  'Errors: PM001 no such job, PM008 the run failed, PM011 a statement job, 57014 cancelled.';
+-- end of sql/engine/run/run_job.sql
+
+-- from sql/engine/run/run_now.sql 87b7fae634ab7ad2
+-- The same run in the caller's one transaction, for functions and tests.
+
+create function maintenance.run_now(job_name text)
+returns jsonb
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_run_id bigint := maintenance.start_run(run_now.job_name, true);
+begin
+  call maintenance.run_batches(v_run_id, false);
+  if maintenance.run_result(v_run_id) #>> '{data,status}' = 'running' then
+    perform maintenance.finish_run(v_run_id);
+  end if;
+  return maintenance.run_result(v_run_id);
+end
+$$;
+
+comment on function maintenance.run_now(text) is
+  'Runs a job in the caller''s transaction: for modest backlogs, functions and tests. The same '
+  'result as run_job; a job that fails says success false and does not raise. '
+  'Errors: PM001 no such job, PM011 a statement job.';
+-- end of sql/engine/run/run_now.sql
+
+-- from sql/engine/run/run_or_raise.sql b4de29c278238d43
+-- What the front doors in public do: run a job in the caller's transaction and return its rows.
+
+create function maintenance.run_or_raise(job_name text)
+returns integer
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_result jsonb := maintenance.run_now(run_or_raise.job_name);
+begin
+  if not (v_result ->> 'success')::boolean then
+    raise exception '%', v_result ->> 'message'
+      using errcode =
+          case v_result #>> '{data,status}' when 'skipped' then 'PM009' else 'PM008' end,
+        detail = format('SQLSTATE %s', v_result #>> '{data,sqlstate}'),
+        hint = case v_result #>> '{data,stopReason}'
+          when 'already_running' then 'Wait for it, or read maintenance.run_history.'
+          when 'disabled' then format('select maintenance.enable_job(%L);', run_or_raise.job_name)
+          else 'select * from maintenance.lint() names what is wrong with a rule.'
+        end;
+  end if;
+  return (v_result #>> '{data,rowsAffected}')::integer;
+end
+$$;
+
+comment on function maintenance.run_or_raise(text) is
+  'run_now for functions that return a count: the rows changed, or an error. '
+  'Errors: PM001 no such job, PM008 the run failed, PM009 it was skipped, PM011 a statement job.';
+-- end of sql/engine/run/run_or_raise.sql
+
+-- from sql/engine/run/add_details.sql 4f7d0bbd86eb7038
+-- What a step function wants to leave on its run's receipt.
+
+create function maintenance.add_details(details jsonb)
+returns void
+language plpgsql
+security definer
+set search_path = ''
+set row_security = off
+set timezone = 'UTC'
+set lock_timeout = '5s'
+as $$
+begin
+  update maintenance.run as r
+  set details = r.details || add_details.details
+  where r.run_id = nullif(current_setting('maintenance.run_id', true), '')::bigint
+    and r.status = 'running'
+    and r.backend_pid = pg_backend_pid();
+end
+$$;
+
+comment on function maintenance.add_details(jsonb) is
+  'For step functions: adds keys to details on the receipt of the run that calls them; '
+  'outside a run it does nothing.';
+-- end of sql/engine/run/add_details.sql
+
+-- from sql/engine/run/last_success.sql aeee28e5ab46fff1
+-- When the last run of a job that succeeded began.
+
+create function maintenance.last_success(job_name text)
+returns timestamptz
+language sql
+stable
+security definer
+set search_path = ''
+set row_security = off
+set timezone = 'UTC'
+set lock_timeout = '5s'
+return (
+  select r.started_at
+  from maintenance.run as r
+  where r.job_name = last_success.job_name and r.status = 'succeeded'
+  order by r.run_id desc
+  limit 1
+);
+
+comment on function maintenance.last_success(text) is
+  'When the last run of a job that succeeded began; null before the first.';
+-- end of sql/engine/run/last_success.sql
+
+-- from sql/engine/run/run_history.sql 613ab784a4737182
+-- The receipts, as one reads them.
+
+create view maintenance.run_history as
+select
+  r.run_id,
+  r.job_name,
+  r.trigger,
+  r.slot,
+  r.attempt,
+  r.status,
+  r.started_at,
+  r.finished_at,
+  r.rows_affected,
+  r.rows_refused,
+  r.batches,
+  r.stop_reason,
+  r.error,
+  r.sqlstate,
+  r.details
+from maintenance.run as r;
+
+comment on view maintenance.run_history is
+  'A row a run: what it did, how it ended and why. executionTime is finished_at - started_at.';
+-- end of sql/engine/run/run_history.sql
+
+-- from sql/engine/schedule/cron_setting.sql 2d1ed394924ee54a
+-- A setting of pg_cron, or null: only superusers and pg_read_all_settings may see them.
+
+create function maintenance.cron_setting(p_name text)
+returns text
+language plpgsql
+stable
+set search_path = ''
+as $$
+begin
+  return nullif(current_setting('cron.' || p_name, true), '');
+exception when insufficient_privilege then
+  return null;
+end
+$$;
+-- end of sql/engine/schedule/cron_setting.sql
+
+-- from sql/engine/schedule/extension.sql 84f534a760f83952
+-- pg_cron, where this database is known to be its home and we may create it.
+
+do $$
+begin
+  if to_regclass('cron.job') is null
+    and maintenance.cron_setting('database_name') = current_database() then
+    create extension pg_cron;
+  end if;
+exception when insufficient_privilege then
+  raise warning 'pg_cron is not created: % may not', current_user using hint = format(
+    'As a superuser: create extension pg_cron; grant usage on schema cron to %I;', current_user);
+end
+$$;
+-- end of sql/engine/schedule/extension.sql
+
+-- from sql/engine/schedule/tables.sql a05ce42d0d06c3a4
+-- What was put into pg_cron here, so that an operator's edit or removal can be told from ours.
+
+create table maintenance.installed_schedule (
+  job_id integer not null,
+  database_oid oid not null,
+  schedule text,
+  command text not null,
+  since timestamptz not null default now(),
+  constraint installed_schedule_pkey primary key (job_id),
+  constraint installed_schedule_job_id_fkey foreign key (job_id)
+    references maintenance.job (job_id) on delete cascade
+);
+
+comment on table maintenance.installed_schedule is
+  'What we last put into pg_cron for a job. A row of another database (a restored dump) counts as '
+  'none. What cron.job shows beside it and this does not is the operator''s.';
+comment on column maintenance.installed_schedule.since is
+  'when this schedule was first put into pg_cron: no slot before it was ever promised';
+-- end of sql/engine/schedule/tables.sql
+
+-- from sql/engine/schedule/cron_field.sql dcbaad0eadbb85e3
+-- One field of a cron expression as the values it allows, read as pg_cron reads it: lists of
+-- values, ranges and *, a step after a range or *. Null where it is not well formed.
+
+create function maintenance.cron_field(
+  p_field text,
+  p_low integer,
+  p_high integer,
+  p_names text[] default '{}')
+returns integer[]
+language plpgsql
+immutable
+strict
+set search_path = ''
+as $$
+declare
+  v_item text;
+  v_parts text[];
+  v_ends text[];
+  v_bounds integer[];
+  v_values integer[] := '{}';
+begin
+  foreach v_item in array string_to_array(lower(p_field), ',') loop
+    v_parts := regexp_match(v_item, '^(\*|[a-z0-9]+)(?:-([a-z0-9]+))?(?:/(\d{1,4}))?$');
+    if v_parts is null
+      or (v_parts[1] = '*' and v_parts[2] is not null)
+      or (v_parts[1] <> '*' and v_parts[2] is null and v_parts[3] is not null)
+      or v_parts[3]::integer = 0 then
+      return null;
+    end if;
+    if v_parts[1] = '*' then
+      v_bounds := array[p_low, p_high];
+    else
+      v_ends := array[v_parts[1], coalesce(v_parts[2], v_parts[1])];
+      select array_agg(coalesce(
+          array_position(p_names, e.name) - 1 + p_low,
+          case when e.name ~ '^\d{1,4}$' then e.name::integer end) order by e.ordinality)
+      into v_bounds
+      from unnest(v_ends) with ordinality as e (name, ordinality);
+    end if;
+    if v_bounds[1] is null or v_bounds[2] is null or v_bounds[1] < p_low
+      or v_bounds[2] > p_high or v_bounds[1] > v_bounds[2] then
+      return null;
+    end if;
+    v_values := v_values
+      || array(select generate_series(v_bounds[1], v_bounds[2], coalesce(v_parts[3]::integer, 1)));
+  end loop;
+  return v_values;
+end
+$$;
+-- end of sql/engine/schedule/cron_field.sql
+
+-- from sql/engine/schedule/find_slot.sql 48af2dc82aaf9c8b
+-- The nearest minute that a schedule names: after a time, or at the latest at that time.
+--
+-- As pg_cron reads it: a day has to match day-of-month and day-of-week where one of the two starts
+-- with *, and either of them where neither does. Times are those of the schedule's own time zone.
+
+create function maintenance.find_slot(p_schedule text, p_at timestamp, p_forward boolean)
+returns timestamp
+language plpgsql
+immutable
+strict
+set search_path = ''
+as $$
+declare
+  v_months constant text[] := '{jan,feb,mar,apr,may,jun,jul,aug,sep,oct,nov,dec}';
+  v_days constant text[] := '{sun,mon,tue,wed,thu,fri,sat}';
+  v_fields text[];
+  v_minute integer[];
+  v_hour integer[];
+  v_dom integer[];
+  v_month integer[];
+  v_dow integer[];
+  v_last_day boolean;
+  v_both boolean;
+  v_way constant integer := case when p_forward then 1 else -1 end;
+  v_from constant timestamp := date_trunc('minute', p_at) + case when p_forward
+    then interval '1 minute' else interval '0' end;
+  v_day date := v_from::date;
+  v_slot timestamp;
+begin
+  if p_schedule ~ '^\s*([1-9]|[1-5]\d)\s+seconds?\s*$' then
+    return p_at + v_way * (substring(p_schedule from '\d+') || ' seconds')::interval;
+  end if;
+
+  v_fields := regexp_split_to_array(btrim(case lower(btrim(p_schedule))
+    when '@yearly' then '0 0 1 1 *' when '@annually' then '0 0 1 1 *'
+    when '@monthly' then '0 0 1 * *' when '@weekly' then '0 0 * * 0'
+    when '@daily' then '0 0 * * *' when '@midnight' then '0 0 * * *'
+    when '@hourly' then '0 * * * *' else p_schedule end), '\s+');
+  v_last_day := v_fields[3] ~ '(^|,)\$(,|$)';
+  v_minute := maintenance.cron_field(v_fields[1], 0, 59);
+  v_hour := maintenance.cron_field(v_fields[2], 0, 23);
+  v_dom := case when v_fields[3] = '$' then '{}'
+    else maintenance.cron_field(
+      regexp_replace(v_fields[3], ',\$(?=,|$)|^\$,', '', 'g'), 1, 31) end;
+  v_month := maintenance.cron_field(v_fields[4], 1, 12, v_months);
+  v_dow := maintenance.cron_field(v_fields[5], 0, 7, v_days);
+
+  if cardinality(v_fields) <> 5
+    or v_minute is null or v_hour is null or v_dom is null or v_month is null or v_dow is null then
+    raise exception 'the schedule "%" is not a cron expression', p_schedule
+      using errcode = 'PM006',
+        hint = 'Minute, hour, day of month, month, day of week; '
+          '''0 3 * * *'' is 03:00 UTC each day.';
+  end if;
+  v_both := v_fields[3] like '*%' or v_fields[5] like '*%';
+
+  -- Twelve years see every day of the calendar that a schedule can name.
+  while abs(v_day - v_from::date) < 12 * 366 loop
+    if not extract(month from v_day)::integer = any(v_month) then
+      v_day := case when p_forward
+        then (date_trunc('month', v_day::timestamp) + interval '1 month')::date
+        else date_trunc('month', v_day::timestamp)::date - 1 end;
+      continue;
+    end if;
+    if (select case when v_both then d.by_month and d.by_week else d.by_month or d.by_week end
+      from (select
+        extract(day from v_day)::integer = any(v_dom)
+          or v_last_day and extract(day from v_day + 1) = 1 as by_month,
+        extract(dow from v_day)::integer = any(v_dow)
+          or extract(dow from v_day) = 0 and 7 = any(v_dow) as by_week) as d)
+    then
+      select case when p_forward then min(s.slot) else max(s.slot) end into v_slot
+      from (
+        select v_day + make_time(h, m, 0) as slot
+        from unnest(v_hour) as h, unnest(v_minute) as m
+      ) as s
+      where case when p_forward then s.slot >= v_from else s.slot <= v_from end;
+      if v_slot is not null then
+        return v_slot;
+      end if;
+    end if;
+    v_day := v_day + v_way;
+  end loop;
+  return null;
+end
+$$;
+-- end of sql/engine/schedule/find_slot.sql
+
+-- from sql/engine/schedule/next_run_at.sql 7bab86dbfdeef7f2
+-- When a schedule fires next.
+
+create function maintenance.next_run_at(schedule text, after timestamptz)
+returns timestamptz
+language sql
+immutable
+set search_path = ''
+return maintenance.find_slot(
+  next_run_at.schedule, next_run_at.after at time zone 'UTC', true) at time zone 'UTC';
+
+comment on function maintenance.next_run_at(text, timestamptz) is
+  'The first minute after a time that a cron schedule names, in UTC, read as pg_cron reads it: '
+  'names, lists, ranges, steps, @hourly and its kin; where neither day field starts with * a day '
+  'needs to match one of them only. Null where there is none (30 February) or the schedule is '
+  'null. Errors: PM006 not a cron expression.';
+-- end of sql/engine/schedule/next_run_at.sql
+
+-- from sql/engine/schedule/cron_gap.sql a31e5b2a5c503c0a
+-- Why nothing can be scheduled in this database, or null where pg_cron can be used.
+
+create function maintenance.cron_gap()
+returns text
+language plpgsql
+stable
+security definer
+set search_path = ''
+set row_security = off
+set timezone = 'UTC'
+set lock_timeout = '5s'
+as $$
+declare
+  v_home text := maintenance.cron_setting('database_name');
+begin
+  if to_regnamespace('cron') is null or to_regclass('cron.job') is null then
+    return case
+      when v_home = current_database() then 'pg_cron is loaded, but not created in this database'
+      when v_home is not null then format('pg_cron lives in the database %s', v_home)
+      else 'pg_cron is not in this database'
+    end;
+  elsif not has_schema_privilege('cron', 'usage') then
+    return format('%s may not use the schema cron', current_user);
+  end if;
+  return null;
+end
+$$;
+
+comment on function maintenance.cron_gap() is
+  'Why jobs cannot be scheduled in this database: no pg_cron, another database, no right to it. '
+  'Null where they can.';
+-- end of sql/engine/schedule/cron_gap.sql
+
+-- from sql/engine/schedule/cron_readable.sql 8c008aa9020d6ede
+-- Whether cron.job can be read: then the schedules in it are the truth.
+
+create function maintenance.cron_readable()
+returns boolean
+language sql
+stable
+security definer
+set search_path = ''
+set row_security = off
+set timezone = 'UTC'
+set lock_timeout = '5s'
+return case when maintenance.cron_gap() is null then has_table_privilege('cron.job', 'select')
+  else false end;
+
+comment on function maintenance.cron_readable() is
+  'Whether cron.job can be read here. Where not, the declared schedules are the truth.';
+-- end of sql/engine/schedule/cron_readable.sql
+
+-- from sql/engine/schedule/cron_jobs.sql 4806183d62ed097a
+-- Our jobs as pg_cron has them now; no row where it cannot be read.
+-- cron.job shows each role its own rows by a policy: row security has to be on here.
+
+create function maintenance.cron_jobs()
+returns table (job_name text, cron_job_id bigint, schedule text, command text, active boolean)
+language plpgsql
+stable
+security definer
+set search_path = ''
+set row_security = on
+set timezone = 'UTC'
+set lock_timeout = '5s'
+as $$
+begin
+  if maintenance.cron_readable() then
+    return query execute
+      'select substr(c.jobname::text, 13), c.jobid, c.schedule, c.command, c.active '
+      'from cron.job as c where c.jobname::text like ''maintenance:%'' '
+      'and c.username = current_user';
+  end if;
+end
+$$;
+
+comment on function maintenance.cron_jobs() is
+  'The jobs named maintenance:<job_name> as pg_cron has them; empty where it cannot be read.';
+-- end of sql/engine/schedule/cron_jobs.sql
+
+-- from sql/engine/schedule/cron_zone.sql fa606e36db97d23e
+-- The time zone that pg_cron reads schedules in: GMT before 1.5, a setting of the server since.
+
+create function maintenance.cron_zone()
+returns text
+language sql
+stable
+set search_path = ''
+return coalesce(maintenance.cron_setting('timezone'), 'UTC');
+-- end of sql/engine/schedule/cron_zone.sql
+
+-- from sql/engine/schedule/next_slot.sql d03efaad1db73124
+-- When a schedule fires next in pg_cron's own time zone; null for one that only pg_cron can read.
+
+create function maintenance.next_slot(p_schedule text)
+returns timestamptz
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+  v_zone text := maintenance.cron_zone();
+begin
+  return maintenance.find_slot(p_schedule, maintenance.clock() at time zone v_zone, true)
+    at time zone v_zone;
+exception when sqlstate 'PM006' then
+  return null;
+end
+$$;
+-- end of sql/engine/schedule/next_slot.sql
+
+-- from sql/engine/schedule/current_slot.sql 9f4bac28c725317b
+-- The scheduled minute that a run fired by pg_cron just now stands for.
+
+create function maintenance.current_slot(p_job maintenance.job)
+returns timestamptz
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+  v_zone text := maintenance.cron_zone();
+  v_schedule text;
+begin
+  select c.schedule into v_schedule
+  from maintenance.cron_jobs() as c
+  where c.job_name = p_job.job_name;
+  return maintenance.find_slot(
+    coalesce(v_schedule, p_job.schedule), clock_timestamp() at time zone v_zone, false)
+    at time zone v_zone;
+end
+$$;
+-- end of sql/engine/schedule/current_slot.sql
+
+-- from sql/engine/schedule/fired_by_cron.sql d9be03ccc3fc8432
+-- Whether pg_cron started this session: as a background worker, or over a connection of its own.
+
+create function maintenance.fired_by_cron()
+returns boolean
+language sql
+stable
+set search_path = ''
+return exists (
+  select from pg_stat_activity as a
+  where a.pid = pg_backend_pid()
+    and (a.backend_type like 'pg_cron%' or a.application_name = 'pg_cron')
+);
+-- end of sql/engine/schedule/fired_by_cron.sql
+
+-- from sql/engine/schedule/job_status.sql 8ee34571b84afa47
+-- A job a row: whether it is on, when it runs, how it ran last.
+
+create view maintenance.job_status as
+select
+  j.job_name,
+  j.kind,
+  j.description,
+  j.enabled,
+  case when g.readable then c.schedule else j.schedule end as schedule,
+  j.schedule as declared_schedule,
+  j.enabled and case when g.readable then coalesce(c.active, false)
+    else g.gap is null and i.job_id is not null end as active,
+  case
+    when g.gap is not null then 'not scheduled here: ' || g.gap
+    when not g.readable then 'cron.job cannot be read here'
+    when c.schedule is null and j.schedule is null then 'no schedule'
+    when c.schedule is null and i.job_id is null then 'not installed yet'
+    when c.schedule is null then 'removed by an operator'
+    when not c.active then 'inactive in pg_cron'
+    when c.schedule is distinct from i.schedule then 'edited by an operator'
+    else 'scheduled'
+  end as scheduling,
+  case when j.enabled and g.readable and c.active then maintenance.next_slot(c.schedule)
+    when j.enabled and not g.readable and i.job_id is not null
+      then maintenance.next_slot(j.schedule)
+  end as next_run_at,
+  l.status = 'running' as running,
+  l.started_at as last_run_at,
+  l.status as last_status,
+  l.error as last_error,
+  s.started_at as last_success_at
+from maintenance.job as j
+cross join (
+  select maintenance.cron_gap() as gap, maintenance.cron_readable() as readable
+) as g
+left join maintenance.cron_jobs() as c on c.job_name = j.job_name
+left join maintenance.installed_schedule as i
+  on i.job_id = j.job_id
+  and i.database_oid = (select d.oid from pg_database as d where d.datname = current_database())
+left join lateral (
+  select r.* from maintenance.run as r
+  where r.job_name = j.job_name and r.status <> 'skipped'
+  order by r.run_id desc
+  limit 1
+) as l on true
+left join lateral (
+  select r.started_at from maintenance.run as r
+  where r.job_name = j.job_name and r.status = 'succeeded'
+  order by r.run_id desc
+  limit 1
+) as s on true;
+
+comment on view maintenance.job_status is
+  'A row a job: its schedule in force (pg_cron''s where that can be read, else the declared one), '
+  'what scheduling says of it, when it runs next, and how it ran last (skipped runs left out).';
+-- end of sql/engine/schedule/job_status.sql
+
+-- from sql/engine/schedule/cron_command.sql cad893f4dd5c92b5
+-- What pg_cron is to run for a job.
+
+create function maintenance.cron_command(p_job maintenance.job)
+returns text
+language sql
+immutable
+set search_path = ''
+return coalesce(p_job.statement, format('call maintenance.run_job(%L)', p_job.job_name));
+-- end of sql/engine/schedule/cron_command.sql
+
+-- from sql/engine/schedule/write_cron_job.sql 5b8488bbd182904a
+-- Puts a job into pg_cron, or changes it there: cron.schedule is an upsert by name that keeps the
+-- id, and the active flag with it.
+
+create function maintenance.write_cron_job(p_job maintenance.job, p_schedule text)
+returns void
+language plpgsql
+set search_path = ''
+set row_security = on
+as $$
+declare
+  v_message text;
+begin
+  execute format('select cron.schedule(%L, %L, %L)',
+    'maintenance:' || p_job.job_name, p_schedule, maintenance.cron_command(p_job));
+exception when invalid_parameter_value or internal_error then
+  get stacked diagnostics v_message = message_text;
+  raise exception 'pg_cron does not take the schedule "%" of %: %',
+    p_schedule, p_job.job_name, v_message
+    using errcode = 'PM006', hint = 'Five fields work in every version of pg_cron.';
+end
+$$;
+-- end of sql/engine/schedule/write_cron_job.sql
+
+-- from sql/engine/schedule/remove_schedule.sql 7c32ec9e3ea40ea8
+-- Takes a job out of pg_cron, and forgets that it was there.
+
+create function maintenance.remove_schedule(p_job maintenance.job)
+returns void
+language plpgsql
+set search_path = ''
+set row_security = on
+as $$
+declare
+  v_cron_job_id bigint;
+begin
+  for v_cron_job_id in
+    select c.cron_job_id from maintenance.cron_jobs() as c where c.job_name = p_job.job_name
+  loop
+    execute 'select cron.unschedule($1)' using v_cron_job_id;
+  end loop;
+  if not maintenance.cron_readable() and maintenance.cron_gap() is null then
+    begin
+      execute format('select cron.unschedule(%L)', 'maintenance:' || p_job.job_name);
+    exception when internal_error then
+      null; -- pg_cron's word for a job that is not there: an operator removed it
+    end;
+  end if;
+  delete from maintenance.installed_schedule as i where i.job_id = p_job.job_id;
+end
+$$;
+-- end of sql/engine/schedule/remove_schedule.sql
+
+-- from sql/engine/schedule/sync_schedule.sql 231d67e72694214d
+-- Brings pg_cron and what was declared together for one job, and says what it did.
+-- Schedule, active flag and absence belong to the operator; the command belongs to us.
+
+create function maintenance.sync_schedule(p_job_name text)
+returns text
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_job maintenance.job;
+  v_gap text := maintenance.cron_gap();
+  v_installed maintenance.installed_schedule;
+  v_is_installed boolean;
+  v_readable boolean;
+  v_cron record;
+  v_is_there boolean;
+  v_is_edited boolean;
+  v_wanted text;
+begin
+  select * into v_job from maintenance.job as j where j.job_name = p_job_name for update;
+  if v_gap is not null then
+    return case when v_job.schedule is null then 'no schedule'
+      else 'not scheduled here: ' || v_gap end;
+  end if;
+
+  v_readable := maintenance.cron_readable();
+  select * into v_installed
+  from maintenance.installed_schedule as i
+  where i.job_id = v_job.job_id
+    and i.database_oid = (select d.oid from pg_database as d where d.datname = current_database());
+  v_is_installed := found;
+  select * into v_cron from maintenance.cron_jobs() as c where c.job_name = v_job.job_name;
+  v_is_there := found;
+  v_is_edited := v_is_there and v_cron.schedule is distinct from v_installed.schedule;
+
+  if v_job.schedule is null then
+    if v_is_installed and v_is_there and not v_is_edited then
+      perform maintenance.remove_schedule(v_job);
+      return 'removed: no schedule is declared any more';
+    end if;
+    v_wanted := v_cron.schedule;
+  elsif not v_is_installed then
+    v_wanted := coalesce(v_cron.schedule, v_job.schedule);
+  elsif v_readable and not v_is_there then
+    return 'removed by an operator';
+  else
+    v_wanted := case when v_is_edited then v_cron.schedule else v_job.schedule end;
+  end if;
+
+  if v_wanted is null then
+    return 'no schedule';
+  end if;
+  if v_is_there and v_cron.command = maintenance.cron_command(v_job) and v_cron.schedule = v_wanted
+    or not v_readable and v_installed.command = maintenance.cron_command(v_job)
+      and v_installed.schedule = v_wanted then
+    if v_is_installed then
+      return case when v_is_edited then 'edited by an operator' else 'kept' end;
+    end if;
+  else
+    perform maintenance.write_cron_job(v_job, v_wanted);
+  end if;
+
+  insert into maintenance.installed_schedule as i (job_id, database_oid, schedule, command)
+  values (v_job.job_id,
+    (select d.oid from pg_database as d where d.datname = current_database()),
+    v_job.schedule, maintenance.cron_command(v_job))
+  on conflict (job_id) do update
+  set database_oid = excluded.database_oid,
+    command = excluded.command,
+    since = case when i.schedule is not distinct from excluded.schedule
+      and i.database_oid = excluded.database_oid then i.since else now() end,
+    schedule = case when v_is_edited and v_is_installed then i.schedule else excluded.schedule end;
+
+  return case
+    when not v_is_there and not v_is_installed then 'created'
+    when not v_is_installed then 'found and kept'
+    when v_is_there and v_cron.command <> maintenance.cron_command(v_job) then 'command repaired'
+    else 'updated'
+  end;
+end
+$$;
+-- end of sql/engine/schedule/sync_schedule.sql
+
+-- from sql/engine/schedule/install_schedules.sql 1dd2987c36f7a0aa
+-- Puts every declared schedule into pg_cron that was never there, and repairs commands.
+
+create function maintenance.install_schedules()
+returns table (job_name text, schedule text, outcome text)
+language plpgsql
+security definer
+set search_path = ''
+set row_security = off
+set timezone = 'UTC'
+set lock_timeout = '5s'
+as $$
+declare
+  v_message text;
+begin
+  for install_schedules.job_name in select j.job_name from maintenance.job as j order by 1 loop
+    begin
+      outcome := maintenance.sync_schedule(install_schedules.job_name);
+    exception when others then
+      get stacked diagnostics v_message = message_text;
+      outcome := 'failed: ' || v_message;
+    end;
+    select s.schedule into install_schedules.schedule
+    from maintenance.job_status as s
+    where s.job_name = install_schedules.job_name;
+    return next;
+  end loop;
+end
+$$;
+
+comment on function maintenance.install_schedules() is
+  'Creates the pg_cron jobs maintenance:<job_name> that were never installed here and repairs '
+  'their commands; what an operator edited, deactivated or removed stays so. A row for each job; '
+  'a second call changes nothing. A job that fails says so in its row and stops no other.';
+-- end of sql/engine/schedule/install_schedules.sql
+
+-- from sql/engine/schedule/set_schedule.sql d451d330e2e0a34c
+-- Changes when a job runs, in pg_cron, as an operator does it.
+
+create function maintenance.set_schedule(job_name text, schedule text)
+returns maintenance.job_status
+language plpgsql
+security definer
+set search_path = ''
+set row_security = off
+set timezone = 'UTC'
+set lock_timeout = '5s'
+as $$
+declare
+  v_job maintenance.job := maintenance.find_job(set_schedule.job_name);
+  v_gap text := maintenance.cron_gap();
+  v_status maintenance.job_status;
+begin
+  if set_schedule.schedule is null then
+    raise exception 'a schedule is needed for %', v_job.job_name
+      using errcode = 'PM006', hint = 'To stop a job: select maintenance.disable_job(…).';
+  end if;
+  perform maintenance.next_run_at(set_schedule.schedule, now());
+  if v_gap is not null then
+    raise exception '% cannot be scheduled here: %', v_job.job_name, v_gap
+      using errcode = 'PM010', hint = format(
+        'In pg_cron''s own database: select cron.schedule_in_database(%L, %L, %L, %L);',
+        'maintenance:' || v_job.job_name, set_schedule.schedule, maintenance.cron_command(v_job),
+        current_database());
+  end if;
+
+  perform maintenance.write_cron_job(v_job, set_schedule.schedule);
+  -- What was declared stays on record: whatever pg_cron shows beside it is the operator's.
+  insert into maintenance.installed_schedule as i (job_id, database_oid, schedule, command)
+  values (v_job.job_id,
+    (select d.oid from pg_database as d where d.datname = current_database()),
+    v_job.schedule, maintenance.cron_command(v_job))
+  on conflict (job_id) do update
+  set database_oid = excluded.database_oid, command = excluded.command, since = now();
+
+  select * into v_status from maintenance.job_status as s where s.job_name = v_job.job_name;
+  return v_status;
+end
+$$;
+
+comment on function maintenance.set_schedule(text, text) is
+  'Sets a job''s schedule in pg_cron (five-field cron, UTC) and returns its job_status row; it '
+  'survives every later migration, like an edit in pg_cron itself. '
+  'Errors: PM001 no such job, PM006 schedule, PM010 no pg_cron here (the hint has the statement).';
+-- end of sql/engine/schedule/set_schedule.sql
+
+-- from sql/engine/schedule/set_enabled.sql 81d30e7ec67f4c5c
+-- The flag behind enable_job and disable_job.
+
+create function maintenance.set_enabled(p_job_name text, p_enabled boolean)
+returns maintenance.job_status
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_job maintenance.job := maintenance.find_job(p_job_name);
+  v_status maintenance.job_status;
+begin
+  update maintenance.job as j
+  set enabled = p_enabled, updated_at = now()
+  where j.job_id = v_job.job_id;
+  select * into v_status from maintenance.job_status as s where s.job_name = p_job_name;
+  return v_status;
+end
+$$;
+-- end of sql/engine/schedule/set_enabled.sql
+
+-- from sql/engine/schedule/enable_job.sql 776857b07913b94d
+-- Lets a job run again.
+
+create function maintenance.enable_job(job_name text)
+returns maintenance.job_status
+language plpgsql
+security definer
+set search_path = ''
+set row_security = off
+set timezone = 'UTC'
+set lock_timeout = '5s'
+as $$
+begin
+  return maintenance.set_enabled(enable_job.job_name, true);
+end
+$$;
+
+comment on function maintenance.enable_job(text) is
+  'Lets a job run again and returns its job_status row. Errors: PM001 no such job.';
+-- end of sql/engine/schedule/enable_job.sql
+
+-- from sql/engine/schedule/disable_job.sql 3f2df8c974e592b7
+-- Keeps a job from running, whoever starts it, until it is enabled again.
+
+create function maintenance.disable_job(job_name text)
+returns maintenance.job_status
+language plpgsql
+security definer
+set search_path = ''
+set row_security = off
+set timezone = 'UTC'
+set lock_timeout = '5s'
+as $$
+begin
+  return maintenance.set_enabled(disable_job.job_name, false);
+end
+$$;
+
+comment on function maintenance.disable_job(text) is
+  'Keeps a job from running: pg_cron goes on firing it, and each firing leaves a skipped receipt. '
+  'Returns its job_status row. Errors: PM001 no such job.';
+-- end of sql/engine/schedule/disable_job.sql
+
+-- from sql/engine/health/backlog.sql c692c9c6942a6c49
+-- A row a backlog: what is due now under each rule, read with the rule itself.
+-- Each count stands in a block of its own: a broken rule makes its own row critical and no other.
+
+create function maintenance.backlog()
+returns table (
+  task text,
+  count bigint,
+  description text,
+  severity text,
+  oldest timestamptz,
+  job_name text,
+  schedule text,
+  active boolean,
+  last_run_at timestamptz,
+  last_status text,
+  next_run_at timestamptz,
+  advice text)
+language plpgsql
+stable
+security definer
+set search_path = ''
+set row_security = off
+set timezone = 'UTC'
+set lock_timeout = '1s'
+as $$
+declare
+  v_cap constant integer := 10000;
+  v_status record;
+  v_policy maintenance.policy;
+  v_late interval;
+  v_message text;
+begin
+  for v_status in
+    select s.*, j.job_id, j.backlog_name, j.backlog_function
+    from maintenance.job_status as s
+    join maintenance.job as j on j.job_name = s.job_name
+    where j.kind = 'policy' or j.backlog_function is not null
+    order by j.job_id
+  loop
+    task := coalesce(v_status.backlog_name, v_status.job_name);
+    count := null;
+    oldest := null;
+    description := v_status.description;
+    job_name := v_status.job_name;
+    schedule := v_status.schedule;
+    active := v_status.active;
+    last_run_at := v_status.last_run_at;
+    last_status := v_status.last_status;
+    next_run_at := v_status.next_run_at;
+    v_late := interval '0';
+    begin
+      if v_status.kind = 'policy' then
+        v_policy := maintenance.find_policy(v_status.job_name);
+        select c.due, c.oldest into backlog.count, backlog.oldest
+        from maintenance.count_due(v_policy, maintenance.clock() - v_policy.keep, v_cap) as c;
+        v_late := maintenance.clock() - v_policy.keep - oldest;
+      else
+        execute format('select c.due, c.oldest from %s($1) as c', maintenance.find_step(
+            v_status.backlog_function, 'cap', 'TABLE(due bigint, oldest timestamp with time zone)'
+          )::regproc)
+        into backlog.count, backlog.oldest using v_cap;
+        v_late := maintenance.clock() - oldest;
+      end if;
+      if count >= v_cap then
+        description := description || format('; at least %s', v_cap);
+      end if;
+
+      -- Rows fall due between two runs: late are those that two firings should have taken.
+      select case when count = 0 then 'ok'
+          when v_status.last_status = 'failed' or not v_status.active
+            or v_late > 2 * (n.following - v_status.next_run_at) then 'warning'
+          else 'notice' end
+      into severity
+      from (select maintenance.next_run_at(schedule, v_status.next_run_at) as following) as n;
+
+      advice := case
+        when count = 0 then null
+        when v_status.running then 'A run is going on.'
+        when v_status.last_status = 'failed' then format(
+          'The last run failed: %s. Mend it, then: call maintenance.run_job(%L);',
+          v_status.last_error, job_name)
+        when not v_status.enabled
+          then format('Disabled. select maintenance.enable_job(%L);', job_name)
+        when not v_status.active then format('Not scheduled (%s). call maintenance.run_job(%L);',
+          v_status.scheduling, job_name)
+        when severity = 'warning' then format(
+          'Behind its schedule. select * from maintenance.preview(%L);', job_name)
+      end;
+    exception when others then
+      get stacked diagnostics v_message = message_text;
+      severity := 'critical';
+      description := format('%s: cannot be counted: %s', v_status.description, v_message);
+      advice := format('select * from maintenance.lint(%L);', job_name);
+    end;
+    return next;
+  end loop;
+end
+$$;
+
+comment on function maintenance.backlog() is
+  'The rows of maintenance_status: what is due under each rule now, counted up to 10,000.';
+-- end of sql/engine/health/backlog.sql
+
+-- from sql/engine/health/maintenance_status.sql c96c16e0d19dbf51
+-- The front door: what is still to be done, and whether anybody is on it.
+
+create view public.maintenance_status as
+select
+  b.task,
+  b.count,
+  b.description,
+  b.severity,
+  b.oldest,
+  b.job_name,
+  b.schedule,
+  b.active,
+  b.last_run_at,
+  b.last_status,
+  b.next_run_at,
+  b.advice
+from maintenance.backlog() as b;
+
+comment on view public.maintenance_status is
+  'A row a backlog: how many rows are due (counted up to 10,000), the oldest, and the job that '
+  'takes them. severity: ok nothing due; notice due, and the schedule will take them; warning the '
+  'job is behind, failed, disabled or not scheduled; critical the rule is broken.';
+-- end of sql/engine/health/maintenance_status.sql
+
+-- from sql/engine/health/index_health.sql 30b4508be51660f7
+-- Every index of the application: its size and whether anything reads it.
+
+create view maintenance.index_health as
+select
+  s.schemaname as schema_name,
+  s.relname as table_name,
+  s.indexrelname as index_name,
+  pg_relation_size(s.indexrelid) as bytes,
+  s.idx_scan,
+  i.indisunique as is_unique,
+  i.indisvalid as is_valid,
+  -- A unique index earns its keep without being read; one that is built on fresh statistics
+  -- has had no time to be.
+  s.idx_scan = 0
+    and not i.indisunique
+    and coalesce(d.stats_reset, pg_postmaster_start_time()) < now() - interval '7 days'
+    as is_unused
+from pg_stat_user_indexes as s
+join pg_index as i on i.indexrelid = s.indexrelid
+cross join (
+  select d.stats_reset from pg_stat_database as d where d.datname = current_database()
+) as d
+where s.schemaname not in ('maintenance', 'cron');
+
+comment on view maintenance.index_health is
+  'A row an index outside the engine. is_unused: never read since statistics began at least seven '
+  'days ago, and not unique.';
+-- end of sql/engine/health/index_health.sql
+
+-- from sql/engine/health/table_bloat.sql 880e0dc286b1f3da
+-- Every table of the application: how much of it is dead.
+
+create view maintenance.table_bloat as
+select
+  s.schemaname as schema_name,
+  s.relname as table_name,
+  s.n_live_tup as live_rows,
+  s.n_dead_tup as dead_rows,
+  round(100.0 * s.n_dead_tup / nullif(s.n_live_tup + s.n_dead_tup, 0), 1) as dead_percent,
+  -- Dead rows above a fifth of the live ones, in a table that is worth the look.
+  s.n_dead_tup > 1000 and s.n_dead_tup > 0.2 * s.n_live_tup as is_bloated,
+  pg_total_relation_size(s.relid) as bytes,
+  greatest(s.last_vacuum, s.last_autovacuum) as last_vacuum,
+  greatest(s.last_analyze, s.last_autoanalyze) as last_analyze
+from pg_stat_user_tables as s
+where s.schemaname not in ('maintenance', 'cron');
+
+comment on view maintenance.table_bloat is
+  'A row a table outside the engine, by the statistics of autovacuum. is_bloated: more than 1,000 '
+  'dead rows, and more than a fifth of the live ones.';
+-- end of sql/engine/health/table_bloat.sql
+
+-- from sql/engine/roles.sql 432fa206a37730b2
+-- Who may call what. Last in the build, so that it sees everything.
+--
+--   maintenance_viewer    reads status and history
+--   maintenance_operator  also runs, schedules, enables and disables
+--   maintenance_worker    carries tasks to the model and back, and nothing else
+--
+-- Roles belong to the whole server and are not in a dump: grant_roles can be called again at any
+-- time, by the owner. Whoever reads no table can still read the views, which show no row's content.
+
+create function maintenance.grant_roles()
+returns table (role_name text, outcome text, fix text)
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_viewer constant text[] := array[
+    'table public.maintenance_status',
+    'table maintenance.job_status',
+    'table maintenance.run_history',
+    'table maintenance.index_health',
+    'table maintenance.table_bloat',
+    'function maintenance.backlog()',
+    'function maintenance.cron_gap()',
+    'function maintenance.cron_jobs()',
+    'function maintenance.cron_readable()',
+    'function maintenance.cron_zone()',
+    'function maintenance.cron_setting(text)',
+    'function maintenance.clock()',
+    'function maintenance.cron_field(text, integer, integer, text[])',
+    'function maintenance.find_slot(text, timestamp, boolean)',
+    'function maintenance.next_slot(text)',
+    'function maintenance.next_run_at(text, timestamptz)',
+    'function maintenance.lint(text)',
+    'function maintenance.preview(text)',
+    'function maintenance.explain_policy(text)'];
+  v_operator constant text[] := v_viewer || array[
+    'procedure maintenance.run_job(text, jsonb)',
+    'procedure maintenance.run_batches(bigint, boolean)',
+    'function maintenance.run_now(text)',
+    'function maintenance.run_or_raise(text)',
+    'function maintenance.start_run(text, boolean)',
+    'function maintenance.first_progress(bigint)',
+    'function maintenance.is_policy_run(bigint)',
+    'function maintenance.collect_slab(maintenance.progress)',
+    'function maintenance.apply_batch(maintenance.progress, tid[])',
+    'function maintenance.finish_run(bigint)',
+    'function maintenance.run_result(bigint)',
+    'function maintenance.release_lock(bigint)',
+    'function maintenance.raise_failure(bigint)',
+    'function maintenance.install_schedules()',
+    'function maintenance.set_schedule(text, text)',
+    'function maintenance.enable_job(text)',
+    'function maintenance.disable_job(text)'];
+  v_doors text;
+  v_door text;
+begin
+  execute 'revoke all on schema maintenance from public';
+  execute 'revoke all on all tables in schema maintenance from public';
+  execute 'revoke all on all routines in schema maintenance from public';
+  execute 'revoke all on public.maintenance_status from public';
+
+  foreach grant_roles.role_name in array
+    array['maintenance_viewer', 'maintenance_operator', 'maintenance_worker']
+  loop
+    outcome := 'there';
+    fix := null;
+    if to_regrole(role_name) is null then
+      begin
+        execute format('create role %I nologin', role_name);
+        outcome := 'created';
+      exception when insufficient_privilege then
+        outcome := format('missing: %s may not create roles', current_user);
+        fix := format('create role %I nologin; -- then: select * from maintenance.grant_roles();',
+          role_name);
+        return next;
+        continue;
+      end;
+    end if;
+    execute format('grant usage on schema maintenance to %I', role_name);
+    if role_name <> 'maintenance_worker' then
+      foreach v_door in array case role_name
+        when 'maintenance_viewer' then v_viewer else v_operator end
+      loop
+        execute format('grant %s on %s to %I',
+          case when v_door like 'table %' then 'select' else 'execute' end, v_door, role_name);
+      end loop;
+    end if;
+    return next;
+  end loop;
+
+  -- The front doors of the application that is installed beside the engine, if one is.
+  v_doors := to_regprocedure('maintenance.grant_front_doors()')::text;
+  if v_doors is not null then
+    execute format('select %s', v_doors);
+  end if;
+end
+$$;
+
+comment on function maintenance.grant_roles() is
+  'Creates the roles maintenance_viewer, maintenance_operator and maintenance_worker where that is '
+  'allowed, takes everything from PUBLIC and grants each role its doors. A row a role, with the '
+  'statement that is missing in fix. For the engine''s owner; it can be called again.';
+
+do $$
+declare
+  v_row record;
+begin
+  for v_row in select * from maintenance.grant_roles() loop
+    if v_row.fix is not null then
+      raise warning '% %', v_row.role_name, v_row.outcome using hint = v_row.fix;
+    end if;
+  end loop;
+end
+$$;
+-- end of sql/engine/roles.sql
+
+-- migrate:down

@@ -1,0 +1,15 @@
+-- Keeps updated_at true, whoever writes the row.
+
+create function public.touch_updated_at()
+returns trigger
+language plpgsql
+set search_path = ''
+as $$
+begin
+  new.updated_at := now();
+  return new;
+end
+$$;
+
+comment on function public.touch_updated_at() is 'Trigger: sets updated_at on every update.';
+revoke all on function public.touch_updated_at() from public;

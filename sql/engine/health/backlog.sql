@@ -1,0 +1,101 @@
+-- A row a backlog: what is due now under each rule, read with the rule itself.
+-- Each count stands in a block of its own: a broken rule makes its own row critical and no other.
+
+create function maintenance.backlog()
+returns table (
+  task text,
+  count bigint,
+  description text,
+  severity text,
+  oldest timestamptz,
+  job_name text,
+  schedule text,
+  active boolean,
+  last_run_at timestamptz,
+  last_status text,
+  next_run_at timestamptz,
+  advice text)
+language plpgsql
+stable
+security definer
+set search_path = ''
+set row_security = off
+set timezone = 'UTC'
+set lock_timeout = '1s'
+as $$
+declare
+  v_cap constant integer := 10000;
+  v_status record;
+  v_policy maintenance.policy;
+  v_late interval;
+  v_message text;
+begin
+  for v_status in
+    select s.*, j.job_id, j.backlog_name, j.backlog_function
+    from maintenance.job_status as s
+    join maintenance.job as j on j.job_name = s.job_name
+    where j.kind = 'policy' or j.backlog_function is not null
+    order by j.job_id
+  loop
+    task := coalesce(v_status.backlog_name, v_status.job_name);
+    count := null;
+    oldest := null;
+    description := v_status.description;
+    job_name := v_status.job_name;
+    schedule := v_status.schedule;
+    active := v_status.active;
+    last_run_at := v_status.last_run_at;
+    last_status := v_status.last_status;
+    next_run_at := v_status.next_run_at;
+    v_late := interval '0';
+    begin
+      if v_status.kind = 'policy' then
+        v_policy := maintenance.find_policy(v_status.job_name);
+        select c.due, c.oldest into backlog.count, backlog.oldest
+        from maintenance.count_due(v_policy, maintenance.clock() - v_policy.keep, v_cap) as c;
+        v_late := maintenance.clock() - v_policy.keep - oldest;
+      else
+        execute format('select c.due, c.oldest from %s($1) as c', maintenance.find_step(
+            v_status.backlog_function, 'cap', 'TABLE(due bigint, oldest timestamp with time zone)'
+          )::regproc)
+        into backlog.count, backlog.oldest using v_cap;
+        v_late := maintenance.clock() - oldest;
+      end if;
+      if count >= v_cap then
+        description := description || format('; at least %s', v_cap);
+      end if;
+
+      -- Rows fall due between two runs: late are those that two firings should have taken.
+      select case when count = 0 then 'ok'
+          when v_status.last_status = 'failed' or not v_status.active
+            or v_late > 2 * (n.following - v_status.next_run_at) then 'warning'
+          else 'notice' end
+      into severity
+      from (select maintenance.next_run_at(schedule, v_status.next_run_at) as following) as n;
+
+      advice := case
+        when count = 0 then null
+        when v_status.running then 'A run is going on.'
+        when v_status.last_status = 'failed' then format(
+          'The last run failed: %s. Mend it, then: call maintenance.run_job(%L);',
+          v_status.last_error, job_name)
+        when not v_status.enabled
+          then format('Disabled. select maintenance.enable_job(%L);', job_name)
+        when not v_status.active then format('Not scheduled (%s). call maintenance.run_job(%L);',
+          v_status.scheduling, job_name)
+        when severity = 'warning' then format(
+          'Behind its schedule. select * from maintenance.preview(%L);', job_name)
+      end;
+    exception when others then
+      get stacked diagnostics v_message = message_text;
+      severity := 'critical';
+      description := format('%s: cannot be counted: %s', v_status.description, v_message);
+      advice := format('select * from maintenance.lint(%L);', job_name);
+    end;
+    return next;
+  end loop;
+end
+$$;
+
+comment on function maintenance.backlog() is
+  'The rows of maintenance_status: what is due under each rule now, counted up to 10,000.';

@@ -1,0 +1,37 @@
+-- Changes the options of a job of any kind; what is not given stays.
+
+create function maintenance.configure_job(
+  job_name text,
+  batch_size integer default null,
+  budget interval default null)
+returns void
+language plpgsql
+security definer
+set search_path = ''
+set row_security = off
+set timezone = 'UTC'
+set lock_timeout = '5s'
+as $$
+declare
+  v_job maintenance.job := maintenance.find_job(configure_job.job_name);
+begin
+  if configure_job.batch_size not between 1 and 100000 then
+    raise exception 'the batch size % is out of range', configure_job.batch_size
+      using errcode = 'PM002', hint = 'Rows a batch: 1 to 100000.';
+  end if;
+  if configure_job.budget <= interval '0' then
+    raise exception 'the budget % is out of range', configure_job.budget
+      using errcode = 'PM002', hint = 'An interval above zero: ''5 minutes''.';
+  end if;
+  update maintenance.job as j
+  set batch_size = coalesce(configure_job.batch_size, j.batch_size),
+    budget = coalesce(configure_job.budget, j.budget),
+    updated_at = now()
+  where j.job_id = v_job.job_id;
+end
+$$;
+
+comment on function maintenance.configure_job(text, integer, interval) is
+  'Options of every kind of job; only those given change. batch_size: rows a batch, 1 to 100000, '
+  'shipped 5000. budget: wall-clock time after which a run stops cleanly, shipped 5 minutes. '
+  'For the engine''s owner. Errors: PM001 no such job, PM002 out of range.';

@@ -1,0 +1,29 @@
+-- Shows the SQL that a policy runs.
+
+create function maintenance.explain_policy(job_name text)
+returns text
+language plpgsql
+stable
+security definer
+set search_path = ''
+set row_security = off
+set timezone = 'UTC'
+set lock_timeout = '5s'
+as $$
+declare
+  v_policy maintenance.policy := maintenance.find_policy(explain_policy.job_name);
+  v_leaves oid[] := maintenance.leaf_tables(maintenance.find_target(v_policy.target));
+begin
+  return format(
+    e'-- $1, the cut-off, fixed once a run: now() - %L::interval, now %L\n'
+    '-- leaf by leaf, %s of them; first a list of rows in heap order, $2 at a time:\n%s;\n'
+    '-- then slice by slice of that list, $2, with a commit after each:\n%s;\n',
+    v_policy.keep, maintenance.clock() - v_policy.keep, cardinality(v_leaves),
+    maintenance.collect_statement(v_policy, v_leaves[1]),
+    maintenance.batch_statement(v_policy, v_leaves[1]));
+end
+$$;
+
+comment on function maintenance.explain_policy(text) is
+  'The exact SQL of a policy: how its rows are collected, and what one batch does. '
+  'Errors: PM001 no such policy, PM003 its table is gone.';

@@ -1,0 +1,20 @@
+-- A job by its name, or a clear error.
+
+create function maintenance.find_job(p_job_name text)
+returns maintenance.job
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+  v_job maintenance.job;
+begin
+  select * into v_job from maintenance.job as j where j.job_name = p_job_name;
+  if not found then
+    raise exception 'there is no job "%"', p_job_name
+      using errcode = 'PM001',
+        hint = 'select job_name from maintenance.job_status lists them.';
+  end if;
+  return v_job;
+end
+$$;

@@ -1,0 +1,38 @@
+-- A function that a job names, by exact signature, or a clear error.
+-- It runs with the owner's rights, so it has to belong to the owner or to a superuser.
+
+create function maintenance.find_step(p_name text, p_argument text, p_result text)
+returns regprocedure
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+  v_oid oid;
+  v_proc record;
+begin
+  begin
+    v_oid := to_regprocedure(p_name || '(integer)');
+  exception when syntax_error or invalid_name or feature_not_supported then
+    null;
+  end;
+  select p.prokind, p.proretset, p.proowner, pg_get_function_result(p.oid) as result,
+    r.rolsuper as owned_by_superuser
+  into v_proc
+  from pg_proc as p
+  join pg_roles as r on r.oid = p.proowner
+  where p.oid = v_oid;
+
+  if not found or v_proc.prokind <> 'f' or v_proc.result <> p_result then
+    raise exception 'there is no function %(% integer) returns %', p_name, p_argument, p_result
+      using errcode = 'PM007', hint = 'Name it with its schema, and without arguments.';
+  end if;
+  if v_proc.proowner <> (select n.nspowner from pg_namespace as n where n.nspname = 'maintenance')
+    and not v_proc.owned_by_superuser then
+    raise exception 'the function % belongs to %', p_name, v_proc.proowner::regrole
+      using errcode = 'PM007',
+        hint = 'It runs with the rights of the engine''s owner, who has to own it.';
+  end if;
+  return v_oid;
+end
+$$;

@@ -1,0 +1,45 @@
+-- The table that a policy's target names, or a clear error where no policy can work on it.
+
+create function maintenance.find_target(p_target text)
+returns regclass
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+  v_table regclass;
+  v_class record;
+begin
+  begin
+    v_table := to_regclass(p_target);
+  exception when syntax_error or invalid_name or feature_not_supported then
+    null; -- not a name at all: falls through to the same error as an unknown one
+  end;
+
+  select c.oid, c.relkind, c.relpersistence, n.nspname into v_class
+  from pg_class as c
+  join pg_namespace as n on n.oid = c.relnamespace
+  where c.oid = v_table;
+
+  if not found then
+    raise exception 'there is no table "%"', p_target
+      using errcode = 'PM003', hint = 'Name it with its schema: public.audit, "My Schema"."Log".';
+  elsif v_class.relkind not in ('r', 'p') then
+    raise exception '"%" is a %, and a policy works on tables', p_target,
+      case v_class.relkind
+        when 'v' then 'view' when 'm' then 'materialized view' when 'f' then 'foreign table'
+        when 'i' then 'index' when 'I' then 'index' when 'S' then 'sequence' else 'composite type'
+      end
+      using errcode = 'PM003', hint = 'Set the policy on the table that holds the rows.';
+  elsif v_class.relpersistence = 't' then
+    raise exception '"%" is a temporary table', p_target
+      using errcode = 'PM003', hint = 'A policy outlives the session; set it on a permanent table.';
+  elsif v_class.nspname in ('pg_catalog', 'information_schema', 'pg_toast') then
+    raise exception '"%" belongs to the system catalogue', p_target
+      using errcode = 'PM003', hint = 'Set the policy on a table of your own.';
+  end if;
+
+  perform maintenance.leaf_tables(v_table);
+  return v_table;
+end
+$$;

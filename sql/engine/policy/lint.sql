@@ -1,0 +1,61 @@
+-- What will be slow, blocked or broken about the rules, and the statement that mends it.
+
+create function maintenance.lint(
+  inout job_name text default null,
+  out severity text,
+  out finding text,
+  out fix text)
+returns setof record
+language plpgsql
+security definer
+set search_path = ''
+set row_security = off
+set timezone = 'UTC'
+set lock_timeout = '5s'
+as $$
+#variable_conflict use_column
+declare
+  v_only constant text := lint.job_name;
+  v_job maintenance.job;
+  v_policy maintenance.policy;
+  v_table regclass;
+  v_message text;
+begin
+  if v_only is not null then
+    perform maintenance.find_job(v_only);
+  end if;
+  for v_job in
+    select j.* from maintenance.job as j
+    where v_only is null or j.job_name = v_only
+    order by j.job_name
+  loop
+    begin
+      if v_job.kind = 'function' then
+        perform maintenance.find_step(v_job.step, 'batch_size', 'bigint');
+      elsif v_job.kind = 'policy' then
+        v_policy := maintenance.find_policy(v_job.job_name);
+        v_table := maintenance.find_target(v_policy.target);
+        return query
+          select v_job.job_name, f.severity, f.finding, f.fix
+          from maintenance.lint_rights(v_policy, v_table) as f;
+        return query
+          select v_job.job_name, f.severity, f.finding, f.fix
+          from maintenance.lint_indexes(v_policy, v_table) as f;
+        return query
+          select v_job.job_name, f.severity, f.finding, f.fix
+          from maintenance.lint_references(v_policy, v_table) as f;
+      end if;
+    exception when others then
+      get stacked diagnostics v_message = message_text;
+      return query select v_job.job_name, 'critical', v_message,
+        format('Set the job again, or: select maintenance.drop_job(%L);', v_job.job_name);
+    end;
+  end loop;
+end
+$$;
+
+comment on function maintenance.lint(text) is
+  'Findings over one job or all: rows (job_name, severity, finding, fix). critical: a run would '
+  'fail (the rule is broken, a right is missing, a published table has no replica identity). '
+  'warning: a run or the status would be slow (no index for the rule, an unindexed foreign key). '
+  'No row is good news. Errors: PM001 no such job.';

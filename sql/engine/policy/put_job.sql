@@ -1,0 +1,52 @@
+-- The upsert behind set_policy, set_job and set_statement: the job's own row and its schedule.
+
+create function maintenance.put_job(p_job maintenance.job)
+returns maintenance.job
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_job maintenance.job;
+  v_kind text;
+begin
+  if p_job.job_name is null or p_job.job_name !~ '^[A-Za-z0-9][A-Za-z0-9_.-]{0,50}$' then
+    raise exception 'the job name "%" is not acceptable', p_job.job_name
+      using errcode = 'PM002',
+        hint = 'Up to 51 letters, digits, ".", "_" and "-", a letter or a digit first.';
+  end if;
+  perform maintenance.next_run_at(p_job.schedule, now());
+
+  select j.kind into v_kind from maintenance.job as j where j.job_name = p_job.job_name;
+  if v_kind <> p_job.kind then
+    raise exception 'the job "%" is a % job already', p_job.job_name, v_kind
+      using errcode = 'PM002',
+        hint = format('select maintenance.drop_job(%L), or take another name.', p_job.job_name);
+  end if;
+
+  select j.job_name into v_kind
+  from maintenance.job as j
+  where j.job_name <> p_job.job_name
+    and coalesce(j.backlog_name, j.job_name) = coalesce(p_job.backlog_name, p_job.job_name);
+  if found then
+    raise exception 'the job "%" has the backlog name "%" already',
+      v_kind, coalesce(p_job.backlog_name, p_job.job_name)
+      using errcode = 'PM002', hint = 'Each row of maintenance_status needs a name of its own.';
+  end if;
+
+  insert into maintenance.job as j
+    (job_name, kind, step, statement, schedule, description, backlog_name, backlog_function)
+  values
+    (p_job.job_name, p_job.kind, p_job.step, p_job.statement, p_job.schedule,
+      coalesce(p_job.description, ''), p_job.backlog_name, p_job.backlog_function)
+  on conflict (job_name) do update
+  set step = excluded.step,
+    statement = excluded.statement,
+    schedule = excluded.schedule,
+    description = excluded.description,
+    backlog_name = excluded.backlog_name,
+    backlog_function = excluded.backlog_function,
+    updated_at = now()
+  returning * into v_job;
+  return v_job;
+end
+$$;

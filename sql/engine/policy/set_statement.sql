@@ -1,0 +1,58 @@
+-- Sets a statement job: one top-level statement that no function can hold, run by pg_cron itself.
+
+create function maintenance.set_statement(
+  job_name text,
+  statement text,
+  schedule text default null,
+  description text default null)
+returns void
+language plpgsql
+security definer
+set search_path = ''
+set row_security = off
+set timezone = 'UTC'
+set lock_timeout = '5s'
+as $$
+declare
+  v_cursor refcursor;
+  v_several text;
+  v_message text;
+  v_job maintenance.job;
+begin
+  -- A cursor is opened and never fetched from: nothing runs. Utility commands are refused with the
+  -- same SQLSTATE as several statements, so the message for several is asked of the server first.
+  begin
+    open v_cursor for execute 'select 1; select 2';
+  exception when invalid_cursor_definition then
+    get stacked diagnostics v_several = message_text;
+  end;
+  begin
+    open v_cursor for execute set_statement.statement;
+    close v_cursor;
+  exception
+    when invalid_cursor_definition then
+      get stacked diagnostics v_message = message_text;
+      if v_message = v_several then
+        raise exception '"%" is not one statement', set_statement.statement
+          using errcode = 'PM007', hint = 'Give each statement a job of its own.';
+      end if;
+    when others then
+      get stacked diagnostics v_message = message_text;
+      raise exception 'the statement "%" is not acceptable: %', set_statement.statement, v_message
+        using errcode = 'PM007', hint = 'One statement, names with their schema.';
+  end;
+
+  v_job.job_name := set_statement.job_name;
+  v_job.kind := 'statement';
+  v_job.statement := set_statement.statement;
+  v_job.schedule := set_statement.schedule;
+  v_job.description := coalesce(set_statement.description, set_statement.statement);
+  v_job := maintenance.put_job(v_job);
+  perform maintenance.sync_schedule(v_job.job_name);
+end
+$$;
+
+comment on function maintenance.set_statement(text, text, text, text) is
+  'Sets a statement job: one top-level statement such as VACUUM or REINDEX CONCURRENTLY, which '
+  'pg_cron runs as it stands. schedule: five-field cron, UTC. For the engine''s owner. '
+  'Errors: PM002 argument, PM006 schedule, PM007 no statement, or more than one.';

@@ -1,0 +1,66 @@
+-- What should be done: a job a row, and for a job that is a rule over a table its policy.
+-- Rows are written by set_policy, set_job and set_statement, and by nobody else.
+
+create table maintenance.job (
+  job_id integer generated always as identity,
+  job_name text not null,
+  kind text not null,
+  step text,
+  statement text,
+  schedule text,
+  description text not null,
+  backlog_name text,
+  backlog_function text,
+  enabled boolean not null default true,
+  batch_size integer not null default 5000,
+  budget interval not null default interval '5 minutes',
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now(),
+  constraint job_pkey primary key (job_id),
+  constraint job_name_is_unique unique (job_name),
+  constraint job_backlog_name_is_unique unique (backlog_name),
+  constraint job_name_fits_pg_cron check (job_name ~ '^[A-Za-z0-9][A-Za-z0-9_.-]{0,50}$'),
+  constraint job_kind_is_known check (kind in ('policy', 'function', 'statement')),
+  constraint job_step_belongs_to_functions check ((kind = 'function') = (step is not null)),
+  constraint job_statement_belongs_to_statements
+    check ((kind = 'statement') = (statement is not null)),
+  constraint job_backlog_function_has_a_name
+    check (backlog_function is null or (kind = 'function' and backlog_name is not null)),
+  constraint job_batch_size_is_sane check (batch_size between 1 and 100000),
+  constraint job_budget_is_positive check (budget > interval '0')
+);
+
+comment on table maintenance.job is
+  'A job a row: what set_policy, set_job and set_statement declared, and the options of '
+  'configure_job. schedule is the declared one; job_status shows the one in force.';
+comment on column maintenance.job.step is
+  'function jobs: qualified name of a function (batch_size integer) returns bigint';
+comment on column maintenance.job.backlog_name is
+  'the name of the job''s row in maintenance_status; the job''s own name where null';
+comment on column maintenance.job.backlog_function is
+  'function jobs: qualified name of a function (cap integer) that counts what is due';
+comment on column maintenance.job.budget is 'a run stops cleanly after this much wall-clock time';
+
+create table maintenance.policy (
+  job_id integer not null,
+  target text not null,
+  action text not null,
+  age text not null,
+  age_type text not null,
+  keep interval not null,
+  matching text,
+  assign text,
+  constraint policy_pkey primary key (job_id),
+  constraint policy_job_id_fkey foreign key (job_id)
+    references maintenance.job (job_id) on delete cascade,
+  constraint policy_action_is_known check (action in ('delete', 'update')),
+  constraint policy_age_type_is_a_time check (age_type in ('timestamptz', 'timestamp', 'date')),
+  constraint policy_keep_is_not_negative check (keep >= interval '0'),
+  constraint policy_assign_belongs_to_updates check ((action = 'update') = (assign is not null))
+);
+
+comment on table maintenance.policy is
+  'The rule of a policy job, in the canonical form that Postgres printed when it was set: '
+  'age, matching and assign are never the text that somebody typed.';
+comment on column maintenance.policy.target is
+  'qualified name of the table, resolved again by every run';

@@ -1,0 +1,114 @@
+-- Who may call what. Last in the build, so that it sees everything.
+--
+--   maintenance_viewer    reads status and history
+--   maintenance_operator  also runs, schedules, enables and disables
+--   maintenance_worker    carries tasks to the model and back, and nothing else
+--
+-- Roles belong to the whole server and are not in a dump: grant_roles can be called again at any
+-- time, by the owner. Whoever reads no table can still read the views, which show no row's content.
+
+create function maintenance.grant_roles()
+returns table (role_name text, outcome text, fix text)
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_viewer constant text[] := array[
+    'table public.maintenance_status',
+    'table maintenance.job_status',
+    'table maintenance.run_history',
+    'table maintenance.index_health',
+    'table maintenance.table_bloat',
+    'function maintenance.backlog()',
+    'function maintenance.cron_gap()',
+    'function maintenance.cron_jobs()',
+    'function maintenance.cron_readable()',
+    'function maintenance.cron_zone()',
+    'function maintenance.cron_setting(text)',
+    'function maintenance.clock()',
+    'function maintenance.cron_field(text, integer, integer, text[])',
+    'function maintenance.find_slot(text, timestamp, boolean)',
+    'function maintenance.next_slot(text)',
+    'function maintenance.next_run_at(text, timestamptz)',
+    'function maintenance.lint(text)',
+    'function maintenance.preview(text)',
+    'function maintenance.explain_policy(text)'];
+  v_operator constant text[] := v_viewer || array[
+    'procedure maintenance.run_job(text, jsonb)',
+    'procedure maintenance.run_batches(bigint, boolean)',
+    'function maintenance.run_now(text)',
+    'function maintenance.run_or_raise(text)',
+    'function maintenance.start_run(text, boolean)',
+    'function maintenance.first_progress(bigint)',
+    'function maintenance.is_policy_run(bigint)',
+    'function maintenance.collect_slab(maintenance.progress)',
+    'function maintenance.apply_batch(maintenance.progress, tid[])',
+    'function maintenance.finish_run(bigint)',
+    'function maintenance.run_result(bigint)',
+    'function maintenance.release_lock(bigint)',
+    'function maintenance.raise_failure(bigint)',
+    'function maintenance.install_schedules()',
+    'function maintenance.set_schedule(text, text)',
+    'function maintenance.enable_job(text)',
+    'function maintenance.disable_job(text)'];
+  v_doors text;
+  v_door text;
+begin
+  execute 'revoke all on schema maintenance from public';
+  execute 'revoke all on all tables in schema maintenance from public';
+  execute 'revoke all on all routines in schema maintenance from public';
+  execute 'revoke all on public.maintenance_status from public';
+
+  foreach grant_roles.role_name in array
+    array['maintenance_viewer', 'maintenance_operator', 'maintenance_worker']
+  loop
+    outcome := 'there';
+    fix := null;
+    if to_regrole(role_name) is null then
+      begin
+        execute format('create role %I nologin', role_name);
+        outcome := 'created';
+      exception when insufficient_privilege then
+        outcome := format('missing: %s may not create roles', current_user);
+        fix := format('create role %I nologin; -- then: select * from maintenance.grant_roles();',
+          role_name);
+        return next;
+        continue;
+      end;
+    end if;
+    execute format('grant usage on schema maintenance to %I', role_name);
+    if role_name <> 'maintenance_worker' then
+      foreach v_door in array case role_name
+        when 'maintenance_viewer' then v_viewer else v_operator end
+      loop
+        execute format('grant %s on %s to %I',
+          case when v_door like 'table %' then 'select' else 'execute' end, v_door, role_name);
+      end loop;
+    end if;
+    return next;
+  end loop;
+
+  -- The front doors of the application that is installed beside the engine, if one is.
+  v_doors := to_regprocedure('maintenance.grant_front_doors()')::text;
+  if v_doors is not null then
+    execute format('select %s', v_doors);
+  end if;
+end
+$$;
+
+comment on function maintenance.grant_roles() is
+  'Creates the roles maintenance_viewer, maintenance_operator and maintenance_worker where that is '
+  'allowed, takes everything from PUBLIC and grants each role its doors. A row a role, with the '
+  'statement that is missing in fix. For the engine''s owner; it can be called again.';
+
+do $$
+declare
+  v_row record;
+begin
+  for v_row in select * from maintenance.grant_roles() loop
+    if v_row.fix is not null then
+      raise warning '% %', v_row.role_name, v_row.outcome using hint = v_row.fix;
+    end if;
+  end loop;
+end
+$$;

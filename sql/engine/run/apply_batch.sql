@@ -1,0 +1,114 @@
+-- One batch: a slice of a slab under its rule, or one call of a step function.
+--
+-- A slice that fails is halved until the row that cannot be changed stands alone; that row is
+-- counted as refused, with the first error and its key, and the rest goes on at full size again.
+
+create function maintenance.apply_batch(inout progress maintenance.progress, p_slice tid[])
+language plpgsql
+security definer
+set search_path = ''
+set row_security = off
+set timezone = 'UTC'
+set lock_timeout = '2s'
+as $$
+declare
+  v_most_refused constant integer := 100;
+  v_most_lock_timeouts constant integer := 5;
+  v_run maintenance.run := maintenance.find_running(progress.run_id);
+  v_job maintenance.job;
+  v_policy maintenance.policy;
+  v_leaf regclass;
+  v_locked bigint;
+  v_changed bigint;
+  v_again bigint;
+  v_message text;
+  v_state text;
+begin
+  select * into v_job from maintenance.job as j where j.job_id = v_run.job_id;
+  if not found then
+    perform maintenance.stop_run(progress.run_id, 'error', 'PM001', 'the job was dropped');
+    progress.finished := true;
+    return;
+  end if;
+
+  begin
+    if v_job.kind = 'function' then
+      perform set_config('maintenance.run_id', progress.run_id::text, true);
+      execute format('select %s($1)',
+        maintenance.find_step(v_job.step, 'batch_size', 'bigint')::regproc)
+        into v_changed using progress.size;
+      progress.finished := coalesce(v_changed, 0) <= 0;
+      v_locked := 0;
+    else
+      select * into v_policy from maintenance.policy as p where p.job_id = v_job.job_id;
+      v_leaf := (maintenance.leaf_tables(maintenance.find_target(v_policy.target)))
+        [progress.leaf_number];
+      execute maintenance.batch_statement(v_policy, v_leaf)
+        into v_locked, v_changed, v_again using v_run.cutoff, p_slice;
+      if v_again > 0 then
+        raise exception '% of % rows would be due again after the update', v_again, v_changed
+          using errcode = 'PM005', hint = 'Let matching exclude what assign sets.';
+      end if;
+    end if;
+  exception when query_canceled or others then
+    get stacked diagnostics v_message = message_text, v_state = returned_sqlstate;
+  end;
+
+  if v_state is null then
+    update maintenance.run as r
+    set rows_affected = r.rows_affected + greatest(v_changed, 0),
+      batches = r.batches + 1
+    where r.run_id = progress.run_id;
+    progress.slab_changed := progress.slab_changed + v_changed;
+    progress.slab_locked := progress.slab_locked + v_locked;
+    progress.lock_timeouts := 0;
+    if v_job.kind = 'policy' then
+      progress.position := progress.position + cardinality(p_slice);
+      if progress.position >= progress.bad_end then
+        progress.bad_end := null;
+      end if;
+      progress.size := case
+        when progress.bad_end is null then least(progress.size * 2, v_job.batch_size)
+        else greatest((progress.bad_end - progress.position) / 2, 1)
+      end;
+    end if;
+
+  elsif v_state = '57014' then
+    perform maintenance.stop_run(progress.run_id, 'cancelled', v_state, v_message);
+    progress.finished := true;
+
+  elsif v_job.kind = 'function' or v_state like 'PM%' then
+    perform maintenance.stop_run(progress.run_id, 'error', v_state, v_message);
+    progress.finished := true;
+
+  elsif v_state = '55P03' and progress.lock_timeouts + 1 >= v_most_lock_timeouts then
+    perform maintenance.stop_run(progress.run_id, 'lock_timeout', v_state, v_message);
+    progress.finished := true;
+
+  elsif cardinality(p_slice) > 1 then
+    progress.lock_timeouts := progress.lock_timeouts + (v_state = '55P03')::integer;
+    progress.bad_end := progress.position + cardinality(p_slice);
+    progress.size := cardinality(p_slice) / 2;
+
+  else
+    update maintenance.run as r
+    set rows_refused = r.rows_refused + 1,
+      error = coalesce(r.error, v_message),
+      sqlstate = coalesce(r.sqlstate, v_state),
+      details = case when r.rows_refused > 0 then r.details else r.details || jsonb_build_object(
+        'first_refused', maintenance.row_key(v_leaf, p_slice[1])) end,
+      stop_reason = case
+        when r.rows_refused + 1 >= v_most_refused then 'refused_rows' else r.stop_reason end
+    where r.run_id = progress.run_id
+    returning r.rows_refused >= v_most_refused into progress.finished;
+    progress.position := progress.position + 1;
+    progress.bad_end := null;
+    progress.size := 1;
+  end if;
+
+  if not progress.finished and clock_timestamp() >= v_run.started_at + v_job.budget then
+    perform maintenance.stop_run(progress.run_id, 'budget', null, null);
+    progress.finished := true;
+  end if;
+end
+$$;

@@ -1,0 +1,22 @@
+-- The run that this backend is working on, or an error: a progress that a caller hands in is not
+-- trusted to name somebody else's run.
+
+create function maintenance.find_running(p_run_id bigint)
+returns maintenance.run
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+  v_run maintenance.run;
+begin
+  select * into v_run
+  from maintenance.run as r
+  where r.run_id = p_run_id and r.status = 'running' and r.backend_pid = pg_backend_pid();
+  if not found then
+    raise exception 'run % is not going on in this session', p_run_id
+      using errcode = 'PM002', hint = 'call maintenance.run_job(…) starts runs.';
+  end if;
+  return v_run;
+end
+$$;

@@ -1,0 +1,16 @@
+-- Whether a run works through collected rows, or calls a step function.
+
+create function maintenance.is_policy_run(p_run_id bigint)
+returns boolean
+language sql
+stable
+security definer
+set search_path = ''
+set row_security = off
+set timezone = 'UTC'
+set lock_timeout = '5s'
+return exists (
+  select from maintenance.run as r
+  join maintenance.policy as p on p.job_id = r.job_id
+  where r.run_id = p_run_id
+);

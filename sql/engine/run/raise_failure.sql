@@ -1,0 +1,28 @@
+-- Raises what a failed run ended with, after its receipt is safe, so that pg_cron says failed too.
+
+create function maintenance.raise_failure(p_run_id bigint)
+returns void
+language plpgsql
+stable
+security definer
+set search_path = ''
+set row_security = off
+set timezone = 'UTC'
+set lock_timeout = '5s'
+as $$
+declare
+  v_run maintenance.run;
+begin
+  select * into v_run from maintenance.run as r where r.run_id = p_run_id;
+  if v_run.status = 'cancelled' then
+    raise exception '%', v_run.error
+      using errcode = 'query_canceled', detail = format('run %s of %s', p_run_id, v_run.job_name);
+  elsif v_run.status = 'failed' then
+    raise exception '% failed: %', v_run.job_name, v_run.error
+      using errcode = 'PM008',
+        detail = format('run %s, SQLSTATE %s, %s rows changed, %s refused',
+          p_run_id, v_run.sqlstate, v_run.rows_affected, v_run.rows_refused),
+        hint = format('select * from maintenance.run_history where run_id = %s;', p_run_id);
+  end if;
+end
+$$;

@@ -1,0 +1,15 @@
+-- Gives back the lock of a run that is over.
+
+create function maintenance.release_lock(p_run_id bigint)
+returns void
+language sql
+security definer
+set search_path = ''
+set row_security = off
+set timezone = 'UTC'
+set lock_timeout = '5s'
+begin atomic
+  select pg_advisory_unlock(maintenance.lock_class(), r.job_id)
+  from maintenance.run as r
+  where r.run_id = p_run_id and r.status <> 'skipped';
+end;

@@ -1,0 +1,28 @@
+-- The one loop of every run: collect, batch, batch, … With commits it needs the outermost
+-- transaction, so it can have no set clause, no security definer and no exception block: the
+-- functions that it calls catch their own errors and note them on the receipt.
+
+create procedure maintenance.run_batches(p_run_id bigint, p_commits boolean)
+language plpgsql
+as $$
+declare
+  v_progress maintenance.progress := maintenance.first_progress(p_run_id);
+  v_is_policy boolean := maintenance.is_policy_run(p_run_id);
+  v_slab tid[];
+  v_collected record;
+begin
+  while not v_progress.finished loop
+    if v_is_policy and v_progress.position > v_progress.slab_size then
+      select c.progress, c.slab into v_collected from maintenance.collect_slab(v_progress) as c;
+      v_progress := v_collected.progress;
+      v_slab := v_collected.slab;
+    else
+      v_progress := maintenance.apply_batch(v_progress,
+        v_slab[v_progress.position : v_progress.position + v_progress.size - 1]);
+    end if;
+    if p_commits then
+      commit;
+    end if;
+  end loop;
+end
+$$;

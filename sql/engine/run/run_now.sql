@@ -1,0 +1,22 @@
+-- The same run in the caller's one transaction, for functions and tests.
+
+create function maintenance.run_now(job_name text)
+returns jsonb
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_run_id bigint := maintenance.start_run(run_now.job_name, true);
+begin
+  call maintenance.run_batches(v_run_id, false);
+  if maintenance.run_result(v_run_id) #>> '{data,status}' = 'running' then
+    perform maintenance.finish_run(v_run_id);
+  end if;
+  return maintenance.run_result(v_run_id);
+end
+$$;
+
+comment on function maintenance.run_now(text) is
+  'Runs a job in the caller''s transaction: for modest backlogs, functions and tests. The same '
+  'result as run_job; a job that fails says success false and does not raise. '
+  'Errors: PM001 no such job, PM011 a statement job.';

@@ -1,0 +1,28 @@
+-- What the front doors in public do: run a job in the caller's transaction and return its rows.
+
+create function maintenance.run_or_raise(job_name text)
+returns integer
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_result jsonb := maintenance.run_now(run_or_raise.job_name);
+begin
+  if not (v_result ->> 'success')::boolean then
+    raise exception '%', v_result ->> 'message'
+      using errcode =
+          case v_result #>> '{data,status}' when 'skipped' then 'PM009' else 'PM008' end,
+        detail = format('SQLSTATE %s', v_result #>> '{data,sqlstate}'),
+        hint = case v_result #>> '{data,stopReason}'
+          when 'already_running' then 'Wait for it, or read maintenance.run_history.'
+          when 'disabled' then format('select maintenance.enable_job(%L);', run_or_raise.job_name)
+          else 'select * from maintenance.lint() names what is wrong with a rule.'
+        end;
+  end if;
+  return (v_result #>> '{data,rowsAffected}')::integer;
+end
+$$;
+
+comment on function maintenance.run_or_raise(text) is
+  'run_now for functions that return a count: the rows changed, or an error. '
+  'Errors: PM001 no such job, PM008 the run failed, PM009 it was skipped, PM011 a statement job.';

@@ -1,0 +1,17 @@
+-- Notes on a run's receipt why it stops. The first reason stands.
+
+create function maintenance.stop_run(
+  p_run_id bigint,
+  p_stop_reason text,
+  p_sqlstate text,
+  p_error text)
+returns void
+language sql
+set search_path = ''
+begin atomic
+  update maintenance.run as r
+  set stop_reason = coalesce(r.stop_reason, p_stop_reason),
+    error = coalesce(r.error, p_error),
+    sqlstate = coalesce(r.sqlstate, p_sqlstate)
+  where r.run_id = p_run_id and r.status = 'running';
+end;

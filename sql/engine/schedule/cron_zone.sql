@@ -1,0 +1,8 @@
+-- The time zone that pg_cron reads schedules in: GMT before 1.5, a setting of the server since.
+
+create function maintenance.cron_zone()
+returns text
+language sql
+stable
+set search_path = ''
+return coalesce(maintenance.cron_setting('timezone'), 'UTC');

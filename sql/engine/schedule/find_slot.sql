@@ -1,0 +1,86 @@
+-- The nearest minute that a schedule names: after a time, or at the latest at that time.
+--
+-- As pg_cron reads it: a day has to match day-of-month and day-of-week where one of the two starts
+-- with *, and either of them where neither does. Times are those of the schedule's own time zone.
+
+create function maintenance.find_slot(p_schedule text, p_at timestamp, p_forward boolean)
+returns timestamp
+language plpgsql
+immutable
+strict
+set search_path = ''
+as $$
+declare
+  v_months constant text[] := '{jan,feb,mar,apr,may,jun,jul,aug,sep,oct,nov,dec}';
+  v_days constant text[] := '{sun,mon,tue,wed,thu,fri,sat}';
+  v_fields text[];
+  v_minute integer[];
+  v_hour integer[];
+  v_dom integer[];
+  v_month integer[];
+  v_dow integer[];
+  v_last_day boolean;
+  v_both boolean;
+  v_way constant integer := case when p_forward then 1 else -1 end;
+  v_from constant timestamp := date_trunc('minute', p_at) + case when p_forward
+    then interval '1 minute' else interval '0' end;
+  v_day date := v_from::date;
+  v_slot timestamp;
+begin
+  if p_schedule ~ '^\s*([1-9]|[1-5]\d)\s+seconds?\s*$' then
+    return p_at + v_way * (substring(p_schedule from '\d+') || ' seconds')::interval;
+  end if;
+
+  v_fields := regexp_split_to_array(btrim(case lower(btrim(p_schedule))
+    when '@yearly' then '0 0 1 1 *' when '@annually' then '0 0 1 1 *'
+    when '@monthly' then '0 0 1 * *' when '@weekly' then '0 0 * * 0'
+    when '@daily' then '0 0 * * *' when '@midnight' then '0 0 * * *'
+    when '@hourly' then '0 * * * *' else p_schedule end), '\s+');
+  v_last_day := v_fields[3] ~ '(^|,)\$(,|$)';
+  v_minute := maintenance.cron_field(v_fields[1], 0, 59);
+  v_hour := maintenance.cron_field(v_fields[2], 0, 23);
+  v_dom := case when v_fields[3] = '$' then '{}'
+    else maintenance.cron_field(
+      regexp_replace(v_fields[3], ',\$(?=,|$)|^\$,', '', 'g'), 1, 31) end;
+  v_month := maintenance.cron_field(v_fields[4], 1, 12, v_months);
+  v_dow := maintenance.cron_field(v_fields[5], 0, 7, v_days);
+
+  if cardinality(v_fields) <> 5
+    or v_minute is null or v_hour is null or v_dom is null or v_month is null or v_dow is null then
+    raise exception 'the schedule "%" is not a cron expression', p_schedule
+      using errcode = 'PM006',
+        hint = 'Minute, hour, day of month, month, day of week; '
+          '''0 3 * * *'' is 03:00 UTC each day.';
+  end if;
+  v_both := v_fields[3] like '*%' or v_fields[5] like '*%';
+
+  -- Twelve years see every day of the calendar that a schedule can name.
+  while abs(v_day - v_from::date) < 12 * 366 loop
+    if not extract(month from v_day)::integer = any(v_month) then
+      v_day := case when p_forward
+        then (date_trunc('month', v_day::timestamp) + interval '1 month')::date
+        else date_trunc('month', v_day::timestamp)::date - 1 end;
+      continue;
+    end if;
+    if (select case when v_both then d.by_month and d.by_week else d.by_month or d.by_week end
+      from (select
+        extract(day from v_day)::integer = any(v_dom)
+          or v_last_day and extract(day from v_day + 1) = 1 as by_month,
+        extract(dow from v_day)::integer = any(v_dow)
+          or extract(dow from v_day) = 0 and 7 = any(v_dow) as by_week) as d)
+    then
+      select case when p_forward then min(s.slot) else max(s.slot) end into v_slot
+      from (
+        select v_day + make_time(h, m, 0) as slot
+        from unnest(v_hour) as h, unnest(v_minute) as m
+      ) as s
+      where case when p_forward then s.slot >= v_from else s.slot <= v_from end;
+      if v_slot is not null then
+        return v_slot;
+      end if;
+    end if;
+    v_day := v_day + v_way;
+  end loop;
+  return null;
+end
+$$;

@@ -1,0 +1,12 @@
+-- Whether pg_cron started this session: as a background worker, or over a connection of its own.
+
+create function maintenance.fired_by_cron()
+returns boolean
+language sql
+stable
+set search_path = ''
+return exists (
+  select from pg_stat_activity as a
+  where a.pid = pg_backend_pid()
+    and (a.backend_type like 'pg_cron%' or a.application_name = 'pg_cron')
+);

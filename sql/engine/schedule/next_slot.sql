@@ -1,0 +1,17 @@
+-- When a schedule fires next in pg_cron's own time zone; null for one that only pg_cron can read.
+
+create function maintenance.next_slot(p_schedule text)
+returns timestamptz
+language plpgsql
+stable
+set search_path = ''
+as $$
+declare
+  v_zone text := maintenance.cron_zone();
+begin
+  return maintenance.find_slot(p_schedule, maintenance.clock() at time zone v_zone, true)
+    at time zone v_zone;
+exception when sqlstate 'PM006' then
+  return null;
+end
+$$;

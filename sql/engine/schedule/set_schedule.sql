@@ -1,0 +1,47 @@
+-- Changes when a job runs, in pg_cron, as an operator does it.
+
+create function maintenance.set_schedule(job_name text, schedule text)
+returns maintenance.job_status
+language plpgsql
+security definer
+set search_path = ''
+set row_security = off
+set timezone = 'UTC'
+set lock_timeout = '5s'
+as $$
+declare
+  v_job maintenance.job := maintenance.find_job(set_schedule.job_name);
+  v_gap text := maintenance.cron_gap();
+  v_status maintenance.job_status;
+begin
+  if set_schedule.schedule is null then
+    raise exception 'a schedule is needed for %', v_job.job_name
+      using errcode = 'PM006', hint = 'To stop a job: select maintenance.disable_job(…).';
+  end if;
+  perform maintenance.next_run_at(set_schedule.schedule, now());
+  if v_gap is not null then
+    raise exception '% cannot be scheduled here: %', v_job.job_name, v_gap
+      using errcode = 'PM010', hint = format(
+        'In pg_cron''s own database: select cron.schedule_in_database(%L, %L, %L, %L);',
+        'maintenance:' || v_job.job_name, set_schedule.schedule, maintenance.cron_command(v_job),
+        current_database());
+  end if;
+
+  perform maintenance.write_cron_job(v_job, set_schedule.schedule);
+  -- What was declared stays on record: whatever pg_cron shows beside it is the operator's.
+  insert into maintenance.installed_schedule as i (job_id, database_oid, schedule, command)
+  values (v_job.job_id,
+    (select d.oid from pg_database as d where d.datname = current_database()),
+    v_job.schedule, maintenance.cron_command(v_job))
+  on conflict (job_id) do update
+  set database_oid = excluded.database_oid, command = excluded.command, since = now();
+
+  select * into v_status from maintenance.job_status as s where s.job_name = v_job.job_name;
+  return v_status;
+end
+$$;
+
+comment on function maintenance.set_schedule(text, text) is
+  'Sets a job''s schedule in pg_cron (five-field cron, UTC) and returns its job_status row; it '
+  'survives every later migration, like an edit in pg_cron itself. '
+  'Errors: PM001 no such job, PM006 schedule, PM010 no pg_cron here (the hint has the statement).';

@@ -1,0 +1,18 @@
+-- What was put into pg_cron here, so that an operator's edit or removal can be told from ours.
+
+create table maintenance.installed_schedule (
+  job_id integer not null,
+  database_oid oid not null,
+  schedule text,
+  command text not null,
+  since timestamptz not null default now(),
+  constraint installed_schedule_pkey primary key (job_id),
+  constraint installed_schedule_job_id_fkey foreign key (job_id)
+    references maintenance.job (job_id) on delete cascade
+);
+
+comment on table maintenance.installed_schedule is
+  'What we last put into pg_cron for a job. A row of another database (a restored dump) counts as '
+  'none. What cron.job shows beside it and this does not is the operator''s.';
+comment on column maintenance.installed_schedule.since is
+  'when this schedule was first put into pg_cron: no slot before it was ever promised';

@@ -1,0 +1,20 @@
+-- The schema that holds the engine.
+--
+-- Errors that a caller may want to tell apart have an SQLSTATE of ours:
+--   PM001  no such job
+--   PM002  an argument is out of range (name, keep, batch size, budget …)
+--   PM003  the target is not a table that a policy can work on
+--   PM004  an expression of a rule is not acceptable
+--   PM005  an update leaves its rows due, so that the rule would match them again for ever
+--   PM006  a schedule that is no cron expression
+--   PM007  a step function or a statement is not acceptable
+--   PM008  a run failed (run_job, after its receipt is committed; the front doors in public)
+--   PM009  the run that a call wanted was skipped: another one is going on, or the job is disabled
+--   PM010  scheduling is not possible here
+--   PM011  a statement job cannot be called from inside a transaction: pg_cron or psql runs it
+--   PM012  a slab of due rows was offered and none of them changed
+
+create schema maintenance;
+
+comment on schema maintenance is
+  'pg-maintenance: policies, runs, schedules and health. Read sql/install.sql first.';

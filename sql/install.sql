@@ -1,0 +1,101 @@
+-- The table of contents: what the database is, in build order. The engine stands alone.
+
+\ir engine/schema.sql
+\ir engine/clock.sql
+
+-- policy: what should hold
+\ir engine/policy/tables.sql
+\ir engine/policy/find_job.sql
+\ir engine/policy/leaf_tables.sql
+\ir engine/policy/find_target.sql
+\ir engine/policy/target_alias.sql
+\ir engine/policy/find_policy.sql
+\ir engine/policy/find_step.sql
+\ir engine/policy/parse_expression.sql
+\ir engine/policy/parse_assign.sql
+\ir engine/policy/due_condition.sql
+\ir engine/policy/count_statement.sql
+\ir engine/policy/collect_statement.sql
+\ir engine/policy/batch_statement.sql
+\ir engine/policy/count_due.sql
+\ir engine/policy/count_kept.sql
+\ir engine/policy/put_job.sql
+\ir engine/policy/set_policy.sql
+\ir engine/policy/set_job.sql
+\ir engine/policy/set_statement.sql
+\ir engine/policy/configure_job.sql
+\ir engine/policy/drop_job.sql
+\ir engine/policy/preview.sql
+\ir engine/policy/explain_policy.sql
+\ir engine/policy/lint_rights.sql
+\ir engine/policy/lint_indexes.sql
+\ir engine/policy/lint_references.sql
+\ir engine/policy/lint.sql
+
+-- run: do it
+\ir engine/run/tables.sql
+\ir engine/run/lock_class.sql
+\ir engine/run/table_bytes.sql
+\ir engine/run/row_key.sql
+\ir engine/run/find_running.sql
+\ir engine/run/stop_run.sql
+\ir engine/run/start_run.sql
+\ir engine/run/first_progress.sql
+\ir engine/run/is_policy_run.sql
+\ir engine/run/collect_slab.sql
+\ir engine/run/apply_batch.sql
+\ir engine/run/finish_run.sql
+\ir engine/run/run_result.sql
+\ir engine/run/release_lock.sql
+\ir engine/run/raise_failure.sql
+\ir engine/run/run_batches.sql
+\ir engine/run/run_job.sql
+\ir engine/run/run_now.sql
+\ir engine/run/run_or_raise.sql
+\ir engine/run/add_details.sql
+\ir engine/run/last_success.sql
+\ir engine/run/run_history.sql
+
+-- schedule: when; the only folder that names cron
+\ir engine/schedule/cron_setting.sql
+\ir engine/schedule/extension.sql
+\ir engine/schedule/tables.sql
+\ir engine/schedule/cron_field.sql
+\ir engine/schedule/find_slot.sql
+\ir engine/schedule/next_run_at.sql
+\ir engine/schedule/cron_gap.sql
+\ir engine/schedule/cron_readable.sql
+\ir engine/schedule/cron_jobs.sql
+\ir engine/schedule/cron_zone.sql
+\ir engine/schedule/next_slot.sql
+\ir engine/schedule/current_slot.sql
+\ir engine/schedule/fired_by_cron.sql
+\ir engine/schedule/job_status.sql
+\ir engine/schedule/cron_command.sql
+\ir engine/schedule/write_cron_job.sql
+\ir engine/schedule/remove_schedule.sql
+\ir engine/schedule/sync_schedule.sql
+\ir engine/schedule/install_schedules.sql
+\ir engine/schedule/set_schedule.sql
+\ir engine/schedule/set_enabled.sql
+\ir engine/schedule/enable_job.sql
+\ir engine/schedule/disable_job.sql
+
+-- health: is it well
+\ir engine/health/backlog.sql
+\ir engine/health/maintenance_status.sql
+\ir engine/health/index_health.sql
+\ir engine/health/table_bloat.sql
+
+\ir engine/roles.sql
+
+-- the reference application: the tables that the shipped jobs maintain
+\ir app/touch_updated_at.sql
+\ir app/accounts.sql
+\ir app/user_subscription_summary.sql
+\ir app/imports.sql
+
+-- the shipped jobs
+\ir jobs/imports.sql
+\ir jobs/accounts.sql
+\ir jobs/grant_front_doors.sql

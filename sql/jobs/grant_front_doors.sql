@@ -1,0 +1,39 @@
+-- Who may call the front doors of the application. Called by maintenance.grant_roles().
+
+create function maintenance.grant_front_doors()
+returns void
+language plpgsql
+set search_path = ''
+as $$
+declare
+  v_door text;
+begin
+  foreach v_door in array array[
+    'public.mark_stuck_import_runs()',
+    'public.cleanup_temp_uploads()',
+    'public.cleanup_old_raw_items()',
+    'public.compact_old_import_jobs()',
+    'public.run_maintenance_cleanup()',
+    'public.cleanup_expired_sessions()',
+    'public.refresh_subscription_summary()',
+    'public.refresh_subscription_summary_step(integer)',
+    'public.stale_subscription_summary(integer)',
+    'public.analyze_account_tables_step(integer)',
+    'public.weekly_index_report_step(integer)',
+    'public.get_database_health_stats()']
+  loop
+    execute format('revoke all on function %s from public', v_door);
+    if to_regrole('maintenance_operator') is not null and v_door not like '%(integer)' then
+      execute format('grant execute on function %s to maintenance_operator', v_door);
+    end if;
+  end loop;
+  if to_regrole('maintenance_viewer') is not null then
+    grant execute on function public.get_database_health_stats() to maintenance_viewer;
+  end if;
+end
+$$;
+
+comment on function maintenance.grant_front_doors() is
+  'Takes the front doors of the application from PUBLIC and grants them to operator and viewer.';
+
+select from maintenance.grant_roles();

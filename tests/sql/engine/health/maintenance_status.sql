@@ -1,0 +1,77 @@
+-- maintenance_status: every backlog a row, true counts, no row hidden by another's fault.
+begin;
+create extension pgtap;
+select plan(23);
+
+select columns_are('public', 'maintenance_status', array['task', 'count', 'description', 'severity',
+  'oldest', 'job_name', 'schedule', 'active', 'last_run_at', 'last_status', 'next_run_at', 'advice']);
+select is((select string_agg(attname || ' ' || format_type(atttypid, null), ', ' order by attnum)
+    from pg_attribute where attrelid = 'public.maintenance_status'::regclass and attnum > 0),
+  'task text, count bigint, description text, severity text, oldest timestamp with time zone, '
+  'job_name text, schedule text, active boolean, last_run_at timestamp with time zone, '
+  'last_status text, next_run_at timestamp with time zone, advice text',
+  'the columns and their types, the original three first');
+select is_empty($$select unnest(array['stuck_runs', 'old_temp_uploads', 'old_raw_items', 'old_import_jobs', 'expired_sessions'])
+  except select task from public.maintenance_status$$, 'the shipped backlogs are there');
+
+create table public.events (id bigint primary key, at timestamptz);
+create index on public.events (at);
+select maintenance.set_policy('purge', 'public.events', 'delete', 'at', '1 day', schedule => '0 3 * * *', description => 'Old events');
+create function pg_temp.row(name text) returns public.maintenance_status language sql
+as $$ select s from public.maintenance_status s where s.task = name $$;
+
+select results_eq($$select count, severity, description, oldest, advice from pg_temp.row('purge')$$,
+  $$values (0::bigint, 'ok', 'Old events', null::timestamptz, null::text)$$, 'nothing due is ok');
+insert into public.events select i, now() - interval '26 hours' - i * interval '1 second' from generate_series(1, 10) i;
+select results_eq($$select count, oldest from pg_temp.row('purge')$$,
+  $$values (10::bigint, now() - interval '26 hours 10 seconds')$$, 'due rows are counted, and the oldest is told');
+
+select to_regclass('cron.job') is null as no_cron \gset
+\if :no_cron
+select is((pg_temp.row('purge')).severity, 'warning', 'due and not scheduled here is a warning');
+select ok((pg_temp.row('purge')).advice like 'Not scheduled (not scheduled here: pg_cron%', 'and the advice says why');
+select pass('no pg_cron here') from generate_series(1, 4);
+\else
+select is((pg_temp.row('purge')).severity, 'notice', 'due, and the schedule will take them: notice');
+select is((pg_temp.row('purge')).advice, null, 'no advice is needed');
+select is((pg_temp.row('purge')).next_run_at, maintenance.next_run_at('0 3 * * *', now()), 'the next run is told');
+select maintenance.disable_job('purge');
+select results_eq($$select severity, active, advice from pg_temp.row('purge')$$,
+  $$values ('warning', false, 'Disabled. select maintenance.enable_job(''purge'');')$$, 'disabled with a backlog is a warning');
+select maintenance.enable_job('purge');
+update public.events set at = at - interval '3 days';
+select is((pg_temp.row('purge')).severity, 'warning', 'rows that two firings should have taken are a warning');
+select is((pg_temp.row('purge')).advice, 'Behind its schedule. select * from maintenance.preview(''purge'');', 'with advice');
+\endif
+
+insert into public.events select i, now() - interval '26 hours' from generate_series(11, 12000) i;
+select is((pg_temp.row('purge')).count, 10000::bigint, 'the count is capped');
+select is((pg_temp.row('purge')).description, 'Old events; at least 10000', 'and the description says so');
+
+create table public.lines (id bigint references public.events);
+insert into public.lines values (1);
+select maintenance.run_now('purge');
+select ok((pg_temp.row('purge')).severity = 'warning' and (pg_temp.row('purge')).last_status = 'failed', 'a failed last run is a warning');
+select ok((pg_temp.row('purge')).advice like 'The last run failed: %foreign key%call maintenance.run_job(''purge'');', 'the advice says what failed');
+
+alter table public.events rename column at to happened_at;
+select is((pg_temp.row('purge')).severity, 'critical', 'a broken rule is critical');
+select ok((pg_temp.row('purge')).description like '%cannot be counted: column %at%does not exist', 'and shows the error');
+select is((pg_temp.row('purge')).count, null, 'without a made-up count');
+select is((select count(*) from public.maintenance_status where severity = 'critical'), 1::bigint, 'no other row suffers');
+
+insert into public.temp_uploads (created_at) values (now() - interval '25 hours');
+grant maintenance_viewer to current_user;
+set local role maintenance_viewer;
+select is((select count from public.maintenance_status where task = 'old_temp_uploads'), 1::bigint,
+  'a viewer sees true counts');
+select is_empty($$select table_schema, table_name from information_schema.role_table_grants
+  where grantee = 'maintenance_viewer' and (table_schema, table_name) not in (('public', 'maintenance_status'),
+    ('maintenance', 'job_status'), ('maintenance', 'run_history'), ('maintenance', 'index_health'), ('maintenance', 'table_bloat'))$$,
+  'and has no right on any table');
+reset role;
+set transaction read only;
+select lives_ok('select * from public.maintenance_status', 'it works in a read-only transaction');
+select lives_ok('select * from maintenance.job_status', 'and so does job_status');
+select * from finish();
+rollback;

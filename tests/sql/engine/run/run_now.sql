@@ -1,0 +1,144 @@
+-- A run in one transaction: its receipt, its batches, and each way that it can end.
+begin;
+create extension pgtap;
+select plan(30);
+
+create schema shop;
+create table shop.events (id bigint primary key, at timestamptz, status text default 'new');
+insert into shop.events (id, at) select i, now() - interval '1 year' from generate_series(1, 1000) i;
+create index on shop.events (at);
+select maintenance.set_policy('purge', 'shop.events', 'delete', 'at', '1 day');
+select maintenance.configure_job('purge', batch_size => 100);
+
+create function pg_temp.last_run(job text) returns maintenance.run_history
+language sql as $$ select h from maintenance.run_history h where h.job_name = job order by run_id desc limit 1 $$;
+
+-- done
+create temporary table result as select maintenance.run_now('purge') as r;
+select set_eq('select jsonb_object_keys(r) from result',
+  array['success', 'message', 'data', 'executionTime', 'timestamp'], 'the result has the five keys');
+select results_eq($$select (r ->> 'success')::boolean, r ->> 'message' from result$$,
+  $$values (true, 'purge succeeded: 1000 rows in 10 batches')$$, 'it says what was done');
+select results_eq(
+  $$select status, trigger, slot, attempt, rows_affected, rows_refused, batches, stop_reason, error
+    from pg_temp.last_run('purge')$$,
+  $$values ('succeeded', 'manual', null::timestamptz, 1, 1000::bigint, 0::bigint, 10, 'done', null::text)$$,
+  'the receipt says the same');
+select ok((details -> 'bytes_before') is not null and (details -> 'bytes_after') is not null
+    and details -> 'left' = '0', 'sizes before and after and what is left are on it')
+from pg_temp.last_run('purge');
+select is(maintenance.run_now('purge') #>> '{data,batches}', '0', 'a run with nothing due does nothing');
+
+-- rows that cannot be changed
+insert into shop.events (id, at) select i, now() - interval '1 year' from generate_series(1, 1000) i;
+create table shop.lines (event_id bigint references shop.events);
+insert into shop.lines values (1), (500), (501), (1000);
+create temporary table refused as select maintenance.run_now('purge') as r;
+select is((select count(*) from shop.events), 4::bigint,
+  'rows that a foreign key holds stay, and every other row goes');
+select results_eq($$select status, rows_affected, rows_refused, stop_reason, sqlstate,
+    details #>> '{first_refused,table}', details #>> '{first_refused,id}' from pg_temp.last_run('purge')$$,
+  $$values ('failed', 996::bigint, 4::bigint, 'refused_rows', '23503', 'shop.events', '1')$$,
+  'they are counted, with the first error and its key, and the run has failed');
+select is((select r -> 'success' from refused), 'false', 'run_now says so and does not raise');
+select ok((select r ->> 'message' like '%violates foreign key constraint%' from refused),
+  'in Postgres'' own words');
+drop table shop.lines;
+delete from shop.events;
+
+insert into shop.events (id, at) select i, now() - interval '1 year' from generate_series(1, 300) i;
+create function shop.never() returns trigger language plpgsql
+as $$ begin raise exception 'not %', old.id; end $$;
+create trigger never before delete on shop.events for each row execute function shop.never();
+select maintenance.run_now('purge');
+select results_eq($$select status, rows_refused, stop_reason, error from pg_temp.last_run('purge')$$,
+  $$values ('failed', 100::bigint, 'refused_rows', 'not 1')$$, 'after 100 refused rows the run stops');
+drop trigger never on shop.events;
+
+-- a slab without effect
+create function shop.suppress() returns trigger language plpgsql as $$ begin return null; end $$;
+create trigger suppress before delete on shop.events for each row execute function shop.suppress();
+select maintenance.run_now('purge');
+select results_eq($$select status, rows_affected, stop_reason, sqlstate from pg_temp.last_run('purge')$$,
+  $$values ('failed', 0::bigint, 'no_effect', 'PM012')$$,
+  'a trigger that suppresses every delete ends the run, and is no success');
+drop trigger suppress on shop.events;
+
+-- update
+select maintenance.set_policy('mark', 'shop.events', 'update', 'at', '1 day',
+  matching => 'status = ''new''', assign => 'status = ''old''');
+select is(maintenance.run_now('mark') #>> '{data,rowsAffected}', '300', 'an update changes the due rows');
+select is(maintenance.run_now('mark') #>> '{data,rowsAffected}', '0', 'and has nothing to do again');
+update shop.events set status = 'new';
+create function shop.undo() returns trigger language plpgsql
+as $$ begin new.status := 'new'; return new; end $$;
+create trigger undo before update on shop.events for each row execute function shop.undo();
+select maintenance.run_now('mark');
+select results_eq($$select status, rows_affected, stop_reason, sqlstate from pg_temp.last_run('mark')$$,
+  $$values ('failed', 0::bigint, 'error', 'PM005')$$,
+  'an update whose rows would match again changes nothing and ends the run');
+
+-- budget
+select maintenance.configure_job('purge', batch_size => 10, budget => '1 microsecond');
+select maintenance.run_now('purge');
+select results_eq($$select status, rows_affected, batches, stop_reason from pg_temp.last_run('purge')$$,
+  $$values ('succeeded', 10::bigint, 1, 'budget')$$, 'the budget stops a run between two batches');
+
+-- functions
+create table shop.todo (id int);
+insert into shop.todo select generate_series(1, 25);
+create function shop.step(batch_size integer) returns bigint language sql
+begin atomic
+  with gone as (delete from shop.todo where id in (select id from shop.todo limit batch_size) returning 1)
+  select count(*) from gone;
+end;
+select maintenance.set_job('work', 'shop.step');
+select maintenance.configure_job('work', batch_size => 10);
+select maintenance.run_now('work');
+select results_eq($$select status, rows_affected, batches, stop_reason from pg_temp.last_run('work')$$,
+  $$values ('succeeded', 25::bigint, 4, 'done')$$, 'a step function is called until it returns 0');
+create function shop.told(batch_size integer) returns bigint language plpgsql
+as $$ begin perform maintenance.add_details('{"seen": 3}'); return 0; end $$;
+select maintenance.set_job('told', 'shop.told');
+select maintenance.run_now('told');
+select is((select details ->> 'seen' from pg_temp.last_run('told')), '3', 'a step leaves details on the receipt');
+create function shop.fails(batch_size integer) returns bigint language plpgsql
+as $$ begin insert into shop.todo values (99); raise exception 'out of %', 'luck'; end $$;
+select maintenance.set_job('fails', 'shop.fails');
+select is(maintenance.run_now('fails') ->> 'message', 'fails failed: out of luck', 'a step that raises fails the run');
+select is((select count(*) from shop.todo), 0::bigint, 'and leaves nothing behind');
+drop function shop.fails;
+select is(maintenance.run_now('fails') #>> '{data,sqlstate}', 'PM007', 'so does a step that is gone');
+
+-- skipped
+select maintenance.disable_job('purge');
+select results_eq($$select r ->> 'message', r #>> '{data,status}', r #>> '{data,stopReason}' from maintenance.run_now('purge') r$$,
+  $$values ('purge is disabled', 'skipped', 'disabled')$$, 'a disabled job is skipped, with a receipt');
+select throws_ok($$select maintenance.run_or_raise('purge')$$, 'PM009', 'purge is disabled',
+  'run_or_raise raises for it');
+select maintenance.enable_job('purge');
+select is(maintenance.run_now('purge') ->> 'success', 'true', 'enabled, it runs again');
+select throws_ok($$select maintenance.run_or_raise('fails')$$, 'PM008', null, 'run_or_raise raises a failure');
+select throws_ok($$select maintenance.run_now('nothing')$$, 'PM001', 'there is no job "nothing"',
+  'an unknown job is an error');
+
+-- the clock
+set local maintenance.fake_now = '2001-01-01';
+select is((maintenance.run_now('purge') #>> '{data,rowsAffected}'), '0', 'the cut-off follows the clock seam');
+reset maintenance.fake_now;
+
+-- a receipt that nobody works on any more
+insert into maintenance.run (job_id, job_name, trigger, status, backend_pid)
+select job_id, job_name, 'schedule', 'running', 1 from maintenance.job where job_name = 'purge';
+select maintenance.run_now('purge');
+select results_eq($$select status, stop_reason from maintenance.run where backend_pid = 1 and job_name = 'purge'$$,
+  $$values ('interrupted', 'backend_gone')$$, 'a running receipt whose lock is free is closed as interrupted');
+
+-- what a caller hands in is not trusted
+select throws_ok($$select maintenance.apply_batch(row(0, 1, 1, 0, 0, 1, 1, null, 0, false), null)$$,
+  'PM002', null, 'a batch needs a run of this session');
+select throws_ok($$update maintenance.run set status = 'running'$$, '23514', null,
+  'a receipt that is over cannot say that it runs');
+select is((select count(*) from maintenance.run where status = 'running'), 0::bigint, 'no receipt is left open');
+select * from finish();
+rollback;

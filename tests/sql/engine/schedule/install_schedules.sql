@@ -1,0 +1,73 @@
+-- What is in pg_cron belongs to the operator, except for the command. Needs pg_cron in this database.
+begin;
+create extension pgtap;
+select plan(26);
+select to_regclass('cron.job') is null as no_cron \gset
+\if :no_cron
+select skip('pg_cron is not in this database', 26);
+\else
+
+create table public.events (at timestamptz);
+create function pg_temp.cron(name text) returns text language sql
+as $$ select schedule || ' ' || active || ' ' || command from cron.job where jobname = 'maintenance:' || name $$;
+create function pg_temp.install(job text) returns text language sql
+as $$ select outcome from maintenance.install_schedules() where job_name = job $$;
+create function pg_temp.declare(schedule text) returns void language sql
+as $$ select maintenance.set_policy('purge', 'public.events', 'delete', 'at', '1 day', schedule => $1) $$;
+
+select pg_temp.declare('0 3 * * *');
+select is(pg_temp.cron('purge'), '0 3 * * * true call maintenance.run_job(''purge'')',
+  'a policy with a schedule is in pg_cron at once');
+select is(pg_temp.install('purge'), 'kept', 'installing changes nothing');
+select is_empty($$select * from maintenance.install_schedules() where outcome not in ('kept', 'no schedule')$$,
+  'for no job');
+select is((select scheduling from maintenance.job_status where job_name = 'purge'), 'scheduled', 'its status says so');
+
+select pg_temp.declare('0 4 * * *');
+select is(pg_temp.cron('purge'), '0 4 * * * true call maintenance.run_job(''purge'')', 'a migration that declares another schedule changes it');
+
+select cron.schedule('maintenance:purge', '*/5 * * * *', $$call maintenance.run_job('purge')$$);
+select is(pg_temp.install('purge'), 'edited by an operator', 'an edit in pg_cron is seen');
+select is(pg_temp.cron('purge'), '*/5 * * * * true call maintenance.run_job(''purge'')', 'and stays');
+select pg_temp.declare('0 5 * * *');
+select is(pg_temp.cron('purge'), '*/5 * * * * true call maintenance.run_job(''purge'')', 'also through a migration that declares another');
+select results_eq($$select schedule, declared_schedule, scheduling from maintenance.job_status where job_name = 'purge'$$,
+  $$values ('*/5 * * * *', '0 5 * * *', 'edited by an operator')$$, 'status shows both');
+
+select cron.schedule('maintenance:purge', '*/5 * * * *', 'select 1');
+select is(pg_temp.install('purge'), 'command repaired', 'a changed command is repaired');
+select is(pg_temp.cron('purge'), '*/5 * * * * true call maintenance.run_job(''purge'')', 'and the operator''s schedule stays');
+
+select cron.unschedule('maintenance:purge');
+select is(pg_temp.install('purge'), 'removed by an operator', 'a removal is seen');
+select pg_temp.declare('0 6 * * *');
+select is(pg_temp.cron('purge'), null, 'and stays, through a migration too');
+select is((select scheduling from maintenance.job_status where job_name = 'purge'), 'removed by an operator', 'status says so');
+select is((maintenance.set_schedule('purge', '0 7 * * *')).schedule, '0 7 * * *', 'set_schedule brings it back, with the operator''s time');
+select pg_temp.install('purge');
+select is(pg_temp.cron('purge'), '0 7 * * * true call maintenance.run_job(''purge'')', 'which stays as well');
+
+select pg_temp.declare(null);
+select is(pg_temp.cron('purge'), '0 7 * * * true call maintenance.run_job(''purge'')', 'an operator''s schedule survives that none is declared');
+select maintenance.drop_job('purge');
+select is(pg_temp.cron('purge'), null, 'a dropped job is out of pg_cron');
+select pg_temp.declare('0 3 * * *');
+select pg_temp.declare(null);
+select is(pg_temp.cron('purge'), null, 'our own schedule goes when none is declared any more');
+
+select pg_temp.declare('0 3 * * *');
+select is((maintenance.disable_job('purge')).active, false, 'disable_job says inactive');
+select is(pg_temp.cron('purge'), '0 3 * * * true call maintenance.run_job(''purge'')', 'and leaves pg_cron alone');
+select is((maintenance.enable_job('purge')).active, true, 'enable_job turns it on again');
+
+update maintenance.installed_schedule set database_oid = 1;
+select is(pg_temp.install('purge'), 'found and kept', 'a restored record is not this database''s own');
+delete from maintenance.installed_schedule;
+select cron.unschedule('maintenance:purge');
+select is(pg_temp.install('purge'), 'created', 'and what was never installed here is created');
+
+select throws_ok($$select maintenance.set_schedule('purge', 'often')$$, 'PM006', null, 'a bad schedule is refused');
+select throws_ok($$select maintenance.set_schedule('nothing', '* * * * *')$$, 'PM001', null, 'so is an unknown job');
+\endif
+select * from finish();
+rollback;

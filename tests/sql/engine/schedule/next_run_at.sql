@@ -1,0 +1,108 @@
+-- next_run_at reads cron expressions as pg_cron does.
+begin;
+create extension pgtap;
+select plan(38);
+
+create function pg_temp.next(schedule text, after text default '2026-11-24 12:34:56+00')
+returns text language sql
+as $$ select to_char(maintenance.next_run_at(schedule, after::timestamptz) at time zone 'UTC', 'YYYY-MM-DD HH24:MI') $$;
+
+select is(pg_temp.next('* * * * *'), '2026-11-24 12:35', 'every minute');
+select is(pg_temp.next('34 12 * * *'), '2026-11-25 12:34', 'after means after');
+select is(pg_temp.next('35 12 * * *', '2026-11-24 12:34:59+00'), '2026-11-24 12:35', 'the next minute');
+select is(pg_temp.next('0 3 * * *'), '2026-11-25 03:00', 'tomorrow');
+select is(pg_temp.next('*/15 * * * *'), '2026-11-24 12:45', 'a step');
+select is(pg_temp.next('5-50/20 * * * *'), '2026-11-24 12:45', 'a step over a range');
+select is(pg_temp.next('10,40 9-17 * * *'), '2026-11-24 12:40', 'lists and ranges');
+select is(pg_temp.next('0 2 * * 0'), '2026-11-29 02:00', 'Sunday is 0');
+select is(pg_temp.next('0 2 * * 7'), '2026-11-29 02:00', 'and 7');
+select is(pg_temp.next('0 2 * * sun'), '2026-11-29 02:00', 'and sun');
+select is(pg_temp.next('0 2 * * MON-Fri'), '2026-11-25 02:00', 'names have ranges, in any case');
+select is(pg_temp.next('0 0 1 jan *'), '2027-01-01 00:00', 'months have names');
+select is(pg_temp.next('0 0 1 1-12/6 *'), '2027-01-01 00:00', 'and steps');
+select is(pg_temp.next('0 0 31 * *'), '2026-12-31 00:00', 'short months are passed over');
+select is(pg_temp.next('0 0 29 2 *'), '2028-02-29 00:00', 'leap days are found');
+select is(pg_temp.next('0 0 30 2 *'), null, 'the 30th of February never comes');
+select is(pg_temp.next('0 0 13 * fri'), '2026-11-27 00:00', 'two restricted day fields: either is enough');
+select is(pg_temp.next('0 0 */2 * fri'), '2026-11-27 00:00', 'a day field that starts with *: both have to match');
+select is(pg_temp.next('0 0 $ * *'), '2026-11-30 00:00', '$ is the last day of the month');
+select is(pg_temp.next('0 0 $ 2 *'), '2027-02-28 00:00', 'whichever that is');
+select is(pg_temp.next('@hourly'), '2026-11-24 13:00', '@hourly');
+select is(pg_temp.next('@daily'), '2026-11-25 00:00', '@daily');
+select is(pg_temp.next('@weekly'), '2026-11-29 00:00', '@weekly');
+select is(pg_temp.next('@monthly'), '2026-12-01 00:00', '@monthly');
+select is(pg_temp.next('@yearly'), '2027-01-01 00:00', '@yearly');
+select is(maintenance.next_run_at('30 seconds', '2026-11-24 12:34:56+00'), '2026-11-24 12:35:26+00', 'seconds');
+select is(maintenance.next_run_at(null, now()), null, 'no schedule, no time');
+set local timezone = 'Asia/Kathmandu';
+select is(pg_temp.next('0 3 * * *'), '2026-11-25 03:00', 'the session''s time zone does not matter');
+
+select throws_ok(format('select maintenance.next_run_at(%L, now())', s), 'PM006', null, format('"%s" is refused', s))
+from unnest(array['', '* * * *', '* * * * * *', '60 * * * *', '5/10 * * * *', '5-1 * * * *', 'a * * * *', '* * 0 * *', '*/0 * * * *']) as s;
+
+-- Against a matcher that walks minute by minute and shares no code with it.
+create function pg_temp.field_matches(field text, value int, low int, high int) returns boolean
+language sql as $$
+  select bool_or(
+    case
+      when item ~ '/' then (value - coalesce(substring(item from '^\d+'), low::text)::int) % substring(item from '\d+$')::int = 0
+        and value between coalesce(substring(item from '^\d+'), low::text)::int
+          and coalesce(substring(item from '-(\d+)'), high::text)::int
+      when item ~ '-' then value between split_part(item, '-', 1)::int and split_part(item, '-', 2)::int
+      when item = '*' then true
+      else value = item::int
+    end)
+  from regexp_split_to_table(field, ',') as item
+$$;
+create function pg_temp.brute(schedule text, after timestamp, days int) returns timestamp
+language plpgsql as $$
+declare
+  f text[] := string_to_array(schedule, ' ');
+  t timestamp := date_trunc('minute', after) + interval '1 minute';
+  dom boolean; dow boolean;
+begin
+  while t < after + days * interval '1 day' loop
+    dom := pg_temp.field_matches(f[3], extract(day from t)::int, 1, 31);
+    dow := pg_temp.field_matches(f[5], extract(dow from t)::int, 0, 7)
+      or extract(dow from t) = 0 and pg_temp.field_matches(f[5], 7, 0, 7);
+    if not pg_temp.field_matches(f[4], extract(month from t)::int, 1, 12)
+      or not (case when left(f[3], 1) = '*' or left(f[5], 1) = '*' then dom and dow else dom or dow end) then
+      t := date_trunc('day', t) + interval '1 day';
+    elsif not pg_temp.field_matches(f[2], extract(hour from t)::int, 0, 23) then
+      t := date_trunc('hour', t) + interval '1 hour';
+    elsif pg_temp.field_matches(f[1], extract(minute from t)::int, 0, 59) then
+      return t;
+    else
+      t := t + interval '1 minute';
+    end if;
+  end loop;
+  return null;
+end
+$$;
+create function pg_temp.random_field(low int, high int) returns text
+language plpgsql as $$
+declare a int; b int; parts text[] := '{}';
+begin
+  for i in 1 .. 1 + floor(random() * 3)::int loop
+    a := low + floor(random() * (high - low + 1))::int;
+    b := a + floor(random() * (high - a + 1))::int;
+    parts := parts || (array['*', '*', a::text, a::text, a || '-' || b, '*/' || 1 + a, a || '-' || b || '/' || 1 + floor(random() * 5)::int])[1 + floor(random() * 7)::int];
+  end loop;
+  return case when random() < 0.3 then '*' else array_to_string(parts, ',') end;
+end
+$$;
+select setseed(0.42);
+create temporary table cases as
+select format('%s %s %s %s %s', pg_temp.random_field(0, 59), pg_temp.random_field(0, 23),
+    pg_temp.random_field(1, 31), pg_temp.random_field(1, 12), pg_temp.random_field(0, 7)) as schedule,
+  timestamp '2026-01-01' + random() * interval '1500 days' as after
+from generate_series(1, 400);
+select is_empty($$
+  select c.*, b.at, n.at from cases as c,
+    lateral (select pg_temp.brute(c.schedule, c.after, 800) as at) as b,
+    lateral (select maintenance.next_run_at(c.schedule, c.after at time zone 'UTC') at time zone 'UTC' as at) as n
+  where b.at is not null and b.at is distinct from n.at
+    or b.at is null and n.at < c.after + interval '800 days'$$,
+  '400 random expressions agree with a minute-by-minute matcher');
+select * from finish();
+rollback;
