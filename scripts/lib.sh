@@ -51,14 +51,15 @@ install_packages() {
   find_server || die 'PostgreSQL was installed, but no server with pg_cron is in /usr/lib/postgresql'
 }
 
-# install_modules: npm ci, when package-lock.json is newer than what is installed.
+# install_modules: what package.json pins, when package-lock.json is newer than what is installed.
+# Not npm ci: it refuses a lock file that lacks another platform's binary package.
 install_modules() {
   command -v npm >/dev/null || die 'npm is missing: install Node.js 20 or newer'
   [ "$(node -p 'process.versions.node.split(".")[0]')" -ge 20 ] ||
     die "Node.js $(node --version) is too old: 20 or newer is needed"
   if [ ! node_modules/.package-lock.json -nt package-lock.json ]; then
     say 'Installing the npm packages ...'
-    npm ci --no-audit --no-fund --loglevel=error >&2
+    npm install --no-save --no-audit --no-fund --loglevel=error >&2 </dev/null
     touch node_modules/.package-lock.json
   fi
 }
