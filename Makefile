@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help up down reset psql demo test check lint verify migration bench
+.PHONY: help up down reset psql demo test check lint verify migration
 SHELL := bash
 
 help: ## Show what there is
@@ -35,6 +35,3 @@ verify: ## Prove that db/migrations and sql/ describe the same database
 
 migration: ## Write a migration of what changed in sql/: NAME=what_changed
 	@npx tsx scripts/new-migration.ts $(NAME)
-
-bench: ## Measure batches, status and schedules; prints ratios
-	@scripts/bench

@@ -70,7 +70,7 @@ for (const part of ["engine", "app"]) {
     `${migrations}/${file}`,
     `-- migrate:up\n\n${blocks.join("\n")}\n-- migrate:down\n`,
   );
-  console.log(`db/migrations/${file}: ${files.join(" ")}`);
+  console.log(`db/migrations/${file}: ${files.length} files of sql/`);
 }
 if (changed.length === 0 && gone.length === 0) console.log("Nothing in sql/ has changed.");
 

@@ -1894,7 +1894,7 @@ end
 $$;
 -- end of sql/engine/run/run_batches.sql
 
--- from sql/engine/run/run_job.sql e82fefd9ff82f546
+-- from sql/engine/run/run_job.sql 16c5583c52db2646
 -- The scheduled door: one run of a job in committed batches, with a receipt.
 -- It commits, so it can have neither a set clause nor security definer: every name is qualified.
 
@@ -1902,8 +1902,10 @@ create procedure maintenance.run_job(job_name text, inout result jsonb default n
 language plpgsql
 as $$
 declare
-  v_run_id bigint := maintenance.start_run(job_name, false);
+  v_run_id bigint;
 begin
+  commit; -- inside somebody's transaction this fails, before a lock is taken
+  v_run_id := maintenance.start_run(job_name, false);
   commit;
   call maintenance.run_batches(v_run_id, true);
   result := maintenance.run_result(v_run_id);
@@ -1921,7 +1923,8 @@ comment on procedure maintenance.run_job(text, jsonb) is
   'Runs a job now, in batches that are committed one by one, under the job''s own lock; a second '
   'copy leaves a skipped receipt. Result: {success, message, data, executionTime (ms), timestamp}. '
   'A failed run commits its receipt and raises. Not inside a transaction: see run_now. '
-  'Errors: PM001 no such job, PM008 the run failed, PM011 a statement job, 57014 cancelled.';
+  'Errors: PM001 no such job, PM008 the run failed, PM011 a statement job, 57014 cancelled, '
+  '2D000 called inside a transaction.';
 -- end of sql/engine/run/run_job.sql
 
 -- from sql/engine/run/run_now.sql 87b7fae634ab7ad2

@@ -5,8 +5,10 @@ create procedure maintenance.run_job(job_name text, inout result jsonb default n
 language plpgsql
 as $$
 declare
-  v_run_id bigint := maintenance.start_run(job_name, false);
+  v_run_id bigint;
 begin
+  commit; -- inside somebody's transaction this fails, before a lock is taken
+  v_run_id := maintenance.start_run(job_name, false);
   commit;
   call maintenance.run_batches(v_run_id, true);
   result := maintenance.run_result(v_run_id);
@@ -24,4 +26,5 @@ comment on procedure maintenance.run_job(text, jsonb) is
   'Runs a job now, in batches that are committed one by one, under the job''s own lock; a second '
   'copy leaves a skipped receipt. Result: {success, message, data, executionTime (ms), timestamp}. '
   'A failed run commits its receipt and raises. Not inside a transaction: see run_now. '
-  'Errors: PM001 no such job, PM008 the run failed, PM011 a statement job, 57014 cancelled.';
+  'Errors: PM001 no such job, PM008 the run failed, PM011 a statement job, 57014 cancelled, '
+  '2D000 called inside a transaction.';

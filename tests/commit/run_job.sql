@@ -1,0 +1,59 @@
+-- run_job commits batch by batch, shows its receipt while it runs, and runs once at a time.
+-- Committing, in a database of its own. Another session is a dblink connection called "other".
+\set QUIET on
+set client_min_messages = warning;
+create extension pgtap;
+select plan(12);
+\ir connect.psql
+
+create table public.events (id integer primary key, at timestamptz);
+insert into public.events select i, now() - interval '1 year' from generate_series(1, 25) as i;
+select maintenance.set_policy('purge', 'public.events', 'delete', 'at', '1 day') \g /dev/null
+select maintenance.configure_job('purge', batch_size => 10) \g /dev/null
+
+-- A trigger stops the run in its second batch, until this session lets go of the lock.
+create function public.wait_in_second_batch() returns trigger language plpgsql
+as $$ begin if old.id = 15 then perform pg_advisory_xact_lock(42); end if; return old; end $$;
+create trigger wait before delete on public.events
+for each row execute function public.wait_in_second_batch();
+
+select pg_advisory_lock(42) \g /dev/null
+select dblink_send_query('other', $$call maintenance.run_job('purge')$$) \g /dev/null
+call pg_temp.wait_for($$exists (select from pg_locks
+  where locktype = 'advisory' and objid = 42 and objsubid = 1 and not granted)$$);
+
+select is((select count(*) from public.events), 15::bigint, 'the first batch is committed before the second ends');
+select results_eq($$select status, rows_affected, batches, trigger, attempt, finished_at is null
+    from maintenance.run_history$$,
+  $$values ('running', 10::bigint, 1, 'manual', 1, true)$$, 'others see the receipt while it runs');
+select is((select backend_pid from maintenance.run), (select pid from pg_locks
+  where locktype = 'advisory' and classid = maintenance.lock_class()::oid and granted),
+  'with the backend that holds the lock');
+
+call maintenance.run_job('purge') \g /dev/null
+select results_eq($$select status, stop_reason, rows_affected from maintenance.run_history
+    order by run_id desc limit 1$$,
+  $$values ('skipped', 'already_running', 0::bigint)$$, 'a second copy leaves a skipped receipt and no error');
+
+select pg_advisory_unlock(42) \g /dev/null
+select is((select r #>> '{data,rowsAffected}' from dblink_get_result('other') as d (r jsonb)), '25', 'the run goes on to its end');
+select count(*) from dblink_get_result('other') as d (r jsonb) \g /dev/null
+select results_eq($$select status, rows_affected, batches, stop_reason from maintenance.run_history
+    order by run_id limit 1$$,
+  $$values ('succeeded', 25::bigint, 3, 'done')$$, 'and its receipt says so');
+select is((select count(*) from pg_locks where locktype = 'advisory'), 0::bigint, 'no lock is left');
+
+-- A failed run commits its receipt and then raises.
+create function public.fails(batch_size integer) returns bigint language plpgsql
+as $$ begin raise exception 'out of luck'; end $$;
+select maintenance.set_job('fails', 'public.fails') \g /dev/null
+select throws_ok($$select dblink_exec('other', $_$call maintenance.run_job('fails')$_$)$$,
+  'PM008', 'fails failed: out of luck', 'a failed run raises, so that pg_cron says failed too');
+select results_eq($$select status, error, sqlstate from maintenance.run_history where job_name = 'fails'$$,
+  $$values ('failed', 'out of luck', 'P0001')$$, 'after it has committed its receipt');
+
+-- Inside a transaction.
+select throws_ok($$call maintenance.run_job('purge')$$, '2D000', null, 'a call inside a transaction is refused');
+select is((select count(*) from maintenance.run_history), 3::bigint, 'leaves no receipt');
+select is((select count(*) from pg_locks where locktype = 'advisory'), 0::bigint, 'and holds no lock');
+select * from finish();
