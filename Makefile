@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help up down reset psql demo test check lint verify migration
+.PHONY: help up down reset psql demo test check lint verify migration try
 SHELL := bash
 
 help: ## Show what there is
@@ -10,6 +10,9 @@ demo: ## From a fresh machine to rows maintained by a job that pg_cron fired
 
 test: ## From a fresh machine to a green suite, in a cluster of its own
 	@scripts/test
+
+try: ## One test file against a scratch database made of sql/: FILE=tests/sql/...
+	@scripts/try $(FILE)
 
 up: ## Start a private cluster under .postgres/ and install everything (honours DATABASE_URL)
 	@scripts/up

@@ -208,3 +208,30 @@ migrate() {
   log=$(npx dbmate --url "$1" --no-dump-schema --migrations-dir "${2:-db/migrations}" migrate 2>&1) ||
     die "dbmate: $log"
 }
+
+# in_database URL NAME: the same server, another database; user, host and options stay as they are.
+in_database() { sed -E "s#^([a-z]+://[^/]*)/[^?]*#\1/$2#" <<<"$1"; }
+
+# test_extensions DATABASE: what only a superuser may create, for the tests.
+test_extensions() {
+  cluster_superuser "$home" "$1" -c 'create extension if not exists plpgsql_check' \
+    -c 'create extension if not exists dblink'
+}
+
+# pgtap URL FILE ...: pg_prove cannot take a URL, so the URL goes by the variables of libpq.
+pgtap() {
+  local variables
+  # shellcheck disable=SC2016
+  variables=$(node -e '
+    const url = new URL(process.argv[1]);
+    const value = (name, text) => text && console.log(`${name}=${decodeURIComponent(text)}`);
+    value("PGHOST", url.searchParams.get("host") || url.hostname);
+    value("PGPORT", url.port);
+    value("PGUSER", url.username);
+    value("PGPASSWORD", url.password);
+    value("PGDATABASE", url.pathname.slice(1));
+    value("PGSSLMODE", url.searchParams.get("sslmode"));' "$1")
+  shift
+  mapfile -t variables <<<"$variables"
+  env "${variables[@]}" pg_prove -Q -f -o --recurse --ext .sql "$@"
+}

@@ -23,7 +23,7 @@ comment on schema maintenance is
   'pg-maintenance: policies, runs, schedules and health. Read sql/install.sql first.';
 -- end of sql/engine/schema.sql
 
--- from sql/engine/clock.sql 7c6a8fbb66d92566
+-- from sql/engine/clock.sql 311c397d88f0070b
 -- The one clock that every rule reads: the transaction's start, or what a test says it is.
 -- Only the engine's owner may move it: a cut-off in the future would make every row due.
 
@@ -31,7 +31,7 @@ create function maintenance.clock()
 returns timestamptz
 language sql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 return case
   when coalesce(current_setting('maintenance.fake_now', true), '') <> ''
     and pg_has_role(session_user,
@@ -114,14 +114,14 @@ comment on column maintenance.policy.target is
   'qualified name of the table, resolved again by every run';
 -- end of sql/engine/policy/tables.sql
 
--- from sql/engine/policy/find_job.sql 847bddcc92278c77
+-- from sql/engine/policy/find_job.sql 4e2a25e5ad0c23fd
 -- A job by its name, or a clear error.
 
 create function maintenance.find_job(p_job_name text)
 returns maintenance.job
 language plpgsql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_job maintenance.job;
@@ -137,7 +137,7 @@ end
 $$;
 -- end of sql/engine/policy/find_job.sql
 
--- from sql/engine/policy/leaf_tables.sql 732bed58cae387eb
+-- from sql/engine/policy/leaf_tables.sql 742b1812e63c3735
 -- The tables that really hold a target's rows: itself, its partitions, its children.
 -- Batches go leaf by leaf with ONLY, since a ctid is unique in one table alone.
 
@@ -145,7 +145,7 @@ create function maintenance.leaf_tables(p_table regclass)
 returns oid[]
 language plpgsql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_leaves oid[];
@@ -172,14 +172,14 @@ end
 $$;
 -- end of sql/engine/policy/leaf_tables.sql
 
--- from sql/engine/policy/find_target.sql 68332a5af0a7cb0f
+-- from sql/engine/policy/find_target.sql ea9eacf44ab5a57e
 -- The table that a policy's target names, or a clear error where no policy can work on it.
 
 create function maintenance.find_target(p_target text)
 returns regclass
 language plpgsql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_table regclass;
@@ -220,25 +220,25 @@ end
 $$;
 -- end of sql/engine/policy/find_target.sql
 
--- from sql/engine/policy/target_alias.sql 05020c313050e587
+-- from sql/engine/policy/target_alias.sql b96d23669fa7a261
 -- The alias that a rule's expressions know their table by: its name without the schema, quoted.
 
 create function maintenance.target_alias(p_table regclass)
 returns text
 language sql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 return (select quote_ident(c.relname) from pg_class as c where c.oid = p_table);
 -- end of sql/engine/policy/target_alias.sql
 
--- from sql/engine/policy/find_policy.sql 97b55e1caf01a9d2
+-- from sql/engine/policy/find_policy.sql 0604ea6f5e550549
 -- The policy of a job by its name, or a clear error.
 
 create function maintenance.find_policy(p_job_name text)
 returns maintenance.policy
 language plpgsql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_job maintenance.job := maintenance.find_job(p_job_name);
@@ -254,7 +254,7 @@ end
 $$;
 -- end of sql/engine/policy/find_policy.sql
 
--- from sql/engine/policy/find_step.sql fe40cc9abd1e1a7f
+-- from sql/engine/policy/find_step.sql 6dc9d92d1f3a4720
 -- A function that a job names, by exact signature, or a clear error.
 -- It runs with the owner's rights, so it has to belong to the owner or to a superuser.
 
@@ -262,7 +262,7 @@ create function maintenance.find_step(p_name text, p_argument text, p_result tex
 returns regprocedure
 language plpgsql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_oid oid;
@@ -295,7 +295,7 @@ end
 $$;
 -- end of sql/engine/policy/find_step.sql
 
--- from sql/engine/policy/parse_expression.sql 42098d69c1856a3b
+-- from sql/engine/policy/parse_expression.sql c31e8302c480138e
 -- One expression of a rule, as somebody typed it, in the form that Postgres prints.
 --
 -- Postgres itself is the parser. The table is an empty temporary copy of the target, so nothing
@@ -313,7 +313,7 @@ create function maintenance.parse_expression(
   out printed text,
   out type text)
 language plpgsql
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set timezone = 'UTC'
 set datestyle = 'ISO, YMD'
 set intervalstyle = 'postgres'
@@ -376,7 +376,7 @@ end
 $$;
 -- end of sql/engine/policy/parse_expression.sql
 
--- from sql/engine/policy/parse_assign.sql ade6fa3a97ca3b7a
+-- from sql/engine/policy/parse_assign.sql 0dcaa8fedc661b66
 -- The SET list of an update, in the form that Postgres prints.
 --
 -- The guard in FROM and the WHERE behind it are ours: a list that brings a FROM, a WHERE or a
@@ -386,7 +386,7 @@ $$;
 create function maintenance.parse_assign(p_table regclass, p_copy regclass, p_text text)
 returns text
 language plpgsql
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set timezone = 'UTC'
 set datestyle = 'ISO, YMD'
 set intervalstyle = 'postgres'
@@ -437,7 +437,7 @@ end
 $$;
 -- end of sql/engine/policy/parse_assign.sql
 
--- from sql/engine/policy/due_condition.sql c8c67c079328cdd6
+-- from sql/engine/policy/due_condition.sql 10881f9036cbe0db
 -- THE rule of a policy as SQL: which rows are due at a cut-off, given as $1 (timestamptz).
 -- The batch, the backlog count, the preview and the lint all read it from here.
 -- The cut-off is converted to the type of the age, never the age, so that an index serves it.
@@ -447,7 +447,7 @@ create function maintenance.due_condition(p_policy maintenance.policy)
 returns text
 language sql
 immutable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 return format('(%s) <= %s', p_policy.age,
     case p_policy.age_type
       when 'timestamptz' then '$1'
@@ -457,14 +457,14 @@ return format('(%s) <= %s', p_policy.age,
   || coalesce(' and (' || p_policy.matching || ')', '');
 -- end of sql/engine/policy/due_condition.sql
 
--- from sql/engine/policy/count_statement.sql a88473e99c5763ee
+-- from sql/engine/policy/count_statement.sql daec26574f25bc66
 -- The statement behind count_due, which lint asks the planner about: $1 cut-off, $2 cap.
 
 create function maintenance.count_statement(p_policy maintenance.policy)
 returns text
 language plpgsql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_table regclass := maintenance.find_target(p_policy.target);
@@ -477,7 +477,7 @@ end
 $$;
 -- end of sql/engine/policy/count_statement.sql
 
--- from sql/engine/policy/collect_statement.sql 3af68f88b5a6573f
+-- from sql/engine/policy/collect_statement.sql ddb912f966380ff5
 -- The statement that collects a slab of due rows of one leaf, in heap order: $1 cut-off, $2 rows.
 -- Collected once, the list outlives commits: no batch pays for the dead rows of those before it.
 
@@ -485,7 +485,7 @@ create function maintenance.collect_statement(p_policy maintenance.policy, p_lea
 returns text
 language plpgsql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_alias text := maintenance.target_alias(maintenance.find_target(p_policy.target));
@@ -499,44 +499,52 @@ end
 $$;
 -- end of sql/engine/policy/collect_statement.sql
 
--- from sql/engine/policy/batch_statement.sql 5f1b021d426a4b04
--- The statement of one batch over one leaf: $1 cut-off, $2 ctids. It gives the rows that were
--- still due and could be locked, those that changed, and those that would match again.
--- A ctid may have been used again since it was collected: the rule is checked under the lock.
+-- from sql/engine/policy/batch_statement.sql 7ad2ce6d2b2f4d9b
+-- The statement of one batch over one leaf: $1 cut-off, $2 the addresses (ctid) of the slice.
+-- The change itself checks the rule again, on the newest version of each row, so an address that
+-- went stale since it was collected does no harm. The plain form waits for locked rows; where that
+-- takes too long, the same slice is repeated with skip locked. unnest keeps the planner from
+-- taking thousands of addresses for a reason to read the whole table.
 
-create function maintenance.batch_statement(p_policy maintenance.policy, p_leaf regclass)
+create function maintenance.batch_statement(
+  p_policy maintenance.policy,
+  p_leaf regclass,
+  p_skip_locked boolean default false)
 returns text
 language plpgsql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_table regclass := maintenance.find_target(p_policy.target);
-  v_alias text := maintenance.target_alias(v_table);
+  v_alias text := maintenance.target_alias(maintenance.find_target(p_policy.target));
   v_due text := maintenance.due_condition(p_policy);
+  v_slice text := 'select unnest($2)';
 begin
+  if p_skip_locked then
+    v_slice := format(
+      e'\n    select %2$s.ctid from only %1$s as %2$s\n'
+      '    where %2$s.ctid = any(array(%4$s)) and %3$s\n'
+      '    for update of %2$s skip locked',
+      p_leaf, v_alias, v_due, v_slice);
+  end if;
   return format(
-    e'with due as materialized (\n'
-    '  select %2$s.ctid from only %1$s as %2$s\n'
-    '  where %2$s.ctid = any($2) and %3$s\n'
-    '  for update of %2$s skip locked\n'
-    '), changed as (\n'
-    '  %4$s\n'
-    '  where %2$s.ctid = any(array(select ctid from due))\n'
+    e'with changed as (\n'
+    '  %1$s\n'
+    '  where %2$s.ctid = any(array(%3$s)) and %4$s\n'
     '  returning %5$s as again\n'
     ')\n'
-    'select (select count(*) from due), count(*), count(*) filter (where again) from changed',
-    p_leaf, v_alias, v_due,
+    'select count(*), count(*) filter (where again) from changed',
     case p_policy.action
       when 'delete' then format('delete from only %s as %s', p_leaf, v_alias)
       else format('update only %s as %s set %s', p_leaf, v_alias, p_policy.assign)
     end,
+    v_alias, v_slice, v_due,
     case p_policy.action when 'delete' then 'false' else '(' || v_due || ')' end);
 end
 $$;
 -- end of sql/engine/policy/batch_statement.sql
 
--- from sql/engine/policy/count_due.sql 20af62d542920631
+-- from sql/engine/policy/count_due.sql 9a4eb8b37589f6ca
 -- How many rows are due at a cut-off, counted up to a cap, and how old the oldest is.
 -- Pinned to index order: after a purge, a bitmap or sequential scan would step over every dead
 -- row again at each look, while an index scan marks their entries and is fast the second time.
@@ -549,7 +557,7 @@ create function maintenance.count_due(
   out oldest timestamptz)
 language plpgsql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = off
 set timezone = 'UTC'
 set enable_seqscan = off
@@ -561,7 +569,7 @@ end
 $$;
 -- end of sql/engine/policy/count_due.sql
 
--- from sql/engine/policy/count_kept.sql 7d1702ea9e112f2f
+-- from sql/engine/policy/count_kept.sql 554c879db644e962
 -- How many rows are past a cut-off and yet kept by what matching says, counted up to a cap.
 
 create function maintenance.count_kept(
@@ -571,7 +579,7 @@ create function maintenance.count_kept(
 returns bigint
 language plpgsql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = off
 set timezone = 'UTC'
 set enable_seqscan = off
@@ -591,13 +599,13 @@ end
 $$;
 -- end of sql/engine/policy/count_kept.sql
 
--- from sql/engine/policy/put_job.sql 7ab2501d45f5e4a1
+-- from sql/engine/policy/put_job.sql 291faef78ff77435
 -- The upsert behind set_policy, set_job and set_statement: the job's own row and its schedule.
 
 create function maintenance.put_job(p_job maintenance.job)
 returns maintenance.job
 language plpgsql
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_job maintenance.job;
@@ -646,12 +654,12 @@ end
 $$;
 -- end of sql/engine/policy/put_job.sql
 
--- from sql/engine/policy/set_policy.sql c08517a96f54fe6d
+-- from sql/engine/policy/set_policy.sql d78511750ef4c68c
 -- Sets one rule over one table: which rows are due, and what becomes of them.
 
 create function maintenance.set_policy(
   job_name text,
-  target text,
+  target regclass,
   action text,
   age text,
   keep interval,
@@ -663,13 +671,13 @@ create function maintenance.set_policy(
 returns void
 language plpgsql
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = off
 set timezone = 'UTC'
 set lock_timeout = '5s'
 as $$
 declare
-  v_table regclass := maintenance.find_target(set_policy.target);
+  v_table regclass := maintenance.find_target(set_policy.target::text);
   v_alias text := maintenance.target_alias(v_table);
   v_copy regclass;
   v_columns text;
@@ -782,9 +790,9 @@ end
 $$;
 
 comment on function maintenance.set_policy(
-  text, text, text, text, interval, text, text, text, text, text) is
+  text, regclass, text, text, interval, text, text, text, text, text) is
   'Sets a rule over a table: rows are due when age <= now() - keep and matching holds; the action '
-  '''delete'' removes them, ''update'' sets assign. target: a table, with its schema. age: a '
+  '''delete'' removes them, ''update'' sets assign. target: a table, kept with its schema. age: a '
   'column or expression of type timestamptz, timestamp (read as UTC) or date. schedule: five-field '
   'cron, UTC; put into pg_cron at once where that is here. backlog_name: the row''s name in '
   'maintenance_status. Setting it again replaces it; an operator''s edits in pg_cron survive. '
@@ -792,7 +800,7 @@ comment on function maintenance.set_policy(
   'update would match its own result, PM006 schedule.';
 -- end of sql/engine/policy/set_policy.sql
 
--- from sql/engine/policy/set_job.sql ff24227d54e0c071
+-- from sql/engine/policy/set_job.sql d593a0fb710a4cd1
 -- Sets a function job: a function that handles one batch and returns its rows.
 
 create function maintenance.set_job(
@@ -805,7 +813,7 @@ create function maintenance.set_job(
 returns void
 language plpgsql
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = off
 set timezone = 'UTC'
 set lock_timeout = '5s'
@@ -843,7 +851,7 @@ comment on function maintenance.set_job(text, text, text, text, text, text) is
   'Errors: PM002 argument, PM006 schedule, PM007 no such function, or not the owner''s.';
 -- end of sql/engine/policy/set_job.sql
 
--- from sql/engine/policy/set_statement.sql da646101cef3c178
+-- from sql/engine/policy/set_statement.sql b3aa8d3d89b6de9a
 -- Sets a statement job: one top-level statement that no function can hold, run by pg_cron itself.
 
 create function maintenance.set_statement(
@@ -854,7 +862,7 @@ create function maintenance.set_statement(
 returns void
 language plpgsql
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = off
 set timezone = 'UTC'
 set lock_timeout = '5s'
@@ -904,7 +912,7 @@ comment on function maintenance.set_statement(text, text, text, text) is
   'Errors: PM002 argument, PM006 schedule, PM007 no statement, or more than one.';
 -- end of sql/engine/policy/set_statement.sql
 
--- from sql/engine/policy/configure_job.sql 22ae5929359940d8
+-- from sql/engine/policy/configure_job.sql b0cd75f593f3aa39
 -- Changes the options of a job of any kind; what is not given stays.
 
 create function maintenance.configure_job(
@@ -914,7 +922,7 @@ create function maintenance.configure_job(
 returns void
 language plpgsql
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = off
 set timezone = 'UTC'
 set lock_timeout = '5s'
@@ -944,14 +952,14 @@ comment on function maintenance.configure_job(text, integer, interval) is
   'For the engine''s owner. Errors: PM001 no such job, PM002 out of range.';
 -- end of sql/engine/policy/configure_job.sql
 
--- from sql/engine/policy/drop_job.sql bf63fedb2b770cf5
+-- from sql/engine/policy/drop_job.sql 3caf6ae1393e4bf8
 -- Removes a job and its schedule; its receipts stay.
 
 create function maintenance.drop_job(job_name text)
 returns void
 language plpgsql
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = off
 set timezone = 'UTC'
 set lock_timeout = '5s'
@@ -969,7 +977,7 @@ comment on function maintenance.drop_job(text) is
   'For the engine''s owner. Errors: PM001 no such job.';
 -- end of sql/engine/policy/drop_job.sql
 
--- from sql/engine/policy/preview.sql f3c02f8cee17827c
+-- from sql/engine/policy/preview.sql 950016cd164e1faf
 -- What a run of a policy would do, read with the very rule that it would use.
 
 create function maintenance.preview(job_name text)
@@ -984,7 +992,7 @@ returns table (
 language plpgsql
 stable
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = off
 set timezone = 'UTC'
 set lock_timeout = '5s'
@@ -1031,7 +1039,7 @@ comment on function maintenance.preview(text) is
   '(10,000 rows a second before the first). Errors: PM001 no such policy, PM003 its table is gone.';
 -- end of sql/engine/policy/preview.sql
 
--- from sql/engine/policy/explain_policy.sql b6f774b9ff0a7f1f
+-- from sql/engine/policy/explain_policy.sql 2bd6d21ba7a4d720
 -- Shows the SQL that a policy runs.
 
 create function maintenance.explain_policy(job_name text)
@@ -1039,7 +1047,7 @@ returns text
 language plpgsql
 stable
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = off
 set timezone = 'UTC'
 set lock_timeout = '5s'
@@ -1063,14 +1071,14 @@ comment on function maintenance.explain_policy(text) is
   'Errors: PM001 no such policy, PM003 its table is gone.';
 -- end of sql/engine/policy/explain_policy.sql
 
--- from sql/engine/policy/lint_rights.sql 811207dc4504d481
+-- from sql/engine/policy/lint_rights.sql 4a3138b192068aad
 -- What would stop a policy's batches: rights, row security, replica identity.
 
 create function maintenance.lint_rights(p_policy maintenance.policy, p_table regclass)
 returns table (severity text, finding text, fix text)
 language plpgsql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_leaf regclass;
@@ -1113,14 +1121,14 @@ end
 $$;
 -- end of sql/engine/policy/lint_rights.sql
 
--- from sql/engine/policy/lint_indexes.sql fb70f4f8a1403453
+-- from sql/engine/policy/lint_indexes.sql 5399ae2feb789591
 -- Whether an index serves a rule. The planner is asked, not the catalogue: could it read the due
 -- rows in the order of their age, without sorting and without reading the rest of the table?
 
 create function maintenance.lint_indexes(p_policy maintenance.policy, p_table regclass)
 returns table (severity text, finding text, fix text)
 language plpgsql
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set timezone = 'UTC'
 set enable_seqscan = off
 set enable_bitmapscan = off
@@ -1163,14 +1171,14 @@ end
 $$;
 -- end of sql/engine/policy/lint_indexes.sql
 
--- from sql/engine/policy/lint_references.sql 25129f31801fcd70
+-- from sql/engine/policy/lint_references.sql fd3d8d2a6c5354db
 -- Foreign keys that a delete has to look up or cascades through, and that no index serves.
 
 create function maintenance.lint_references(p_policy maintenance.policy, p_table regclass)
 returns table (severity text, finding text, fix text)
 language sql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 begin atomic
   with recursive hit as (
     select p_table::oid as relid
@@ -1200,7 +1208,7 @@ begin atomic
 end;
 -- end of sql/engine/policy/lint_references.sql
 
--- from sql/engine/policy/lint.sql 4e2dfa61ee7663b4
+-- from sql/engine/policy/lint.sql a1f9540502043485
 -- What will be slow, blocked or broken about the rules, and the statement that mends it.
 
 create function maintenance.lint(
@@ -1211,7 +1219,7 @@ create function maintenance.lint(
 returns setof record
 language plpgsql
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = off
 set timezone = 'UTC'
 set lock_timeout = '5s'
@@ -1264,7 +1272,7 @@ comment on function maintenance.lint(text) is
   'No row is good news. Errors: PM001 no such job.';
 -- end of sql/engine/policy/lint.sql
 
--- from sql/engine/run/tables.sql 591e397dc22b2387
+-- from sql/engine/run/tables.sql a30f66dc66f4f0e6
 -- The receipts: a row a run, written when it starts, after every batch, and when it ends.
 
 create table maintenance.run (
@@ -1318,7 +1326,7 @@ create type maintenance.progress as (
   leaf_number integer,
   slab_size integer,
   slab_changed bigint,
-  slab_locked bigint,
+  slab_contended boolean,
   position integer,
   size integer,
   bad_end integer,
@@ -1329,7 +1337,7 @@ create type maintenance.progress as (
 comment on type maintenance.progress is 'where the loop of a run stands between two batches';
 -- end of sql/engine/run/tables.sql
 
--- from sql/engine/run/lock_class.sql 4828b4ec19201123
+-- from sql/engine/run/lock_class.sql 5292a1f5d075c40e
 -- The first key of our advisory locks; the second is the job's id.
 -- While a run goes on, its backend holds (lock class, job id), and that is what alive means.
 
@@ -1337,32 +1345,32 @@ create function maintenance.lock_class()
 returns integer
 language sql
 immutable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 return 1886216560;
 
 comment on function maintenance.lock_class() is
   'First key of the two-key advisory lock (lock class, job id) that a run holds.';
 -- end of sql/engine/run/lock_class.sql
 
--- from sql/engine/run/table_bytes.sql 76b57cdb1f911992
+-- from sql/engine/run/table_bytes.sql e38a07cf6bf44134
 -- What tables take on disk, with their indexes and TOAST, in bytes.
 
 create function maintenance.table_bytes(p_tables oid[])
 returns bigint
 language sql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 return (select sum(pg_total_relation_size(t)) from unnest(p_tables) as t);
 -- end of sql/engine/run/table_bytes.sql
 
--- from sql/engine/run/row_key.sql 2018b85091659860
+-- from sql/engine/run/row_key.sql 32cb3ec278792200
 -- What a row is known by: its primary key as jsonb, or its ctid where it has none.
 
 create function maintenance.row_key(p_table regclass, p_ctid tid)
 returns jsonb
 language plpgsql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_pairs text;
@@ -1382,7 +1390,7 @@ end
 $$;
 -- end of sql/engine/run/row_key.sql
 
--- from sql/engine/run/find_running.sql d833f74c75e24693
+-- from sql/engine/run/find_running.sql 3faabe825b2e032e
 -- The run that this backend is working on, or an error: a progress that a caller hands in is not
 -- trusted to name somebody else's run.
 
@@ -1390,7 +1398,7 @@ create function maintenance.find_running(p_run_id bigint)
 returns maintenance.run
 language plpgsql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_run maintenance.run;
@@ -1407,7 +1415,7 @@ end
 $$;
 -- end of sql/engine/run/find_running.sql
 
--- from sql/engine/run/stop_run.sql 836416c1a612ffd9
+-- from sql/engine/run/stop_run.sql 37c20871b990071e
 -- Notes on a run's receipt why it stops. The first reason stands.
 
 create function maintenance.stop_run(
@@ -1417,7 +1425,7 @@ create function maintenance.stop_run(
   p_error text)
 returns void
 language sql
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 begin atomic
   update maintenance.run as r
   set stop_reason = coalesce(r.stop_reason, p_stop_reason),
@@ -1427,7 +1435,7 @@ begin atomic
 end;
 -- end of sql/engine/run/stop_run.sql
 
--- from sql/engine/run/start_run.sql 7b097e2638daa571
+-- from sql/engine/run/start_run.sql ff82f34de55aaa60
 -- Opens a run: takes the job's lock, closes the receipts of the dead, writes a receipt.
 -- Where the lock is held, or the job is disabled, the receipt says skipped and nothing starts.
 
@@ -1435,7 +1443,7 @@ create function maintenance.start_run(p_job_name text, p_one_transaction boolean
 returns bigint
 language plpgsql
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = off
 set timezone = 'UTC'
 set lock_timeout = '5s'
@@ -1506,7 +1514,7 @@ end
 $$;
 -- end of sql/engine/run/start_run.sql
 
--- from sql/engine/run/first_progress.sql 2db30d87856ff2bf
+-- from sql/engine/run/first_progress.sql bc931ef301918092
 -- Where the loop of a run begins. A run that was skipped is finished before it starts.
 
 create function maintenance.first_progress(p_run_id bigint)
@@ -1514,20 +1522,20 @@ returns maintenance.progress
 language sql
 stable
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = off
 set timezone = 'UTC'
 set lock_timeout = '5s'
 return (
   select row(
-    r.run_id, 0, 0, 0, 0, 1, j.batch_size, null, 0, r.status <> 'running')::maintenance.progress
+    r.run_id, 0, 0, 0, false, 1, j.batch_size, null, 0, r.status <> 'running')::maintenance.progress
   from maintenance.run as r
   left join maintenance.job as j on j.job_id = r.job_id
   where r.run_id = p_run_id
 );
 -- end of sql/engine/run/first_progress.sql
 
--- from sql/engine/run/is_policy_run.sql 69afe969c9882fdb
+-- from sql/engine/run/is_policy_run.sql 7404b6a4d36f54e9
 -- Whether a run works through collected rows, or calls a step function.
 
 create function maintenance.is_policy_run(p_run_id bigint)
@@ -1535,7 +1543,7 @@ returns boolean
 language sql
 stable
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = off
 set timezone = 'UTC'
 set lock_timeout = '5s'
@@ -1546,17 +1554,17 @@ return exists (
 );
 -- end of sql/engine/run/is_policy_run.sql
 
--- from sql/engine/run/collect_slab.sql 314a300044181a37
+-- from sql/engine/run/collect_slab.sql 4de50374f9282ba0
 -- Collects the next rows of a policy's run: a slab of ctids of one leaf, in heap order.
 -- Where the last leaf is through, it looks once more at what is due: that proves the effect, and
 -- cleans the index entries of what is gone, so that the next look at the status is quick.
 
 create function maintenance.collect_slab(
   inout progress maintenance.progress,
-  out slab tid[])
+  inout slab tid[])
 language plpgsql
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = off
 set timezone = 'UTC'
 set lock_timeout = '2s'
@@ -1566,6 +1574,8 @@ declare
   v_run maintenance.run := maintenance.find_running(progress.run_id);
   v_policy maintenance.policy;
   v_leaves oid[];
+  v_leaf regclass;
+  v_alias text;
   v_left bigint;
   v_kept bigint;
   v_message text;
@@ -1575,21 +1585,31 @@ begin
   v_leaves := maintenance.leaf_tables(maintenance.find_target(v_policy.target));
 
   if progress.slab_size > 0 and progress.slab_changed = 0 and v_run.rows_refused = 0 then
-    -- A whole slab was offered and nothing changed: offering it again would never end.
-    if progress.slab_locked > 0 then
-      perform maintenance.stop_run(progress.run_id, 'no_effect', 'PM012', format(
-        '%s due rows of %s were offered and none changed: a trigger may suppress it',
-        progress.slab_locked, v_policy.target));
-      progress.finished := true;
-      return;
+    -- A whole slab was offered and nothing changed: offering it again might never end.
+    if progress.slab_contended then
+      perform maintenance.stop_run(progress.run_id, 'rows_locked', null, null);
+    else
+      v_leaf := v_leaves[progress.leaf_number];
+      v_alias := maintenance.target_alias(maintenance.find_target(v_policy.target));
+      execute format(
+        'select count(*) from only %1$s as %2$s '
+        'where %2$s.ctid = any(array(select unnest($2))) and %3$s',
+        v_leaf, v_alias, maintenance.due_condition(v_policy))
+        into v_left using v_run.cutoff, slab;
+      if v_left > 0 then
+        perform maintenance.stop_run(progress.run_id, 'no_effect', 'PM012', format(
+          '%s due rows of %s were offered and none changed: a trigger may suppress it',
+          v_left, v_policy.target));
+        progress.finished := true;
+        return;
+      end if;
     end if;
-    perform maintenance.stop_run(progress.run_id, 'rows_locked', null, null);
-    progress.slab_size := 0;
   end if;
 
   if progress.slab_size < v_slab_limit or progress.slab_changed = 0 then
     progress.leaf_number := progress.leaf_number + 1;
   end if;
+  slab := null;
   while progress.leaf_number <= cardinality(v_leaves) and slab is null loop
     execute maintenance.collect_statement(v_policy, v_leaves[progress.leaf_number])
       into slab using v_run.cutoff, v_slab_limit;
@@ -1600,7 +1620,7 @@ begin
 
   progress.slab_size := coalesce(cardinality(slab), 0);
   progress.slab_changed := 0;
-  progress.slab_locked := 0;
+  progress.slab_contended := false;
   progress.position := 1;
   progress.bad_end := null;
 
@@ -1630,19 +1650,20 @@ end
 $$;
 -- end of sql/engine/run/collect_slab.sql
 
--- from sql/engine/run/apply_batch.sql fa434baa87e1368b
+-- from sql/engine/run/apply_batch.sql a782213629b63803
 -- One batch: a slice of a slab under its rule, or one call of a step function.
 --
 -- A slice that fails is halved until the row that cannot be changed stands alone; that row is
 -- counted as refused, with the first error and its key, and the rest goes on at full size again.
+-- Rows that somebody else holds are waited for briefly, then left out and found by the next run.
 
 create function maintenance.apply_batch(inout progress maintenance.progress, p_slice tid[])
 language plpgsql
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = off
 set timezone = 'UTC'
-set lock_timeout = '2s'
+set lock_timeout = '200ms'
 as $$
 declare
   v_most_refused constant integer := 100;
@@ -1651,7 +1672,6 @@ declare
   v_job maintenance.job;
   v_policy maintenance.policy;
   v_leaf regclass;
-  v_locked bigint;
   v_changed bigint;
   v_again bigint;
   v_message text;
@@ -1671,13 +1691,18 @@ begin
         maintenance.find_step(v_job.step, 'batch_size', 'bigint')::regproc)
         into v_changed using progress.size;
       progress.finished := coalesce(v_changed, 0) <= 0;
-      v_locked := 0;
     else
       select * into v_policy from maintenance.policy as p where p.job_id = v_job.job_id;
       v_leaf := (maintenance.leaf_tables(maintenance.find_target(v_policy.target)))
         [progress.leaf_number];
-      execute maintenance.batch_statement(v_policy, v_leaf)
-        into v_locked, v_changed, v_again using v_run.cutoff, p_slice;
+      begin
+        execute maintenance.batch_statement(v_policy, v_leaf)
+          into v_changed, v_again using v_run.cutoff, p_slice;
+      exception when lock_not_available then
+        progress.slab_contended := true;
+        execute maintenance.batch_statement(v_policy, v_leaf, p_skip_locked => true)
+          into v_changed, v_again using v_run.cutoff, p_slice;
+      end;
       if v_again > 0 then
         raise exception '% of % rows would be due again after the update', v_again, v_changed
           using errcode = 'PM005', hint = 'Let matching exclude what assign sets.';
@@ -1693,7 +1718,6 @@ begin
       batches = r.batches + 1
     where r.run_id = progress.run_id;
     progress.slab_changed := progress.slab_changed + v_changed;
-    progress.slab_locked := progress.slab_locked + v_locked;
     progress.lock_timeouts := 0;
     if v_job.kind = 'policy' then
       progress.position := progress.position + cardinality(p_slice);
@@ -1747,14 +1771,14 @@ end
 $$;
 -- end of sql/engine/run/apply_batch.sql
 
--- from sql/engine/run/finish_run.sql 2802ecaef27bc502
+-- from sql/engine/run/finish_run.sql 509831932d59d6b0
 -- Closes a run's receipt. What was noted on it decides how it ended.
 
 create function maintenance.finish_run(p_run_id bigint)
 returns void
 language plpgsql
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = off
 set timezone = 'UTC'
 set lock_timeout = '5s'
@@ -1776,7 +1800,7 @@ end
 $$;
 -- end of sql/engine/run/finish_run.sql
 
--- from sql/engine/run/run_result.sql bad0042069ad396c
+-- from sql/engine/run/run_result.sql 51aeb551168f1ad4
 -- What a run gives to its caller.
 
 create function maintenance.run_result(p_run_id bigint)
@@ -1784,7 +1808,7 @@ returns jsonb
 language sql
 stable
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = off
 set timezone = 'UTC'
 set lock_timeout = '5s'
@@ -1814,14 +1838,14 @@ return (
 );
 -- end of sql/engine/run/run_result.sql
 
--- from sql/engine/run/release_lock.sql 6fd4a3dfd038cfaf
+-- from sql/engine/run/release_lock.sql 968e01c3b122930f
 -- Gives back the lock of a run that is over.
 
 create function maintenance.release_lock(p_run_id bigint)
 returns void
 language sql
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = off
 set timezone = 'UTC'
 set lock_timeout = '5s'
@@ -1832,7 +1856,7 @@ begin atomic
 end;
 -- end of sql/engine/run/release_lock.sql
 
--- from sql/engine/run/raise_failure.sql 2b3da26d51c36493
+-- from sql/engine/run/raise_failure.sql 6aa3a938468883c7
 -- Raises what a failed run ended with, after its receipt is safe, so that pg_cron says failed too.
 
 create function maintenance.raise_failure(p_run_id bigint)
@@ -1840,7 +1864,7 @@ returns void
 language plpgsql
 stable
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = off
 set timezone = 'UTC'
 set lock_timeout = '5s'
@@ -1863,7 +1887,7 @@ end
 $$;
 -- end of sql/engine/run/raise_failure.sql
 
--- from sql/engine/run/run_batches.sql 7e8274c87e57776e
+-- from sql/engine/run/run_batches.sql daff3fa7d9eafc34
 -- The one loop of every run: collect, batch, batch, … With commits it needs the outermost
 -- transaction, so it can have no set clause, no security definer and no exception block: the
 -- functions that it calls catch their own errors and note them on the receipt.
@@ -1879,7 +1903,8 @@ declare
 begin
   while not v_progress.finished loop
     if v_is_policy and v_progress.position > v_progress.slab_size then
-      select c.progress, c.slab into v_collected from maintenance.collect_slab(v_progress) as c;
+      select c.progress, c.slab into v_collected
+      from maintenance.collect_slab(v_progress, v_slab) as c;
       v_progress := v_collected.progress;
       v_slab := v_collected.slab;
     else
@@ -1927,13 +1952,13 @@ comment on procedure maintenance.run_job(text, jsonb) is
   '2D000 called inside a transaction.';
 -- end of sql/engine/run/run_job.sql
 
--- from sql/engine/run/run_now.sql 87b7fae634ab7ad2
+-- from sql/engine/run/run_now.sql cf4056fd08fbe09a
 -- The same run in the caller's one transaction, for functions and tests.
 
 create function maintenance.run_now(job_name text)
 returns jsonb
 language plpgsql
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_run_id bigint := maintenance.start_run(run_now.job_name, true);
@@ -1952,13 +1977,13 @@ comment on function maintenance.run_now(text) is
   'Errors: PM001 no such job, PM011 a statement job.';
 -- end of sql/engine/run/run_now.sql
 
--- from sql/engine/run/run_or_raise.sql b4de29c278238d43
+-- from sql/engine/run/run_or_raise.sql fb1ffeb441d73efc
 -- What the front doors in public do: run a job in the caller's transaction and return its rows.
 
 create function maintenance.run_or_raise(job_name text)
 returns integer
 language plpgsql
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_result jsonb := maintenance.run_now(run_or_raise.job_name);
@@ -1983,14 +2008,14 @@ comment on function maintenance.run_or_raise(text) is
   'Errors: PM001 no such job, PM008 the run failed, PM009 it was skipped, PM011 a statement job.';
 -- end of sql/engine/run/run_or_raise.sql
 
--- from sql/engine/run/add_details.sql 4f7d0bbd86eb7038
+-- from sql/engine/run/add_details.sql a4638801b5b8400a
 -- What a step function wants to leave on its run's receipt.
 
 create function maintenance.add_details(details jsonb)
 returns void
 language plpgsql
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = off
 set timezone = 'UTC'
 set lock_timeout = '5s'
@@ -2009,7 +2034,7 @@ comment on function maintenance.add_details(jsonb) is
   'outside a run it does nothing.';
 -- end of sql/engine/run/add_details.sql
 
--- from sql/engine/run/last_success.sql aeee28e5ab46fff1
+-- from sql/engine/run/last_success.sql 7cefe45b3909f360
 -- When the last run of a job that succeeded began.
 
 create function maintenance.last_success(job_name text)
@@ -2017,7 +2042,7 @@ returns timestamptz
 language sql
 stable
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = off
 set timezone = 'UTC'
 set lock_timeout = '5s'
@@ -2059,14 +2084,14 @@ comment on view maintenance.run_history is
   'A row a run: what it did, how it ended and why. executionTime is finished_at - started_at.';
 -- end of sql/engine/run/run_history.sql
 
--- from sql/engine/schedule/cron_setting.sql 2d1ed394924ee54a
+-- from sql/engine/schedule/cron_setting.sql acbc2e6bd325895a
 -- A setting of pg_cron, or null: only superusers and pg_read_all_settings may see them.
 
 create function maintenance.cron_setting(p_name text)
 returns text
 language plpgsql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 begin
   return nullif(current_setting('cron.' || p_name, true), '');
@@ -2113,7 +2138,7 @@ comment on column maintenance.installed_schedule.since is
   'when this schedule was first put into pg_cron: no slot before it was ever promised';
 -- end of sql/engine/schedule/tables.sql
 
--- from sql/engine/schedule/cron_field.sql dcbaad0eadbb85e3
+-- from sql/engine/schedule/cron_field.sql 6f7103656418f244
 -- One field of a cron expression as the values it allows, read as pg_cron reads it: lists of
 -- values, ranges and *, a step after a range or *. Null where it is not well formed.
 
@@ -2126,7 +2151,7 @@ returns integer[]
 language plpgsql
 immutable
 strict
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_item text;
@@ -2165,7 +2190,7 @@ end
 $$;
 -- end of sql/engine/schedule/cron_field.sql
 
--- from sql/engine/schedule/find_slot.sql 48af2dc82aaf9c8b
+-- from sql/engine/schedule/find_slot.sql 659ae319e76d52af
 -- The nearest minute that a schedule names: after a time, or at the latest at that time.
 --
 -- As pg_cron reads it: a day has to match day-of-month and day-of-week where one of the two starts
@@ -2176,7 +2201,7 @@ returns timestamp
 language plpgsql
 immutable
 strict
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_months constant text[] := '{jan,feb,mar,apr,may,jun,jul,aug,sep,oct,nov,dec}';
@@ -2254,14 +2279,14 @@ end
 $$;
 -- end of sql/engine/schedule/find_slot.sql
 
--- from sql/engine/schedule/next_run_at.sql 7bab86dbfdeef7f2
+-- from sql/engine/schedule/next_run_at.sql f2596c8997ad0366
 -- When a schedule fires next.
 
 create function maintenance.next_run_at(schedule text, after timestamptz)
 returns timestamptz
 language sql
 immutable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 return maintenance.find_slot(
   next_run_at.schedule, next_run_at.after at time zone 'UTC', true) at time zone 'UTC';
 
@@ -2272,7 +2297,7 @@ comment on function maintenance.next_run_at(text, timestamptz) is
   'null. Errors: PM006 not a cron expression.';
 -- end of sql/engine/schedule/next_run_at.sql
 
--- from sql/engine/schedule/cron_gap.sql a31e5b2a5c503c0a
+-- from sql/engine/schedule/cron_gap.sql 5824ea522c0ded53
 -- Why nothing can be scheduled in this database, or null where pg_cron can be used.
 
 create function maintenance.cron_gap()
@@ -2280,7 +2305,7 @@ returns text
 language plpgsql
 stable
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = off
 set timezone = 'UTC'
 set lock_timeout = '5s'
@@ -2306,7 +2331,7 @@ comment on function maintenance.cron_gap() is
   'Null where they can.';
 -- end of sql/engine/schedule/cron_gap.sql
 
--- from sql/engine/schedule/cron_readable.sql 8c008aa9020d6ede
+-- from sql/engine/schedule/cron_readable.sql 2fd8dd4a35d873cb
 -- Whether cron.job can be read: then the schedules in it are the truth.
 
 create function maintenance.cron_readable()
@@ -2314,7 +2339,7 @@ returns boolean
 language sql
 stable
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = off
 set timezone = 'UTC'
 set lock_timeout = '5s'
@@ -2325,7 +2350,7 @@ comment on function maintenance.cron_readable() is
   'Whether cron.job can be read here. Where not, the declared schedules are the truth.';
 -- end of sql/engine/schedule/cron_readable.sql
 
--- from sql/engine/schedule/cron_jobs.sql 4806183d62ed097a
+-- from sql/engine/schedule/cron_jobs.sql 93cc74f745e166dd
 -- Our jobs as pg_cron has them now; no row where it cannot be read.
 -- cron.job shows each role its own rows by a policy: row security has to be on here.
 
@@ -2334,7 +2359,7 @@ returns table (job_name text, cron_job_id bigint, schedule text, command text, a
 language plpgsql
 stable
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = on
 set timezone = 'UTC'
 set lock_timeout = '5s'
@@ -2353,25 +2378,25 @@ comment on function maintenance.cron_jobs() is
   'The jobs named maintenance:<job_name> as pg_cron has them; empty where it cannot be read.';
 -- end of sql/engine/schedule/cron_jobs.sql
 
--- from sql/engine/schedule/cron_zone.sql fa606e36db97d23e
+-- from sql/engine/schedule/cron_zone.sql 04dd95c6f298f944
 -- The time zone that pg_cron reads schedules in: GMT before 1.5, a setting of the server since.
 
 create function maintenance.cron_zone()
 returns text
 language sql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 return coalesce(maintenance.cron_setting('timezone'), 'UTC');
 -- end of sql/engine/schedule/cron_zone.sql
 
--- from sql/engine/schedule/next_slot.sql d03efaad1db73124
+-- from sql/engine/schedule/next_slot.sql 17b33735a00c08ca
 -- When a schedule fires next in pg_cron's own time zone; null for one that only pg_cron can read.
 
 create function maintenance.next_slot(p_schedule text)
 returns timestamptz
 language plpgsql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_zone text := maintenance.cron_zone();
@@ -2384,14 +2409,14 @@ end
 $$;
 -- end of sql/engine/schedule/next_slot.sql
 
--- from sql/engine/schedule/current_slot.sql 9f4bac28c725317b
+-- from sql/engine/schedule/current_slot.sql 553bdd29a567c92c
 -- The scheduled minute that a run fired by pg_cron just now stands for.
 
 create function maintenance.current_slot(p_job maintenance.job)
 returns timestamptz
 language plpgsql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_zone text := maintenance.cron_zone();
@@ -2407,14 +2432,14 @@ end
 $$;
 -- end of sql/engine/schedule/current_slot.sql
 
--- from sql/engine/schedule/fired_by_cron.sql d9be03ccc3fc8432
+-- from sql/engine/schedule/fired_by_cron.sql d6a0d159befba402
 -- Whether pg_cron started this session: as a background worker, or over a connection of its own.
 
 create function maintenance.fired_by_cron()
 returns boolean
 language sql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 return exists (
   select from pg_stat_activity as a
   where a.pid = pg_backend_pid()
@@ -2480,25 +2505,25 @@ comment on view maintenance.job_status is
   'what scheduling says of it, when it runs next, and how it ran last (skipped runs left out).';
 -- end of sql/engine/schedule/job_status.sql
 
--- from sql/engine/schedule/cron_command.sql cad893f4dd5c92b5
+-- from sql/engine/schedule/cron_command.sql 8155a10760db0200
 -- What pg_cron is to run for a job.
 
 create function maintenance.cron_command(p_job maintenance.job)
 returns text
 language sql
 immutable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 return coalesce(p_job.statement, format('call maintenance.run_job(%L)', p_job.job_name));
 -- end of sql/engine/schedule/cron_command.sql
 
--- from sql/engine/schedule/write_cron_job.sql 5b8488bbd182904a
+-- from sql/engine/schedule/write_cron_job.sql 97f263fe2e231b91
 -- Puts a job into pg_cron, or changes it there: cron.schedule is an upsert by name that keeps the
 -- id, and the active flag with it.
 
 create function maintenance.write_cron_job(p_job maintenance.job, p_schedule text)
 returns void
 language plpgsql
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = on
 as $$
 declare
@@ -2515,13 +2540,13 @@ end
 $$;
 -- end of sql/engine/schedule/write_cron_job.sql
 
--- from sql/engine/schedule/remove_schedule.sql 7c32ec9e3ea40ea8
+-- from sql/engine/schedule/remove_schedule.sql c5e929ff74bf61a1
 -- Takes a job out of pg_cron, and forgets that it was there.
 
 create function maintenance.remove_schedule(p_job maintenance.job)
 returns void
 language plpgsql
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = on
 as $$
 declare
@@ -2544,14 +2569,14 @@ end
 $$;
 -- end of sql/engine/schedule/remove_schedule.sql
 
--- from sql/engine/schedule/sync_schedule.sql 231d67e72694214d
+-- from sql/engine/schedule/sync_schedule.sql efb3e62ea50a4017
 -- Brings pg_cron and what was declared together for one job, and says what it did.
 -- Schedule, active flag and absence belong to the operator; the command belongs to us.
 
 create function maintenance.sync_schedule(p_job_name text)
 returns text
 language plpgsql
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_job maintenance.job;
@@ -2628,14 +2653,14 @@ end
 $$;
 -- end of sql/engine/schedule/sync_schedule.sql
 
--- from sql/engine/schedule/install_schedules.sql 1dd2987c36f7a0aa
+-- from sql/engine/schedule/install_schedules.sql b1880d73ee7af0d5
 -- Puts every declared schedule into pg_cron that was never there, and repairs commands.
 
 create function maintenance.install_schedules()
 returns table (job_name text, schedule text, outcome text)
 language plpgsql
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = off
 set timezone = 'UTC'
 set lock_timeout = '5s'
@@ -2664,14 +2689,14 @@ comment on function maintenance.install_schedules() is
   'a second call changes nothing. A job that fails says so in its row and stops no other.';
 -- end of sql/engine/schedule/install_schedules.sql
 
--- from sql/engine/schedule/set_schedule.sql d451d330e2e0a34c
+-- from sql/engine/schedule/set_schedule.sql 175e8a945eaf8d6d
 -- Changes when a job runs, in pg_cron, as an operator does it.
 
 create function maintenance.set_schedule(job_name text, schedule text)
 returns maintenance.job_status
 language plpgsql
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = off
 set timezone = 'UTC'
 set lock_timeout = '5s'
@@ -2714,13 +2739,13 @@ comment on function maintenance.set_schedule(text, text) is
   'Errors: PM001 no such job, PM006 schedule, PM010 no pg_cron here (the hint has the statement).';
 -- end of sql/engine/schedule/set_schedule.sql
 
--- from sql/engine/schedule/set_enabled.sql 81d30e7ec67f4c5c
+-- from sql/engine/schedule/set_enabled.sql fed218479611c0b7
 -- The flag behind enable_job and disable_job.
 
 create function maintenance.set_enabled(p_job_name text, p_enabled boolean)
 returns maintenance.job_status
 language plpgsql
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_job maintenance.job := maintenance.find_job(p_job_name);
@@ -2735,14 +2760,14 @@ end
 $$;
 -- end of sql/engine/schedule/set_enabled.sql
 
--- from sql/engine/schedule/enable_job.sql 776857b07913b94d
+-- from sql/engine/schedule/enable_job.sql a960b008d6b4e73c
 -- Lets a job run again.
 
 create function maintenance.enable_job(job_name text)
 returns maintenance.job_status
 language plpgsql
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = off
 set timezone = 'UTC'
 set lock_timeout = '5s'
@@ -2756,14 +2781,14 @@ comment on function maintenance.enable_job(text) is
   'Lets a job run again and returns its job_status row. Errors: PM001 no such job.';
 -- end of sql/engine/schedule/enable_job.sql
 
--- from sql/engine/schedule/disable_job.sql 3f2df8c974e592b7
+-- from sql/engine/schedule/disable_job.sql 86c39b2fd172737e
 -- Keeps a job from running, whoever starts it, until it is enabled again.
 
 create function maintenance.disable_job(job_name text)
 returns maintenance.job_status
 language plpgsql
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = off
 set timezone = 'UTC'
 set lock_timeout = '5s'
@@ -2778,7 +2803,7 @@ comment on function maintenance.disable_job(text) is
   'Returns its job_status row. Errors: PM001 no such job.';
 -- end of sql/engine/schedule/disable_job.sql
 
--- from sql/engine/health/backlog.sql c692c9c6942a6c49
+-- from sql/engine/health/backlog.sql 844d01640100e34c
 -- A row a backlog: what is due now under each rule, read with the rule itself.
 -- Each count stands in a block of its own: a broken rule makes its own row critical and no other.
 
@@ -2799,7 +2824,7 @@ returns table (
 language plpgsql
 stable
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = off
 set timezone = 'UTC'
 set lock_timeout = '1s'
@@ -2960,7 +2985,7 @@ comment on view maintenance.table_bloat is
   'dead rows, and more than a fifth of the live ones.';
 -- end of sql/engine/health/table_bloat.sql
 
--- from sql/engine/roles.sql 432fa206a37730b2
+-- from sql/engine/roles.sql d65755f149fdf500
 -- Who may call what. Last in the build, so that it sees everything.
 --
 --   maintenance_viewer    reads status and history
@@ -2973,7 +2998,7 @@ comment on view maintenance.table_bloat is
 create function maintenance.grant_roles()
 returns table (role_name text, outcome text, fix text)
 language plpgsql
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_viewer constant text[] := array[
@@ -3004,7 +3029,7 @@ declare
     'function maintenance.start_run(text, boolean)',
     'function maintenance.first_progress(bigint)',
     'function maintenance.is_policy_run(bigint)',
-    'function maintenance.collect_slab(maintenance.progress)',
+    'function maintenance.collect_slab(maintenance.progress, tid[])',
     'function maintenance.apply_batch(maintenance.progress, tid[])',
     'function maintenance.finish_run(bigint)',
     'function maintenance.run_result(bigint)',

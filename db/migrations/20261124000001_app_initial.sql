@@ -1,12 +1,12 @@
 -- migrate:up
 
--- from sql/app/touch_updated_at.sql 39ed69ab1a94d953
+-- from sql/app/touch_updated_at.sql 30758261ab8d5749
 -- Keeps updated_at true, whoever writes the row.
 
 create function public.touch_updated_at()
 returns trigger
 language plpgsql
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 begin
   new.updated_at := now();
@@ -229,7 +229,7 @@ comment on column public.import_jobs.compacted_at is
   'when mapping and options gave way to {"compacted": true}';
 -- end of sql/app/imports.sql
 
--- from sql/jobs/imports.sql 1888b0fc45848d5b
+-- from sql/jobs/imports.sql f33eb2fe65d63d37
 -- Imports: stuck runs fail, old uploads and old raw items of unsuccessful runs go, old import jobs
 -- are compacted. Rules S1-01 to S1-04, in the order of S1-07.
 
@@ -308,7 +308,7 @@ select maintenance.set_policy(
 create function public.mark_stuck_import_runs()
 returns integer
 language sql
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 return maintenance.run_or_raise('mark_stuck_import_runs');
 
 comment on function public.mark_stuck_import_runs() is
@@ -318,7 +318,7 @@ comment on function public.mark_stuck_import_runs() is
 create function public.cleanup_temp_uploads()
 returns integer
 language sql
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 return maintenance.run_or_raise('cleanup_temp_uploads');
 
 comment on function public.cleanup_temp_uploads() is
@@ -329,7 +329,7 @@ comment on function public.cleanup_temp_uploads() is
 create function public.cleanup_old_raw_items()
 returns integer
 language sql
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 return maintenance.run_or_raise('cleanup_old_raw_items');
 
 comment on function public.cleanup_old_raw_items() is
@@ -340,7 +340,7 @@ comment on function public.cleanup_old_raw_items() is
 create function public.compact_old_import_jobs()
 returns integer
 language sql
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 return maintenance.run_or_raise('compact_old_import_jobs');
 
 comment on function public.compact_old_import_jobs() is
@@ -351,7 +351,7 @@ comment on function public.compact_old_import_jobs() is
 create function public.run_maintenance_cleanup()
 returns jsonb
 language plpgsql
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_key text;
@@ -389,7 +389,7 @@ comment on function public.run_maintenance_cleanup() is
   'commits in batches.';
 -- end of sql/jobs/imports.sql
 
--- from sql/jobs/accounts.sql e1d16ff64e4a8116
+-- from sql/jobs/accounts.sql 402548d835996f0f
 -- Accounts: expired sessions go, the subscription summary is refreshed, statistics are kept fresh,
 -- indexes are reported. Rules S4-01 to S4-10, S4-16 and S4-18.
 
@@ -406,7 +406,7 @@ select maintenance.set_policy(
 create function public.cleanup_expired_sessions()
 returns integer
 language sql
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 return maintenance.run_or_raise('cleanup_expired_sessions');
 
 comment on function public.cleanup_expired_sessions() is
@@ -416,7 +416,7 @@ comment on function public.cleanup_expired_sessions() is
 create function public.refresh_subscription_summary_step(batch_size integer)
 returns bigint
 language plpgsql
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_rows bigint;
@@ -447,7 +447,7 @@ create function public.stale_subscription_summary(cap integer)
 returns table (due bigint, oldest timestamptz)
 language plpgsql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_since timestamptz :=
@@ -501,7 +501,7 @@ select maintenance.set_job(
 create function public.refresh_subscription_summary()
 returns void
 language plpgsql
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 begin
   perform maintenance.run_or_raise('refresh_subscription_summary');
@@ -515,7 +515,7 @@ comment on function public.refresh_subscription_summary() is
 create function public.analyze_account_tables_step(batch_size integer)
 returns bigint
 language plpgsql
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 begin
   analyze public.users, public.user_subscriptions, public.sessions;
@@ -541,7 +541,7 @@ select maintenance.set_statement(
 create function public.weekly_index_report_step(batch_size integer)
 returns bigint
 language sql
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 begin atomic
   select maintenance.add_details(jsonb_build_object(
     'indexes', (select count(*) from maintenance.index_health),
@@ -577,7 +577,7 @@ returns jsonb
 language plpgsql
 stable
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = off
 set timezone = 'UTC'
 set lock_timeout = '1s'
@@ -635,13 +635,13 @@ comment on function public.get_database_health_stats() is
   'told and are no issue (C-31).';
 -- end of sql/jobs/accounts.sql
 
--- from sql/jobs/grant_front_doors.sql 1a8b6b332eb9a1df
+-- from sql/jobs/grant_front_doors.sql 66dd867b7eb270db
 -- Who may call the front doors of the application. Called by maintenance.grant_roles().
 
 create function maintenance.grant_front_doors()
 returns void
 language plpgsql
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_door text;

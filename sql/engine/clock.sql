@@ -5,7 +5,7 @@ create function maintenance.clock()
 returns timestamptz
 language sql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 return case
   when coalesce(current_setting('maintenance.fake_now', true), '') <> ''
     and pg_has_role(session_user,

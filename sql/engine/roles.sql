@@ -10,7 +10,7 @@
 create function maintenance.grant_roles()
 returns table (role_name text, outcome text, fix text)
 language plpgsql
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_viewer constant text[] := array[
@@ -41,7 +41,7 @@ declare
     'function maintenance.start_run(text, boolean)',
     'function maintenance.first_progress(bigint)',
     'function maintenance.is_policy_run(bigint)',
-    'function maintenance.collect_slab(maintenance.progress)',
+    'function maintenance.collect_slab(maintenance.progress, tid[])',
     'function maintenance.apply_batch(maintenance.progress, tid[])',
     'function maintenance.finish_run(bigint)',
     'function maintenance.run_result(bigint)',

@@ -14,7 +14,7 @@ select maintenance.set_policy(
 create function public.cleanup_expired_sessions()
 returns integer
 language sql
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 return maintenance.run_or_raise('cleanup_expired_sessions');
 
 comment on function public.cleanup_expired_sessions() is
@@ -24,7 +24,7 @@ comment on function public.cleanup_expired_sessions() is
 create function public.refresh_subscription_summary_step(batch_size integer)
 returns bigint
 language plpgsql
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_rows bigint;
@@ -55,7 +55,7 @@ create function public.stale_subscription_summary(cap integer)
 returns table (due bigint, oldest timestamptz)
 language plpgsql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_since timestamptz :=
@@ -109,7 +109,7 @@ select maintenance.set_job(
 create function public.refresh_subscription_summary()
 returns void
 language plpgsql
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 begin
   perform maintenance.run_or_raise('refresh_subscription_summary');
@@ -123,7 +123,7 @@ comment on function public.refresh_subscription_summary() is
 create function public.analyze_account_tables_step(batch_size integer)
 returns bigint
 language plpgsql
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 begin
   analyze public.users, public.user_subscriptions, public.sessions;
@@ -149,7 +149,7 @@ select maintenance.set_statement(
 create function public.weekly_index_report_step(batch_size integer)
 returns bigint
 language sql
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 begin atomic
   select maintenance.add_details(jsonb_build_object(
     'indexes', (select count(*) from maintenance.index_health),
@@ -185,7 +185,7 @@ returns jsonb
 language plpgsql
 stable
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = off
 set timezone = 'UTC'
 set lock_timeout = '1s'

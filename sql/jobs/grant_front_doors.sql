@@ -3,7 +3,7 @@
 create function maintenance.grant_front_doors()
 returns void
 language plpgsql
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_door text;

@@ -76,7 +76,7 @@ select maintenance.set_policy(
 create function public.mark_stuck_import_runs()
 returns integer
 language sql
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 return maintenance.run_or_raise('mark_stuck_import_runs');
 
 comment on function public.mark_stuck_import_runs() is
@@ -86,7 +86,7 @@ comment on function public.mark_stuck_import_runs() is
 create function public.cleanup_temp_uploads()
 returns integer
 language sql
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 return maintenance.run_or_raise('cleanup_temp_uploads');
 
 comment on function public.cleanup_temp_uploads() is
@@ -97,7 +97,7 @@ comment on function public.cleanup_temp_uploads() is
 create function public.cleanup_old_raw_items()
 returns integer
 language sql
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 return maintenance.run_or_raise('cleanup_old_raw_items');
 
 comment on function public.cleanup_old_raw_items() is
@@ -108,7 +108,7 @@ comment on function public.cleanup_old_raw_items() is
 create function public.compact_old_import_jobs()
 returns integer
 language sql
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 return maintenance.run_or_raise('compact_old_import_jobs');
 
 comment on function public.compact_old_import_jobs() is
@@ -119,7 +119,7 @@ comment on function public.compact_old_import_jobs() is
 create function public.run_maintenance_cleanup()
 returns jsonb
 language plpgsql
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_key text;

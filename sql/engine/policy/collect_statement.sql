@@ -5,7 +5,7 @@ create function maintenance.collect_statement(p_policy maintenance.policy, p_lea
 returns text
 language plpgsql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_alias text := maintenance.target_alias(maintenance.find_target(p_policy.target));

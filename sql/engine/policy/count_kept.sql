@@ -7,7 +7,7 @@ create function maintenance.count_kept(
 returns bigint
 language plpgsql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = off
 set timezone = 'UTC'
 set enable_seqscan = off

@@ -4,7 +4,7 @@ create function maintenance.count_statement(p_policy maintenance.policy)
 returns text
 language plpgsql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_table regclass := maintenance.find_target(p_policy.target);

@@ -7,7 +7,7 @@ create function maintenance.due_condition(p_policy maintenance.policy)
 returns text
 language sql
 immutable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 return format('(%s) <= %s', p_policy.age,
     case p_policy.age_type
       when 'timestamptz' then '$1'

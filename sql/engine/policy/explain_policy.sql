@@ -5,7 +5,7 @@ returns text
 language plpgsql
 stable
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = off
 set timezone = 'UTC'
 set lock_timeout = '5s'

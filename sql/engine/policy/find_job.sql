@@ -4,7 +4,7 @@ create function maintenance.find_job(p_job_name text)
 returns maintenance.job
 language plpgsql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_job maintenance.job;

@@ -5,7 +5,7 @@ create function maintenance.find_step(p_name text, p_argument text, p_result tex
 returns regprocedure
 language plpgsql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_oid oid;

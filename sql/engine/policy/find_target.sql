@@ -4,7 +4,7 @@ create function maintenance.find_target(p_target text)
 returns regclass
 language plpgsql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_table regclass;

@@ -5,7 +5,7 @@ create function maintenance.leaf_tables(p_table regclass)
 returns oid[]
 language plpgsql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_leaves oid[];

@@ -4,7 +4,7 @@
 create function maintenance.lint_indexes(p_policy maintenance.policy, p_table regclass)
 returns table (severity text, finding text, fix text)
 language plpgsql
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set timezone = 'UTC'
 set enable_seqscan = off
 set enable_bitmapscan = off

@@ -4,7 +4,7 @@ create function maintenance.lint_references(p_policy maintenance.policy, p_table
 returns table (severity text, finding text, fix text)
 language sql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 begin atomic
   with recursive hit as (
     select p_table::oid as relid

@@ -4,7 +4,7 @@ create function maintenance.lint_rights(p_policy maintenance.policy, p_table reg
 returns table (severity text, finding text, fix text)
 language plpgsql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_leaf regclass;

@@ -7,7 +7,7 @@
 create function maintenance.parse_assign(p_table regclass, p_copy regclass, p_text text)
 returns text
 language plpgsql
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set timezone = 'UTC'
 set datestyle = 'ISO, YMD'
 set intervalstyle = 'postgres'

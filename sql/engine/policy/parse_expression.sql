@@ -15,7 +15,7 @@ create function maintenance.parse_expression(
   out printed text,
   out type text)
 language plpgsql
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set timezone = 'UTC'
 set datestyle = 'ISO, YMD'
 set intervalstyle = 'postgres'

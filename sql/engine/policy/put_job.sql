@@ -3,7 +3,7 @@
 create function maintenance.put_job(p_job maintenance.job)
 returns maintenance.job
 language plpgsql
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_job maintenance.job;

@@ -2,7 +2,7 @@
 
 create function maintenance.set_policy(
   job_name text,
-  target text,
+  target regclass,
   action text,
   age text,
   keep interval,
@@ -14,13 +14,13 @@ create function maintenance.set_policy(
 returns void
 language plpgsql
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = off
 set timezone = 'UTC'
 set lock_timeout = '5s'
 as $$
 declare
-  v_table regclass := maintenance.find_target(set_policy.target);
+  v_table regclass := maintenance.find_target(set_policy.target::text);
   v_alias text := maintenance.target_alias(v_table);
   v_copy regclass;
   v_columns text;
@@ -133,9 +133,9 @@ end
 $$;
 
 comment on function maintenance.set_policy(
-  text, text, text, text, interval, text, text, text, text, text) is
+  text, regclass, text, text, interval, text, text, text, text, text) is
   'Sets a rule over a table: rows are due when age <= now() - keep and matching holds; the action '
-  '''delete'' removes them, ''update'' sets assign. target: a table, with its schema. age: a '
+  '''delete'' removes them, ''update'' sets assign. target: a table, kept with its schema. age: a '
   'column or expression of type timestamptz, timestamp (read as UTC) or date. schedule: five-field '
   'cron, UTC; put into pg_cron at once where that is here. backlog_name: the row''s name in '
   'maintenance_status. Setting it again replaces it; an operator''s edits in pg_cron survive. '

@@ -4,5 +4,5 @@ create function maintenance.target_alias(p_table regclass)
 returns text
 language sql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 return (select quote_ident(c.relname) from pg_class as c where c.oid = p_table);

@@ -2,14 +2,15 @@
 --
 -- A slice that fails is halved until the row that cannot be changed stands alone; that row is
 -- counted as refused, with the first error and its key, and the rest goes on at full size again.
+-- Rows that somebody else holds are waited for briefly, then left out and found by the next run.
 
 create function maintenance.apply_batch(inout progress maintenance.progress, p_slice tid[])
 language plpgsql
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = off
 set timezone = 'UTC'
-set lock_timeout = '2s'
+set lock_timeout = '200ms'
 as $$
 declare
   v_most_refused constant integer := 100;
@@ -18,7 +19,6 @@ declare
   v_job maintenance.job;
   v_policy maintenance.policy;
   v_leaf regclass;
-  v_locked bigint;
   v_changed bigint;
   v_again bigint;
   v_message text;
@@ -38,13 +38,18 @@ begin
         maintenance.find_step(v_job.step, 'batch_size', 'bigint')::regproc)
         into v_changed using progress.size;
       progress.finished := coalesce(v_changed, 0) <= 0;
-      v_locked := 0;
     else
       select * into v_policy from maintenance.policy as p where p.job_id = v_job.job_id;
       v_leaf := (maintenance.leaf_tables(maintenance.find_target(v_policy.target)))
         [progress.leaf_number];
-      execute maintenance.batch_statement(v_policy, v_leaf)
-        into v_locked, v_changed, v_again using v_run.cutoff, p_slice;
+      begin
+        execute maintenance.batch_statement(v_policy, v_leaf)
+          into v_changed, v_again using v_run.cutoff, p_slice;
+      exception when lock_not_available then
+        progress.slab_contended := true;
+        execute maintenance.batch_statement(v_policy, v_leaf, p_skip_locked => true)
+          into v_changed, v_again using v_run.cutoff, p_slice;
+      end;
       if v_again > 0 then
         raise exception '% of % rows would be due again after the update', v_again, v_changed
           using errcode = 'PM005', hint = 'Let matching exclude what assign sets.';
@@ -60,7 +65,6 @@ begin
       batches = r.batches + 1
     where r.run_id = progress.run_id;
     progress.slab_changed := progress.slab_changed + v_changed;
-    progress.slab_locked := progress.slab_locked + v_locked;
     progress.lock_timeouts := 0;
     if v_job.kind = 'policy' then
       progress.position := progress.position + cardinality(p_slice);

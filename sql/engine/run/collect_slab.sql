@@ -4,10 +4,10 @@
 
 create function maintenance.collect_slab(
   inout progress maintenance.progress,
-  out slab tid[])
+  inout slab tid[])
 language plpgsql
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = off
 set timezone = 'UTC'
 set lock_timeout = '2s'
@@ -17,6 +17,8 @@ declare
   v_run maintenance.run := maintenance.find_running(progress.run_id);
   v_policy maintenance.policy;
   v_leaves oid[];
+  v_leaf regclass;
+  v_alias text;
   v_left bigint;
   v_kept bigint;
   v_message text;
@@ -26,21 +28,31 @@ begin
   v_leaves := maintenance.leaf_tables(maintenance.find_target(v_policy.target));
 
   if progress.slab_size > 0 and progress.slab_changed = 0 and v_run.rows_refused = 0 then
-    -- A whole slab was offered and nothing changed: offering it again would never end.
-    if progress.slab_locked > 0 then
-      perform maintenance.stop_run(progress.run_id, 'no_effect', 'PM012', format(
-        '%s due rows of %s were offered and none changed: a trigger may suppress it',
-        progress.slab_locked, v_policy.target));
-      progress.finished := true;
-      return;
+    -- A whole slab was offered and nothing changed: offering it again might never end.
+    if progress.slab_contended then
+      perform maintenance.stop_run(progress.run_id, 'rows_locked', null, null);
+    else
+      v_leaf := v_leaves[progress.leaf_number];
+      v_alias := maintenance.target_alias(maintenance.find_target(v_policy.target));
+      execute format(
+        'select count(*) from only %1$s as %2$s '
+        'where %2$s.ctid = any(array(select unnest($2))) and %3$s',
+        v_leaf, v_alias, maintenance.due_condition(v_policy))
+        into v_left using v_run.cutoff, slab;
+      if v_left > 0 then
+        perform maintenance.stop_run(progress.run_id, 'no_effect', 'PM012', format(
+          '%s due rows of %s were offered and none changed: a trigger may suppress it',
+          v_left, v_policy.target));
+        progress.finished := true;
+        return;
+      end if;
     end if;
-    perform maintenance.stop_run(progress.run_id, 'rows_locked', null, null);
-    progress.slab_size := 0;
   end if;
 
   if progress.slab_size < v_slab_limit or progress.slab_changed = 0 then
     progress.leaf_number := progress.leaf_number + 1;
   end if;
+  slab := null;
   while progress.leaf_number <= cardinality(v_leaves) and slab is null loop
     execute maintenance.collect_statement(v_policy, v_leaves[progress.leaf_number])
       into slab using v_run.cutoff, v_slab_limit;
@@ -51,7 +63,7 @@ begin
 
   progress.slab_size := coalesce(cardinality(slab), 0);
   progress.slab_changed := 0;
-  progress.slab_locked := 0;
+  progress.slab_contended := false;
   progress.position := 1;
   progress.bad_end := null;
 

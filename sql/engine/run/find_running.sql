@@ -5,7 +5,7 @@ create function maintenance.find_running(p_run_id bigint)
 returns maintenance.run
 language plpgsql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_run maintenance.run;

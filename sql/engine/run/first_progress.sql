@@ -5,13 +5,13 @@ returns maintenance.progress
 language sql
 stable
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = off
 set timezone = 'UTC'
 set lock_timeout = '5s'
 return (
   select row(
-    r.run_id, 0, 0, 0, 0, 1, j.batch_size, null, 0, r.status <> 'running')::maintenance.progress
+    r.run_id, 0, 0, 0, false, 1, j.batch_size, null, 0, r.status <> 'running')::maintenance.progress
   from maintenance.run as r
   left join maintenance.job as j on j.job_id = r.job_id
   where r.run_id = p_run_id

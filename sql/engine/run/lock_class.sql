@@ -5,7 +5,7 @@ create function maintenance.lock_class()
 returns integer
 language sql
 immutable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 return 1886216560;
 
 comment on function maintenance.lock_class() is

@@ -4,7 +4,7 @@ create function maintenance.release_lock(p_run_id bigint)
 returns void
 language sql
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = off
 set timezone = 'UTC'
 set lock_timeout = '5s'

@@ -4,7 +4,7 @@ create function maintenance.row_key(p_table regclass, p_ctid tid)
 returns jsonb
 language plpgsql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_pairs text;

@@ -13,7 +13,8 @@ declare
 begin
   while not v_progress.finished loop
     if v_is_policy and v_progress.position > v_progress.slab_size then
-      select c.progress, c.slab into v_collected from maintenance.collect_slab(v_progress) as c;
+      select c.progress, c.slab into v_collected
+      from maintenance.collect_slab(v_progress, v_slab) as c;
       v_progress := v_collected.progress;
       v_slab := v_collected.slab;
     else

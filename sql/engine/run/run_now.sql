@@ -3,7 +3,7 @@
 create function maintenance.run_now(job_name text)
 returns jsonb
 language plpgsql
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_run_id bigint := maintenance.start_run(run_now.job_name, true);

@@ -3,7 +3,7 @@
 create function maintenance.run_or_raise(job_name text)
 returns integer
 language plpgsql
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_result jsonb := maintenance.run_now(run_or_raise.job_name);

@@ -5,7 +5,7 @@ create function maintenance.start_run(p_job_name text, p_one_transaction boolean
 returns bigint
 language plpgsql
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = off
 set timezone = 'UTC'
 set lock_timeout = '5s'

@@ -7,7 +7,7 @@ create function maintenance.stop_run(
   p_error text)
 returns void
 language sql
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 begin atomic
   update maintenance.run as r
   set stop_reason = coalesce(r.stop_reason, p_stop_reason),

@@ -51,7 +51,7 @@ create type maintenance.progress as (
   leaf_number integer,
   slab_size integer,
   slab_changed bigint,
-  slab_locked bigint,
+  slab_contended boolean,
   position integer,
   size integer,
   bad_end integer,

@@ -4,5 +4,5 @@ create function maintenance.cron_command(p_job maintenance.job)
 returns text
 language sql
 immutable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 return coalesce(p_job.statement, format('call maintenance.run_job(%L)', p_job.job_name));

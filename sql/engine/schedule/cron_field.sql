@@ -10,7 +10,7 @@ returns integer[]
 language plpgsql
 immutable
 strict
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_item text;

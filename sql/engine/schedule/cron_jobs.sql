@@ -6,7 +6,7 @@ returns table (job_name text, cron_job_id bigint, schedule text, command text, a
 language plpgsql
 stable
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = on
 set timezone = 'UTC'
 set lock_timeout = '5s'

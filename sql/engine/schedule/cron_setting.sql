@@ -4,7 +4,7 @@ create function maintenance.cron_setting(p_name text)
 returns text
 language plpgsql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 begin
   return nullif(current_setting('cron.' || p_name, true), '');

@@ -4,5 +4,5 @@ create function maintenance.cron_zone()
 returns text
 language sql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 return coalesce(maintenance.cron_setting('timezone'), 'UTC');

@@ -4,7 +4,7 @@ create function maintenance.fired_by_cron()
 returns boolean
 language sql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 return exists (
   select from pg_stat_activity as a
   where a.pid = pg_backend_pid()

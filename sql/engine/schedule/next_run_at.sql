@@ -4,7 +4,7 @@ create function maintenance.next_run_at(schedule text, after timestamptz)
 returns timestamptz
 language sql
 immutable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 return maintenance.find_slot(
   next_run_at.schedule, next_run_at.after at time zone 'UTC', true) at time zone 'UTC';
 

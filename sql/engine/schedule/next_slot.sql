@@ -4,7 +4,7 @@ create function maintenance.next_slot(p_schedule text)
 returns timestamptz
 language plpgsql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_zone text := maintenance.cron_zone();

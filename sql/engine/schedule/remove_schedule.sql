@@ -3,7 +3,7 @@
 create function maintenance.remove_schedule(p_job maintenance.job)
 returns void
 language plpgsql
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = on
 as $$
 declare

@@ -3,7 +3,7 @@
 create function maintenance.set_enabled(p_job_name text, p_enabled boolean)
 returns maintenance.job_status
 language plpgsql
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_job maintenance.job := maintenance.find_job(p_job_name);

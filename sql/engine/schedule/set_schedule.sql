@@ -4,7 +4,7 @@ create function maintenance.set_schedule(job_name text, schedule text)
 returns maintenance.job_status
 language plpgsql
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = off
 set timezone = 'UTC'
 set lock_timeout = '5s'

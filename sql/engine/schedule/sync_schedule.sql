@@ -4,7 +4,7 @@
 create function maintenance.sync_schedule(p_job_name text)
 returns text
 language plpgsql
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_job maintenance.job;

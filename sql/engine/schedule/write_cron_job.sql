@@ -4,7 +4,7 @@
 create function maintenance.write_cron_job(p_job maintenance.job, p_schedule text)
 returns void
 language plpgsql
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set row_security = on
 as $$
 declare

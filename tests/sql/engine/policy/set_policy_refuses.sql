@@ -18,12 +18,11 @@ create function pg_temp.set_policy(
 returns void language sql
 as $$ select maintenance.set_policy($8, $1, $2, $3, $4, $5, $6, $7) $$;
 
-select throws_ok($$select pg_temp.set_policy(target => 'shop.nothing')$$, 'PM003',
-  'there is no table "shop.nothing"', 'an unknown table is refused');
-select throws_ok($$select pg_temp.set_policy(target => 'audit')$$, 'PM003',
-  'there is no table "audit"', 'a table without its schema is refused');
-select throws_ok($$select pg_temp.set_policy(target => 'no name; at all')$$, 'PM003',
-  'there is no table "no name; at all"', 'what is no name is refused');
+select throws_ok($$select pg_temp.set_policy(target => 'shop.nothing')$$, '42P01',
+  'relation "shop.nothing" does not exist', 'an unknown table is refused');
+select throws_ok($$select pg_temp.set_policy(target => 'audit')$$, '42P01', null,
+  'a table that the caller cannot name is refused');
+select throws_ok($$select pg_temp.set_policy(target => null)$$, 'PM003', null, 'no table is refused');
 select throws_ok($$select pg_temp.set_policy(target => 'shop.audit_view')$$, 'PM003',
   '"shop.audit_view" is a view, and a policy works on tables', 'a view is refused');
 select throws_ok($$select pg_temp.set_policy(target => 'pg_catalog.pg_class', age => 'now()')$$,

@@ -2,7 +2,7 @@
 -- no primary key, timestamp and date columns, inheritance, generated columns.
 begin;
 create extension pgtap;
-select plan(17);
+select plan(18);
 set local timezone = 'America/New_York';
 
 create schema "My Shop";
@@ -15,6 +15,13 @@ select is(maintenance.run_now('quoted') #>> '{data,rowsAffected}', '1',
   'a table with blanks in its names, and without a primary key, is worked');
 select results_eq('select "Select" from "My Shop"."Order Log" order by 1', array['new', 'no age'],
   'the old row is gone; a row without an age is never due');
+
+set local search_path = "My Shop", public;
+select maintenance.set_policy('named', '"Order Log"', 'delete', '"Created At"', '10 days');
+select is((select p.target from maintenance.policy as p join maintenance.job as j using (job_id)
+  where j.job_name = 'named'), '"My Shop"."Order Log"',
+  'a name is found as the caller finds it, and kept with its schema');
+reset search_path;
 
 create table public.parts (id bigint generated always as identity, at timestamptz, region text)
 partition by list (region);

@@ -1,0 +1,108 @@
+-- A run that is cancelled, or whose session is killed, keeps what it committed, leaves no lock and
+-- a truthful receipt; rows that somebody else holds are left for the next run.
+-- Committing, in a database of its own. Another session is a dblink connection called "other".
+\set QUIET on
+set client_min_messages = warning;
+create extension pgtap;
+select plan(14);
+\ir connect.psql
+
+create table public.events (id integer primary key, at timestamptz);
+create function public.fill() returns void language sql
+begin atomic
+  delete from public.events;
+  insert into public.events select i, now() - interval '1 year' from generate_series(1, 25) as i;
+end;
+select maintenance.set_policy('purge', 'public.events', 'delete', 'at', '1 day') \g /dev/null
+select maintenance.configure_job('purge', batch_size => 10) \g /dev/null
+create function public.wait_in_second_batch() returns trigger language plpgsql
+as $$ begin if old.id = 15 then perform pg_advisory_xact_lock_shared(42); end if; return old; end $$;
+create trigger wait before delete on public.events
+for each row execute function public.wait_in_second_batch();
+
+create view public.last_run as
+select h.status, h.rows_affected, h.stop_reason, h.sqlstate
+from maintenance.run_history as h order by h.run_id desc limit 1;
+
+create procedure pg_temp.stop_in_second_batch() language plpgsql
+as $$
+begin
+  perform public.fill();
+  perform dblink_send_query('other', $q$call maintenance.run_job('purge')$q$);
+  commit;
+  call pg_temp.wait_for($q$exists (select from pg_locks
+    where locktype = 'advisory' and objid = 42 and objsubid = 1 and not granted)$q$);
+end
+$$;
+
+-- The state that the other session's statement ended with; throws_ok cannot catch a cancellation.
+create function pg_temp.result_of_other() returns text language plpgsql
+as $$
+begin
+  perform from dblink_get_result('other') as d (r jsonb);
+  return 'no error';
+exception when query_canceled or others then
+  return sqlstate;
+end
+$$;
+
+-- Cancelled.
+select pg_advisory_lock(42) \g /dev/null
+call pg_temp.stop_in_second_batch();
+select pg_cancel_backend(backend_pid) from maintenance.run where status = 'running' \g /dev/null
+select is(pg_temp.result_of_other(), '57014', 'a cancelled run raises query_canceled');
+select count(*) from dblink_get_result('other', false) as d (r jsonb) \g /dev/null
+select pg_advisory_unlock(42) \g /dev/null
+select results_eq('select * from public.last_run', $$values ('cancelled', 10::bigint, 'cancelled', '57014')$$,
+  'its receipt says cancelled, with the rows of the committed batch');
+select is((select count(*) from public.events), 15::bigint, 'which are gone, and no others');
+select is((select count(*) from pg_locks where locktype = 'advisory'), 0::bigint, 'no lock is left');
+call maintenance.run_job('purge') \g /dev/null
+select results_eq('select * from public.last_run', $$values ('succeeded', 15::bigint, 'done', null::text)$$,
+  'the next run takes the rest');
+
+-- Killed.
+select pg_advisory_lock(42) \g /dev/null
+call pg_temp.stop_in_second_batch();
+select pg_terminate_backend(backend_pid, 10000) from maintenance.run where status = 'running' \g /dev/null
+select pg_advisory_unlock(42) \g /dev/null
+select dblink_disconnect('other') \g /dev/null
+select results_eq('select * from public.last_run', $$values ('running', 10::bigint, null::text, null::text)$$,
+  'a killed session cannot close its receipt');
+call maintenance.run_job('purge') \g /dev/null
+select results_eq($$select status, rows_affected, stop_reason, finished_at is not null
+    from maintenance.run_history order by run_id desc limit 1 offset 1$$,
+  $$values ('interrupted', 10::bigint, 'backend_gone', true)$$, 'the next run closes it as interrupted');
+select results_eq('select * from public.last_run', $$values ('succeeded', 15::bigint, 'done', null::text)$$,
+  'and takes the rest');
+
+-- A long run is not a dead one: liveness is the held lock, and no age.
+\ir connect.psql
+select pg_advisory_lock(42) \g /dev/null
+call pg_temp.stop_in_second_batch();
+update maintenance.run set started_at = now() - interval '3 days' where status = 'running';
+call maintenance.run_job('purge') \g /dev/null
+select results_eq('select status, stop_reason from public.last_run', $$values ('skipped', 'already_running')$$,
+  'a run that is three days old and still holds its lock is left alone');
+select is((select count(*) from maintenance.run where status = 'running'), 1::bigint, 'and so is its receipt');
+select pg_advisory_unlock(42) \g /dev/null
+select count(*) from dblink_get_result('other') as d (r jsonb) \g /dev/null
+select count(*) from dblink_get_result('other') as d (r jsonb) \g /dev/null
+drop trigger wait on public.events;
+
+-- Rows held by somebody else.
+select public.fill() \g /dev/null
+select dblink_exec('other', 'begin') \g /dev/null
+select dblink_exec('other', 'update public.events set at = at where id in (3, 14)') \g /dev/null
+call maintenance.run_job('purge') \g /dev/null
+select results_eq('select status, rows_affected, sqlstate from public.last_run',
+  $$values ('succeeded', 23::bigint, null::text)$$, 'locked rows are left out, and all others go');
+call maintenance.run_job('purge') \g /dev/null
+select results_eq('select * from public.last_run', $$values ('succeeded', 0::bigint, 'rows_locked', null::text)$$,
+  'where every row that is due is locked, the run ends and says so');
+select dblink_exec('other', 'commit') \g /dev/null
+call maintenance.run_job('purge') \g /dev/null
+select results_eq('select * from public.last_run', $$values ('succeeded', 2::bigint, 'done', null::text)$$,
+  'the next run takes them when they are free');
+select is((select count(*) from maintenance.run where status = 'running'), 0::bigint, 'no receipt is left open');
+select * from finish();
