@@ -21,34 +21,48 @@ find_server() {
   return 1
 }
 
-# install_packages: the server with pg_cron and what the tests need, from the distribution.
+# install_packages WANTED ...: what is missing of server (with pg_cron), client (psql), tests
+# (pgTAP, pg_prove, plpgsql_check) and lint (shellcheck), from the distribution.
 install_packages() {
-  local version apt=(apt-get)
-  if find_server && command -v pg_prove shellcheck >/dev/null &&
-    [ -e "$pg_bin/../lib/plpgsql_check.so" ] &&
-    compgen -G "/usr/share/postgresql/$(basename "$(dirname "$pg_bin")")/extension/pgtap.control" >/dev/null
-  then
-    return
-  fi
+  local wanted version missing=() apt=(env DEBIAN_FRONTEND=noninteractive apt-get)
+  find_server || true
+  version=${pg_bin:+$(basename "$(dirname "$pg_bin")")}
+  for wanted in "$@"; do
+    case $wanted in
+      server) [ -n "$version" ] || missing+=("postgresql-VERSION" "postgresql-VERSION-cron") ;;
+      client) command -v psql >/dev/null || missing+=("postgresql-client") ;;
+      tests)
+        command -v pg_prove >/dev/null || missing+=("libtap-parser-sourcehandler-pgtap-perl")
+        [ -e "/usr/share/postgresql/$version/extension/pgtap.control" ] ||
+          missing+=("postgresql-VERSION-pgtap")
+        [ -e "/usr/lib/postgresql/$version/lib/plpgsql_check.so" ] ||
+          missing+=("postgresql-VERSION-plpgsql-check")
+        ;;
+      lint) command -v shellcheck >/dev/null || missing+=("shellcheck") ;;
+    esac
+  done
+  [ ${#missing[@]} -gt 0 ] || return 0
+
   command -v apt-get >/dev/null ||
-    die 'no apt-get here: install PostgreSQL 15 or newer with pg_cron, pgTAP (pg_prove), plpgsql_check and shellcheck'
+    die "no apt-get here; install by hand (VERSION is 15 or newer): ${missing[*]}"
   if [ "$(id -u)" -ne 0 ]; then
-    command -v sudo >/dev/null ||
-      die 'not root and no sudo here: have PostgreSQL 15 or newer with pg_cron, pgTAP (pg_prove), plpgsql_check and shellcheck installed'
-    apt=(sudo env DEBIAN_FRONTEND=noninteractive apt-get)
+    sudo -n true 2>/dev/null ||
+      die "neither root nor sudo without a password; have installed (VERSION is 15 or newer): ${missing[*]}"
+    apt=(sudo -n "${apt[@]}")
   fi
-  export DEBIAN_FRONTEND=noninteractive
-  say 'Installing PostgreSQL and its extensions from the distribution ...'
-  "${apt[@]}" update -qq >&2
-  version=$(apt-cache search --names-only '^postgresql-[0-9]+-cron$' |
-    sed -E 's/^postgresql-([0-9]+)-cron .*/\1/' | sort -rn | head -n 1)
-  [ "${version:-0}" -ge 15 ] ||
-    die 'this distribution has no pg_cron for PostgreSQL 15 or newer: add the apt.postgresql.org repository'
-  "${apt[@]}" install -qq -y --no-install-recommends \
-    "postgresql-$version" "postgresql-client-$version" "postgresql-$version-cron" \
-    "postgresql-$version-pgtap" "postgresql-$version-plpgsql-check" \
-    libtap-parser-sourcehandler-pgtap-perl shellcheck >&2
-  find_server || die 'PostgreSQL was installed, but no server with pg_cron is in /usr/lib/postgresql'
+  say "Installing ${missing[*]//VERSION/${version:-N}} from the distribution ..."
+  "${apt[@]}" update -qq >/dev/null </dev/null || die 'apt-get update failed'
+  if [ -z "$version" ]; then
+    version=$(apt-cache search --names-only '^postgresql-[0-9]+-cron$' |
+      sed -E 's/^postgresql-([0-9]+)-cron .*/\1/' | sort -rn | head -n 1)
+    [ "${version:-0}" -ge 15 ] ||
+      die 'this distribution has no pg_cron for PostgreSQL 15 or newer: add the apt.postgresql.org repository'
+  fi
+  "${apt[@]}" install -qq -y --no-install-recommends "${missing[@]//VERSION/$version}" \
+    >/dev/null </dev/null || die "apt-get could not install ${missing[*]//VERSION/$version}"
+  find_server || case " $* " in
+    *' server '*) die 'PostgreSQL was installed, but no server with pg_cron is in /usr/lib/postgresql' ;;
+  esac
 }
 
 # install_modules: what package.json pins, when package-lock.json is newer than what is installed.
@@ -59,17 +73,18 @@ install_modules() {
     die "Node.js $(node --version) is too old: 20 or newer is needed"
   if [ ! node_modules/.package-lock.json -nt package-lock.json ]; then
     say 'Installing the npm packages ...'
-    npm install --no-save --no-audit --no-fund --loglevel=error >&2 </dev/null
+    npm install --no-save --no-audit --no-fund --no-update-notifier --loglevel=error >/dev/null </dev/null
     touch node_modules/.package-lock.json
   fi
 }
 
-# as_server COMMAND ...: as the user that runs the server. Postgres refuses to run as root.
+# as_server COMMAND ...: as the user that runs the server; Postgres refuses to run as root.
+# From /, since that user may not be able to enter the folder of the checkout.
 as_server() {
   if [ "$(id -u)" -eq 0 ]; then
-    runuser -u postgres -- env PATH="$PATH" LC_ALL=C.UTF-8 "$@"
+    (cd / && runuser -u postgres -- env PATH="$PATH" LC_ALL=C.UTF-8 "$@")
   else
-    env LC_ALL=C.UTF-8 "$@"
+    (cd / && env LC_ALL=C.UTF-8 "$@")
   fi
 }
 server_user() { if [ "$(id -u)" -eq 0 ]; then echo postgres; else id -un; fi; }
@@ -78,19 +93,18 @@ free_port() {
   node -e 's=require("net").createServer().listen(0,"127.0.0.1",()=>{console.log(s.address().port);s.close()})'
 }
 
-# cluster_home DIR: prints the real folder of a cluster, made for the user that runs the server.
-# Where that user cannot reach DIR (a checkout under /root), DIR becomes a link to a place it can.
+# cluster_home DIR: prints the real folder of a cluster. Root's belongs to the user postgres, who
+# may not be able to reach the checkout: it lies in a system place, and DIR is a link to it.
 cluster_home() {
-  local dir=$1 home
-  if [ ! -e "$dir" ]; then
+  local dir home
+  dir=$(realpath -s "$1")
+  if [ "$(id -u)" -ne 0 ]; then
     install -d -m 700 "$dir"
-    [ "$(id -u)" -ne 0 ] || chown postgres: "$dir"
-    if ! as_server test -w "$dir"; then
-      rmdir "$dir"
-      home=/var/lib/postgresql/pg-maintenance-$(printf %s "$PWD/$dir" | cksum | cut -d' ' -f1)
-      install -d -m 700 -o postgres "$home"
-      ln -s "$home" "$dir"
-    fi
+  elif [ ! -d "$dir" ]; then
+    install -d -m 755 /var/lib/pg-maintenance
+    home=$(mktemp -d "/var/lib/pg-maintenance/$(basename "$PWD" | tr -c 'A-Za-z0-9\n' -).XXXXXX")
+    chown postgres: "$home"
+    ln -sfn "$home" "$dir"
   fi
   readlink -f "$dir"
 }
@@ -98,14 +112,22 @@ cluster_home() {
 # cluster_is_up HOME
 cluster_is_up() { as_server pg_ctl -D "$1/data" status >/dev/null 2>&1; }
 
-# socket_dir HOME: where the server's socket lies. A socket's path has 107 bytes at most.
+# socket_dir HOME: where the server's socket lies. A socket's path has 107 bytes at most, and a
+# comma or a quote in it would end its setting.
 socket_dir() {
-  if [ ${#1} -le 80 ]; then echo "$1"; else
-    local dir
-    dir=/tmp/pg-maintenance-$(printf %s "$1" | cksum | cut -d' ' -f1)
-    [ -d "$dir" ] || as_server install -d -m 700 "$dir"
-    echo "$dir"
+  if [[ $1 =~ ^[A-Za-z0-9/_.-]{1,80}$ ]]; then
+    echo "$1"
+  else
+    echo "/tmp/pg-maintenance-$(printf %s "$1" | cksum | cut -d' ' -f1)"
   fi
+}
+
+# cluster_remove DIR: stops the cluster and removes it with its folders.
+cluster_remove() {
+  local home
+  home=$(readlink -f "$1")
+  cluster_down "$home"
+  rm -rf "$home" "$1" "$(socket_dir "$home")"
 }
 
 # cluster_superuser HOME [psql options]: psql as the cluster's superuser, over the socket.
@@ -121,41 +143,19 @@ cluster_url() {
     "$(cat "$1/password")" "$(cat "$1/port")" "$2"
 }
 
-# cluster_up DIR [initdb options]: makes and starts the cluster in DIR; sets home.
-# Passwords over loopback; the user that runs the server comes in over the socket. pg_cron runs jobs
-# as background workers from 1.5 on; in 1.4 one long job would block all others in that mode, so
-# there it connects over the socket.
-cluster_up() {
-  local dir=$1 port cron_version workers
-  shift
-  home=$(cluster_home "$dir")
-  if [ ! -e "$home/data/PG_VERSION" ]; then
-    say "Making a private cluster in $dir ..."
-    as_server initdb -D "$home/data" -U postgres --encoding=UTF8 --locale=C.UTF-8 \
-      --auth-local=peer --auth-host=scram-sha-256 "$@" >/dev/null
-    (umask 077 && head -c 18 /dev/urandom | base64 | tr '+/' 'ab' >"$home/password")
-    as_server tee "$home/data/pg_hba.conf" >/dev/null <<'CONF'
-local all all peer map=server
-host all all 127.0.0.1/32 scram-sha-256
-host all all ::1/128 scram-sha-256
-CONF
-    as_server tee "$home/data/pg_ident.conf" >/dev/null <<CONF
-server $(server_user) postgres
-server $(server_user) app_owner
-CONF
-  fi
-  if ! cluster_is_up "$home"; then
-    if [ -e "$home/port" ] && ! (: <"/dev/tcp/127.0.0.1/$(cat "$home/port")") 2>/dev/null; then
-      port=$(cat "$home/port")
-    else
-      port=$(free_port)
-    fi
-    echo "$port" >"$home/port"
-    cron_version=$(sed -nE "s/^default_version *= *'([0-9]+\.[0-9]+).*/\1/p" \
-      "/usr/share/postgresql/$(basename "$(dirname "$pg_bin")")/extension/pg_cron.control")
-    workers=$([ "$(printf '%s\n' 1.5 "$cron_version" | sort -V | head -n 1)" = 1.5 ] && echo on || echo off)
+# cluster_start: starts the cluster in $home on its port, or on another where that one is taken.
+# pg_cron runs jobs as background workers from 1.5 on; in 1.4 one long job would block all others in
+# that mode, so there it connects over the socket.
+cluster_start() {
+  local port cron_version workers
+  as_server install -d -m 700 "$(socket_dir "$home")"
+  cron_version=$(sed -nE "s/^default_version *= *'([0-9]+\.[0-9]+).*/\1/p" \
+    "/usr/share/postgresql/$(basename "$(dirname "$pg_bin")")/extension/pg_cron.control")
+  workers=$([ "$(printf '%s\n' 1.5 "$cron_version" | sort -V | head -n 1)" = 1.5 ] && echo on || echo off)
+  port=$(cat "$home/port" 2>/dev/null || free_port)
+  for _ in 1 2 3 4 5; do
     as_server tee "$home/data/postgresql.auto.conf" >/dev/null <<CONF
-listen_addresses = 'localhost'
+listen_addresses = '127.0.0.1'
 port = $port
 unix_socket_directories = '$(socket_dir "$home")'
 shared_preload_libraries = 'pg_cron'
@@ -165,19 +165,50 @@ cron.use_background_workers = $workers
 max_worker_processes = 20
 ${CLUSTER_SETTINGS:-}
 CONF
-    as_server pg_ctl -D "$home/data" -l "$home/log" -w -t 60 start >/dev/null ||
-      die "the server did not start; its log is $home/log"
+    if as_server pg_ctl -D "$home/data" -l "$home/log" -w -t 60 start >/dev/null 2>&1 </dev/null; then
+      echo "$port" >"$home/port"
+      return
+    fi
+    port=$(free_port)
+  done
+  die "the server did not start; its log is $home/log"
+}
+
+# cluster_up DIR [initdb options]: makes and starts the cluster in DIR; sets home.
+# Passwords over loopback; the user that runs the server comes in over the socket.
+cluster_up() {
+  local dir=$1
+  shift
+  home=$(cluster_home "$dir")
+  if [ ! -e "$home/data/PG_VERSION" ]; then
+    say "Making a private cluster in $dir ..."
+    as_server initdb -D "$home/data" -U postgres --encoding=UTF8 --locale=C.UTF-8 \
+      --auth-local=peer --auth-host=scram-sha-256 "$@" >/dev/null </dev/null || die 'initdb failed'
+    (umask 077 && head -c 18 /dev/urandom | base64 | tr '+/' 'ab' >"$home/password")
+    as_server tee "$home/data/pg_hba.conf" >/dev/null <<'CONF'
+local all all peer map=server
+host all all 127.0.0.1/32 scram-sha-256
+CONF
+    as_server tee "$home/data/pg_ident.conf" >/dev/null <<CONF
+server $(server_user) postgres
+server $(server_user) app_owner
+CONF
   fi
-  if [ -z "$(cluster_superuser "$home" -Atc "select 1 from pg_database where datname = 'app'" postgres)" ]
+  cluster_is_up "$home" || cluster_start
+  if ! cluster_superuser "$home" app -Atc "select 1 from pg_extension where extname = 'pg_cron'" \
+    2>/dev/null | grep -q 1
   then
     cluster_superuser "$home" postgres <<SQL
-create role app_owner login createdb createrole password '$(cat "$home/password")';
-create database app owner app_owner;
+select format('create role app_owner login createdb createrole password %L', '$(cat "$home/password")')
+where to_regrole('app_owner') is null \gexec
+select 'create database app owner app_owner'
+where not exists (select from pg_database where datname = 'app') \gexec
 SQL
-    cluster_superuser "$home" app <<SQL
+    cluster_superuser "$home" app <<'SQL'
+begin;
 create extension pg_cron;
 grant usage on schema cron to app_owner;
-create extension plpgsql_check;
+commit;
 SQL
   fi
   # A job remembers the port that it was scheduled at; another one would keep it from connecting.
