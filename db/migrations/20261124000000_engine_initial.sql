@@ -1650,7 +1650,7 @@ end
 $$;
 -- end of sql/engine/run/collect_slab.sql
 
--- from sql/engine/run/apply_batch.sql a782213629b63803
+-- from sql/engine/run/apply_batch.sql 5f181ed265db4c4d
 -- One batch: a slice of a slab under its rule, or one call of a step function.
 --
 -- A slice that fails is halved until the row that cannot be changed stands alone; that row is
@@ -1663,7 +1663,7 @@ security definer
 set search_path = pg_catalog, pg_temp
 set row_security = off
 set timezone = 'UTC'
-set lock_timeout = '200ms'
+set lock_timeout = '2s'
 as $$
 declare
   v_most_refused constant integer := 100;
@@ -1692,6 +1692,8 @@ begin
         into v_changed using progress.size;
       progress.finished := coalesce(v_changed, 0) <= 0;
     else
+      -- A slice can go without its locked rows, so it waits less than a step function may.
+      perform set_config('lock_timeout', '200ms', true);
       select * into v_policy from maintenance.policy as p where p.job_id = v_job.job_id;
       v_leaf := (maintenance.leaf_tables(maintenance.find_target(v_policy.target)))
         [progress.leaf_number];
