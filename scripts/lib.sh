@@ -24,7 +24,7 @@ find_server() {
 # install_packages WANTED ...: what is missing of server (with pg_cron), client (psql), tests
 # (pgTAP, pg_prove, plpgsql_check) and lint (shellcheck), from the distribution.
 install_packages() {
-  local wanted version missing=() apt=(env DEBIAN_FRONTEND=noninteractive apt-get)
+  local wanted version output missing=() apt=(env DEBIAN_FRONTEND=noninteractive apt-get)
   find_server || true
   version=${pg_bin:+$(basename "$(dirname "$pg_bin")")}
   for wanted in "$@"; do
@@ -51,15 +51,15 @@ install_packages() {
     apt=(sudo -n "${apt[@]}")
   fi
   say "Installing ${missing[*]//VERSION/${version:-N}} from the distribution ..."
-  "${apt[@]}" update -qq >/dev/null </dev/null || die 'apt-get update failed'
+  output=$("${apt[@]}" update -qq 2>&1 </dev/null) || die "apt-get update failed: $output"
   if [ -z "$version" ]; then
     version=$(apt-cache search --names-only '^postgresql-[0-9]+-cron$' |
       sed -E 's/^postgresql-([0-9]+)-cron .*/\1/' | sort -rn | head -n 1)
     [ "${version:-0}" -ge 15 ] ||
       die 'this distribution has no pg_cron for PostgreSQL 15 or newer: add the apt.postgresql.org repository'
   fi
-  "${apt[@]}" install -qq -y --no-install-recommends "${missing[@]//VERSION/$version}" \
-    >/dev/null </dev/null || die "apt-get could not install ${missing[*]//VERSION/$version}"
+  output=$("${apt[@]}" install -qq -y --no-install-recommends "${missing[@]//VERSION/$version}" \
+    2>&1 </dev/null) || die "apt-get could not install ${missing[*]//VERSION/$version}: $output"
   find_server || case " $* " in
     *' server '*) die 'PostgreSQL was installed, but no server with pg_cron is in /usr/lib/postgresql' ;;
   esac

@@ -3,7 +3,7 @@
 \set QUIET on
 set client_min_messages = warning;
 create extension pgtap;
-select plan(12);
+select plan(13);
 \ir connect.psql
 
 create table public.events (id integer primary key, at timestamptz);
@@ -56,4 +56,6 @@ select results_eq($$select status, error, sqlstate from maintenance.run_history 
 select throws_ok($$call maintenance.run_job('purge')$$, '2D000', null, 'a call inside a transaction is refused');
 select is((select count(*) from maintenance.run_history), 3::bigint, 'leaves no receipt');
 select is((select count(*) from pg_locks where locktype = 'advisory'), 0::bigint, 'and holds no lock');
+select maintenance.run_now('purge') \g /dev/null
+select is((select count(*) from pg_locks where locktype = 'advisory'), 0::bigint, 'run_now gives its lock back with its transaction');
 select * from finish();

@@ -1,7 +1,7 @@
 -- The import jobs, rule by rule: S1-01 to S1-08, C-12 to C-16.
 begin;
 create extension pgtap;
-select plan(34);
+select plan(35);
 
 select has_function('public', f, '{}'::text[], f || ' is there')
 from unnest(array['mark_stuck_import_runs', 'cleanup_temp_uploads', 'cleanup_old_raw_items', 'compact_old_import_jobs', 'run_maintenance_cleanup']) f;
@@ -97,11 +97,15 @@ select is(jsonb_array_length(r -> 'errors') || ' ' || (r ->> 'stuckRunsMarked') 
   '1 101', 'S1-06: a step that fails is named in errors and stops no other') from public.run_maintenance_cleanup() as r;
 select throws_ok('select public.cleanup_temp_uploads()', 'PM008', null, 'called alone it raises');
 
+select maintenance.drop_job('cleanup_old_raw_items');
+select results_eq($$select jsonb_array_length(r -> 'errors'), r #>> '{errors,1}', r ->> 'rawItemsCleaned' from public.run_maintenance_cleanup() as r$$,
+  $$values (2, 'cleanup_old_raw_items: there is no job "cleanup_old_raw_items"', '0')$$, 'S1-06: so is one whose job is gone');
+
 -- S1-22, S1-09
 select maintenance.set_policy('compact_old_import_jobs', 'public.import_jobs', 'update', 'created_at', '3 days',
   matching => $$status = 'completed' and not mapping @> '{"compacted": true}'$$, assign => $$mapping = '{"compacted": true}'$$);
 select is(public.compact_old_import_jobs(), 1, 'S1-22: another keep takes other rows');
-select is((select count(*) from maintenance.job where job_name in ('mark_stuck_import_runs', 'cleanup_temp_uploads', 'cleanup_old_raw_items')
-  and schedule = '0 3 * * *'), 3::bigint, 'S1-09: daily at 03:00 UTC');
+select is((select count(*) from maintenance.job where job_name in ('mark_stuck_import_runs', 'cleanup_temp_uploads')
+  and schedule = '0 3 * * *'), 2::bigint, 'S1-09: daily at 03:00 UTC');
 select * from finish();
 rollback;
