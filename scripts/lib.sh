@@ -44,10 +44,10 @@ install_packages() {
   [ ${#missing[@]} -gt 0 ] || return 0
 
   command -v apt-get >/dev/null ||
-    die "no apt-get here; install by hand (VERSION is 15 or newer): ${missing[*]}"
+    die "no apt-get here; install by hand (N is 15 or newer): ${missing[*]//VERSION/${version:-N}}"
   if [ "$(id -u)" -ne 0 ]; then
     sudo -n true 2>/dev/null ||
-      die "neither root nor sudo without a password; have installed (VERSION is 15 or newer): ${missing[*]}"
+      die "neither root nor sudo without a password; have installed (N is 15 or newer): ${missing[*]//VERSION/${version:-N}}"
     apt=(sudo -n "${apt[@]}")
   fi
   say "Installing ${missing[*]//VERSION/${version:-N}} from the distribution ..."
