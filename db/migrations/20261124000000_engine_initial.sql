@@ -977,18 +977,11 @@ comment on function maintenance.drop_job(text) is
   'For the engine''s owner. Errors: PM001 no such job.';
 -- end of sql/engine/policy/drop_job.sql
 
--- from sql/engine/policy/preview.sql 950016cd164e1faf
+-- from sql/engine/policy/preview.sql 0aef335f89522287
 -- What a run of a policy would do, read with the very rule that it would use.
 
 create function maintenance.preview(job_name text)
-returns table (
-  due bigint,
-  is_capped boolean,
-  oldest timestamptz,
-  cutoff timestamptz,
-  bytes bigint,
-  kept bigint,
-  runs_needed integer)
+returns table (due bigint, capped boolean, oldest timestamptz, bytes bigint, batches bigint)
 language plpgsql
 stable
 security definer
@@ -1003,40 +996,27 @@ declare
   v_policy maintenance.policy := maintenance.find_policy(preview.job_name);
   v_table regclass := maintenance.find_target(v_policy.target);
   v_alias text := maintenance.target_alias(v_table);
+  v_cutoff timestamptz := maintenance.clock() - v_policy.keep;
   v_width numeric;
-  v_rate numeric;
 begin
-  cutoff := maintenance.clock() - v_policy.keep;
-  select c.due, c.oldest into due, oldest from maintenance.count_due(v_policy, cutoff, v_cap) as c;
-  is_capped := due = v_cap;
-  kept := maintenance.count_kept(v_policy, cutoff, 10000);
+  select c.due, c.oldest into due, oldest
+  from maintenance.count_due(v_policy, v_cutoff, v_cap) as c;
+  capped := due = v_cap;
+  batches := ceil(due::numeric / v_job.batch_size);
 
   execute format(
     'select avg(pg_column_size(d)) '
     'from (select %1$s.* from %2$s as %1$s where %3$s limit 1000) as d',
-    v_alias, v_table, maintenance.due_condition(v_policy)) into v_width using cutoff;
+    v_alias, v_table, maintenance.due_condition(v_policy)) into v_width using v_cutoff;
   bytes := round(coalesce(v_width, 0) * due);
-
-  -- Rows a second as the last runs show them; before the first run, a careful guess.
-  select sum(r.rows_affected) / nullif(sum(extract(epoch from r.finished_at - r.started_at)), 0)
-  into v_rate
-  from (
-    select h.* from maintenance.run as h
-    where h.job_name = v_job.job_name and h.rows_affected > 0 and h.finished_at is not null
-    order by h.run_id desc
-    limit 10
-  ) as r;
-  runs_needed := ceil(due
-    / (greatest(coalesce(v_rate, 10000), 1) * extract(epoch from v_job.budget)));
   return next;
 end
 $$;
 
 comment on function maintenance.preview(text) is
-  'What a run of a policy would do now: rows due (counted up to 1,000,000: then is_capped), the '
-  'oldest, the cut-off, their bytes (from a sample), the rows past the cut-off that matching keeps '
-  '(counted up to 10,000), and the runs needed at the job''s budget and the rate of its last runs '
-  '(10,000 rows a second before the first). Errors: PM001 no such policy, PM003 its table is gone.';
+  'What a run of a policy would do now: rows due (counted up to 1,000,000: then capped), the time '
+  'of the oldest, their bytes (from a sample), and the batches they make. '
+  'Errors: PM001 no such policy, PM003 its table is gone.';
 -- end of sql/engine/policy/preview.sql
 
 -- from sql/engine/policy/explain_policy.sql 2bd6d21ba7a4d720
@@ -1802,7 +1782,7 @@ end
 $$;
 -- end of sql/engine/run/finish_run.sql
 
--- from sql/engine/run/run_result.sql 51aeb551168f1ad4
+-- from sql/engine/run/run_result.sql 1e924dee00a64680
 -- What a run gives to its caller.
 
 create function maintenance.run_result(p_run_id bigint)
@@ -1821,7 +1801,9 @@ return (
       when r.stop_reason = 'already_running' then format('%s is already running', r.job_name)
       when r.stop_reason = 'disabled' then format('%s is disabled', r.job_name)
       when r.error is not null then format('%s %s: %s', r.job_name, r.status, r.error)
-      else format('%s %s: %s rows in %s batches', r.job_name, r.status, r.rows_affected, r.batches)
+      else format('%s %s: %s row%s in %s batch%s', r.job_name, r.status,
+        r.rows_affected, case when r.rows_affected <> 1 then 's' end,
+        r.batches, case when r.batches <> 1 then 'es' end)
     end,
     'data', jsonb_build_object(
       'runId', r.run_id,

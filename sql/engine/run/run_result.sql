@@ -16,7 +16,9 @@ return (
       when r.stop_reason = 'already_running' then format('%s is already running', r.job_name)
       when r.stop_reason = 'disabled' then format('%s is disabled', r.job_name)
       when r.error is not null then format('%s %s: %s', r.job_name, r.status, r.error)
-      else format('%s %s: %s rows in %s batches', r.job_name, r.status, r.rows_affected, r.batches)
+      else format('%s %s: %s row%s in %s batch%s', r.job_name, r.status,
+        r.rows_affected, case when r.rows_affected <> 1 then 's' end,
+        r.batches, case when r.batches <> 1 then 'es' end)
     end,
     'data', jsonb_build_object(
       'runId', r.run_id,
