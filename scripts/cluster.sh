@@ -70,6 +70,7 @@ cluster_url() {
 # cluster_start: starts the cluster in $home on its port, or on another where that one is taken.
 # pg_cron runs jobs as background workers from 1.5 on; in 1.4 one long job would block all others in
 # that mode, so there it connects over the socket.
+# shellcheck disable=SC2154 # find_server sets pg_bin
 cluster_start() {
   local port cron_version workers
   as_server install -d -m 700 "$(socket_dir "$home")"

@@ -117,5 +117,5 @@ pgtap() {
     value("PGSSLMODE", url.searchParams.get("sslmode"));' "$1")
   shift
   mapfile -t variables <<<"$variables"
-  env "${variables[@]}" pg_prove -Q -f -o --recurse --ext .sql "$@"
+  env "${variables[@]}" pg_prove -f -o --recurse --ext .sql "$@"
 }

@@ -2,6 +2,7 @@
 
 \ir engine/schema.sql
 \ir engine/clock.sql
+\ir engine/find_function.sql
 
 -- policy: what should hold
 \ir engine/policy/tables.sql
@@ -10,7 +11,6 @@
 \ir engine/policy/find_target.sql
 \ir engine/policy/target_alias.sql
 \ir engine/policy/find_policy.sql
-\ir engine/policy/find_step.sql
 \ir engine/policy/parse_expression.sql
 \ir engine/policy/parse_assign.sql
 \ir engine/policy/due_condition.sql
@@ -80,6 +80,33 @@
 \ir engine/schedule/set_enabled.sql
 \ir engine/schedule/enable_job.sql
 \ir engine/schedule/disable_job.sql
+
+-- model: which one may be asked, and what it cost
+\ir engine/model/tables.sql
+\ir engine/model/set_model.sql
+\ir engine/model/usage_number.sql
+\ir engine/model/record_call.sql
+
+-- queue: ask a model
+\ir engine/queue/tables.sql
+\ir engine/queue/find_prepare.sql
+\ir engine/queue/set_kind.sql
+\ir engine/queue/find_kind.sql
+\ir engine/queue/enqueue_task.sql
+\ir engine/queue/settle_task.sql
+\ir engine/queue/sweep_leases.sql
+\ir engine/queue/claim_tasks.sql
+\ir engine/queue/find_leased.sql
+\ir engine/queue/error_text.sql
+\ir engine/queue/task_request.sql
+\ir engine/queue/parse_answer.sql
+\ir engine/queue/complete_task.sql
+\ir engine/queue/task_state.sql
+\ir engine/queue/extend_lease.sql
+\ir engine/queue/fail_task.sql
+\ir engine/queue/release_task.sql
+\ir engine/queue/retry_task.sql
+\ir engine/queue/task_backlog.sql
 
 -- health: is it well
 \ir engine/health/backlog.sql

@@ -1,6 +1,6 @@
 -- migrate:up
 
--- from sql/engine/schema.sql cde4a37c4b67792e
+-- from sql/engine/schema.sql 7acbee7ca69a2d41
 -- The schema that holds the engine.
 --
 -- Errors that a caller may want to tell apart have an SQLSTATE of ours:
@@ -16,6 +16,10 @@
 --   PM010  scheduling is not possible here
 --   PM011  a statement job cannot be called from inside a transaction: pg_cron or psql runs it
 --   PM012  a slab of due rows was offered and none of them changed
+--   PM013  no such kind of task
+--   PM014  no such task, or the lease token is not the one that holds it (any more)
+--   PM015  no such trigger
+--   PM016  the task is not in a state for that
 
 create schema maintenance;
 
@@ -44,6 +48,47 @@ comment on function maintenance.clock() is
   'The time that rules and schedules are read at: now(), or the setting maintenance.fake_now '
   'where the session belongs to the engine''s owner (for tests).';
 -- end of sql/engine/clock.sql
+
+-- from sql/engine/find_function.sql 028831a4cb4b9edb
+-- A function that a job or a kind names, by exact signature, or a clear error. p_arguments: types.
+-- It runs with the owner's rights, so it has to belong to the owner or to a superuser.
+
+create function maintenance.find_function(p_name text, p_arguments text, p_result text)
+returns regprocedure
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_oid oid;
+  v_proc record;
+begin
+  begin
+    v_oid := to_regprocedure(format('%s(%s)', p_name, p_arguments));
+  exception when syntax_error or invalid_name or feature_not_supported then
+    null;
+  end;
+  select p.prokind, p.proretset, p.proowner, pg_get_function_result(p.oid) as result,
+    r.rolsuper as owned_by_superuser
+  into v_proc
+  from pg_proc as p
+  join pg_roles as r on r.oid = p.proowner
+  where p.oid = v_oid;
+
+  if not found or v_proc.prokind <> 'f' or v_proc.result <> p_result then
+    raise exception 'there is no function %(%) returns %', p_name, p_arguments, p_result
+      using errcode = 'PM007', hint = 'Name it with its schema, and without arguments.';
+  end if;
+  if v_proc.proowner <> (select n.nspowner from pg_namespace as n where n.nspname = 'maintenance')
+    and not v_proc.owned_by_superuser then
+    raise exception 'the function % belongs to %', p_name, v_proc.proowner::regrole
+      using errcode = 'PM007',
+        hint = 'It runs with the rights of the engine''s owner, who has to own it.';
+  end if;
+  return v_oid;
+end
+$$;
+-- end of sql/engine/find_function.sql
 
 -- from sql/engine/policy/tables.sql 871bf0f523db246c
 -- What should be done: a job a row, and for a job that is a rule over a table its policy.
@@ -253,47 +298,6 @@ begin
 end
 $$;
 -- end of sql/engine/policy/find_policy.sql
-
--- from sql/engine/policy/find_step.sql 6dc9d92d1f3a4720
--- A function that a job names, by exact signature, or a clear error.
--- It runs with the owner's rights, so it has to belong to the owner or to a superuser.
-
-create function maintenance.find_step(p_name text, p_argument text, p_result text)
-returns regprocedure
-language plpgsql
-stable
-set search_path = pg_catalog, pg_temp
-as $$
-declare
-  v_oid oid;
-  v_proc record;
-begin
-  begin
-    v_oid := to_regprocedure(p_name || '(integer)');
-  exception when syntax_error or invalid_name or feature_not_supported then
-    null;
-  end;
-  select p.prokind, p.proretset, p.proowner, pg_get_function_result(p.oid) as result,
-    r.rolsuper as owned_by_superuser
-  into v_proc
-  from pg_proc as p
-  join pg_roles as r on r.oid = p.proowner
-  where p.oid = v_oid;
-
-  if not found or v_proc.prokind <> 'f' or v_proc.result <> p_result then
-    raise exception 'there is no function %(% integer) returns %', p_name, p_argument, p_result
-      using errcode = 'PM007', hint = 'Name it with its schema, and without arguments.';
-  end if;
-  if v_proc.proowner <> (select n.nspowner from pg_namespace as n where n.nspname = 'maintenance')
-    and not v_proc.owned_by_superuser then
-    raise exception 'the function % belongs to %', p_name, v_proc.proowner::regrole
-      using errcode = 'PM007',
-        hint = 'It runs with the rights of the engine''s owner, who has to own it.';
-  end if;
-  return v_oid;
-end
-$$;
--- end of sql/engine/policy/find_step.sql
 
 -- from sql/engine/policy/parse_expression.sql c31e8302c480138e
 -- One expression of a rule, as somebody typed it, in the form that Postgres prints.
@@ -800,7 +804,7 @@ comment on function maintenance.set_policy(
   'update would match its own result, PM006 schedule.';
 -- end of sql/engine/policy/set_policy.sql
 
--- from sql/engine/policy/set_job.sql d593a0fb710a4cd1
+-- from sql/engine/policy/set_job.sql 248e83fbdae3134e
 -- Sets a function job: a function that handles one batch and returns its rows.
 
 create function maintenance.set_job(
@@ -821,14 +825,14 @@ as $$
 declare
   v_job maintenance.job;
 begin
-  perform maintenance.find_step(set_job.step, 'batch_size', 'bigint');
+  perform maintenance.find_function(set_job.step, 'integer', 'bigint');
   if (set_job.backlog_name is null) <> (set_job.backlog_function is null) then
     raise exception 'backlog_name and backlog_function go together'
       using errcode = 'PM002', hint = 'Give both for a row in maintenance_status, or neither.';
   end if;
   if set_job.backlog_function is not null then
-    perform maintenance.find_step(
-      set_job.backlog_function, 'cap', 'TABLE(due bigint, oldest timestamp with time zone)');
+    perform maintenance.find_function(
+      set_job.backlog_function, 'integer', 'TABLE(due bigint, oldest timestamp with time zone)');
   end if;
 
   v_job.job_name := set_job.job_name;
@@ -1188,7 +1192,7 @@ begin atomic
 end;
 -- end of sql/engine/policy/lint_references.sql
 
--- from sql/engine/policy/lint.sql a1f9540502043485
+-- from sql/engine/policy/lint.sql 67b20490d363e46f
 -- What will be slow, blocked or broken about the rules, and the statement that mends it.
 
 create function maintenance.lint(
@@ -1222,7 +1226,7 @@ begin
   loop
     begin
       if v_job.kind = 'function' then
-        perform maintenance.find_step(v_job.step, 'batch_size', 'bigint');
+        perform maintenance.find_function(v_job.step, 'integer', 'bigint');
       elsif v_job.kind = 'policy' then
         v_policy := maintenance.find_policy(v_job.job_name);
         v_table := maintenance.find_target(v_policy.target);
@@ -1630,7 +1634,7 @@ end
 $$;
 -- end of sql/engine/run/collect_slab.sql
 
--- from sql/engine/run/apply_batch.sql 5f181ed265db4c4d
+-- from sql/engine/run/apply_batch.sql e3d2a0033144e721
 -- One batch: a slice of a slab under its rule, or one call of a step function.
 --
 -- A slice that fails is halved until the row that cannot be changed stands alone; that row is
@@ -1668,7 +1672,7 @@ begin
     if v_job.kind = 'function' then
       perform set_config('maintenance.run_id', progress.run_id::text, true);
       execute format('select %s($1)',
-        maintenance.find_step(v_job.step, 'batch_size', 'bigint')::regproc)
+        maintenance.find_function(v_job.step, 'integer', 'bigint')::regproc)
         into v_changed using progress.size;
       progress.finished := coalesce(v_changed, 0) <= 0;
     else
@@ -2787,7 +2791,1125 @@ comment on function maintenance.disable_job(text) is
   'Returns its job_status row. Errors: PM001 no such job.';
 -- end of sql/engine/schedule/disable_job.sql
 
--- from sql/engine/health/backlog.sql 844d01640100e34c
+-- from sql/engine/model/tables.sql b72d67f239a79871
+-- Which models may be asked, in which order, at which price; and every call that was made.
+
+create table maintenance.model (
+  model text not null,
+  position integer not null,
+  input_usd numeric not null default 0,
+  output_usd numeric not null default 0,
+  generation jsonb not null default '{}',
+  enabled boolean not null default true,
+  constraint model_pkey primary key (model),
+  constraint model_position_is_unique unique (position),
+  constraint model_prices_are_not_negative check (input_usd >= 0 and output_usd >= 0),
+  constraint model_generation_is_an_object check (jsonb_typeof(generation) = 'object')
+);
+
+comment on table maintenance.model is
+  'The models that tasks may be sent to; the enabled one of the lowest position is asked.';
+comment on column maintenance.model.input_usd is 'price of a million tokens in, in USD';
+comment on column maintenance.model.output_usd is
+  'price of a million tokens out, thoughts among them, in USD';
+comment on column maintenance.model.generation is 'settings passed on with every request';
+
+create table maintenance.model_call (
+  call_id bigint generated always as identity,
+  task_id bigint not null,
+  kind text not null,
+  model text,
+  outcome text not null,
+  input_tokens bigint not null default 0,
+  output_tokens bigint not null default 0,
+  cost_usd numeric,
+  duration interval,
+  details jsonb,
+  created_at timestamptz not null default clock_timestamp(),
+  constraint model_call_pkey primary key (call_id)
+);
+
+create index model_call_kind_idx on maintenance.model_call (kind, call_id);
+create index model_call_task_id_idx on maintenance.model_call (task_id);
+
+comment on table maintenance.model_call is
+  'Every call of a model, good or failed: what it took and what it cost. outcome: succeeded, or '
+  'the failure class. cost_usd is null where the model has no price here.';
+comment on column maintenance.model_call.output_tokens is 'candidates and thoughts together';
+-- end of sql/engine/model/tables.sql
+
+-- from sql/engine/model/set_model.sql babe80d9cb5bc81b
+-- Declares a model that tasks may be sent to.
+
+create function maintenance.set_model(
+  model text,
+  "position" integer,
+  input_usd numeric default 0,
+  output_usd numeric default 0,
+  generation jsonb default '{}',
+  enabled boolean default true)
+returns void
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+set row_security = off
+set timezone = 'UTC'
+set lock_timeout = '5s'
+as $$
+begin
+  if coalesce(set_model.model, '') !~ '^[A-Za-z0-9][A-Za-z0-9._/-]{0,99}$' then
+    raise exception 'the model "%" is not acceptable', set_model.model
+      using errcode = 'PM002', hint = 'Up to 100 letters, digits, ".", "_", "/" and "-".';
+  end if;
+  if set_model.input_usd is null or set_model.output_usd is null
+    or least(set_model.input_usd, set_model.output_usd) < 0 then
+    raise exception 'the prices % and % are not acceptable', set_model.input_usd,
+      set_model.output_usd
+      using errcode = 'PM002', hint = 'USD for a million tokens in and out, zero or more.';
+  end if;
+  if set_model.generation is null or jsonb_typeof(set_model.generation) <> 'object' then
+    raise exception 'generation % is not an object', set_model.generation
+      using errcode = 'PM002', hint = 'Settings of the request: ''{"temperature": 0}''.';
+  end if;
+  insert into maintenance.model as m
+    (model, position, input_usd, output_usd, generation, enabled)
+  values (set_model.model, set_model.position, set_model.input_usd, set_model.output_usd,
+    set_model.generation, set_model.enabled)
+  on conflict on constraint model_pkey do update
+  set position = excluded.position,
+    input_usd = excluded.input_usd,
+    output_usd = excluded.output_usd,
+    generation = excluded.generation,
+    enabled = excluded.enabled;
+end
+$$;
+
+comment on function maintenance.set_model(text, integer, numeric, numeric, jsonb, boolean) is
+  'Declares a model, or changes it. position: the enabled one of the lowest position is asked. '
+  'Prices in USD for a million tokens in and out. generation: settings passed on with every '
+  'request. For the engine''s owner. Errors: PM002 argument, 23505 the position is taken.';
+
+select maintenance.set_model('gemini-3.5-flash-lite', 1, 0.10, 0.40);
+select maintenance.set_model('gemini-3.1-flash-lite', 2, 0.10, 0.40);
+select maintenance.set_model('gemini-2.5-flash-lite', 3, 0.10, 0.40);
+-- end of sql/engine/model/set_model.sql
+
+-- from sql/engine/model/usage_number.sql 4dbb839dad2cd13d
+-- A number of a usage object from outside, or 0 where it is none that makes sense.
+
+create function maintenance.usage_number(p_usage jsonb, p_key text)
+returns bigint
+language sql
+immutable
+set search_path = pg_catalog, pg_temp
+return case
+  when jsonb_typeof(p_usage -> p_key) = 'number'
+    then least(greatest(trunc((p_usage -> p_key)::numeric), 0), 1e12)::bigint
+  else 0
+end;
+-- end of sql/engine/model/usage_number.sql
+
+-- from sql/engine/model/record_call.sql d500cb766d09702a
+-- Records one call of a model and gives its cost.
+
+create function maintenance.record_call(
+  p_task_id bigint,
+  p_kind text,
+  p_model text,
+  p_outcome text,
+  p_usage jsonb,
+  p_details jsonb)
+returns numeric
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_model text := coalesce(left(p_usage ->> 'model', 200), p_model);
+  v_input bigint := maintenance.usage_number(p_usage, 'promptTokenCount');
+  v_output bigint := maintenance.usage_number(p_usage, 'candidatesTokenCount')
+    + maintenance.usage_number(p_usage, 'thoughtsTokenCount');
+  v_cost numeric;
+begin
+  select (v_input * m.input_usd + v_output * m.output_usd) / 1e6 into v_cost
+  from maintenance.model as m
+  where m.model = v_model;
+  insert into maintenance.model_call
+    (task_id, kind, model, outcome, input_tokens, output_tokens, cost_usd, duration, details)
+  values (p_task_id, p_kind, v_model, p_outcome, v_input, v_output, v_cost,
+    maintenance.usage_number(p_usage, 'durationMs') * interval '1 millisecond', p_details);
+  return v_cost;
+end
+$$;
+-- end of sql/engine/model/record_call.sql
+
+-- from sql/engine/queue/tables.sql be4b3b4b518ef679
+-- What is asked of a model: a kind a row, and a task a row.
+
+create table maintenance.kind (
+  kind text not null,
+  instruction text not null,
+  response_schema jsonb not null,
+  subjects text not null,
+  prepare text not null,
+  apply text not null,
+  trigger text,
+  max_attempts integer not null default 5,
+  max_output_tokens integer not null default 2048,
+  constraint kind_pkey primary key (kind),
+  constraint kind_trigger_is_known
+    check (trigger in ('consolidate', 'analyze', 'archive')),
+  constraint kind_max_attempts_is_sane check (max_attempts between 1 and 100),
+  constraint kind_max_output_tokens_is_positive check (max_output_tokens > 0)
+);
+
+comment on table maintenance.kind is
+  'A kind of task a row: what the model is told, the shape of its answer, and the three SQL '
+  'functions that choose, prepare and apply. Written by set_kind.';
+
+create table maintenance.task (
+  task_id bigint generated always as identity,
+  kind text not null,
+  subject text not null,
+  state text not null default 'ready',
+  priority integer not null default 0,
+  options jsonb not null default '{}',
+  force boolean not null default false,
+  attempts integer not null default 0,
+  defers integer not null default 0,
+  recoveries integer not null default 0,
+  available_at timestamptz not null default clock_timestamp(),
+  worker text,
+  lease_token uuid,
+  lease_expires_at timestamptz,
+  again boolean not null default false,
+  model text,
+  context jsonb,
+  input_hash text,
+  last_class text,
+  last_error text,
+  settled_token uuid,
+  result jsonb,
+  cost_usd numeric not null default 0,
+  created_at timestamptz not null default clock_timestamp(),
+  finished_at timestamptz,
+  constraint task_pkey primary key (task_id),
+  constraint task_kind_fkey foreign key (kind) references maintenance.kind (kind),
+  constraint task_state_is_known check (state in
+    ('ready', 'leased', 'succeeded', 'skipped', 'quarantined', 'dead')),
+  constraint task_leased_has_a_lease check (
+    (state = 'leased') = (lease_token is not null)
+    and (state = 'leased') = (lease_expires_at is not null)
+    and (state = 'leased') = (worker is not null)),
+  constraint task_again_belongs_to_leased check (not again or state = 'leased'),
+  constraint task_ends_when_it_is_over
+    check ((state in ('succeeded', 'skipped', 'dead')) = (finished_at is not null)),
+  constraint task_dead_has_an_error check (state <> 'dead' or last_error is not null),
+  constraint task_counts_are_not_negative
+    check (attempts >= 0 and defers >= 0 and recoveries >= 0)
+) with (fillfactor = 80);
+
+create unique index task_open_is_unique on maintenance.task (kind, subject)
+where state in ('ready', 'leased');
+create index task_ready_idx on maintenance.task (kind, priority, available_at, task_id)
+where state = 'ready';
+create index task_leased_idx on maintenance.task (lease_expires_at) where state = 'leased';
+create index task_subject_idx on maintenance.task (kind, subject, task_id);
+create index task_dead_idx on maintenance.task (finished_at) where state = 'dead';
+
+comment on table maintenance.task is
+  'One question to a model a row. ready waits for available_at; leased is with a worker; '
+  'succeeded, skipped and dead are over; quarantined waits for a decision.';
+comment on column maintenance.task.priority is 'the lower goes first';
+comment on column maintenance.task.again is 'asked for again while leased: another go follows';
+comment on column maintenance.task.context is
+  'what prepare showed the model: short ids, real ids and versions; gone when the task is over';
+comment on column maintenance.task.settled_token is
+  'the lease that complete_task last settled: its replay returns result';
+
+-- Where claims look: a row for each kind and priority that ever had a task. No task of the lane is
+-- ready before its watermark, so a claim need not walk over what was finished before it, even while
+-- a long transaction keeps that alive. A hint: a claim that finds too little looks without it.
+create table maintenance.lane (
+  kind text not null,
+  priority integer not null,
+  watermark timestamptz not null default '-infinity',
+  constraint lane_pkey primary key (kind, priority),
+  constraint lane_kind_fkey foreign key (kind) references maintenance.kind (kind)
+    on delete cascade
+) with (fillfactor = 50);
+
+create table maintenance.lease_sweep (
+  swept_at timestamptz not null
+) with (fillfactor = 50);
+insert into maintenance.lease_sweep values ('-infinity');
+
+comment on table maintenance.lane is
+  'Kinds and priorities that have tasks, with a lower bound of what is ready.';
+comment on table maintenance.lease_sweep is 'When expired leases were last looked for: one row.';
+-- end of sql/engine/queue/tables.sql
+
+-- from sql/engine/queue/find_prepare.sql a9929ebab9cbe3ca
+-- A kind's prepare by exact signature. Stable, so that Postgres itself refuses its writes.
+
+create function maintenance.find_prepare(p_name text)
+returns regprocedure
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_prepare regprocedure := maintenance.find_function(p_name, 'text, jsonb',
+    'TABLE(content text, context jsonb, input_hash text, skip_reason text)');
+begin
+  if (select p.provolatile from pg_proc as p where p.oid = v_prepare) = 'v' then
+    raise exception 'the function % is volatile', v_prepare
+      using errcode = 'PM007', hint = 'prepare only reads: declare it stable.';
+  end if;
+  return v_prepare;
+end
+$$;
+-- end of sql/engine/queue/find_prepare.sql
+
+-- from sql/engine/queue/set_kind.sql 277218999379a813
+-- Declares a kind of task: a row, and three SQL functions. No worker has to know it.
+
+create function maintenance.set_kind(
+  kind text,
+  instruction text,
+  response_schema jsonb,
+  subjects text,
+  prepare text,
+  apply text,
+  trigger text default null,
+  max_attempts integer default 5,
+  max_output_tokens integer default 2048)
+returns void
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+set row_security = off
+set timezone = 'UTC'
+set lock_timeout = '5s'
+as $$
+begin
+  if coalesce(set_kind.kind, '') !~ '^[a-z][a-z0-9_]{0,62}$' then
+    raise exception 'the kind "%" is not acceptable', set_kind.kind
+      using errcode = 'PM002', hint = 'Up to 63 small letters, digits and "_", a letter first.';
+  end if;
+  if coalesce(set_kind.trigger, 'analyze') not in ('consolidate', 'analyze', 'archive') then
+    raise exception 'there is no trigger "%"', set_kind.trigger
+      using errcode = 'PM015', hint = 'consolidate, analyze or archive, or null for none.';
+  end if;
+  if set_kind.max_attempts is null or set_kind.max_attempts not between 1 and 100 then
+    raise exception 'max_attempts % is out of range', set_kind.max_attempts
+      using errcode = 'PM002', hint = '1 to 100.';
+  end if;
+  if coalesce(set_kind.max_output_tokens, 0) < 1 then
+    raise exception 'max_output_tokens % is out of range', set_kind.max_output_tokens
+      using errcode = 'PM002', hint = '1 or more.';
+  end if;
+  if coalesce(btrim(set_kind.instruction), '') = ''
+    or jsonb_typeof(set_kind.response_schema) is distinct from 'object' then
+    raise exception 'the kind "%" needs an instruction and a response schema', set_kind.kind
+      using errcode = 'PM002', hint = 'A text, and a JSON object that says what an answer is.';
+  end if;
+  perform maintenance.find_function(set_kind.subjects, '', 'SETOF text');
+  perform maintenance.find_prepare(set_kind.prepare);
+  perform maintenance.find_function(set_kind.apply, 'text, jsonb, jsonb, jsonb', 'jsonb');
+
+  insert into maintenance.kind as k (kind, instruction, response_schema, subjects, prepare, apply,
+    trigger, max_attempts, max_output_tokens)
+  values (set_kind.kind, set_kind.instruction, set_kind.response_schema, set_kind.subjects,
+    set_kind.prepare, set_kind.apply, set_kind.trigger, set_kind.max_attempts,
+    set_kind.max_output_tokens)
+  on conflict on constraint kind_pkey do update
+  set instruction = excluded.instruction,
+    response_schema = excluded.response_schema,
+    subjects = excluded.subjects,
+    prepare = excluded.prepare,
+    apply = excluded.apply,
+    trigger = excluded.trigger,
+    max_attempts = excluded.max_attempts,
+    max_output_tokens = excluded.max_output_tokens;
+end
+$$;
+
+comment on function maintenance.set_kind(
+  text, text, jsonb, text, text, text, text, integer, integer) is
+  'Declares a kind of task, or changes it. instruction: the system text. response_schema: the '
+  'shape of an answer. subjects: a function () returns setof text, whom trigger_jobs asks about. '
+  'prepare: a stable function (subject text, options jsonb) returns table (content text, context '
+  'jsonb, input_hash text, skip_reason text). apply: a function (subject text, context jsonb, '
+  'answer jsonb, options jsonb) returns jsonb. trigger: consolidate, analyze, archive or null. '
+  'All are found by exact signature and belong to the engine''s owner, who alone may call this. '
+  'Errors: PM002 argument, PM007 function, PM015 trigger.';
+-- end of sql/engine/queue/set_kind.sql
+
+-- from sql/engine/queue/find_kind.sql 3d1f9115616f5c9b
+-- A kind by its name, or a clear error.
+
+create function maintenance.find_kind(p_kind text)
+returns maintenance.kind
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_kind maintenance.kind;
+begin
+  select * into v_kind from maintenance.kind as k where k.kind = p_kind;
+  if not found then
+    raise exception 'there is no kind "%"', p_kind
+      using errcode = 'PM013', hint = 'select kind from maintenance.kind lists them.';
+  end if;
+  return v_kind;
+end
+$$;
+-- end of sql/engine/queue/find_kind.sql
+
+-- from sql/engine/queue/enqueue_task.sql 8b8b5076e1097093
+-- Asks for a task: one open task a kind and subject, whoever asks and how often.
+
+create function maintenance.enqueue_task(
+  kind text,
+  subject text,
+  priority integer default 0,
+  not_before timestamptz default null,
+  options jsonb default '{}',
+  force boolean default false)
+returns bigint
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+set row_security = off
+set timezone = 'UTC'
+set lock_timeout = '5s'
+as $$
+#variable_conflict use_column
+declare
+  v_kind maintenance.kind := maintenance.find_kind(enqueue_task.kind);
+  v_priority integer := coalesce(enqueue_task.priority, 0);
+  v_task_id bigint;
+begin
+  if coalesce(enqueue_task.subject, '') = '' or length(enqueue_task.subject) > 200 then
+    raise exception 'the subject "%" is not acceptable', left(enqueue_task.subject, 50)
+      using errcode = 'PM002', hint = 'A text of 1 to 200 characters, a user''s id for user kinds.';
+  end if;
+  if jsonb_typeof(coalesce(enqueue_task.options, '{}')) <> 'object' then
+    raise exception 'options % are not an object', enqueue_task.options
+      using errcode = 'PM002', hint = 'A JSON object, which prepare and apply are given.';
+  end if;
+  if not exists (select from maintenance.lane as l
+    where l.kind = v_kind.kind and l.priority = v_priority) then
+    insert into maintenance.lane (kind, priority) values (v_kind.kind, v_priority)
+    on conflict do nothing;
+  end if;
+
+  -- An open task may be closed between the two statements: then the insert has its way next time.
+  loop
+    insert into maintenance.task as t (kind, subject, priority, available_at, options, force)
+    values (v_kind.kind, enqueue_task.subject, v_priority,
+      greatest(enqueue_task.not_before, clock_timestamp()),
+      coalesce(enqueue_task.options, '{}'), coalesce(enqueue_task.force, false))
+    on conflict (kind, subject) where state in ('ready', 'leased') do nothing
+    returning t.task_id into v_task_id;
+    exit when found;
+
+    update maintenance.task as t
+    set again = t.state = 'leased',
+      force = t.force or coalesce(enqueue_task.force, false)
+    where t.kind = v_kind.kind and t.subject = enqueue_task.subject
+      and t.state in ('ready', 'leased')
+    returning t.task_id into v_task_id;
+    exit when found;
+  end loop;
+  return v_task_id;
+end
+$$;
+
+comment on function maintenance.enqueue_task(text, text, integer, timestamptz, jsonb, boolean) is
+  'Asks for a task and returns its id. There is one open task a kind and subject: a second call '
+  'returns the first, and on a leased one asks for another go after it. priority: the lower goes '
+  'first. not_before: not claimed earlier. options: given to prepare and apply. force: ask even '
+  'where the input has not changed. Errors: PM002 argument, PM013 no such kind.';
+-- end of sql/engine/queue/enqueue_task.sql
+
+-- from sql/engine/queue/settle_task.sql 806c81f1ce999da4
+-- Ends a lease: the one place that decides what becomes of a task, and the law of its counters.
+--
+--   outcome        attempt     then
+--   succeeded      burned      succeeded
+--   skipped        given back  skipped; blocked too, with its attempt burned
+--   transient      burned      ready after a back-off, or dead after the last attempt
+--   bad_output     burned      the same
+--   defer          given back  ready after retry_after or an hour, dead after 50 of them
+--   configuration  given back  ready after a minute
+--   released       given back  ready at once
+--   recovered      given back  ready at once, dead at the fifth
+--   rejected       burned      dead; too_large too
+
+create function maintenance.settle_task(
+  p_task maintenance.task,
+  p_outcome text,
+  p_message text default null,
+  p_retry_after interval default null,
+  p_result jsonb default null,
+  p_cost numeric default null)
+returns maintenance.task
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_most_defers constant integer := 50;
+  v_most_recoveries constant integer := 5;
+  v_now constant timestamptz := clock_timestamp();
+  v_task maintenance.task := p_task;
+begin
+  if p_outcome in ('skipped', 'defer', 'configuration', 'released', 'recovered') then
+    v_task.attempts := greatest(v_task.attempts - 1, 0);
+  end if;
+  v_task.defers := v_task.defers + (p_outcome = 'defer')::integer;
+  v_task.recoveries := v_task.recoveries + (p_outcome = 'recovered')::integer;
+  v_task.state := case
+    when p_outcome = 'succeeded' then 'succeeded'
+    when p_outcome in ('skipped', 'blocked') then 'skipped'
+    when p_outcome in ('rejected', 'too_large')
+      or p_outcome in ('transient', 'bad_output') and v_task.attempts >= (
+        select k.max_attempts from maintenance.kind as k where k.kind = v_task.kind)
+      or v_task.defers > v_most_defers
+      or v_task.recoveries >= v_most_recoveries then 'dead'
+    else 'ready'
+  end;
+  -- Ten seconds, doubled with every attempt, at most an hour, and a quarter more or less.
+  v_task.available_at := v_now + case p_outcome
+    when 'defer' then coalesce(p_retry_after, interval '1 hour')
+    when 'configuration' then coalesce(p_retry_after, interval '1 minute')
+    when 'released' then interval '0'
+    when 'recovered' then interval '0'
+    else greatest(p_retry_after,
+      least(interval '10 seconds' * 2 ^ least(v_task.attempts - 1, 10), interval '1 hour')
+        * (0.75 + random() / 2))
+  end;
+  if p_outcome not in ('succeeded', 'released') then
+    v_task.last_class := p_outcome;
+    v_task.last_error := left(coalesce(p_message, p_outcome), 1000);
+  end if;
+  v_task.result := coalesce(p_result, v_task.result);
+
+  update maintenance.task as t
+  set state = v_task.state,
+    attempts = v_task.attempts,
+    defers = v_task.defers,
+    recoveries = v_task.recoveries,
+    available_at = case when v_task.state = 'ready' then v_task.available_at
+      else t.available_at end,
+    worker = null,
+    lease_token = null,
+    lease_expires_at = null,
+    again = false,
+    context = null,
+    last_class = v_task.last_class,
+    last_error = v_task.last_error,
+    result = v_task.result,
+    cost_usd = t.cost_usd + coalesce(p_cost, 0),
+    finished_at = case when v_task.state <> 'ready' then v_now end
+  where t.task_id = v_task.task_id
+  returning * into v_task;
+
+  if p_task.again and v_task.state <> 'ready' then
+    perform maintenance.enqueue_task(v_task.kind, v_task.subject, v_task.priority,
+      options => v_task.options, force => v_task.force);
+  end if;
+  return v_task;
+end
+$$;
+-- end of sql/engine/queue/settle_task.sql
+
+-- from sql/engine/queue/sweep_leases.sql 4b7f684f6a0c6344
+-- Gives back the tasks of dead workers, and moves the lanes' watermarks up. At most once a second,
+-- unless a claim found too little, and one session at a time.
+
+create function maintenance.sweep_leases(p_now boolean default false)
+returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_task maintenance.task;
+begin
+  if not p_now and (select s.swept_at > clock_timestamp() - interval '1 second'
+      from maintenance.lease_sweep as s)
+    or not pg_try_advisory_xact_lock(maintenance.lock_class(), 0) then
+    return;
+  end if;
+  update maintenance.lease_sweep set swept_at = clock_timestamp();
+
+  for v_task in
+    select t.* from maintenance.task as t
+    where t.state = 'leased' and t.lease_expires_at <= clock_timestamp()
+    order by t.lease_expires_at
+    limit 100
+    for update skip locked
+  loop
+    perform maintenance.settle_task(v_task, 'recovered', format(
+      'the lease of %s ended without a word', v_task.worker));
+  end loop;
+
+  update maintenance.lane as l
+  set watermark = w.watermark
+  from (
+    select n.kind, n.priority, coalesce(
+      (select min(t.available_at) from maintenance.task as t
+        where t.state = 'ready' and t.kind = n.kind and t.priority = n.priority),
+      clock_timestamp()) as watermark
+    from maintenance.lane as n
+  ) as w
+  where l.kind = w.kind and l.priority = w.priority and l.watermark <> w.watermark;
+end
+$$;
+-- end of sql/engine/queue/sweep_leases.sql
+
+-- from sql/engine/queue/claim_tasks.sql 1782805dd97f91e4
+-- Leases due tasks to a worker: the lower priority first, then what has waited longest. It writes
+-- the lease and counts the attempt, nothing else; what a task asks is worked out by task_request.
+
+create function maintenance.claim_tasks(
+  worker text,
+  max_tasks integer default 1,
+  lease interval default '2 minutes')
+returns table (task_id bigint, kind text, lease_token uuid, attempt integer)
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+set row_security = off
+set timezone = 'UTC'
+set lock_timeout = '5s'
+as $$
+#variable_conflict use_column
+declare
+  v_lane record;
+  v_left integer := claim_tasks.max_tasks;
+  v_claimed integer;
+begin
+  if coalesce(btrim(claim_tasks.worker), '') = '' then
+    raise exception 'a worker has to say who it is'
+      using errcode = 'PM002', hint = 'A name that finds the process again: host and process id.';
+  end if;
+  if v_left is null or v_left not between 1 and 1000 then
+    raise exception 'max_tasks % is out of range', claim_tasks.max_tasks
+      using errcode = 'PM002', hint = '1 to 1000.';
+  end if;
+  if claim_tasks.lease is null
+    or claim_tasks.lease not between interval '1 second' and interval '1 day' then
+    raise exception 'the lease "%" is out of range', claim_tasks.lease
+      using errcode = 'PM002', hint = 'An interval from a second to a day.';
+  end if;
+
+  -- A claim that is lost in a crash leaves a ready task: nothing to wait for the disk for.
+  perform set_config('synchronous_commit', 'off', true);
+  perform maintenance.sweep_leases();
+
+  -- The second pass, where the first has not found enough, trusts no watermark.
+  for v_pass in 1 .. 2 loop
+    for v_lane in
+      select l.kind, l.priority, h.available_at,
+        case v_pass when 1 then l.watermark else '-infinity' end as watermark
+      from maintenance.lane as l
+      cross join lateral (
+        select t.available_at from maintenance.task as t
+        where t.state = 'ready' and t.kind = l.kind and t.priority = l.priority
+          and t.available_at >= case v_pass when 1 then l.watermark else '-infinity' end
+          and t.available_at <= clock_timestamp()
+        order by t.available_at
+        limit 1
+      ) as h
+      order by l.priority, h.available_at
+    loop
+      return query
+        update maintenance.task as u
+        set state = 'leased',
+          attempts = u.attempts + 1,
+          worker = left(claim_tasks.worker, 200),
+          lease_token = gen_random_uuid(),
+          lease_expires_at = clock_timestamp() + claim_tasks.lease
+        where u.task_id = any(array(
+          select t.task_id from maintenance.task as t
+          where t.state = 'ready' and t.kind = v_lane.kind and t.priority = v_lane.priority
+            and t.available_at >= v_lane.watermark and t.available_at <= clock_timestamp()
+          order by t.available_at, t.task_id
+          limit v_left
+          for update skip locked))
+        returning u.task_id, u.kind, u.lease_token, u.attempts;
+      get diagnostics v_claimed = row_count;
+      v_left := v_left - v_claimed;
+      exit when v_left = 0;
+    end loop;
+    exit when v_left = 0 or v_pass = 2;
+    perform maintenance.sweep_leases(p_now => true);
+  end loop;
+end
+$$;
+
+comment on function maintenance.claim_tasks(text, integer, interval) is
+  'Leases up to max_tasks due tasks to a worker and counts their attempts. The lease token is '
+  'needed for everything else; extend_lease keeps it. Two workers never get one task. In a '
+  'transaction of its own: its commit does not wait for the disk. Errors: PM002 argument.';
+-- end of sql/engine/queue/claim_tasks.sql
+
+-- from sql/engine/queue/find_leased.sql b0a37cb08f9875e7
+-- A task that is leased under a token, locked; or a clear error. The token decides, never the
+-- clock. p_replay lets a token pass that complete_task has settled already.
+
+create function maintenance.find_leased(
+  p_task_id bigint,
+  p_lease_token uuid,
+  p_replay boolean default false)
+returns maintenance.task
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_task maintenance.task;
+begin
+  if p_lease_token is null then
+    raise exception 'task % needs its lease token', p_task_id
+      using errcode = 'PM014', hint = 'claim_tasks gave it.';
+  end if;
+  select * into v_task from maintenance.task as t where t.task_id = p_task_id for update;
+  if not found then
+    raise exception 'there is no task %', p_task_id
+      using errcode = 'PM014', hint = 'claim_tasks gives task_id and lease_token.';
+  end if;
+  if v_task.lease_token is distinct from p_lease_token
+    and not (p_replay and v_task.settled_token is not distinct from p_lease_token) then
+    raise exception 'task % is not leased under this token (any more)', p_task_id
+      using errcode = 'PM014', detail = format('its state is %s', v_task.state),
+        hint = 'Drop the work: the lease ended, and somebody else has the task or had it.';
+  end if;
+  return v_task;
+end
+$$;
+-- end of sql/engine/queue/find_leased.sql
+
+-- from sql/engine/queue/error_text.sql aa3f741a122a60dd
+-- What may be kept of an error that a kind's function raised. Messages about bad values (class 22)
+-- and of foreign code (P0001) carry rows' text; the others name objects only.
+
+create function maintenance.error_text(p_where text, p_sqlstate text, p_message text)
+returns text
+language sql
+immutable
+set search_path = pg_catalog, pg_temp
+return format('%s: SQLSTATE %s', p_where, p_sqlstate)
+  || case when p_sqlstate like '22%' or p_sqlstate = 'P0001' then '' else ' ' || p_message end;
+-- end of sql/engine/queue/error_text.sql
+
+-- from sql/engine/queue/task_request.sql 8b971ac3632b99fb
+-- Turns a leased task into the request for the model, or closes it where there is nothing to ask.
+
+create function maintenance.task_request(task_id bigint, lease_token uuid)
+returns jsonb
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+set row_security = off
+set timezone = 'UTC'
+set lock_timeout = '5s'
+as $$
+declare
+  v_task maintenance.task :=
+    maintenance.find_leased(task_request.task_id, task_request.lease_token);
+  v_kind maintenance.kind := maintenance.find_kind(v_task.kind);
+  v_model maintenance.model;
+  v_input record;
+  v_error text;
+begin
+  begin
+    execute format(
+      'select p.content, p.context, p.input_hash, p.skip_reason from %s($1::text, $2::jsonb) as p',
+      maintenance.find_prepare(v_kind.prepare)::regproc)
+    into v_input using v_task.subject, v_task.options;
+  exception when others then
+    v_error := maintenance.error_text('prepare', sqlstate, sqlerrm);
+  end;
+  if v_error is not null then
+    perform maintenance.settle_task(v_task, 'transient', v_error);
+    return null;
+  end if;
+
+  if v_input.content is null or v_input.skip_reason is not null then
+    perform maintenance.settle_task(v_task, 'skipped',
+      coalesce(v_input.skip_reason, 'prepare found nothing to ask'));
+    return null;
+  end if;
+  if not v_task.force and v_input.input_hash = (
+    select t.input_hash from maintenance.task as t
+    where t.kind = v_task.kind and t.subject = v_task.subject and t.task_id < v_task.task_id
+      and (t.state = 'succeeded' or t.state = 'skipped' and t.last_class = 'blocked')
+    order by t.task_id desc
+    limit 1)
+  then
+    perform maintenance.settle_task(v_task, 'skipped', 'nothing has changed since the last answer');
+    return null;
+  end if;
+
+  select * into v_model from maintenance.model as m where m.enabled order by m.position limit 1;
+  if not found then
+    perform maintenance.settle_task(v_task, 'configuration', 'no model is enabled');
+    return null;
+  end if;
+  update maintenance.task as t
+  set model = v_model.model, context = v_input.context, input_hash = v_input.input_hash
+  where t.task_id = v_task.task_id;
+
+  return jsonb_build_object(
+    'model', v_model.model,
+    'system', v_kind.instruction,
+    'content', v_input.content,
+    'response_schema', v_kind.response_schema,
+    'max_output_tokens', v_kind.max_output_tokens,
+    'generation', v_model.generation);
+end
+$$;
+
+comment on function maintenance.task_request(bigint, uuid) is
+  'The request of a leased task: {model, system, content, response_schema, max_output_tokens, '
+  'generation}; or null where it was closed: nothing to ask, nothing changed, prepare failed '
+  '(which costs the task an attempt). Call it in a transaction of its own. '
+  'Errors: PM014 not leased under this token.';
+-- end of sql/engine/queue/task_request.sql
+
+-- from sql/engine/queue/parse_answer.sql ff6275da74173494
+-- A model's answer as a JSON object, or the reason why it is none. Code fences are accepted.
+
+create function maintenance.parse_answer(p_answer text, out answer jsonb, out reason text)
+language plpgsql
+immutable
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  answer := regexp_replace(btrim(coalesce(p_answer, ''), e' \t\r\n'),
+    '^```(?:json)?\s*(.*?)\s*```$', '\1', 'i')::jsonb;
+  if jsonb_typeof(answer) <> 'object' then
+    reason := format('the answer is not an object but %s', jsonb_typeof(answer));
+    answer := null;
+  end if;
+exception when others then
+  answer := null;
+  reason := format('the answer is not JSON: SQLSTATE %s, %s characters',
+    sqlstate, coalesce(length(p_answer), 0));
+end
+$$;
+-- end of sql/engine/queue/parse_answer.sql
+
+-- from sql/engine/queue/complete_task.sql 37e819931c8a3101
+-- Takes a model's answer: parses it, lets the kind apply it, records the cost and closes the task,
+-- in one transaction. Whatever the answer says, this returns; it raises for a stale token only.
+
+create function maintenance.complete_task(
+  task_id bigint,
+  lease_token uuid,
+  answer text,
+  usage jsonb default null)
+returns jsonb
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+set row_security = off
+set timezone = 'UTC'
+set lock_timeout = '5s'
+as $$
+declare
+  v_task maintenance.task := maintenance.find_leased(
+    complete_task.task_id, complete_task.lease_token, p_replay => true);
+  v_kind maintenance.kind := maintenance.find_kind(v_task.kind);
+  v_answer jsonb;
+  v_error text;
+  v_applied jsonb;
+  v_outcome text := 'succeeded';
+  v_cost numeric;
+begin
+  if v_task.settled_token is not distinct from complete_task.lease_token then
+    return v_task.result;
+  end if;
+
+  select p.answer, p.reason into v_answer, v_error
+  from maintenance.parse_answer(complete_task.answer) as p;
+  if v_error is null and v_task.context is null then
+    v_error := 'the task was never asked: task_request comes first';
+  end if;
+  if v_error is null then
+    begin
+      execute format('select %s($1::text, $2::jsonb, $3::jsonb, $4::jsonb)',
+        maintenance.find_function(v_kind.apply, 'text, jsonb, jsonb, jsonb', 'jsonb')::regproc)
+      into v_applied using v_task.subject, v_task.context, v_answer, v_task.options;
+    exception when others then
+      v_error := maintenance.error_text('apply', sqlstate, sqlerrm);
+    end;
+  end if;
+  if v_error is not null then
+    v_outcome := 'bad_output';
+  end if;
+
+  v_cost := maintenance.record_call(v_task.task_id, v_task.kind, v_task.model, v_outcome,
+    complete_task.usage, null);
+  v_task := maintenance.settle_task(v_task, v_outcome, v_error, p_cost => v_cost);
+  update maintenance.task as t
+  set settled_token = complete_task.lease_token,
+    result = jsonb_strip_nulls(jsonb_build_object(
+      'state', t.state,
+      'applied', v_applied,
+      'error', v_error,
+      'available_at', case when t.state = 'ready' then t.available_at end))
+  where t.task_id = v_task.task_id
+  returning t.result into v_applied;
+  return v_applied;
+end
+$$;
+
+comment on function maintenance.complete_task(bigint, uuid, text, jsonb) is
+  'Takes the answer of a leased task and applies it. Returns {state, applied, error, '
+  'available_at}: a bad answer is a normal return and costs an attempt. A replay of the same token '
+  'returns the stored result. usage: Gemini''s usageMetadata with model and durationMs. '
+  'Errors: PM014 not leased under this token.';
+-- end of sql/engine/queue/complete_task.sql
+
+-- from sql/engine/queue/task_state.sql 0eed9a61ce6786cf
+-- What the functions that end a lease return: {state, available_at}.
+
+create function maintenance.task_state(p_task maintenance.task)
+returns jsonb
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+return jsonb_build_object(
+  'state', p_task.state,
+  'available_at', case when p_task.state = 'ready' then p_task.available_at end);
+-- end of sql/engine/queue/task_state.sql
+
+-- from sql/engine/queue/extend_lease.sql db3f51d26910b8fb
+-- Keeps a lease alive, also one that ran out and that nobody has taken back yet.
+
+create function maintenance.extend_lease(
+  task_id bigint,
+  lease_token uuid,
+  lease interval default '2 minutes')
+returns boolean
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+set row_security = off
+set timezone = 'UTC'
+set lock_timeout = '5s'
+as $$
+begin
+  if extend_lease.lease is null
+    or extend_lease.lease not between interval '1 second' and interval '1 day' then
+    raise exception 'the lease "%" is out of range', extend_lease.lease
+      using errcode = 'PM002', hint = 'An interval from a second to a day.';
+  end if;
+  update maintenance.task as t
+  set lease_expires_at = clock_timestamp() + extend_lease.lease
+  where t.task_id = extend_lease.task_id and t.lease_token = extend_lease.lease_token;
+  return found;
+end
+$$;
+
+comment on function maintenance.extend_lease(bigint, uuid, interval) is
+  'Sets a lease to end this long from now. false: the task is no longer leased under this token; '
+  'stop the work, somebody else has it. Errors: PM002 lease out of range.';
+-- end of sql/engine/queue/extend_lease.sql
+
+-- from sql/engine/queue/fail_task.sql f00acd70253626c0
+-- Says that a call failed, and of which class. What follows from it stands in settle_task.
+
+create function maintenance.fail_task(
+  task_id bigint,
+  lease_token uuid,
+  failure_class text,
+  message text default null,
+  retry_after interval default null,
+  usage jsonb default null,
+  details jsonb default null)
+returns jsonb
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+set row_security = off
+set timezone = 'UTC'
+set lock_timeout = '5s'
+as $$
+declare
+  v_task maintenance.task :=
+    maintenance.find_leased(fail_task.task_id, fail_task.lease_token);
+  v_cost numeric;
+begin
+  if fail_task.failure_class is null or fail_task.failure_class not in ('transient', 'defer',
+    'configuration', 'rejected', 'blocked', 'bad_output', 'too_large') then
+    raise exception 'the failure class "%" is not known', fail_task.failure_class
+      using errcode = 'PM002', hint = 'transient, defer, configuration, rejected, blocked, '
+        'bad_output or too_large.';
+  end if;
+  if fail_task.retry_after not between interval '0' and interval '30 days' then
+    raise exception 'retry_after "%" is out of range', fail_task.retry_after
+      using errcode = 'PM002', hint = 'An interval from zero to 30 days.';
+  end if;
+  v_cost := maintenance.record_call(v_task.task_id, v_task.kind, v_task.model,
+    fail_task.failure_class, fail_task.usage, fail_task.details);
+  return maintenance.task_state(maintenance.settle_task(v_task, fail_task.failure_class,
+    fail_task.message, fail_task.retry_after, p_cost => v_cost));
+end
+$$;
+
+comment on function maintenance.fail_task(bigint, uuid, text, text, interval, jsonb, jsonb) is
+  'Ends a lease with a failure and returns {state, available_at}. failure_class: transient and '
+  'bad_output cost an attempt and wait for a back-off; defer costs none (ready after retry_after '
+  'or an hour, dead after 50); configuration gives the task back for a minute; blocked skips it '
+  'until its input changes; rejected and too_large end it. message: for people, no secret in it. '
+  'usage: as in complete_task. details: kept with the call. '
+  'Errors: PM002 argument, PM014 not leased under this token.';
+-- end of sql/engine/queue/fail_task.sql
+
+-- from sql/engine/queue/release_task.sql 7f3feb11a4968c32
+-- Gives a task back as if it had never been claimed: a worker that shuts down.
+
+create function maintenance.release_task(task_id bigint, lease_token uuid)
+returns jsonb
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+set row_security = off
+set timezone = 'UTC'
+set lock_timeout = '5s'
+as $$
+begin
+  return maintenance.task_state(maintenance.settle_task(
+    maintenance.find_leased(release_task.task_id, release_task.lease_token), 'released'));
+end
+$$;
+
+comment on function maintenance.release_task(bigint, uuid) is
+  'Gives a leased task back, ready at once and with its attempt; returns {state, available_at}. '
+  'Errors: PM014 not leased under this token.';
+-- end of sql/engine/queue/release_task.sql
+
+-- from sql/engine/queue/retry_task.sql 097823742e1a7179
+-- Revives a task that is over, with all its attempts.
+
+create function maintenance.retry_task(task_id bigint)
+returns jsonb
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+set row_security = off
+set timezone = 'UTC'
+set lock_timeout = '5s'
+as $$
+#variable_conflict use_column
+declare
+  v_task maintenance.task;
+begin
+  select * into v_task from maintenance.task as t where t.task_id = retry_task.task_id for update;
+  if not found then
+    raise exception 'there is no task %', retry_task.task_id
+      using errcode = 'PM014', hint = 'select task_id, state, last_error from maintenance.task;';
+  end if;
+  if v_task.state not in ('dead', 'skipped', 'ready') then
+    raise exception 'task % is %', v_task.task_id, v_task.state
+      using errcode = 'PM016', hint = 'Dead and skipped tasks are revived, ready ones hurried.';
+  end if;
+  begin
+    update maintenance.task as t
+    set state = 'ready',
+      attempts = 0,
+      defers = 0,
+      recoveries = 0,
+      force = true,
+      available_at = clock_timestamp(),
+      finished_at = null
+    where t.task_id = v_task.task_id
+    returning * into v_task;
+  exception when unique_violation then
+    raise exception 'another task of the kind % about % is open', v_task.kind, v_task.subject
+      using errcode = 'PM016', hint = 'It asks the same; wait for it.';
+  end;
+  return maintenance.task_state(v_task);
+end
+$$;
+
+comment on function maintenance.retry_task(bigint) is
+  'Makes a dead or skipped task ready again at once, with all its attempts, and asks even where '
+  'its input has not changed; a ready one is due at once. Returns {state, available_at}. '
+  'Errors: PM014 no such task, PM016 it is leased or has succeeded, or another one is open.';
+-- end of sql/engine/queue/retry_task.sql
+
+-- from sql/engine/queue/task_backlog.sql 3174b7cb4c0f1b48
+-- The tasks' rows of maintenance_status: what is due, what is dead. None where there is no kind.
+
+create function maintenance.task_backlog()
+returns table (
+  task text,
+  count bigint,
+  description text,
+  severity text,
+  oldest timestamptz,
+  advice text)
+language plpgsql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+set row_security = off
+set timezone = 'UTC'
+set lock_timeout = '1s'
+as $$
+#variable_conflict use_column
+declare
+  v_cap constant integer := 10000;
+begin
+  if not exists (select from maintenance.kind) then
+    return;
+  end if;
+  return query
+    select 'tasks_due', count(*), 'Tasks that wait for a worker' || case when count(*) >= v_cap
+        then format('; at least %s', v_cap) else '' end,
+      case when count(*) = 0 then 'ok'
+        when min(d.available_at) < clock_timestamp() - interval '1 hour' then 'warning'
+        else 'notice' end,
+      min(d.available_at),
+      case when min(d.available_at) < clock_timestamp() - interval '1 hour'
+        then 'Due for more than an hour: is a worker running? npm start' end
+    from (
+      select t.available_at from maintenance.lane as l
+      cross join lateral (
+        select r.available_at from maintenance.task as r
+        where r.state = 'ready' and r.kind = l.kind and r.priority = l.priority
+          and r.available_at <= clock_timestamp()
+        order by r.available_at
+        limit v_cap
+      ) as t
+      limit v_cap
+    ) as d;
+  return query
+    select 'tasks_dead', count(*), 'Tasks that were given up' || case when count(*) >= v_cap
+        then format('; at least %s', v_cap) else '' end,
+      case when count(*) = 0 then 'ok' else 'warning' end,
+      min(d.finished_at),
+      case when count(*) > 0 then 'select task_id, kind, last_error from maintenance.task '
+        'where state = ''dead''; then select maintenance.retry_task(task_id);' end
+    from (
+      select t.finished_at from maintenance.task as t
+      where t.state = 'dead'
+      order by t.finished_at
+      limit v_cap
+    ) as d;
+end
+$$;
+
+comment on function maintenance.task_backlog() is
+  'The rows tasks_due and tasks_dead of maintenance_status, counted up to 10,000.';
+-- end of sql/engine/queue/task_backlog.sql
+
+-- from sql/engine/health/backlog.sql dd9a432264f92fdc
 -- A row a backlog: what is due now under each rule, read with the rule itself.
 -- Each count stands in a block of its own: a broken rule makes its own row critical and no other.
 
@@ -2845,9 +3967,9 @@ begin
         from maintenance.count_due(v_policy, maintenance.clock() - v_policy.keep, v_cap) as c;
         v_late := maintenance.clock() - v_policy.keep - oldest;
       else
-        execute format('select c.due, c.oldest from %s($1) as c', maintenance.find_step(
-            v_status.backlog_function, 'cap', 'TABLE(due bigint, oldest timestamp with time zone)'
-          )::regproc)
+        execute format('select c.due, c.oldest from %s($1) as c',
+          maintenance.find_function(v_status.backlog_function, 'integer',
+            'TABLE(due bigint, oldest timestamp with time zone)')::regproc)
         into backlog.count, backlog.oldest using v_cap;
         v_late := maintenance.clock() - oldest;
       end if;
@@ -2891,7 +4013,7 @@ comment on function maintenance.backlog() is
   'The rows of maintenance_status: what is due under each rule now, counted up to 10,000.';
 -- end of sql/engine/health/backlog.sql
 
--- from sql/engine/health/maintenance_status.sql c96c16e0d19dbf51
+-- from sql/engine/health/maintenance_status.sql 88c89e34f96ff715
 -- The front door: what is still to be done, and whether anybody is on it.
 
 create view public.maintenance_status as
@@ -2908,7 +4030,22 @@ select
   b.last_status,
   b.next_run_at,
   b.advice
-from maintenance.backlog() as b;
+from maintenance.backlog() as b
+union all
+select
+  t.task,
+  t.count,
+  t.description,
+  t.severity,
+  t.oldest,
+  null,
+  null,
+  null,
+  null,
+  null,
+  null,
+  t.advice
+from maintenance.task_backlog() as t;
 
 comment on view public.maintenance_status is
   'A row a backlog: how many rows are due (counted up to 10,000), the oldest, and the job that '
@@ -2969,11 +4106,11 @@ comment on view maintenance.table_bloat is
   'dead rows, and more than a fifth of the live ones.';
 -- end of sql/engine/health/table_bloat.sql
 
--- from sql/engine/roles.sql d65755f149fdf500
+-- from sql/engine/roles.sql b95559f21010dcd4
 -- Who may call what. Last in the build, so that it sees everything.
 --
 --   maintenance_viewer    reads status and history
---   maintenance_operator  also runs, schedules, enables and disables
+--   maintenance_operator  also runs, schedules, enables, disables, asks for tasks and revives them
 --   maintenance_worker    carries tasks to the model and back, and nothing else
 --
 -- Roles belong to the whole server and are not in a dump: grant_roles can be called again at any
@@ -2992,6 +4129,7 @@ declare
     'table maintenance.index_health',
     'table maintenance.table_bloat',
     'function maintenance.backlog()',
+    'function maintenance.task_backlog()',
     'function maintenance.cron_gap()',
     'function maintenance.cron_jobs()',
     'function maintenance.cron_readable()',
@@ -3022,7 +4160,16 @@ declare
     'function maintenance.install_schedules()',
     'function maintenance.set_schedule(text, text)',
     'function maintenance.enable_job(text)',
-    'function maintenance.disable_job(text)'];
+    'function maintenance.disable_job(text)',
+    'function maintenance.enqueue_task(text, text, integer, timestamptz, jsonb, boolean)',
+    'function maintenance.retry_task(bigint)'];
+  v_worker constant text[] := array[
+    'function maintenance.claim_tasks(text, integer, interval)',
+    'function maintenance.task_request(bigint, uuid)',
+    'function maintenance.extend_lease(bigint, uuid, interval)',
+    'function maintenance.complete_task(bigint, uuid, text, jsonb)',
+    'function maintenance.fail_task(bigint, uuid, text, text, interval, jsonb, jsonb)',
+    'function maintenance.release_task(bigint, uuid)'];
   v_doors text;
   v_door text;
 begin
@@ -3049,13 +4196,18 @@ begin
       end;
     end if;
     execute format('grant usage on schema maintenance to %I', role_name);
-    if role_name <> 'maintenance_worker' then
-      foreach v_door in array case role_name
-        when 'maintenance_viewer' then v_viewer else v_operator end
-      loop
-        execute format('grant %s on %s to %I',
-          case when v_door like 'table %' then 'select' else 'execute' end, v_door, role_name);
-      end loop;
+    foreach v_door in array case role_name
+      when 'maintenance_viewer' then v_viewer
+      when 'maintenance_operator' then v_operator
+      else v_worker end
+    loop
+      execute format('grant %s on %s to %I',
+        case when v_door like 'table %' then 'select' else 'execute' end, v_door, role_name);
+    end loop;
+    if role_name = 'maintenance_operator' then
+      grant select (task_id, kind, subject, state, attempts, defers, recoveries, available_at,
+        last_error, result, cost_usd, created_at, finished_at)
+      on maintenance.task to maintenance_operator;
     end if;
     return next;
   end loop;

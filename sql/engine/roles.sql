@@ -1,7 +1,7 @@
 -- Who may call what. Last in the build, so that it sees everything.
 --
 --   maintenance_viewer    reads status and history
---   maintenance_operator  also runs, schedules, enables and disables
+--   maintenance_operator  also runs, schedules, enables, disables, asks for tasks and revives them
 --   maintenance_worker    carries tasks to the model and back, and nothing else
 --
 -- Roles belong to the whole server and are not in a dump: grant_roles can be called again at any
@@ -20,6 +20,7 @@ declare
     'table maintenance.index_health',
     'table maintenance.table_bloat',
     'function maintenance.backlog()',
+    'function maintenance.task_backlog()',
     'function maintenance.cron_gap()',
     'function maintenance.cron_jobs()',
     'function maintenance.cron_readable()',
@@ -50,7 +51,16 @@ declare
     'function maintenance.install_schedules()',
     'function maintenance.set_schedule(text, text)',
     'function maintenance.enable_job(text)',
-    'function maintenance.disable_job(text)'];
+    'function maintenance.disable_job(text)',
+    'function maintenance.enqueue_task(text, text, integer, timestamptz, jsonb, boolean)',
+    'function maintenance.retry_task(bigint)'];
+  v_worker constant text[] := array[
+    'function maintenance.claim_tasks(text, integer, interval)',
+    'function maintenance.task_request(bigint, uuid)',
+    'function maintenance.extend_lease(bigint, uuid, interval)',
+    'function maintenance.complete_task(bigint, uuid, text, jsonb)',
+    'function maintenance.fail_task(bigint, uuid, text, text, interval, jsonb, jsonb)',
+    'function maintenance.release_task(bigint, uuid)'];
   v_doors text;
   v_door text;
 begin
@@ -77,13 +87,18 @@ begin
       end;
     end if;
     execute format('grant usage on schema maintenance to %I', role_name);
-    if role_name <> 'maintenance_worker' then
-      foreach v_door in array case role_name
-        when 'maintenance_viewer' then v_viewer else v_operator end
-      loop
-        execute format('grant %s on %s to %I',
-          case when v_door like 'table %' then 'select' else 'execute' end, v_door, role_name);
-      end loop;
+    foreach v_door in array case role_name
+      when 'maintenance_viewer' then v_viewer
+      when 'maintenance_operator' then v_operator
+      else v_worker end
+    loop
+      execute format('grant %s on %s to %I',
+        case when v_door like 'table %' then 'select' else 'execute' end, v_door, role_name);
+    end loop;
+    if role_name = 'maintenance_operator' then
+      grant select (task_id, kind, subject, state, attempts, defers, recoveries, available_at,
+        last_error, result, cost_usd, created_at, finished_at)
+      on maintenance.task to maintenance_operator;
     end if;
     return next;
   end loop;

@@ -13,6 +13,10 @@
 --   PM010  scheduling is not possible here
 --   PM011  a statement job cannot be called from inside a transaction: pg_cron or psql runs it
 --   PM012  a slab of due rows was offered and none of them changed
+--   PM013  no such kind of task
+--   PM014  no such task, or the lease token is not the one that holds it (any more)
+--   PM015  no such trigger
+--   PM016  the task is not in a state for that
 
 create schema maintenance;
 

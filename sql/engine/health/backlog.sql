@@ -55,9 +55,9 @@ begin
         from maintenance.count_due(v_policy, maintenance.clock() - v_policy.keep, v_cap) as c;
         v_late := maintenance.clock() - v_policy.keep - oldest;
       else
-        execute format('select c.due, c.oldest from %s($1) as c', maintenance.find_step(
-            v_status.backlog_function, 'cap', 'TABLE(due bigint, oldest timestamp with time zone)'
-          )::regproc)
+        execute format('select c.due, c.oldest from %s($1) as c',
+          maintenance.find_function(v_status.backlog_function, 'integer',
+            'TABLE(due bigint, oldest timestamp with time zone)')::regproc)
         into backlog.count, backlog.oldest using v_cap;
         v_late := maintenance.clock() - oldest;
       end if;

@@ -14,7 +14,22 @@ select
   b.last_status,
   b.next_run_at,
   b.advice
-from maintenance.backlog() as b;
+from maintenance.backlog() as b
+union all
+select
+  t.task,
+  t.count,
+  t.description,
+  t.severity,
+  t.oldest,
+  null,
+  null,
+  null,
+  null,
+  null,
+  null,
+  t.advice
+from maintenance.task_backlog() as t;
 
 comment on view public.maintenance_status is
   'A row a backlog: how many rows are due (counted up to 10,000), the oldest, and the job that '

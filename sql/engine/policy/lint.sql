@@ -31,7 +31,7 @@ begin
   loop
     begin
       if v_job.kind = 'function' then
-        perform maintenance.find_step(v_job.step, 'batch_size', 'bigint');
+        perform maintenance.find_function(v_job.step, 'integer', 'bigint');
       elsif v_job.kind = 'policy' then
         v_policy := maintenance.find_policy(v_job.job_name);
         v_table := maintenance.find_target(v_policy.target);

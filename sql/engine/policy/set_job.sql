@@ -18,14 +18,14 @@ as $$
 declare
   v_job maintenance.job;
 begin
-  perform maintenance.find_step(set_job.step, 'batch_size', 'bigint');
+  perform maintenance.find_function(set_job.step, 'integer', 'bigint');
   if (set_job.backlog_name is null) <> (set_job.backlog_function is null) then
     raise exception 'backlog_name and backlog_function go together'
       using errcode = 'PM002', hint = 'Give both for a row in maintenance_status, or neither.';
   end if;
   if set_job.backlog_function is not null then
-    perform maintenance.find_step(
-      set_job.backlog_function, 'cap', 'TABLE(due bigint, oldest timestamp with time zone)');
+    perform maintenance.find_function(
+      set_job.backlog_function, 'integer', 'TABLE(due bigint, oldest timestamp with time zone)');
   end if;
 
   v_job.job_name := set_job.job_name;

@@ -35,7 +35,7 @@ begin
     if v_job.kind = 'function' then
       perform set_config('maintenance.run_id', progress.run_id::text, true);
       execute format('select %s($1)',
-        maintenance.find_step(v_job.step, 'batch_size', 'bigint')::regproc)
+        maintenance.find_function(v_job.step, 'integer', 'bigint')::regproc)
         into v_changed using progress.size;
       progress.finished := coalesce(v_changed, 0) <= 0;
     else

@@ -13,7 +13,7 @@ select lives_ok($$select maintenance.set_job('tidy', 'shop.step')$$, 'a step fun
 select is((select kind || step from maintenance.job where job_name = 'tidy'), 'functionshop.step',
   'and kept by name');
 select throws_ok($$select maintenance.set_job('x', 'shop.nothing')$$, 'PM007',
-  'there is no function shop.nothing(batch_size integer) returns bigint', 'an unknown step is refused');
+  'there is no function shop.nothing(integer) returns bigint', 'an unknown step is refused');
 select throws_ok($$select maintenance.set_job('x', 'shop.wrong')$$, 'PM007', null,
   'a step with another argument is refused');
 select throws_ok($$select maintenance.set_job('x', 'shop.text_step')$$, 'PM007', null,

@@ -1,7 +1,7 @@
--- A function that a job names, by exact signature, or a clear error.
+-- A function that a job or a kind names, by exact signature, or a clear error. p_arguments: types.
 -- It runs with the owner's rights, so it has to belong to the owner or to a superuser.
 
-create function maintenance.find_step(p_name text, p_argument text, p_result text)
+create function maintenance.find_function(p_name text, p_arguments text, p_result text)
 returns regprocedure
 language plpgsql
 stable
@@ -12,7 +12,7 @@ declare
   v_proc record;
 begin
   begin
-    v_oid := to_regprocedure(p_name || '(integer)');
+    v_oid := to_regprocedure(format('%s(%s)', p_name, p_arguments));
   exception when syntax_error or invalid_name or feature_not_supported then
     null;
   end;
@@ -24,7 +24,7 @@ begin
   where p.oid = v_oid;
 
   if not found or v_proc.prokind <> 'f' or v_proc.result <> p_result then
-    raise exception 'there is no function %(% integer) returns %', p_name, p_argument, p_result
+    raise exception 'there is no function %(%) returns %', p_name, p_arguments, p_result
       using errcode = 'PM007', hint = 'Name it with its schema, and without arguments.';
   end if;
   if v_proc.proowner <> (select n.nspowner from pg_namespace as n where n.nspname = 'maintenance')

@@ -1,0 +1,84 @@
+-- Leases due tasks to a worker: the lower priority first, then what has waited longest. It writes
+-- the lease and counts the attempt, nothing else; what a task asks is worked out by task_request.
+
+create function maintenance.claim_tasks(
+  worker text,
+  max_tasks integer default 1,
+  lease interval default '2 minutes')
+returns table (task_id bigint, kind text, lease_token uuid, attempt integer)
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+set row_security = off
+set timezone = 'UTC'
+set lock_timeout = '5s'
+as $$
+#variable_conflict use_column
+declare
+  v_lane record;
+  v_left integer := claim_tasks.max_tasks;
+  v_claimed integer;
+begin
+  if coalesce(btrim(claim_tasks.worker), '') = '' then
+    raise exception 'a worker has to say who it is'
+      using errcode = 'PM002', hint = 'A name that finds the process again: host and process id.';
+  end if;
+  if v_left is null or v_left not between 1 and 1000 then
+    raise exception 'max_tasks % is out of range', claim_tasks.max_tasks
+      using errcode = 'PM002', hint = '1 to 1000.';
+  end if;
+  if claim_tasks.lease is null
+    or claim_tasks.lease not between interval '1 second' and interval '1 day' then
+    raise exception 'the lease "%" is out of range', claim_tasks.lease
+      using errcode = 'PM002', hint = 'An interval from a second to a day.';
+  end if;
+
+  -- A claim that is lost in a crash leaves a ready task: nothing to wait for the disk for.
+  perform set_config('synchronous_commit', 'off', true);
+  perform maintenance.sweep_leases();
+
+  -- The second pass, where the first has not found enough, trusts no watermark.
+  for v_pass in 1 .. 2 loop
+    for v_lane in
+      select l.kind, l.priority, h.available_at,
+        case v_pass when 1 then l.watermark else '-infinity' end as watermark
+      from maintenance.lane as l
+      cross join lateral (
+        select t.available_at from maintenance.task as t
+        where t.state = 'ready' and t.kind = l.kind and t.priority = l.priority
+          and t.available_at >= case v_pass when 1 then l.watermark else '-infinity' end
+          and t.available_at <= clock_timestamp()
+        order by t.available_at
+        limit 1
+      ) as h
+      order by l.priority, h.available_at
+    loop
+      return query
+        update maintenance.task as u
+        set state = 'leased',
+          attempts = u.attempts + 1,
+          worker = left(claim_tasks.worker, 200),
+          lease_token = gen_random_uuid(),
+          lease_expires_at = clock_timestamp() + claim_tasks.lease
+        where u.task_id = any(array(
+          select t.task_id from maintenance.task as t
+          where t.state = 'ready' and t.kind = v_lane.kind and t.priority = v_lane.priority
+            and t.available_at >= v_lane.watermark and t.available_at <= clock_timestamp()
+          order by t.available_at, t.task_id
+          limit v_left
+          for update skip locked))
+        returning u.task_id, u.kind, u.lease_token, u.attempts;
+      get diagnostics v_claimed = row_count;
+      v_left := v_left - v_claimed;
+      exit when v_left = 0;
+    end loop;
+    exit when v_left = 0 or v_pass = 2;
+    perform maintenance.sweep_leases(p_now => true);
+  end loop;
+end
+$$;
+
+comment on function maintenance.claim_tasks(text, integer, interval) is
+  'Leases up to max_tasks due tasks to a worker and counts their attempts. The lease token is '
+  'needed for everything else; extend_lease keeps it. Two workers never get one task. In a '
+  'transaction of its own: its commit does not wait for the disk. Errors: PM002 argument.';

@@ -1,0 +1,30 @@
+-- Keeps a lease alive, also one that ran out and that nobody has taken back yet.
+
+create function maintenance.extend_lease(
+  task_id bigint,
+  lease_token uuid,
+  lease interval default '2 minutes')
+returns boolean
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+set row_security = off
+set timezone = 'UTC'
+set lock_timeout = '5s'
+as $$
+begin
+  if extend_lease.lease is null
+    or extend_lease.lease not between interval '1 second' and interval '1 day' then
+    raise exception 'the lease "%" is out of range', extend_lease.lease
+      using errcode = 'PM002', hint = 'An interval from a second to a day.';
+  end if;
+  update maintenance.task as t
+  set lease_expires_at = clock_timestamp() + extend_lease.lease
+  where t.task_id = extend_lease.task_id and t.lease_token = extend_lease.lease_token;
+  return found;
+end
+$$;
+
+comment on function maintenance.extend_lease(bigint, uuid, interval) is
+  'Sets a lease to end this long from now. false: the task is no longer leased under this token; '
+  'stop the work, somebody else has it. Errors: PM002 lease out of range.';

@@ -1,0 +1,20 @@
+-- Gives a task back as if it had never been claimed: a worker that shuts down.
+
+create function maintenance.release_task(task_id bigint, lease_token uuid)
+returns jsonb
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+set row_security = off
+set timezone = 'UTC'
+set lock_timeout = '5s'
+as $$
+begin
+  return maintenance.task_state(maintenance.settle_task(
+    maintenance.find_leased(release_task.task_id, release_task.lease_token), 'released'));
+end
+$$;
+
+comment on function maintenance.release_task(bigint, uuid) is
+  'Gives a leased task back, ready at once and with its attempt; returns {state, available_at}. '
+  'Errors: PM014 not leased under this token.';

@@ -1,0 +1,47 @@
+-- Revives a task that is over, with all its attempts.
+
+create function maintenance.retry_task(task_id bigint)
+returns jsonb
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+set row_security = off
+set timezone = 'UTC'
+set lock_timeout = '5s'
+as $$
+#variable_conflict use_column
+declare
+  v_task maintenance.task;
+begin
+  select * into v_task from maintenance.task as t where t.task_id = retry_task.task_id for update;
+  if not found then
+    raise exception 'there is no task %', retry_task.task_id
+      using errcode = 'PM014', hint = 'select task_id, state, last_error from maintenance.task;';
+  end if;
+  if v_task.state not in ('dead', 'skipped', 'ready') then
+    raise exception 'task % is %', v_task.task_id, v_task.state
+      using errcode = 'PM016', hint = 'Dead and skipped tasks are revived, ready ones hurried.';
+  end if;
+  begin
+    update maintenance.task as t
+    set state = 'ready',
+      attempts = 0,
+      defers = 0,
+      recoveries = 0,
+      force = true,
+      available_at = clock_timestamp(),
+      finished_at = null
+    where t.task_id = v_task.task_id
+    returning * into v_task;
+  exception when unique_violation then
+    raise exception 'another task of the kind % about % is open', v_task.kind, v_task.subject
+      using errcode = 'PM016', hint = 'It asks the same; wait for it.';
+  end;
+  return maintenance.task_state(v_task);
+end
+$$;
+
+comment on function maintenance.retry_task(bigint) is
+  'Makes a dead or skipped task ready again at once, with all its attempts, and asks even where '
+  'its input has not changed; a ready one is due at once. Returns {state, available_at}. '
+  'Errors: PM014 no such task, PM016 it is leased or has succeeded, or another one is open.';

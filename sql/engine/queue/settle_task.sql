@@ -1,0 +1,88 @@
+-- Ends a lease: the one place that decides what becomes of a task, and the law of its counters.
+--
+--   outcome        attempt     then
+--   succeeded      burned      succeeded
+--   skipped        given back  skipped; blocked too, with its attempt burned
+--   transient      burned      ready after a back-off, or dead after the last attempt
+--   bad_output     burned      the same
+--   defer          given back  ready after retry_after or an hour, dead after 50 of them
+--   configuration  given back  ready after a minute
+--   released       given back  ready at once
+--   recovered      given back  ready at once, dead at the fifth
+--   rejected       burned      dead; too_large too
+
+create function maintenance.settle_task(
+  p_task maintenance.task,
+  p_outcome text,
+  p_message text default null,
+  p_retry_after interval default null,
+  p_result jsonb default null,
+  p_cost numeric default null)
+returns maintenance.task
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_most_defers constant integer := 50;
+  v_most_recoveries constant integer := 5;
+  v_now constant timestamptz := clock_timestamp();
+  v_task maintenance.task := p_task;
+begin
+  if p_outcome in ('skipped', 'defer', 'configuration', 'released', 'recovered') then
+    v_task.attempts := greatest(v_task.attempts - 1, 0);
+  end if;
+  v_task.defers := v_task.defers + (p_outcome = 'defer')::integer;
+  v_task.recoveries := v_task.recoveries + (p_outcome = 'recovered')::integer;
+  v_task.state := case
+    when p_outcome = 'succeeded' then 'succeeded'
+    when p_outcome in ('skipped', 'blocked') then 'skipped'
+    when p_outcome in ('rejected', 'too_large')
+      or p_outcome in ('transient', 'bad_output') and v_task.attempts >= (
+        select k.max_attempts from maintenance.kind as k where k.kind = v_task.kind)
+      or v_task.defers > v_most_defers
+      or v_task.recoveries >= v_most_recoveries then 'dead'
+    else 'ready'
+  end;
+  -- Ten seconds, doubled with every attempt, at most an hour, and a quarter more or less.
+  v_task.available_at := v_now + case p_outcome
+    when 'defer' then coalesce(p_retry_after, interval '1 hour')
+    when 'configuration' then coalesce(p_retry_after, interval '1 minute')
+    when 'released' then interval '0'
+    when 'recovered' then interval '0'
+    else greatest(p_retry_after,
+      least(interval '10 seconds' * 2 ^ least(v_task.attempts - 1, 10), interval '1 hour')
+        * (0.75 + random() / 2))
+  end;
+  if p_outcome not in ('succeeded', 'released') then
+    v_task.last_class := p_outcome;
+    v_task.last_error := left(coalesce(p_message, p_outcome), 1000);
+  end if;
+  v_task.result := coalesce(p_result, v_task.result);
+
+  update maintenance.task as t
+  set state = v_task.state,
+    attempts = v_task.attempts,
+    defers = v_task.defers,
+    recoveries = v_task.recoveries,
+    available_at = case when v_task.state = 'ready' then v_task.available_at
+      else t.available_at end,
+    worker = null,
+    lease_token = null,
+    lease_expires_at = null,
+    again = false,
+    context = null,
+    last_class = v_task.last_class,
+    last_error = v_task.last_error,
+    result = v_task.result,
+    cost_usd = t.cost_usd + coalesce(p_cost, 0),
+    finished_at = case when v_task.state <> 'ready' then v_now end
+  where t.task_id = v_task.task_id
+  returning * into v_task;
+
+  if p_task.again and v_task.state <> 'ready' then
+    perform maintenance.enqueue_task(v_task.kind, v_task.subject, v_task.priority,
+      options => v_task.options, force => v_task.force);
+  end if;
+  return v_task;
+end
+$$;

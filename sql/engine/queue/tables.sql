@@ -1,0 +1,103 @@
+-- What is asked of a model: a kind a row, and a task a row.
+
+create table maintenance.kind (
+  kind text not null,
+  instruction text not null,
+  response_schema jsonb not null,
+  subjects text not null,
+  prepare text not null,
+  apply text not null,
+  trigger text,
+  max_attempts integer not null default 5,
+  max_output_tokens integer not null default 2048,
+  constraint kind_pkey primary key (kind),
+  constraint kind_trigger_is_known
+    check (trigger in ('consolidate', 'analyze', 'archive')),
+  constraint kind_max_attempts_is_sane check (max_attempts between 1 and 100),
+  constraint kind_max_output_tokens_is_positive check (max_output_tokens > 0)
+);
+
+comment on table maintenance.kind is
+  'A kind of task a row: what the model is told, the shape of its answer, and the three SQL '
+  'functions that choose, prepare and apply. Written by set_kind.';
+
+create table maintenance.task (
+  task_id bigint generated always as identity,
+  kind text not null,
+  subject text not null,
+  state text not null default 'ready',
+  priority integer not null default 0,
+  options jsonb not null default '{}',
+  force boolean not null default false,
+  attempts integer not null default 0,
+  defers integer not null default 0,
+  recoveries integer not null default 0,
+  available_at timestamptz not null default clock_timestamp(),
+  worker text,
+  lease_token uuid,
+  lease_expires_at timestamptz,
+  again boolean not null default false,
+  model text,
+  context jsonb,
+  input_hash text,
+  last_class text,
+  last_error text,
+  settled_token uuid,
+  result jsonb,
+  cost_usd numeric not null default 0,
+  created_at timestamptz not null default clock_timestamp(),
+  finished_at timestamptz,
+  constraint task_pkey primary key (task_id),
+  constraint task_kind_fkey foreign key (kind) references maintenance.kind (kind),
+  constraint task_state_is_known check (state in
+    ('ready', 'leased', 'succeeded', 'skipped', 'quarantined', 'dead')),
+  constraint task_leased_has_a_lease check (
+    (state = 'leased') = (lease_token is not null)
+    and (state = 'leased') = (lease_expires_at is not null)
+    and (state = 'leased') = (worker is not null)),
+  constraint task_again_belongs_to_leased check (not again or state = 'leased'),
+  constraint task_ends_when_it_is_over
+    check ((state in ('succeeded', 'skipped', 'dead')) = (finished_at is not null)),
+  constraint task_dead_has_an_error check (state <> 'dead' or last_error is not null),
+  constraint task_counts_are_not_negative
+    check (attempts >= 0 and defers >= 0 and recoveries >= 0)
+) with (fillfactor = 80);
+
+create unique index task_open_is_unique on maintenance.task (kind, subject)
+where state in ('ready', 'leased');
+create index task_ready_idx on maintenance.task (kind, priority, available_at, task_id)
+where state = 'ready';
+create index task_leased_idx on maintenance.task (lease_expires_at) where state = 'leased';
+create index task_subject_idx on maintenance.task (kind, subject, task_id);
+create index task_dead_idx on maintenance.task (finished_at) where state = 'dead';
+
+comment on table maintenance.task is
+  'One question to a model a row. ready waits for available_at; leased is with a worker; '
+  'succeeded, skipped and dead are over; quarantined waits for a decision.';
+comment on column maintenance.task.priority is 'the lower goes first';
+comment on column maintenance.task.again is 'asked for again while leased: another go follows';
+comment on column maintenance.task.context is
+  'what prepare showed the model: short ids, real ids and versions; gone when the task is over';
+comment on column maintenance.task.settled_token is
+  'the lease that complete_task last settled: its replay returns result';
+
+-- Where claims look: a row for each kind and priority that ever had a task. No task of the lane is
+-- ready before its watermark, so a claim need not walk over what was finished before it, even while
+-- a long transaction keeps that alive. A hint: a claim that finds too little looks without it.
+create table maintenance.lane (
+  kind text not null,
+  priority integer not null,
+  watermark timestamptz not null default '-infinity',
+  constraint lane_pkey primary key (kind, priority),
+  constraint lane_kind_fkey foreign key (kind) references maintenance.kind (kind)
+    on delete cascade
+) with (fillfactor = 50);
+
+create table maintenance.lease_sweep (
+  swept_at timestamptz not null
+) with (fillfactor = 50);
+insert into maintenance.lease_sweep values ('-infinity');
+
+comment on table maintenance.lane is
+  'Kinds and priorities that have tasks, with a lower bound of what is ready.';
+comment on table maintenance.lease_sweep is 'When expired leases were last looked for: one row.';

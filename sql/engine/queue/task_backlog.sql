@@ -1,0 +1,63 @@
+-- The tasks' rows of maintenance_status: what is due, what is dead. None where there is no kind.
+
+create function maintenance.task_backlog()
+returns table (
+  task text,
+  count bigint,
+  description text,
+  severity text,
+  oldest timestamptz,
+  advice text)
+language plpgsql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+set row_security = off
+set timezone = 'UTC'
+set lock_timeout = '1s'
+as $$
+#variable_conflict use_column
+declare
+  v_cap constant integer := 10000;
+begin
+  if not exists (select from maintenance.kind) then
+    return;
+  end if;
+  return query
+    select 'tasks_due', count(*), 'Tasks that wait for a worker' || case when count(*) >= v_cap
+        then format('; at least %s', v_cap) else '' end,
+      case when count(*) = 0 then 'ok'
+        when min(d.available_at) < clock_timestamp() - interval '1 hour' then 'warning'
+        else 'notice' end,
+      min(d.available_at),
+      case when min(d.available_at) < clock_timestamp() - interval '1 hour'
+        then 'Due for more than an hour: is a worker running? npm start' end
+    from (
+      select t.available_at from maintenance.lane as l
+      cross join lateral (
+        select r.available_at from maintenance.task as r
+        where r.state = 'ready' and r.kind = l.kind and r.priority = l.priority
+          and r.available_at <= clock_timestamp()
+        order by r.available_at
+        limit v_cap
+      ) as t
+      limit v_cap
+    ) as d;
+  return query
+    select 'tasks_dead', count(*), 'Tasks that were given up' || case when count(*) >= v_cap
+        then format('; at least %s', v_cap) else '' end,
+      case when count(*) = 0 then 'ok' else 'warning' end,
+      min(d.finished_at),
+      case when count(*) > 0 then 'select task_id, kind, last_error from maintenance.task '
+        'where state = ''dead''; then select maintenance.retry_task(task_id);' end
+    from (
+      select t.finished_at from maintenance.task as t
+      where t.state = 'dead'
+      order by t.finished_at
+      limit v_cap
+    ) as d;
+end
+$$;
+
+comment on function maintenance.task_backlog() is
+  'The rows tasks_due and tasks_dead of maintenance_status, counted up to 10,000.';

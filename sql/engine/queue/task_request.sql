@@ -1,0 +1,72 @@
+-- Turns a leased task into the request for the model, or closes it where there is nothing to ask.
+
+create function maintenance.task_request(task_id bigint, lease_token uuid)
+returns jsonb
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+set row_security = off
+set timezone = 'UTC'
+set lock_timeout = '5s'
+as $$
+declare
+  v_task maintenance.task :=
+    maintenance.find_leased(task_request.task_id, task_request.lease_token);
+  v_kind maintenance.kind := maintenance.find_kind(v_task.kind);
+  v_model maintenance.model;
+  v_input record;
+  v_error text;
+begin
+  begin
+    execute format(
+      'select p.content, p.context, p.input_hash, p.skip_reason from %s($1::text, $2::jsonb) as p',
+      maintenance.find_prepare(v_kind.prepare)::regproc)
+    into v_input using v_task.subject, v_task.options;
+  exception when others then
+    v_error := maintenance.error_text('prepare', sqlstate, sqlerrm);
+  end;
+  if v_error is not null then
+    perform maintenance.settle_task(v_task, 'transient', v_error);
+    return null;
+  end if;
+
+  if v_input.content is null or v_input.skip_reason is not null then
+    perform maintenance.settle_task(v_task, 'skipped',
+      coalesce(v_input.skip_reason, 'prepare found nothing to ask'));
+    return null;
+  end if;
+  if not v_task.force and v_input.input_hash = (
+    select t.input_hash from maintenance.task as t
+    where t.kind = v_task.kind and t.subject = v_task.subject and t.task_id < v_task.task_id
+      and (t.state = 'succeeded' or t.state = 'skipped' and t.last_class = 'blocked')
+    order by t.task_id desc
+    limit 1)
+  then
+    perform maintenance.settle_task(v_task, 'skipped', 'nothing has changed since the last answer');
+    return null;
+  end if;
+
+  select * into v_model from maintenance.model as m where m.enabled order by m.position limit 1;
+  if not found then
+    perform maintenance.settle_task(v_task, 'configuration', 'no model is enabled');
+    return null;
+  end if;
+  update maintenance.task as t
+  set model = v_model.model, context = v_input.context, input_hash = v_input.input_hash
+  where t.task_id = v_task.task_id;
+
+  return jsonb_build_object(
+    'model', v_model.model,
+    'system', v_kind.instruction,
+    'content', v_input.content,
+    'response_schema', v_kind.response_schema,
+    'max_output_tokens', v_kind.max_output_tokens,
+    'generation', v_model.generation);
+end
+$$;
+
+comment on function maintenance.task_request(bigint, uuid) is
+  'The request of a leased task: {model, system, content, response_schema, max_output_tokens, '
+  'generation}; or null where it was closed: nothing to ask, nothing changed, prepare failed '
+  '(which costs the task an attempt). Call it in a transaction of its own. '
+  'Errors: PM014 not leased under this token.';
