@@ -106,6 +106,7 @@
 \ir engine/queue/fail_task.sql
 \ir engine/queue/release_task.sql
 \ir engine/queue/retry_task.sql
+\ir engine/queue/trigger_jobs.sql
 \ir engine/queue/task_backlog.sql
 
 -- health: is it well
@@ -121,8 +122,11 @@
 \ir app/accounts.sql
 \ir app/user_subscription_summary.sql
 \ir app/imports.sql
+\ir app/messages.sql
+\ir app/profiles.sql
 
 -- the shipped jobs
 \ir jobs/imports.sql
 \ir jobs/accounts.sql
+\ir jobs/profile.sql
 \ir jobs/grant_front_doors.sql

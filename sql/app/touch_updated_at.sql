@@ -1,4 +1,4 @@
--- Keeps updated_at true, whoever writes the row.
+-- Keeps updated_at true, whoever writes the row: two edits of one transaction differ too.
 
 create function public.touch_updated_at()
 returns trigger
@@ -6,7 +6,7 @@ language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 begin
-  new.updated_at := now();
+  new.updated_at := clock_timestamp();
   return new;
 end
 $$;

@@ -53,6 +53,7 @@ declare
     'function maintenance.enable_job(text)',
     'function maintenance.disable_job(text)',
     'function maintenance.enqueue_task(text, text, integer, timestamptz, jsonb, boolean)',
+    'function maintenance.trigger_jobs(text, interval, boolean, boolean)',
     'function maintenance.retry_task(bigint)'];
   v_worker constant text[] := array[
     'function maintenance.claim_tasks(text, integer, interval)',

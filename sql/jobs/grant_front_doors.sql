@@ -6,9 +6,7 @@ language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_door text;
-begin
-  foreach v_door in array array[
+  v_doors constant text[] := array[
     'public.mark_stuck_import_runs()',
     'public.cleanup_temp_uploads()',
     'public.cleanup_old_raw_items()',
@@ -16,17 +14,28 @@ begin
     'public.run_maintenance_cleanup()',
     'public.cleanup_expired_sessions()',
     'public.refresh_subscription_summary()',
+    'public.get_database_health_stats()'];
+  -- What only the engine calls, as its owner.
+  v_inside constant text[] := array[
     'public.refresh_subscription_summary_step(integer)',
     'public.stale_subscription_summary(integer)',
     'public.analyze_account_tables_step(integer)',
     'public.weekly_index_report_step(integer)',
-    'public.get_database_health_stats()']
-  loop
+    'public.trigger_analysis_step(integer)',
+    'public.profile_subjects()',
+    'public.prepare_profile(text, jsonb)',
+    'public.profile_value(text, jsonb, text[])',
+    'public.apply_profile(text, jsonb, jsonb, jsonb)'];
+  v_door text;
+begin
+  foreach v_door in array v_doors || v_inside loop
     execute format('revoke all on function %s from public', v_door);
-    if to_regrole('maintenance_operator') is not null and v_door not like '%(integer)' then
-      execute format('grant execute on function %s to maintenance_operator', v_door);
-    end if;
   end loop;
+  if to_regrole('maintenance_operator') is not null then
+    foreach v_door in array v_doors loop
+      execute format('grant execute on function %s to maintenance_operator', v_door);
+    end loop;
+  end if;
   if to_regrole('maintenance_viewer') is not null then
     grant execute on function public.get_database_health_stats() to maintenance_viewer;
   end if;

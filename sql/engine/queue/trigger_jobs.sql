@@ -1,0 +1,88 @@
+-- Asks for the tasks of every kind with a trigger, one for each of its subjects.
+
+create function maintenance.trigger_jobs(
+  job text default 'all',
+  spread interval default '0',
+  force boolean default false,
+  dry_run boolean default false)
+returns jsonb
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+set row_security = off
+set timezone = 'UTC'
+set lock_timeout = '5s'
+as $$
+declare
+  v_kind maintenance.kind;
+  v_subjects text[];
+  v_users text[] := '{}';
+  v_published bigint := 0;
+  v_tokens numeric := 0;
+  v_cost numeric := 0;
+  v_new bigint;
+  v_past record;
+begin
+  if trigger_jobs.job is null
+    or trigger_jobs.job not in ('all', 'consolidate', 'analyze', 'archive') then
+    raise exception 'there is no trigger "%"', trigger_jobs.job
+      using errcode = 'PM015', hint = 'all, consolidate, analyze or archive.';
+  end if;
+  if trigger_jobs.spread is null
+    or trigger_jobs.spread not between interval '0' and interval '7 days' then
+    raise exception 'the spread "%" is out of range', trigger_jobs.spread
+      using errcode = 'PM002', hint = 'An interval from zero to seven days.';
+  end if;
+
+  for v_kind in
+    select k.* from maintenance.kind as k
+    where k.trigger = trigger_jobs.job or trigger_jobs.job = 'all' and k.trigger is not null
+    order by k.kind
+  loop
+    execute format('select coalesce(array_agg(distinct s), ''{}'') from %s() as s where s <> ''''',
+      maintenance.find_function(v_kind.subjects, '', 'SETOF text')::regproc)
+    into v_subjects;
+    v_users := array(select unnest(v_users) union select unnest(v_subjects));
+
+    if trigger_jobs.dry_run then
+      select count(*) into v_new
+      from unnest(v_subjects) as s (subject)
+      where not exists (
+        select from maintenance.task as t
+        where t.kind = v_kind.kind and t.subject = s.subject and t.state in ('ready', 'leased'));
+      -- What one has taken of late; before the first call nothing is known, and nothing is said.
+      select avg(c.input_tokens + c.output_tokens) as tokens, avg(c.cost_usd) as cost into v_past
+      from (
+        select m.* from maintenance.model_call as m
+        where m.kind = v_kind.kind and m.outcome = 'succeeded'
+        order by m.call_id desc
+        limit 100
+      ) as c;
+      v_tokens := v_tokens + v_past.tokens * v_new;
+      v_cost := v_cost + v_past.cost * v_new;
+    else
+      insert into maintenance.lane (kind, priority) values (v_kind.kind, 0) on conflict do nothing;
+      insert into maintenance.task as t (kind, subject, available_at, force)
+      select v_kind.kind, s.subject, clock_timestamp() + random() * trigger_jobs.spread,
+        coalesce(trigger_jobs.force, false)
+      from unnest(v_subjects) as s (subject)
+      on conflict (kind, subject) where state in ('ready', 'leased') do nothing;
+      get diagnostics v_new = row_count;
+    end if;
+    v_published := v_published + v_new;
+  end loop;
+
+  return jsonb_build_object(
+      'success', true, 'usersProcessed', cardinality(v_users), 'jobsPublished', v_published)
+    || case when trigger_jobs.dry_run then jsonb_build_object(
+        'dryRun', true, 'expectedTokens', round(v_tokens), 'expectedCostUsd', round(v_cost, 6))
+      else '{}' end;
+end
+$$;
+
+comment on function maintenance.trigger_jobs(text, interval, boolean, boolean) is
+  'Asks for the tasks of a trigger (S0-02): all, consolidate, analyze or archive; one for each '
+  'subject of its kinds that has none open. Returns {success, usersProcessed, jobsPublished}. '
+  'spread: due at random within this time. force: ask even where nothing has changed. dry_run: '
+  'publish nothing, and add expectedTokens and expectedCostUsd by the last 100 calls of each kind '
+  '(null before the first). Errors: PM002 spread, PM015 no such trigger.';
