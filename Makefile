@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help up down reset psql demo test check lint verify migration try
+.PHONY: help up down reset psql demo test check lint verify migration try bench
 SHELL := bash
 
 help: ## Show what there is
@@ -38,3 +38,6 @@ verify: ## Prove that db/migrations and sql/ describe the same database
 
 migration: ## Write a migration of what changed in sql/: NAME=what_changed
 	@npx tsx scripts/new-migration.ts $(NAME)
+
+bench: ## Measure the queue beside a bare SKIP LOCKED pair; prints ratios (about three minutes)
+	@scripts/bench

@@ -2791,7 +2791,7 @@ comment on function maintenance.disable_job(text) is
   'Returns its job_status row. Errors: PM001 no such job.';
 -- end of sql/engine/schedule/disable_job.sql
 
--- from sql/engine/model/tables.sql b72d67f239a79871
+-- from sql/engine/model/tables.sql 9dce0cf9dcabc506
 -- Which models may be asked, in which order, at which price; and every call that was made.
 
 create table maintenance.model (
@@ -2830,7 +2830,6 @@ create table maintenance.model_call (
 );
 
 create index model_call_kind_idx on maintenance.model_call (kind, call_id);
-create index model_call_task_id_idx on maintenance.model_call (task_id);
 
 comment on table maintenance.model_call is
   'Every call of a model, good or failed: what it took and what it cost. outcome: succeeded, or '
@@ -3234,7 +3233,7 @@ comment on function maintenance.enqueue_task(text, text, integer, timestamptz, j
   'where the input has not changed. Errors: PM002 argument, PM013 no such kind.';
 -- end of sql/engine/queue/enqueue_task.sql
 
--- from sql/engine/queue/settle_task.sql 806c81f1ce999da4
+-- from sql/engine/queue/settle_task.sql 9cce53949496506c
 -- Ends a lease: the one place that decides what becomes of a task, and the law of its counters.
 --
 --   outcome        attempt     then
@@ -3247,14 +3246,17 @@ comment on function maintenance.enqueue_task(text, text, integer, timestamptz, j
 --   released       given back  ready at once
 --   recovered      given back  ready at once, dead at the fifth
 --   rejected       burned      dead; too_large too
+--
+-- With a settled token the result is kept, with the state in it, for the replay of that token.
 
 create function maintenance.settle_task(
   p_task maintenance.task,
   p_outcome text,
   p_message text default null,
   p_retry_after interval default null,
-  p_result jsonb default null,
-  p_cost numeric default null)
+  p_cost numeric default null,
+  p_settled_token uuid default null,
+  p_result jsonb default null)
 returns maintenance.task
 language plpgsql
 set search_path = pg_catalog, pg_temp
@@ -3294,7 +3296,12 @@ begin
     v_task.last_class := p_outcome;
     v_task.last_error := left(coalesce(p_message, p_outcome), 1000);
   end if;
-  v_task.result := coalesce(p_result, v_task.result);
+  if p_settled_token is not null then
+    v_task.settled_token := p_settled_token;
+    v_task.result := jsonb_strip_nulls(p_result || jsonb_build_object(
+      'state', v_task.state,
+      'available_at', case when v_task.state = 'ready' then v_task.available_at end));
+  end if;
 
   update maintenance.task as t
   set state = v_task.state,
@@ -3310,6 +3317,7 @@ begin
     context = null,
     last_class = v_task.last_class,
     last_error = v_task.last_error,
+    settled_token = v_task.settled_token,
     result = v_task.result,
     cost_usd = t.cost_usd + coalesce(p_cost, 0),
     finished_at = case when v_task.state <> 'ready' then v_now end
@@ -3325,7 +3333,7 @@ end
 $$;
 -- end of sql/engine/queue/settle_task.sql
 
--- from sql/engine/queue/sweep_leases.sql 4b7f684f6a0c6344
+-- from sql/engine/queue/sweep_leases.sql d0133649cc7ca39e
 -- Gives back the tasks of dead workers, and moves the lanes' watermarks up. At most once a second,
 -- unless a claim found too little, and one session at a time.
 
@@ -3335,18 +3343,19 @@ language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 declare
+  v_clock constant timestamptz := clock_timestamp();
   v_task maintenance.task;
 begin
-  if not p_now and (select s.swept_at > clock_timestamp() - interval '1 second'
+  if not p_now and (select s.swept_at > v_clock - interval '1 second'
       from maintenance.lease_sweep as s)
     or not pg_try_advisory_xact_lock(maintenance.lock_class(), 0) then
     return;
   end if;
-  update maintenance.lease_sweep set swept_at = clock_timestamp();
+  update maintenance.lease_sweep set swept_at = v_clock;
 
   for v_task in
     select t.* from maintenance.task as t
-    where t.state = 'leased' and t.lease_expires_at <= clock_timestamp()
+    where t.state = 'leased' and t.lease_expires_at <= v_clock
     order by t.lease_expires_at
     limit 100
     for update skip locked
@@ -3361,7 +3370,7 @@ begin
     select n.kind, n.priority, coalesce(
       (select min(t.available_at) from maintenance.task as t
         where t.state = 'ready' and t.kind = n.kind and t.priority = n.priority),
-      clock_timestamp()) as watermark
+      v_clock) as watermark
     from maintenance.lane as n
   ) as w
   where l.kind = w.kind and l.priority = w.priority and l.watermark <> w.watermark;
@@ -3369,7 +3378,7 @@ end
 $$;
 -- end of sql/engine/queue/sweep_leases.sql
 
--- from sql/engine/queue/claim_tasks.sql 1782805dd97f91e4
+-- from sql/engine/queue/claim_tasks.sql 660908e85d446ea0
 -- Leases due tasks to a worker: the lower priority first, then what has waited longest. It writes
 -- the lease and counts the attempt, nothing else; what a task asks is worked out by task_request.
 
@@ -3387,6 +3396,7 @@ set lock_timeout = '5s'
 as $$
 #variable_conflict use_column
 declare
+  v_now constant timestamptz := clock_timestamp();
   v_lane record;
   v_left integer := claim_tasks.max_tasks;
   v_claimed integer;
@@ -3412,14 +3422,16 @@ begin
   -- The second pass, where the first has not found enough, trusts no watermark.
   for v_pass in 1 .. 2 loop
     for v_lane in
-      select l.kind, l.priority, h.available_at,
-        case v_pass when 1 then l.watermark else '-infinity' end as watermark
-      from maintenance.lane as l
+      select l.kind, l.priority, l.bound
+      from (
+        select n.kind, n.priority,
+          case v_pass when 1 then n.watermark else '-infinity' end as bound
+        from maintenance.lane as n
+      ) as l
       cross join lateral (
         select t.available_at from maintenance.task as t
         where t.state = 'ready' and t.kind = l.kind and t.priority = l.priority
-          and t.available_at >= case v_pass when 1 then l.watermark else '-infinity' end
-          and t.available_at <= clock_timestamp()
+          and t.available_at between l.bound and v_now
         order by t.available_at
         limit 1
       ) as h
@@ -3431,11 +3443,11 @@ begin
           attempts = u.attempts + 1,
           worker = left(claim_tasks.worker, 200),
           lease_token = gen_random_uuid(),
-          lease_expires_at = clock_timestamp() + claim_tasks.lease
+          lease_expires_at = v_now + claim_tasks.lease
         where u.task_id = any(array(
           select t.task_id from maintenance.task as t
           where t.state = 'ready' and t.kind = v_lane.kind and t.priority = v_lane.priority
-            and t.available_at >= v_lane.watermark and t.available_at <= clock_timestamp()
+            and t.available_at between v_lane.bound and v_now
           order by t.available_at, t.task_id
           limit v_left
           for update skip locked))
@@ -3637,7 +3649,7 @@ end
 $$;
 -- end of sql/engine/queue/parse_answer.sql
 
--- from sql/engine/queue/complete_task.sql 37e819931c8a3101
+-- from sql/engine/queue/complete_task.sql d268ef88b18750ee
 -- Takes a model's answer: parses it, lets the kind apply it, records the cost and closes the task,
 -- in one transaction. Whatever the answer says, this returns; it raises for a stale token only.
 
@@ -3688,17 +3700,10 @@ begin
 
   v_cost := maintenance.record_call(v_task.task_id, v_task.kind, v_task.model, v_outcome,
     complete_task.usage, null);
-  v_task := maintenance.settle_task(v_task, v_outcome, v_error, p_cost => v_cost);
-  update maintenance.task as t
-  set settled_token = complete_task.lease_token,
-    result = jsonb_strip_nulls(jsonb_build_object(
-      'state', t.state,
-      'applied', v_applied,
-      'error', v_error,
-      'available_at', case when t.state = 'ready' then t.available_at end))
-  where t.task_id = v_task.task_id
-  returning t.result into v_applied;
-  return v_applied;
+  v_task := maintenance.settle_task(v_task, v_outcome, v_error, p_cost => v_cost,
+    p_settled_token => complete_task.lease_token,
+    p_result => jsonb_build_object('applied', v_applied, 'error', v_error));
+  return v_task.result;
 end
 $$;
 
@@ -3969,7 +3974,7 @@ comment on function maintenance.trigger_jobs(text, interval, boolean, boolean) i
   '(null before the first). Errors: PM002 spread, PM015 no such trigger.';
 -- end of sql/engine/queue/trigger_jobs.sql
 
--- from sql/engine/queue/task_backlog.sql 3174b7cb4c0f1b48
+-- from sql/engine/queue/task_backlog.sql 3883f61d966a3eae
 -- The tasks' rows of maintenance_status: what is due, what is dead. None where there is no kind.
 
 create function maintenance.task_backlog()
@@ -3991,6 +3996,7 @@ as $$
 #variable_conflict use_column
 declare
   v_cap constant integer := 10000;
+  v_now constant timestamptz := clock_timestamp();
 begin
   if not exists (select from maintenance.kind) then
     return;
@@ -3999,17 +4005,17 @@ begin
     select 'tasks_due', count(*), 'Tasks that wait for a worker' || case when count(*) >= v_cap
         then format('; at least %s', v_cap) else '' end,
       case when count(*) = 0 then 'ok'
-        when min(d.available_at) < clock_timestamp() - interval '1 hour' then 'warning'
+        when min(d.available_at) < v_now - interval '1 hour' then 'warning'
         else 'notice' end,
       min(d.available_at),
-      case when min(d.available_at) < clock_timestamp() - interval '1 hour'
+      case when min(d.available_at) < v_now - interval '1 hour'
         then 'Due for more than an hour: is a worker running? npm start' end
     from (
       select t.available_at from maintenance.lane as l
       cross join lateral (
         select r.available_at from maintenance.task as r
         where r.state = 'ready' and r.kind = l.kind and r.priority = l.priority
-          and r.available_at <= clock_timestamp()
+          and r.available_at <= v_now
         order by r.available_at
         limit v_cap
       ) as t

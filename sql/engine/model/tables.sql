@@ -36,7 +36,6 @@ create table maintenance.model_call (
 );
 
 create index model_call_kind_idx on maintenance.model_call (kind, call_id);
-create index model_call_task_id_idx on maintenance.model_call (task_id);
 
 comment on table maintenance.model_call is
   'Every call of a model, good or failed: what it took and what it cost. outcome: succeeded, or '

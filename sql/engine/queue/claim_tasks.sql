@@ -15,6 +15,7 @@ set lock_timeout = '5s'
 as $$
 #variable_conflict use_column
 declare
+  v_now constant timestamptz := clock_timestamp();
   v_lane record;
   v_left integer := claim_tasks.max_tasks;
   v_claimed integer;
@@ -40,14 +41,16 @@ begin
   -- The second pass, where the first has not found enough, trusts no watermark.
   for v_pass in 1 .. 2 loop
     for v_lane in
-      select l.kind, l.priority, h.available_at,
-        case v_pass when 1 then l.watermark else '-infinity' end as watermark
-      from maintenance.lane as l
+      select l.kind, l.priority, l.bound
+      from (
+        select n.kind, n.priority,
+          case v_pass when 1 then n.watermark else '-infinity' end as bound
+        from maintenance.lane as n
+      ) as l
       cross join lateral (
         select t.available_at from maintenance.task as t
         where t.state = 'ready' and t.kind = l.kind and t.priority = l.priority
-          and t.available_at >= case v_pass when 1 then l.watermark else '-infinity' end
-          and t.available_at <= clock_timestamp()
+          and t.available_at between l.bound and v_now
         order by t.available_at
         limit 1
       ) as h
@@ -59,11 +62,11 @@ begin
           attempts = u.attempts + 1,
           worker = left(claim_tasks.worker, 200),
           lease_token = gen_random_uuid(),
-          lease_expires_at = clock_timestamp() + claim_tasks.lease
+          lease_expires_at = v_now + claim_tasks.lease
         where u.task_id = any(array(
           select t.task_id from maintenance.task as t
           where t.state = 'ready' and t.kind = v_lane.kind and t.priority = v_lane.priority
-            and t.available_at >= v_lane.watermark and t.available_at <= clock_timestamp()
+            and t.available_at between v_lane.bound and v_now
           order by t.available_at, t.task_id
           limit v_left
           for update skip locked))

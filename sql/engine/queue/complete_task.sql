@@ -48,17 +48,10 @@ begin
 
   v_cost := maintenance.record_call(v_task.task_id, v_task.kind, v_task.model, v_outcome,
     complete_task.usage, null);
-  v_task := maintenance.settle_task(v_task, v_outcome, v_error, p_cost => v_cost);
-  update maintenance.task as t
-  set settled_token = complete_task.lease_token,
-    result = jsonb_strip_nulls(jsonb_build_object(
-      'state', t.state,
-      'applied', v_applied,
-      'error', v_error,
-      'available_at', case when t.state = 'ready' then t.available_at end))
-  where t.task_id = v_task.task_id
-  returning t.result into v_applied;
-  return v_applied;
+  v_task := maintenance.settle_task(v_task, v_outcome, v_error, p_cost => v_cost,
+    p_settled_token => complete_task.lease_token,
+    p_result => jsonb_build_object('applied', v_applied, 'error', v_error));
+  return v_task.result;
 end
 $$;
 

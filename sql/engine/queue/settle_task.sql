@@ -10,14 +10,17 @@
 --   released       given back  ready at once
 --   recovered      given back  ready at once, dead at the fifth
 --   rejected       burned      dead; too_large too
+--
+-- With a settled token the result is kept, with the state in it, for the replay of that token.
 
 create function maintenance.settle_task(
   p_task maintenance.task,
   p_outcome text,
   p_message text default null,
   p_retry_after interval default null,
-  p_result jsonb default null,
-  p_cost numeric default null)
+  p_cost numeric default null,
+  p_settled_token uuid default null,
+  p_result jsonb default null)
 returns maintenance.task
 language plpgsql
 set search_path = pg_catalog, pg_temp
@@ -57,7 +60,12 @@ begin
     v_task.last_class := p_outcome;
     v_task.last_error := left(coalesce(p_message, p_outcome), 1000);
   end if;
-  v_task.result := coalesce(p_result, v_task.result);
+  if p_settled_token is not null then
+    v_task.settled_token := p_settled_token;
+    v_task.result := jsonb_strip_nulls(p_result || jsonb_build_object(
+      'state', v_task.state,
+      'available_at', case when v_task.state = 'ready' then v_task.available_at end));
+  end if;
 
   update maintenance.task as t
   set state = v_task.state,
@@ -73,6 +81,7 @@ begin
     context = null,
     last_class = v_task.last_class,
     last_error = v_task.last_error,
+    settled_token = v_task.settled_token,
     result = v_task.result,
     cost_usd = t.cost_usd + coalesce(p_cost, 0),
     finished_at = case when v_task.state <> 'ready' then v_now end

@@ -7,18 +7,19 @@ language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 declare
+  v_clock constant timestamptz := clock_timestamp();
   v_task maintenance.task;
 begin
-  if not p_now and (select s.swept_at > clock_timestamp() - interval '1 second'
+  if not p_now and (select s.swept_at > v_clock - interval '1 second'
       from maintenance.lease_sweep as s)
     or not pg_try_advisory_xact_lock(maintenance.lock_class(), 0) then
     return;
   end if;
-  update maintenance.lease_sweep set swept_at = clock_timestamp();
+  update maintenance.lease_sweep set swept_at = v_clock;
 
   for v_task in
     select t.* from maintenance.task as t
-    where t.state = 'leased' and t.lease_expires_at <= clock_timestamp()
+    where t.state = 'leased' and t.lease_expires_at <= v_clock
     order by t.lease_expires_at
     limit 100
     for update skip locked
@@ -33,7 +34,7 @@ begin
     select n.kind, n.priority, coalesce(
       (select min(t.available_at) from maintenance.task as t
         where t.state = 'ready' and t.kind = n.kind and t.priority = n.priority),
-      clock_timestamp()) as watermark
+      v_clock) as watermark
     from maintenance.lane as n
   ) as w
   where l.kind = w.kind and l.priority = w.priority and l.watermark <> w.watermark;

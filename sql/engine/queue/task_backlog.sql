@@ -19,6 +19,7 @@ as $$
 #variable_conflict use_column
 declare
   v_cap constant integer := 10000;
+  v_now constant timestamptz := clock_timestamp();
 begin
   if not exists (select from maintenance.kind) then
     return;
@@ -27,17 +28,17 @@ begin
     select 'tasks_due', count(*), 'Tasks that wait for a worker' || case when count(*) >= v_cap
         then format('; at least %s', v_cap) else '' end,
       case when count(*) = 0 then 'ok'
-        when min(d.available_at) < clock_timestamp() - interval '1 hour' then 'warning'
+        when min(d.available_at) < v_now - interval '1 hour' then 'warning'
         else 'notice' end,
       min(d.available_at),
-      case when min(d.available_at) < clock_timestamp() - interval '1 hour'
+      case when min(d.available_at) < v_now - interval '1 hour'
         then 'Due for more than an hour: is a worker running? npm start' end
     from (
       select t.available_at from maintenance.lane as l
       cross join lateral (
         select r.available_at from maintenance.task as r
         where r.state = 'ready' and r.kind = l.kind and r.priority = l.priority
-          and r.available_at <= clock_timestamp()
+          and r.available_at <= v_now
         order by r.available_at
         limit v_cap
       ) as t
