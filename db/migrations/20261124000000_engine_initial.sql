@@ -2908,7 +2908,7 @@ return case
 end;
 -- end of sql/engine/model/usage_number.sql
 
--- from sql/engine/model/record_call.sql d500cb766d09702a
+-- from sql/engine/model/record_call.sql c469259ccc3dffc9
 -- Records one call of a model and gives its cost.
 
 create function maintenance.record_call(
@@ -2929,7 +2929,7 @@ declare
     + maintenance.usage_number(p_usage, 'thoughtsTokenCount');
   v_cost numeric;
 begin
-  select (v_input * m.input_usd + v_output * m.output_usd) / 1e6 into v_cost
+  select trim_scale((v_input * m.input_usd + v_output * m.output_usd) / 1e6) into v_cost
   from maintenance.model as m
   where m.model = v_model;
   insert into maintenance.model_call
@@ -3378,7 +3378,7 @@ end
 $$;
 -- end of sql/engine/queue/sweep_leases.sql
 
--- from sql/engine/queue/claim_tasks.sql 660908e85d446ea0
+-- from sql/engine/queue/claim_tasks.sql 4316aa87ef81dbb1
 -- Leases due tasks to a worker: the lower priority first, then what has waited longest. It writes
 -- the lease and counts the attempt, nothing else; what a task asks is worked out by task_request.
 
@@ -3396,7 +3396,7 @@ set lock_timeout = '5s'
 as $$
 #variable_conflict use_column
 declare
-  v_now constant timestamptz := clock_timestamp();
+  v_now timestamptz;
   v_lane record;
   v_left integer := claim_tasks.max_tasks;
   v_claimed integer;
@@ -3421,6 +3421,7 @@ begin
 
   -- The second pass, where the first has not found enough, trusts no watermark.
   for v_pass in 1 .. 2 loop
+    v_now := clock_timestamp();
     for v_lane in
       select l.kind, l.priority, l.bound
       from (
@@ -3649,7 +3650,7 @@ end
 $$;
 -- end of sql/engine/queue/parse_answer.sql
 
--- from sql/engine/queue/complete_task.sql d268ef88b18750ee
+-- from sql/engine/queue/complete_task.sql e88e07fa9c77f217
 -- Takes a model's answer: parses it, lets the kind apply it, records the cost and closes the task,
 -- in one transaction. Whatever the answer says, this returns; it raises for a stale token only.
 
@@ -3672,7 +3673,7 @@ declare
   v_kind maintenance.kind := maintenance.find_kind(v_task.kind);
   v_answer jsonb;
   v_error text;
-  v_applied jsonb;
+  v_result jsonb;
   v_outcome text := 'succeeded';
   v_cost numeric;
 begin
@@ -3689,7 +3690,7 @@ begin
     begin
       execute format('select %s($1::text, $2::jsonb, $3::jsonb, $4::jsonb)',
         maintenance.find_function(v_kind.apply, 'text, jsonb, jsonb, jsonb', 'jsonb')::regproc)
-      into v_applied using v_task.subject, v_task.context, v_answer, v_task.options;
+      into v_result using v_task.subject, v_task.context, v_answer, v_task.options;
     exception when others then
       v_error := maintenance.error_text('apply', sqlstate, sqlerrm);
     end;
@@ -3702,16 +3703,16 @@ begin
     complete_task.usage, null);
   v_task := maintenance.settle_task(v_task, v_outcome, v_error, p_cost => v_cost,
     p_settled_token => complete_task.lease_token,
-    p_result => jsonb_build_object('applied', v_applied, 'error', v_error));
+    p_result => jsonb_build_object('result', v_result, 'error', v_error));
   return v_task.result;
 end
 $$;
 
 comment on function maintenance.complete_task(bigint, uuid, text, jsonb) is
-  'Takes the answer of a leased task and applies it. Returns {state, applied, error, '
-  'available_at}: a bad answer is a normal return and costs an attempt. A replay of the same token '
-  'returns the stored result. usage: Gemini''s usageMetadata with model and durationMs. '
-  'Errors: PM014 not leased under this token.';
+  'Takes the answer of a leased task and applies it. Returns {state, result, error, '
+  'available_at}, result being what apply returned: a bad answer is a normal return and costs an '
+  'attempt. A replay of the same token returns the stored result. usage: Gemini''s usageMetadata '
+  'with model and durationMs. Errors: PM014 not leased under this token.';
 -- end of sql/engine/queue/complete_task.sql
 
 -- from sql/engine/queue/task_state.sql 0eed9a61ce6786cf

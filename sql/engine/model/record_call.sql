@@ -18,7 +18,7 @@ declare
     + maintenance.usage_number(p_usage, 'thoughtsTokenCount');
   v_cost numeric;
 begin
-  select (v_input * m.input_usd + v_output * m.output_usd) / 1e6 into v_cost
+  select trim_scale((v_input * m.input_usd + v_output * m.output_usd) / 1e6) into v_cost
   from maintenance.model as m
   where m.model = v_model;
   insert into maintenance.model_call

@@ -15,7 +15,7 @@ set lock_timeout = '5s'
 as $$
 #variable_conflict use_column
 declare
-  v_now constant timestamptz := clock_timestamp();
+  v_now timestamptz;
   v_lane record;
   v_left integer := claim_tasks.max_tasks;
   v_claimed integer;
@@ -40,6 +40,7 @@ begin
 
   -- The second pass, where the first has not found enough, trusts no watermark.
   for v_pass in 1 .. 2 loop
+    v_now := clock_timestamp();
     for v_lane in
       select l.kind, l.priority, l.bound
       from (

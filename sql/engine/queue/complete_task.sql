@@ -20,7 +20,7 @@ declare
   v_kind maintenance.kind := maintenance.find_kind(v_task.kind);
   v_answer jsonb;
   v_error text;
-  v_applied jsonb;
+  v_result jsonb;
   v_outcome text := 'succeeded';
   v_cost numeric;
 begin
@@ -37,7 +37,7 @@ begin
     begin
       execute format('select %s($1::text, $2::jsonb, $3::jsonb, $4::jsonb)',
         maintenance.find_function(v_kind.apply, 'text, jsonb, jsonb, jsonb', 'jsonb')::regproc)
-      into v_applied using v_task.subject, v_task.context, v_answer, v_task.options;
+      into v_result using v_task.subject, v_task.context, v_answer, v_task.options;
     exception when others then
       v_error := maintenance.error_text('apply', sqlstate, sqlerrm);
     end;
@@ -50,13 +50,13 @@ begin
     complete_task.usage, null);
   v_task := maintenance.settle_task(v_task, v_outcome, v_error, p_cost => v_cost,
     p_settled_token => complete_task.lease_token,
-    p_result => jsonb_build_object('applied', v_applied, 'error', v_error));
+    p_result => jsonb_build_object('result', v_result, 'error', v_error));
   return v_task.result;
 end
 $$;
 
 comment on function maintenance.complete_task(bigint, uuid, text, jsonb) is
-  'Takes the answer of a leased task and applies it. Returns {state, applied, error, '
-  'available_at}: a bad answer is a normal return and costs an attempt. A replay of the same token '
-  'returns the stored result. usage: Gemini''s usageMetadata with model and durationMs. '
-  'Errors: PM014 not leased under this token.';
+  'Takes the answer of a leased task and applies it. Returns {state, result, error, '
+  'available_at}, result being what apply returned: a bad answer is a normal return and costs an '
+  'attempt. A replay of the same token returns the stored result. usage: Gemini''s usageMetadata '
+  'with model and durationMs. Errors: PM014 not leased under this token.';

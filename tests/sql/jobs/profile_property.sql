@@ -58,7 +58,7 @@ end
 $$;
 
 select is((select count(*) from outcome where state in ('ready', 'succeeded', 'dead') and result ->> 'state' = state), 1000::bigint, 'every answer leaves its task in the state that was returned');
-select ok((select count(distinct state) from outcome) = 3 and (select count(*) from outcome where result #>> '{applied,applied}' not in ('[]')) > 20,
+select ok((select count(distinct state) from outcome) = 3 and (select count(*) from outcome where result #>> '{result,applied}' not in ('[]')) > 20,
   'all three states were reached, and some answers were good enough to apply');
 select results_eq($$select p.*::text, f.*::text, (select string_agg(m::text, ',' order by m.id) from public.messages as m)
     from public.user_profiles as p join public.user_preferences as f using (user_id) where user_id::text like '%2'$$,

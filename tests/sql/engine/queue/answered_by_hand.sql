@@ -20,7 +20,7 @@ select is((select maintenance.task_request(task_id, lease_token) from claimed), 
   'the request has what a worker needs and no more');
 select is((select maintenance.complete_task(task_id, lease_token, e'```json\n{"word": "yes"}\n```',
     '{"promptTokenCount": 1000000, "candidatesTokenCount": 400000, "thoughtsTokenCount": 100000, "durationMs": 1500}') from claimed),
-  '{"state": "succeeded", "applied": {"changed": true}}', 'the answer is applied, code fences and all');
+  '{"state": "succeeded", "result": {"changed": true}}', 'the answer is applied, code fences and all');
 select is((select word from public.word where subject = 'b'), 'yes', 'as the kind says');
 select results_eq($$select state, attempts, cost_usd, finished_at is not null, context, t.lease_token from maintenance.task as t
     join claimed using (task_id)$$,
@@ -29,7 +29,7 @@ select results_eq('select model, outcome, input_tokens, output_tokens, cost_usd,
   $$values ('gemini-3.5-flash-lite', 'succeeded', 1000000::bigint, 500000::bigint, 0.3, interval '1.5 seconds')$$,
   'the call is on record, thoughts counted as output');
 select is((select maintenance.complete_task(task_id, lease_token, 'something else') from claimed),
-  '{"state": "succeeded", "applied": {"changed": true}}', 'a replay returns the stored result');
+  '{"state": "succeeded", "result": {"changed": true}}', 'a replay returns the stored result');
 select is((select count(*) from maintenance.model_call), 1::bigint, 'and costs nothing');
 select throws_ok(format('select maintenance.task_request(%s, %L)', task_id, lease_token), 'PM014', null,
   'a settled token opens nothing else') from claimed;

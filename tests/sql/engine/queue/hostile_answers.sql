@@ -45,7 +45,7 @@ select is(pg_temp.answer('{"fail": 1}') ->> 'error', 'apply: SQLSTATE P0001', 'i
 select is(pg_temp.answer('{"word": "secret"') ->> 'error', 'the answer is not JSON: SQLSTATE 22P02, 17 characters', 'nor is the answer');
 select is((select count(*) from maintenance.model_call where outcome = 'bad_output'), 27::bigint, 'each is paid for and on record');
 select is((select attempts from maintenance.task where state = 'ready'), 27, 'and burns an attempt');
-select is(pg_temp.answer('{"word": "Robert''); drop table public.word; --"}') #>> '{applied,changed}', 'true', 'SQL in a word');
+select is(pg_temp.answer('{"word": "Robert''); drop table public.word; --"}') #>> '{result,changed}', 'true', 'SQL in a word');
 select is(pg_temp.word(), 'Robert''); drop table public.word; --', 'is a word');
 
 -- usage is hostile too

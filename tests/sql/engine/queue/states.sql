@@ -1,7 +1,7 @@
 -- Every way out of a lease, and what it does to the attempts, the counters and the next try.
 begin;
 create extension pgtap;
-select plan(41);
+select plan(42);
 \ir toy.psql
 
 insert into public.word select 'w' || i from generate_series(1, 30) as i;
@@ -79,6 +79,11 @@ select is(pg_temp.die('w11'), 'ready', 'a task whose worker died is ready again'
 select results_eq($$select attempts, recoveries, last_error from pg_temp.last('w11')$$, $$values (0, 1, 'the lease of me ended without a word')$$, 'its attempt is given back, the recovery counted');
 do $$ begin for i in 1 .. 3 loop perform pg_temp.die('w11'); end loop; end $$;
 select is(pg_temp.die('w11'), 'dead', 'the fifth recovery ends dead');
+
+create temporary table lost as select * from pg_temp.claim('w14');
+update maintenance.task set lease_expires_at = clock_timestamp() - interval '1 second' where task_id = (select task_id from lost);
+select is((select count(*) from maintenance.claim_tasks('another', 100, '1 minute') as c join lost using (task_id)), 1::bigint,
+  'a claim that finds too little takes back what ran out, and gets it');
 
 -- the token decides, never the clock
 create temporary table late as select * from pg_temp.claim('w12');
