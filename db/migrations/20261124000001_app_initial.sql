@@ -714,7 +714,7 @@ comment on function public.get_database_health_stats() is
   'told and are no issue (C-31).';
 -- end of sql/jobs/accounts.sql
 
--- from sql/jobs/profile.sql 050cef6115273c0f
+-- from sql/jobs/profile.sql 47d309bb0779fba8
 -- Profiles: a model reads a user's last messages and nominates what they say of themselves; SQL
 -- takes a value only where a message that still stands bears it out. Rules S0-12 to S0-15.
 
@@ -960,13 +960,14 @@ notes: one short sentence that is worth remembering and not said by the other fi
 $$,
   response_schema => (
     select jsonb_build_object(
-      'type', 'OBJECT',
+      'type', 'object',
       'properties', jsonb_object_agg(f.field, jsonb_build_object(
-        'type', 'OBJECT',
+        'type', 'object',
         'nullable', true,
         'properties', jsonb_build_object(
-          'value', jsonb_strip_nulls(jsonb_build_object('type', 'STRING', 'enum', f.allowed)),
-          'evidence', '{"type": "ARRAY", "items": {"type": "STRING"}}'::jsonb),
+          'value', jsonb_strip_nulls(jsonb_build_object('type', 'string', 'enum', f.allowed,
+            'format', case when f.allowed is not null then 'enum' end)),
+          'evidence', '{"type": "array", "items": {"type": "string"}}'::jsonb),
         'required', '["value", "evidence"]'::jsonb)),
       'required', jsonb_agg(f.field order by f.nr))
     from (values

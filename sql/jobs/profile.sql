@@ -243,13 +243,14 @@ notes: one short sentence that is worth remembering and not said by the other fi
 $$,
   response_schema => (
     select jsonb_build_object(
-      'type', 'OBJECT',
+      'type', 'object',
       'properties', jsonb_object_agg(f.field, jsonb_build_object(
-        'type', 'OBJECT',
+        'type', 'object',
         'nullable', true,
         'properties', jsonb_build_object(
-          'value', jsonb_strip_nulls(jsonb_build_object('type', 'STRING', 'enum', f.allowed)),
-          'evidence', '{"type": "ARRAY", "items": {"type": "STRING"}}'::jsonb),
+          'value', jsonb_strip_nulls(jsonb_build_object('type', 'string', 'enum', f.allowed,
+            'format', case when f.allowed is not null then 'enum' end)),
+          'evidence', '{"type": "array", "items": {"type": "string"}}'::jsonb),
         'required', '["value", "evidence"]'::jsonb)),
       'required', jsonb_agg(f.field order by f.nr))
     from (values

@@ -1,7 +1,7 @@
 -- analyze_profile, rule by rule: S0-12 to S0-15, C-038, and answers that are not to be trusted.
 begin;
 create extension pgtap;
-select plan(34);
+select plan(35);
 
 insert into public.users (id, email, is_guest, deleted_at) values
   ('00000000-0000-0000-0000-000000000001', 'ada@example.org', false, null),
@@ -16,6 +16,7 @@ create function pg_temp.say(nr integer, role text default 'user', who uuid defau
 as $$ insert into public.messages (user_id, role, content, created_at, updated_at)
   values (who, role, role || ' ' || nr, now() - interval '1 day' + nr * interval '1 minute', now() - interval '1 day') $$;
 select pg_temp.say(i) from generate_series(1, 9) as i;
+insert into public.messages (user_id, content, deleted_at) select pg_temp.ada(), 'deleted', now() from generate_series(1, 5);
 select pg_temp.say(i, 'assistant') from generate_series(1, 20) as i;
 select is((select skip_reason from public.prepare_profile(pg_temp.ada()::text, '{}')), '9 messages, and it takes 10', 'S0-13: nine messages are too few');
 select pg_temp.say(10);
@@ -77,6 +78,10 @@ select is(pg_temp.apply(jsonb_build_object('goal', pg_temp.f('a', 'u1'), 'sport'
   'an edit, a deletion or a removal during the call refuses what rests on it, an insertion nothing');
 update public.messages set user_id = '00000000-0000-0000-0000-000000000002' where content = 'user 14';
 select is(pg_temp.apply(jsonb_build_object('goal', pg_temp.f('a', 'u4'))) #>> '{refused,goal}', 'no evidence that still stands', 'another user''s message is no evidence');
+insert into public.messages (id, user_id, content) values ('00000000-0000-0000-0000-0000000000bb', '00000000-0000-0000-0000-000000000002', 'I am Bob');
+select is(public.apply_profile(pg_temp.ada()::text, jsonb_build_object('u1', jsonb_build_object('id', m.id, 'version', extract(epoch from m.updated_at)::text)),
+    jsonb_build_object('goal', pg_temp.f('a')), '{}') #>> '{refused,goal}', 'no evidence that still stands', 'nor is one that was never theirs, whatever the context says')
+from public.messages as m where m.content = 'I am Bob';
 select is((select count(*) from public.user_profiles) + (select count(*) from public.user_preferences), 2::bigint, 'all along one row each');
 update public.users set deleted_at = now() where id = pg_temp.ada();
 select is(pg_temp.apply(jsonb_build_object('goal', pg_temp.f('late', 'u5'))) ->> 'note', 'the user is gone', 'a user who is gone is left alone');

@@ -1,7 +1,7 @@
 -- A kind is a row and three functions: what is refused, what prepare may do, when nothing is asked.
 begin;
 create extension pgtap;
-select plan(31);
+select plan(32);
 \ir toy.psql
 insert into public.word select 'w' || i, case i when 2 then 'skip' when 3 then 'raise' end from generate_series(1, 9) as i;
 create function pg_temp.ask(subject text, options jsonb default '{}', force boolean default false) returns jsonb language plpgsql
@@ -52,6 +52,9 @@ select is(pg_temp.ask('w3', '{"errcode": "P0001"}'), null, 'a prepare that raise
 select results_eq($$select state, last_class, last_error, attempts from pg_temp.last('w3')$$,
   $$values ('ready', 'transient', 'prepare: SQLSTATE P0001', 1)$$, 'and costs its own task an attempt; its words, which may be a row''s, are not kept');
 select is(pg_temp.ask('w4') ->> 'content', 'Say w4', 'and nobody else anything');
+update public.word set word = 'raise' where subject = 'w9';
+select pg_temp.ask('w9', '{"errcode": "22012"}');
+select is((pg_temp.last('w9')).last_error, 'prepare: SQLSTATE 22012', 'nor are the words of an error about a value');
 alter function public.hasty(text, jsonb) stable;
 select pg_temp.set('word', prepare => 'public.hasty');
 select pg_temp.ask('w5');

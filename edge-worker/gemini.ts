@@ -1,0 +1,219 @@
+// Gemini, and the only file that knows its SDK. It repairs what the SDK leaves open: timers that
+// never end, signals that are not heard, causes that are lost, truncated texts that look whole,
+// thoughts that are mixed into the answer. Every failure leaves as a ModelError with its class.
+import { GoogleGenerativeAI, type ResponseSchema } from "@google/generative-ai";
+import { z } from "zod";
+import type { FailureClass, Request } from "./queue.ts";
+
+export type Usage = Record<string, unknown>;
+
+/** A call that gave no answer to use. */
+export class ModelError extends Error {
+  readonly failureClass: FailureClass;
+  readonly retryAfterMs: number | undefined;
+  readonly usage: Usage | undefined;
+  readonly details: unknown;
+
+  constructor(
+    failureClass: FailureClass,
+    message: string,
+    more: { retryAfterMs?: number; usage?: Usage; details?: unknown } = {},
+  ) {
+    super(message.slice(0, 500));
+    this.failureClass = failureClass;
+    this.retryAfterMs = more.retryAfterMs;
+    this.usage = more.usage;
+    this.details = more.details;
+  }
+}
+
+/** Asks a model once. Rejects with a ModelError, or with the signal's reason. */
+export type Model = {
+  ask(request: Request, signal: AbortSignal): Promise<{ text: string; usage: Usage }>;
+};
+
+const timeoutMs = 60_000;
+const blocked = /^(SAFETY|RECITATION|LANGUAGE|BLOCKLIST|PROHIBITED_CONTENT|SPII|IMAGE_SAFETY)$/;
+
+const responseShape = z.object({
+  candidates: z
+    .array(
+      z.object({
+        finishReason: z.string().nullish(),
+        content: z
+          .object({
+            parts: z
+              .array(z.object({ text: z.string().nullish(), thought: z.boolean().nullish() }))
+              .nullish(),
+          })
+          .nullish(),
+      }),
+    )
+    .nullish(),
+  promptFeedback: z.object({ blockReason: z.string().nullish() }).nullish(),
+  usageMetadata: z.record(z.string(), z.unknown()).nullish(),
+});
+
+const errorShape = z.object({
+  status: z.number(),
+  message: z.string(),
+  errorDetails: z.array(z.record(z.string(), z.unknown())).optional().catch(undefined),
+});
+
+/** Opens Gemini. A model given here is asked instead of the one that Postgres names. */
+export function openGemini(options: {
+  apiKey: string;
+  baseUrl?: string | undefined;
+  model?: string | undefined;
+  timeoutMs?: number;
+}): Model {
+  keepCauses();
+  const client = new GoogleGenerativeAI(options.apiKey);
+  const limitMs = options.timeoutMs ?? timeoutMs;
+
+  return {
+    async ask(request, signal) {
+      signal.throwIfAborted();
+      const started = performance.now();
+      const name = options.model ?? request.model;
+      const usage = (metadata?: Usage | null): Usage => ({
+        ...metadata,
+        model: name,
+        durationMs: Math.round(performance.now() - started),
+      });
+      // A controller of our own for each call, cleared in any case: the SDK's timer never is.
+      const timeout = new AbortController();
+      const timer = setTimeout(() => timeout.abort(), limitMs);
+      try {
+        const model = client.getGenerativeModel(
+          {
+            model: name,
+            systemInstruction: request.system,
+            generationConfig: {
+              ...request.generation,
+              responseMimeType: "application/json",
+              responseSchema: request.response_schema as unknown as ResponseSchema,
+              maxOutputTokens: request.max_output_tokens,
+            },
+          },
+          options.baseUrl === undefined ? {} : { baseUrl: options.baseUrl },
+        );
+        const { response } = await model.generateContent(
+          { contents: [{ role: "user", parts: [{ text: request.content }] }] },
+          { signal: AbortSignal.any([signal, timeout.signal]) },
+        );
+        return read(response, usage);
+      } catch (error) {
+        if (signal.aborted) throw signal.reason;
+        if (timeout.signal.aborted) {
+          throw new ModelError("transient", `no answer within ${limitMs / 1000} seconds`, {
+            usage: usage(),
+          });
+        }
+        if (error instanceof ModelError) throw error;
+        throw classify(error, options.apiKey, usage());
+      } finally {
+        clearTimeout(timer);
+      }
+    },
+  };
+}
+
+/** The answer of a response: whole, and without thoughts; or why there is none. */
+function read(response: unknown, usage: (metadata?: Usage | null) => Usage) {
+  const parsed = responseShape.safeParse(response);
+  if (!parsed.success) {
+    throw new ModelError("bad_output", "the response has another shape than Gemini's", {
+      usage: usage(),
+    });
+  }
+  const used = usage(parsed.data.usageMetadata);
+  const block = parsed.data.promptFeedback?.blockReason;
+  if (block) throw new ModelError("blocked", `the prompt was blocked: ${block}`, { usage: used });
+  const candidate = parsed.data.candidates?.[0];
+  const reason = candidate?.finishReason ?? "none";
+  if (blocked.test(reason)) {
+    throw new ModelError("blocked", `the answer was blocked: ${reason}`, { usage: used });
+  }
+  const text = (candidate?.content?.parts ?? [])
+    .filter((part) => !part.thought)
+    .map((part) => part.text ?? "")
+    .join("");
+  if (reason !== "STOP" || text === "") {
+    const what = text === "" ? "no text" : "a text that was cut";
+    throw new ModelError("bad_output", `${what}, finish reason ${reason}`, { usage: used });
+  }
+  return { text, usage: used };
+}
+
+/** What an error of the SDK means. */
+function classify(error: unknown, apiKey: string, usage: Usage): ModelError {
+  const said = describeError(error)
+    .replace(/^\[GoogleGenerativeAI Error\]: /, "")
+    .replaceAll(apiKey, "(key)");
+  const parsed = errorShape.safeParse(error);
+  if (!parsed.success) return new ModelError("transient", said, { usage });
+  const { status, errorDetails = [] } = parsed.data;
+  // The words of the server behind the SDK's own, which begin with the address.
+  const message = `${status}: ${said.replace(/^.*?: \[\d+[^\]]*\]\s*/s, "")}`;
+  const details = errorDetails.length > 0 ? errorDetails : undefined;
+  const as = (failureClass: FailureClass, retryAfterMs?: number) =>
+    new ModelError(failureClass, message, {
+      usage,
+      details,
+      ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+    });
+  const reasons = errorDetails.map((detail) => String(detail["reason"] ?? ""));
+
+  if (status === 429) {
+    const text = JSON.stringify(errorDetails) + said;
+    if (/PerDay|Daily|limit: 0\b/.test(text)) return as("defer", 3_600_000);
+    const delay = /"retryDelay":"([\d.]+)s"/.exec(text) ?? /retry in ([\d.]+)s/.exec(text);
+    const seconds = delay ? Number(delay[1]) : 30;
+    return as("defer", Math.round(Math.min(seconds, 3600) * 1000 * (1 + Math.random() / 5)));
+  }
+  if (status === 503 || status === 499) return as("defer", 30_000 * (1 + Math.random() / 5));
+  if ([401, 403, 404].includes(status)) return as("configuration");
+  if (status === 400) {
+    if (reasons.includes("API_KEY_INVALID") || /API key not valid|FAILED_PRECONDITION/.test(said)) {
+      return as("configuration");
+    }
+    if (/User location is not supported|billing/i.test(said)) return as("configuration");
+    if (/token count .*exceeds|too (large|long)/i.test(said)) return as("too_large");
+    return as("rejected");
+  }
+  if (status === 413) return as("too_large");
+  if (status >= 400 && status < 500 && status !== 408) return as("rejected");
+  return as("transient");
+}
+
+/** An error in words, with the causes that Node hides: a refused connection may have no message. */
+export function describeError(error: unknown): string {
+  if (error instanceof AggregateError && error.errors.length > 0) {
+    return [...new Set(error.errors.map(describeError))].join("; ");
+  }
+  if (!(error instanceof Error)) return String(error);
+  const cause = error.cause === undefined ? "" : describeError(error.cause);
+  return cause === "" || error.message.includes(cause)
+    ? error.message
+    : `${error.message}: ${cause}`;
+}
+
+let keepsCauses = false;
+
+/** The SDK keeps only the message of a failed fetch, "fetch failed": this puts its cause there. */
+function keepCauses() {
+  if (keepsCauses) return;
+  keepsCauses = true;
+  const plain = globalThis.fetch;
+  globalThis.fetch = async (...parameters) => {
+    try {
+      return await plain(...parameters);
+    } catch (error) {
+      if (error instanceof TypeError && error.cause !== undefined) {
+        throw new TypeError(describeError(error), { cause: error.cause });
+      }
+      throw error;
+    }
+  };
+}

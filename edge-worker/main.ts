@@ -1,0 +1,78 @@
+// npm start: reads the environment, runs the worker, turns signals into a clean end.
+import { createServer } from "node:http";
+import { hostname } from "node:os";
+import { parseArgs } from "node:util";
+import { pino } from "pino";
+import { parseConfig } from "./config.ts";
+import { openGemini } from "./gemini.ts";
+import { openQueue } from "./queue.ts";
+import { startWorker, type WorkerState } from "./worker.ts";
+
+const { values } = parseArgs({ options: { once: { type: "boolean", default: false } } });
+
+// What stands in .env counts where the environment says nothing, as it does for dbmate.
+try {
+  process.loadEnvFile?.();
+} catch {
+  // There is no .env.
+}
+const { config, faults } = parseConfig(process.env);
+if (!config) {
+  process.stderr.write(`${faults.map((fault) => `error: ${fault}`).join("\n")}\n`);
+  process.exit(1);
+}
+
+const log = pino({ level: config.LOG_LEVEL });
+const queue = openQueue(config.DATABASE_URL, Math.min(config.CONCURRENCY, 8) + 1);
+const stop = new AbortController();
+const worker = startWorker({
+  queue,
+  model: openGemini({
+    apiKey: config.GEMINI_API_KEY,
+    baseUrl: config.GEMINI_BASE_URL,
+    model: config.GEMINI_MODEL,
+  }),
+  log,
+  name: `${hostname()}:${process.pid}`,
+  concurrency: config.CONCURRENCY,
+  pollMs: config.POLL_INTERVAL_MS,
+  once: values.once,
+  stop: stop.signal,
+});
+log.info({ once: values.once, concurrency: config.CONCURRENCY }, "started");
+
+for (const signal of ["SIGTERM", "SIGINT"] as const) {
+  process.on(signal, () => {
+    if (stop.signal.aborted) process.exit(1);
+    log.info({ signal }, "stopping; once more to stop at once");
+    stop.abort();
+  });
+}
+
+/** /livez: the loop moves. /readyz: Postgres answers, Gemini takes the configuration. */
+function serveHealth(port: number, state: WorkerState, pollMs: number) {
+  return createServer((request, response) => {
+    const isLive = Date.now() - state.tickedAt < 3 * pollMs + 60_000;
+    const isReady = state.ready && !state.failed && !stop.signal.aborted;
+    const status =
+      request.url === "/livez"
+        ? isLive
+          ? 200
+          : 503
+        : request.url === "/readyz"
+          ? isReady
+            ? 200
+            : 503
+          : 404;
+    response.writeHead(status).end();
+  }).listen(port);
+}
+const health =
+  config.HEALTH_PORT === undefined
+    ? undefined
+    : serveHealth(config.HEALTH_PORT, worker.state, config.POLL_INTERVAL_MS);
+
+await worker.done;
+health?.close();
+await queue.end();
+process.exitCode = values.once && worker.state.failed ? 1 : 0;

@@ -1,0 +1,286 @@
+// Every way that Gemini can fail, over real HTTP: its class, and what becomes of the task.
+import assert from "node:assert/strict";
+import { after, before, beforeEach, test } from "node:test";
+import { db, enqueue, runOnce, setUp, task, words } from "./setup.ts";
+import { type Reply, startStandIn } from "./stand-in.ts";
+
+before(setUp);
+beforeEach(() => db.query("delete from maintenance.task"));
+after(() => db.end());
+
+const quota = (quotaId: string, retryDelay?: string): Reply => ({
+  status: 429,
+  error: {
+    status: "RESOURCE_EXHAUSTED",
+    message: "You exceeded your current quota.",
+    details: [
+      { "@type": "type.googleapis.com/google.rpc.QuotaFailure", violations: [{ quotaId }] },
+      ...(retryDelay ? [{ "@type": "type.googleapis.com/google.rpc.RetryInfo", retryDelay }] : []),
+    ],
+  },
+});
+const error = (status: number, word: string, message: string): Reply => ({
+  status,
+  error: { status: word, message },
+});
+
+type Case = {
+  name: string;
+  reply: Reply;
+  failureClass: string;
+  state: string;
+  attempts: number;
+  seconds?: [number, number];
+};
+const cases: Case[] = [
+  {
+    name: "429 a minute",
+    reply: quota("GenerateRequestsPerMinutePerProjectPerModel", "36.4s"),
+    failureClass: "defer",
+    state: "ready",
+    attempts: 0,
+    seconds: [34, 45],
+  },
+  {
+    name: "429 a day",
+    reply: quota("GenerateRequestsPerDayPerProjectPerModel-FreeTier", "9s"),
+    failureClass: "defer",
+    state: "ready",
+    attempts: 0,
+    seconds: [3500, 3700],
+  },
+  {
+    name: "429 in words",
+    reply: error(429, "RESOURCE_EXHAUSTED", "Please retry in 12.5s."),
+    failureClass: "defer",
+    state: "ready",
+    attempts: 0,
+    seconds: [11, 16],
+  },
+  {
+    name: "429 bare",
+    reply: error(429, "RESOURCE_EXHAUSTED", "Resource has been exhausted (e.g. check quota)."),
+    failureClass: "defer",
+    state: "ready",
+    attempts: 0,
+    seconds: [28, 37],
+  },
+  {
+    name: "503",
+    reply: error(503, "UNAVAILABLE", "The model is overloaded."),
+    failureClass: "defer",
+    state: "ready",
+    attempts: 0,
+    seconds: [28, 37],
+  },
+  {
+    name: "503 of a proxy",
+    reply: { status: 503, html: "<html>Service Unavailable</html>" },
+    failureClass: "defer",
+    state: "ready",
+    attempts: 0,
+  },
+  {
+    name: "500",
+    reply: error(500, "INTERNAL", "An internal error has occurred."),
+    failureClass: "transient",
+    state: "ready",
+    attempts: 1,
+    seconds: [6, 14],
+  },
+  {
+    name: "504",
+    reply: error(504, "DEADLINE_EXCEEDED", "Deadline expired."),
+    failureClass: "transient",
+    state: "ready",
+    attempts: 1,
+  },
+  { name: "reset", reply: "reset", failureClass: "transient", state: "ready", attempts: 1 },
+  {
+    name: "hanging headers",
+    reply: "hang headers",
+    failureClass: "transient",
+    state: "ready",
+    attempts: 1,
+  },
+  {
+    name: "hanging body",
+    reply: "hang body",
+    failureClass: "transient",
+    state: "ready",
+    attempts: 1,
+  },
+  {
+    name: "a body that is no JSON",
+    reply: { raw: '{"candidates": [' },
+    failureClass: "transient",
+    state: "ready",
+    attempts: 1,
+  },
+  {
+    name: "401",
+    reply: error(401, "UNAUTHENTICATED", "no"),
+    failureClass: "configuration",
+    state: "ready",
+    attempts: 0,
+    seconds: [50, 61],
+  },
+  {
+    name: "403",
+    reply: error(403, "PERMISSION_DENIED", "no"),
+    failureClass: "configuration",
+    state: "ready",
+    attempts: 0,
+  },
+  {
+    name: "404",
+    reply: error(404, "NOT_FOUND", "models/x is not found"),
+    failureClass: "configuration",
+    state: "ready",
+    attempts: 0,
+  },
+  {
+    name: "400 region",
+    reply: error(400, "FAILED_PRECONDITION", "User location is not supported for the API use."),
+    failureClass: "configuration",
+    state: "ready",
+    attempts: 0,
+  },
+  {
+    name: "400",
+    reply: error(400, "INVALID_ARGUMENT", "Request contains an invalid argument."),
+    failureClass: "rejected",
+    state: "dead",
+    attempts: 1,
+  },
+  {
+    name: "400 too large",
+    reply: error(
+      400,
+      "INVALID_ARGUMENT",
+      "The input token count (2000000) exceeds the maximum number of tokens allowed.",
+    ),
+    failureClass: "too_large",
+    state: "dead",
+    attempts: 1,
+  },
+  {
+    name: "a blocked prompt",
+    reply: {
+      response: {
+        promptFeedback: { blockReason: "PROHIBITED_CONTENT" },
+        usageMetadata: { promptTokenCount: 7 },
+      },
+    },
+    failureClass: "blocked",
+    state: "skipped",
+    attempts: 1,
+  },
+  {
+    name: "a blocked answer",
+    reply: { response: { candidates: [{ finishReason: "SAFETY" }] } },
+    failureClass: "blocked",
+    state: "skipped",
+    attempts: 1,
+  },
+  {
+    name: "MAX_TOKENS",
+    reply: { text: '{"word": "cu', finishReason: "MAX_TOKENS" },
+    failureClass: "bad_output",
+    state: "ready",
+    attempts: 1,
+  },
+  {
+    name: "no candidate",
+    reply: { response: {} },
+    failureClass: "bad_output",
+    state: "ready",
+    attempts: 1,
+  },
+  {
+    name: "an empty text",
+    reply: { text: "" },
+    failureClass: "bad_output",
+    state: "ready",
+    attempts: 1,
+  },
+  {
+    name: "null candidates",
+    reply: { response: { candidates: null, promptFeedback: null } },
+    failureClass: "bad_output",
+    state: "ready",
+    attempts: 1,
+  },
+  {
+    name: "prose",
+    reply: { text: "I would rather not." },
+    failureClass: "bad_output",
+    state: "ready",
+    attempts: 1,
+  },
+];
+
+for (const { name, reply, failureClass, state, attempts, seconds } of cases) {
+  test(`${name} is ${failureClass}: ${state}, ${attempts} attempts`, async () => {
+    const standIn = await startStandIn(() => reply);
+    const id = await enqueue(`error ${name}`);
+    await runOnce(standIn.url, { timeoutMs: 300 });
+    await standIn.close();
+    const row = await task(id);
+    assert.equal(row.last_class, failureClass);
+    assert.equal(row.state, state);
+    assert.equal(row.attempts, attempts);
+    assert.equal(standIn.seen.length, 1, "one call, no retry in the process");
+    if (seconds) {
+      const wait = (row.available_at.getTime() - Date.now()) / 1000;
+      assert(wait > seconds[0] && wait < seconds[1], `available in ${wait} s`);
+    }
+    assert.deepEqual(await words(`error ${name}`), []);
+    assert(!JSON.stringify(row).includes("test-key"));
+    const calls = await db.query("select outcome from maintenance.model_call where task_id = $1", [
+      id,
+    ]);
+    assert.deepEqual(calls.rows, [{ outcome: failureClass }]);
+  });
+}
+
+test("a refused connection says so, with host and port", async () => {
+  const id = await enqueue("error refused");
+  await runOnce("http://localhost:59998");
+  const row = await task(id);
+  assert.equal(row.last_class, "transient");
+  assert.match(row.last_error, /^Error fetching .*ECONNREFUSED .*:59998/);
+});
+
+test("half an emoji in an error message is kept as a text", async () => {
+  const standIn = await startStandIn(() =>
+    error(500, "INTERNAL", `${"x".repeat(400)}${"\u{1f600}".repeat(60)}\u0000`),
+  );
+  const id = await enqueue("error emoji");
+  await runOnce(standIn.url);
+  await standIn.close();
+  assert.equal((await task(id)).state, "ready");
+  assert.match((await task(id)).last_error, /^500: x+/);
+});
+
+test("thoughts are no part of the answer, and fences are accepted", async () => {
+  const standIn = await startStandIn(() => ({
+    text: '```json\n{"word": "deep"}\n```',
+    thought: "Let me think: {",
+  }));
+  const id = await enqueue("thought");
+  await runOnce(standIn.url);
+  await standIn.close();
+  assert.equal((await task(id)).state, "succeeded");
+  assert.deepEqual(await words("thought"), ["deep"]);
+});
+
+test("nulls in the usage are none, and the answer counts", async () => {
+  const usage = { promptTokenCount: 100, candidatesTokenCount: null, thoughtsTokenCount: null };
+  const standIn = await startStandIn(() => ({ text: '{"word": "x"}', usage }));
+  const id = await enqueue("usage");
+  await runOnce(standIn.url);
+  await standIn.close();
+  assert.equal((await task(id)).state, "succeeded");
+  assert.equal(Number((await task(id)).cost_usd), 0.00001);
+});

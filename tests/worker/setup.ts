@@ -1,0 +1,133 @@
+// What the worker's tests share: a database of their own, a toy kind made of SQL alone, a worker.
+import assert from "node:assert/strict";
+import { type ChildProcess, spawn } from "node:child_process";
+import { randomUUID } from "node:crypto";
+import { Client } from "pg";
+import { pino } from "pino";
+import { openGemini } from "../../edge-worker/gemini.ts";
+import { openQueue } from "../../edge-worker/queue.ts";
+import { startWorker, type WorkerOptions } from "../../edge-worker/worker.ts";
+
+const url = process.env["TEST_DATABASE_URL"];
+assert(url, "TEST_DATABASE_URL is not set: run make test, or make try");
+
+/** The owner's connection, to arrange and to look. */
+export const db = new Client({ connectionString: url });
+
+// The worker comes as a login of its own, with the rights of maintenance_worker and no other.
+const login = { user: "worker_test", password: randomUUID() };
+const workerUrl = new URL(url);
+workerUrl.username = login.user;
+workerUrl.password = login.password;
+export const databaseUrl = workerUrl.href;
+
+/** Connects, and makes the kind "echo": its content is the subject, its answer goes into a table. */
+export async function setUp() {
+  await db.connect();
+  await db.query(`
+    do $$ begin
+      if to_regrole('${login.user}') is null then create role ${login.user} login; end if;
+    end $$;
+    alter role ${login.user} password '${login.password}';
+    grant maintenance_worker to ${login.user};
+    grant ${login.user} to current_user;
+    create table if not exists public.echo (
+      subject text, word text, at timestamptz default clock_timestamp());
+    create or replace function public.echo_subjects() returns setof text language sql stable
+    begin atomic select null::text where false; end;
+    create or replace function public.echo_prepare(subject text, options jsonb)
+    returns table (content text, context jsonb, input_hash text, skip_reason text)
+    language sql stable return (subject, '{}'::jsonb, subject, null::text);
+    create or replace function public.echo_apply(subject text, context jsonb, answer jsonb, options jsonb)
+    returns jsonb language sql
+    begin atomic
+      insert into public.echo (subject, word) values (subject, answer ->> 'word');
+      select '{"echoed": true}'::jsonb;
+    end;
+    select maintenance.set_kind('echo', 'Say a word.',
+      '{"type": "object", "properties": {"word": {"type": "string"}}, "required": ["word"]}',
+      'public.echo_subjects', 'public.echo_prepare', 'public.echo_apply', max_attempts => 3);
+  `);
+}
+
+export async function enqueue(subject: string): Promise<string> {
+  const { rows } = await db.query("select maintenance.enqueue_task('echo', $1)::text as id", [
+    subject,
+  ]);
+  return rows[0].id;
+}
+
+export async function task(id: string) {
+  const { rows } = await db.query("select * from maintenance.task where task_id = $1", [id]);
+  return rows[0];
+}
+
+export async function words(subject: string): Promise<string[]> {
+  const { rows } = await db.query("select word from public.echo where subject = $1 order by at", [
+    subject,
+  ]);
+  return rows.map((row) => row.word);
+}
+
+/** Waits until a condition holds, and fails after a while. */
+export async function until(what: string, condition: () => boolean | Promise<boolean>) {
+  const deadline = Date.now() + 30_000;
+  while (!(await condition())) {
+    assert(Date.now() < deadline, `waited in vain: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+export const quiet = pino({ level: "silent" });
+
+/** Runs a worker in this process until nothing is due. */
+export async function runOnce(
+  baseUrl: string,
+  more: Partial<WorkerOptions> & { timeoutMs?: number } = {},
+) {
+  const queue = openQueue(databaseUrl, 4);
+  const { timeoutMs, ...options } = more;
+  const worker = startWorker({
+    queue,
+    model: openGemini({ apiKey: "test-key", baseUrl, ...(timeoutMs ? { timeoutMs } : {}) }),
+    log: quiet,
+    name: "test",
+    concurrency: 4,
+    pollMs: 50,
+    once: true,
+    stop: new AbortController().signal,
+    ...options,
+  });
+  await worker.done;
+  await queue.end();
+  return worker.state;
+}
+
+export type Running = { child: ChildProcess; output: () => string; exit: Promise<number | null> };
+
+/** Starts the real program, as npm start does. */
+export function startProgram(
+  baseUrl: string,
+  env: Record<string, string> = {},
+  args: string[] = [],
+): Running {
+  const child = spawn("node", ["--import", "tsx", "edge-worker/main.ts", ...args], {
+    env: {
+      PATH: process.env["PATH"] ?? "",
+      DATABASE_URL: databaseUrl,
+      GEMINI_API_KEY: "test-key",
+      GEMINI_BASE_URL: baseUrl,
+      POLL_INTERVAL_MS: "100",
+      ...env,
+    },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  let output = "";
+  child.stdout?.on("data", (chunk) => (output += chunk));
+  child.stderr?.on("data", (chunk) => (output += chunk));
+  return {
+    child,
+    output: () => output,
+    exit: new Promise((resolve) => child.on("exit", (code) => resolve(code))),
+  };
+}

@@ -1,0 +1,281 @@
+// The worker and the real program: what is asked, what comes back, and that nothing is lost or done
+// twice when the worker, the lease or Postgres goes away.
+import assert from "node:assert/strict";
+import { after, before, beforeEach, test } from "node:test";
+import { Client } from "pg";
+import {
+  databaseUrl,
+  db,
+  enqueue,
+  runOnce,
+  setUp,
+  startProgram,
+  task,
+  until,
+  words,
+} from "./setup.ts";
+import { answerByRule, faultOf, type Reply, startStandIn } from "./stand-in.ts";
+
+before(setUp);
+after(() => db.end());
+beforeEach(() => db.query("delete from maintenance.task"));
+
+const word = (text: string): Reply => ({ text: JSON.stringify({ word: text }) });
+/** A reply that waits until it is let go. */
+function gate() {
+  let open = () => {};
+  const opened = new Promise<void>((resolve) => {
+    open = resolve;
+  });
+  return { open: () => open(), opened };
+}
+
+test("a kind made of SQL alone is served by the unchanged worker", async () => {
+  const standIn = await startStandIn((seen) => word(seen.content.toUpperCase()));
+  const ids: string[] = [];
+  for (const subject of ["one", "two", "three"]) ids.push(await enqueue(subject));
+  await runOnce(standIn.url, { concurrency: 2 });
+  await standIn.close();
+  for (const id of ids) assert.equal((await task(id)).state, "succeeded");
+  assert.deepEqual(await words("two"), ["TWO"]);
+  const { body, key, model } = standIn.seen[0] ?? assert.fail("nothing was asked");
+  assert.equal(key, "test-key");
+  assert.equal(model, "gemini-3.5-flash-lite");
+  assert.deepEqual(Object.keys(body).sort(), [
+    "contents",
+    "generationConfig",
+    "safetySettings",
+    "systemInstruction",
+  ]);
+  assert.deepEqual(body["generationConfig"], {
+    responseMimeType: "application/json",
+    responseSchema: {
+      type: "object",
+      properties: { word: { type: "string" } },
+      required: ["word"],
+    },
+    maxOutputTokens: 2048,
+  });
+});
+
+test("the stand-in is as strict as the real one", () => {
+  const contents = [{ role: "user", parts: [{ text: "x" }] }];
+  const schema = (responseSchema: unknown) => ({ contents, generationConfig: { responseSchema } });
+  assert.equal(faultOf({ contents }), null);
+  assert.match(faultOf({ contents, extra: 1 }) ?? "", /Unknown name "extra"/);
+  assert.match(faultOf({ contents: [] }) ?? "", /contents is not specified/);
+  assert.match(faultOf(schema({ type: "object", properties: {} })) ?? "", /non-empty/);
+  assert.match(faultOf(schema({ type: "string", enum: null })) ?? "", /null/);
+  assert.match(faultOf(schema({ type: "string", enum: ["a"] })) ?? "", /format enum/);
+  assert.match(faultOf(schema({ type: "text" })) ?? "", /Invalid value/);
+});
+
+test("a profile is analysed, and unchanged messages cost no second call", async () => {
+  const standIn = await startStandIn(answerByRule);
+  const user = (await db.query("insert into public.users (email) values ('ada') returning id"))
+    .rows[0].id;
+  await db.query(
+    "insert into public.messages (user_id, content, created_at) select $1, case i when 3 then 'I like swimming' else 'hm' end, now() - i * interval '1 hour' from generate_series(1, 12) as i",
+    [user],
+  );
+  await db.query("select maintenance.trigger_jobs('analyze')");
+  await runOnce(standIn.url);
+  const profile = await db.query(
+    "select sport, set_by from public.user_profiles where user_id = $1",
+    [user],
+  );
+  assert.deepEqual(profile.rows, [{ sport: "swimming", set_by: { sport: "model" } }]);
+  assert.equal(standIn.seen.length, 1);
+  await db.query("select maintenance.trigger_jobs('analyze')");
+  await runOnce(standIn.url);
+  await standIn.close();
+  assert.equal(standIn.seen.length, 1, "no second call");
+});
+
+test("a wrong key ends --once with 1, burns no attempt and is never shown", async () => {
+  const standIn = await startStandIn(() => word("x"), { keys: ["right"] });
+  const id = await enqueue("key");
+  const program = startProgram(standIn.url, { GEMINI_API_KEY: "wrong-S3cret" }, ["--once"]);
+  assert.equal(await program.exit, 1);
+  await standIn.close();
+  assert.equal((await task(id)).attempts, 0);
+  assert.equal((await task(id)).last_class, "configuration");
+  assert.match(program.output(), /Gemini refused the configuration/);
+  assert(!program.output().includes("S3cret"));
+});
+
+test("--once says what it put off, does not wait for it, and ends with 0", async () => {
+  const standIn = await startStandIn(() => ({ status: 503, error: { message: "busy" } }));
+  await enqueue("put off");
+  const program = startProgram(standIn.url, {}, ["--once"]);
+  assert.equal(await program.exit, 0);
+  await standIn.close();
+  assert.match(program.output(), /"served":1,"put_off":1,"next":"\d{4}-.*nothing is due/);
+});
+
+test("log lines hold no prompt, no answer and no key", async () => {
+  const standIn = await startStandIn(() => word("an-answer-word"));
+  await enqueue("a-prompt-word");
+  const program = startProgram(standIn.url, { LOG_LEVEL: "trace" }, ["--once"]);
+  assert.equal(await program.exit, 0);
+  await standIn.close();
+  assert.match(program.output(), /"kind":"echo".*"result":"answered","state":"succeeded"/);
+  assert(!/a-prompt-word|an-answer-word|test-key/.test(program.output()));
+});
+
+test("kill -9 during a call: another worker does the work, and it is applied once", async () => {
+  const held = gate();
+  const standIn = await startStandIn(async (_seen, nr) => {
+    if (nr === 1) await held.opened;
+    return word(`call ${nr}`);
+  });
+  const id = await enqueue("killed");
+  const program = startProgram(standIn.url);
+  await until("the call is made", () => standIn.seen.length === 1);
+  program.child.kill("SIGKILL");
+  await program.exit;
+  held.open();
+  await db.query("update maintenance.task set lease_expires_at = now() where task_id = $1", [id]);
+  await runOnce(standIn.url);
+  await standIn.close();
+  assert.deepEqual(await words("killed"), ["call 2"]);
+  const row = await task(id);
+  assert.deepEqual([row.state, row.recoveries, row.attempts], ["succeeded", 1, 1]);
+});
+
+test("SIGTERM lets a call end", async () => {
+  const held = gate();
+  const standIn = await startStandIn(async () => {
+    await held.opened;
+    return word("in time");
+  });
+  const id = await enqueue("drained");
+  const program = startProgram(standIn.url);
+  await until("the call is made", () => standIn.seen.length === 1);
+  program.child.kill("SIGTERM");
+  await until("it stops", () => program.output().includes("waiting for calls in flight"));
+  await enqueue("left alone");
+  held.open();
+  assert.equal(await program.exit, 0);
+  await standIn.close();
+  assert.equal((await task(id)).state, "succeeded");
+  assert.equal(standIn.seen.length, 1, "and claims no more");
+});
+
+test("a call that does not end in time is given back with its attempt", async () => {
+  const standIn = await startStandIn(() => "hang headers");
+  const id = await enqueue("given back");
+  const stop = new AbortController();
+  const running = runOnce(standIn.url, { once: false, stop: stop.signal, graceMs: 100 });
+  await until("the call is made", () => standIn.seen.length === 1);
+  stop.abort();
+  await running;
+  await standIn.close();
+  const row = await task(id);
+  assert.deepEqual([row.state, row.attempts, row.recoveries], ["ready", 0, 0]);
+});
+
+test("a second signal exits at once", async () => {
+  const standIn = await startStandIn(() => "hang headers");
+  await enqueue("twice");
+  const program = startProgram(standIn.url);
+  await until("the call is made", () => standIn.seen.length === 1);
+  program.child.kill("SIGTERM");
+  await until("it stops", () => program.output().includes("once more to stop at once"));
+  program.child.kill("SIGTERM");
+  assert.equal(await program.exit, 1);
+  await standIn.close();
+});
+
+test("a lease that is lost ends the call, and nothing is written", async () => {
+  const standIn = await startStandIn(() => "hang headers");
+  const id = await enqueue("lost");
+  const running = runOnce(standIn.url, { leaseMs: 1000 });
+  await until("the call is made", () => standIn.seen.length === 1);
+  await db.query(
+    "update maintenance.task set lease_token = gen_random_uuid(), worker = 'another' where task_id = $1",
+    [id],
+  );
+  await running;
+  await standIn.close();
+  const row = await task(id);
+  assert.deepEqual([row.state, row.worker], ["leased", "another"]);
+});
+
+test("heartbeats keep a lease through a call that is longer than it", async () => {
+  const standIn = await startStandIn(async () => {
+    await new Promise((resolve) => setTimeout(resolve, 2500));
+    return word("slow");
+  });
+  const id = await enqueue("slow");
+  const running = runOnce(standIn.url, { leaseMs: 1000 });
+  await until("the call is made", () => standIn.seen.length === 1);
+  for (let i = 0; i < 10; i += 1) {
+    await new Promise((resolve) => setTimeout(resolve, 150));
+    const { rows } = await db.query("select * from maintenance.claim_tasks('thief', 1)");
+    assert.deepEqual(rows, []);
+  }
+  await running;
+  await standIn.close();
+  assert.deepEqual([(await task(id)).state, (await task(id)).recoveries], ["succeeded", 0]);
+});
+
+test("two workers and one subject: one call, one application", async () => {
+  const standIn = await startStandIn(() => word("once"));
+  const subjects = Array.from({ length: 20 }, (_, i) => `shared ${i}`);
+  for (const subject of subjects) await enqueue(subject);
+  await Promise.all([runOnce(standIn.url), runOnce(standIn.url)]);
+  await standIn.close();
+  assert.equal(standIn.seen.length, 20);
+  for (const subject of subjects) assert.deepEqual(await words(subject), ["once"]);
+});
+
+test("Postgres goes away during a call: the answer waits for it, and is applied once", async () => {
+  const held = gate();
+  const standIn = await startStandIn(async () => {
+    await held.opened;
+    return word("kept");
+  });
+  const id = await enqueue("outage");
+  const program = startProgram(standIn.url);
+  await until("the call is made", () => standIn.seen.length === 1);
+  const url = new URL(process.env["TEST_DATABASE_URL"] ?? "");
+  const name = url.pathname.slice(1);
+  url.pathname = "/postgres";
+  const admin = new Client({ connectionString: url.href });
+  await admin.connect();
+  try {
+    await admin.query(`alter database ${name} with allow_connections false`);
+    await admin.query(
+      "select pg_terminate_backend(pid) from pg_stat_activity where datname = $1 and application_name = 'edge-worker'",
+      [name],
+    );
+    held.open();
+    await until("it notices", () => program.output().includes("postgres did not take it"));
+  } finally {
+    await admin.query(`alter database ${name} with allow_connections true`);
+    await admin.end();
+  }
+  await until("it is applied", async () => (await task(id)).state === "succeeded");
+  assert.deepEqual(await words("outage"), ["kept"]);
+  assert.equal(standIn.seen.length, 1);
+  await enqueue("after the outage");
+  await until("the program goes on", async () => (await words("after the outage")).length === 1);
+  program.child.kill("SIGTERM");
+  assert.equal(await program.exit, 0);
+  await standIn.close();
+});
+
+test("the worker's login can do nothing but carry", async () => {
+  const worker = new Client({ connectionString: databaseUrl });
+  await worker.connect();
+  for (const sql of [
+    "select * from maintenance.task",
+    "select * from public.messages",
+    "select * from public.maintenance_status",
+    "select maintenance.enqueue_task('echo', 'x')",
+  ]) {
+    await assert.rejects(worker.query(sql), { code: "42501" });
+  }
+  await worker.end();
+});
