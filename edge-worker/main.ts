@@ -4,11 +4,23 @@ import { hostname } from "node:os";
 import { parseArgs } from "node:util";
 import { pino } from "pino";
 import { parseConfig } from "./config.ts";
-import { openGemini } from "./gemini.ts";
+import { describeError, openGemini } from "./gemini.ts";
 import { openQueue } from "./queue.ts";
 import { startWorker, type WorkerState } from "./worker.ts";
 
-const { values } = parseArgs({ options: { once: { type: "boolean", default: false } } });
+function end(message: string): never {
+  process.stderr.write(`${message}\n`);
+  process.exit(1);
+}
+
+function readArguments() {
+  try {
+    return parseArgs({ options: { once: { type: "boolean", default: false } } }).values;
+  } catch (error) {
+    return end(`error: ${describeError(error)}\nusage: npm start [-- --once]`);
+  }
+}
+const values = readArguments();
 
 // What stands in .env counts where the environment says nothing, as it does for dbmate.
 try {
@@ -17,10 +29,7 @@ try {
   // There is no .env.
 }
 const { config, faults } = parseConfig(process.env);
-if (!config) {
-  process.stderr.write(`${faults.map((fault) => `error: ${fault}`).join("\n")}\n`);
-  process.exit(1);
-}
+if (!config) end(faults.map((fault) => `error: ${fault}`).join("\n"));
 
 const log = pino({ level: config.LOG_LEVEL });
 const queue = openQueue(config.DATABASE_URL, Math.min(config.CONCURRENCY, 8) + 1);
@@ -54,17 +63,12 @@ function serveHealth(port: number, state: WorkerState, pollMs: number) {
   return createServer((request, response) => {
     const isLive = Date.now() - state.tickedAt < 3 * pollMs + 60_000;
     const isReady = state.ready && !state.failed && !stop.signal.aborted;
-    const status =
-      request.url === "/livez"
-        ? isLive
-          ? 200
-          : 503
-        : request.url === "/readyz"
-          ? isReady
-            ? 200
-            : 503
-          : 404;
-    response.writeHead(status).end();
+    const checks = new Map([
+      ["/livez", isLive],
+      ["/readyz", isReady],
+    ]);
+    const passes = checks.get(request.url ?? "");
+    response.writeHead(passes === undefined ? 404 : passes ? 200 : 503).end();
   }).listen(port);
 }
 const health =

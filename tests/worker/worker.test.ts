@@ -266,6 +266,26 @@ test("Postgres goes away during a call: the answer waits for it, and is applied 
   await standIn.close();
 });
 
+test("the health check knows whether it lives and is ready", async () => {
+  const standIn = await startStandIn(() => word("x"), { keys: ["right"] });
+  const port = 20_000 + Math.floor(Math.random() * 20_000);
+  const status = (path: string) =>
+    fetch(`http://127.0.0.1:${port}${path}`).then(
+      (response) => response.status,
+      () => 0,
+    );
+  const program = startProgram(standIn.url, { HEALTH_PORT: String(port) });
+  await until("it is ready", async () => (await status("/readyz")) === 200);
+  assert.equal(await status("/livez"), 200);
+  assert.equal(await status("/else"), 404);
+  await enqueue("wrong key");
+  await until("it is not", async () => (await status("/readyz")) === 503);
+  assert.equal(await status("/livez"), 200, "a refused key is no reason to be restarted");
+  program.child.kill("SIGTERM");
+  assert.equal(await program.exit, 0);
+  await standIn.close();
+});
+
 test("the worker's login can do nothing but carry", async () => {
   const worker = new Client({ connectionString: databaseUrl });
   await worker.connect();

@@ -1,0 +1,114 @@
+// The worker's environment: every fault is named at once, and no value is ever shown.
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { mkdtemp, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { test } from "node:test";
+import { parseConfig } from "../../edge-worker/config.ts";
+
+const good = { DATABASE_URL: "postgres://w:pw@localhost/db", GEMINI_API_KEY: "k" };
+
+/** Runs the program in a folder of its own with nothing but these variables. */
+async function run(env: Record<string, string>, args = ["--once"], dotenv = "") {
+  const folder = await mkdtemp(join(tmpdir(), "worker-"));
+  if (dotenv) await writeFile(join(folder, ".env"), dotenv);
+  const tsx = import.meta.resolve("tsx");
+  const child = spawn("node", ["--import", tsx, resolve("edge-worker/main.ts"), ...args], {
+    cwd: folder,
+    env: { PATH: process.env["PATH"] ?? "", ...env },
+    stdio: ["ignore", "pipe", "pipe"],
+    timeout: 60_000,
+  });
+  let output = "";
+  child.stdout.on("data", (chunk) => (output += chunk));
+  child.stderr.on("data", (chunk) => (output += chunk));
+  const code = await new Promise<number | null>((done) => child.on("close", done));
+  return { code, output };
+}
+
+test("two variables are enough", () => {
+  const { config } = parseConfig(good);
+  assert.deepEqual(
+    [config?.CONCURRENCY, config?.POLL_INTERVAL_MS, config?.LOG_LEVEL, config?.GEMINI_BASE_URL],
+    [4, 5000, "info", undefined],
+  );
+});
+
+test("a blank variable is none", () => {
+  assert.equal(parseConfig({ ...good, CONCURRENCY: "", HEALTH_PORT: " " }).config?.CONCURRENCY, 4);
+});
+
+test("every fault is named at once", () => {
+  const { faults } = parseConfig({
+    GEMINI_API_KEY: "two words",
+    GEMINI_BASE_URL: "http://example.org",
+    CONCURRENCY: "many",
+    POLL_INTERVAL_MS: "1.5",
+    LOG_LEVEL: "loud",
+    HEALTH_PORT: "99999",
+  });
+  assert.deepEqual(
+    faults.map((fault) => fault.split(" ")[0]),
+    "DATABASE_URL GEMINI_API_KEY GEMINI_BASE_URL CONCURRENCY POLL_INTERVAL_MS LOG_LEVEL HEALTH_PORT".split(
+      " ",
+    ),
+  );
+});
+
+test("a base URL is https, or on this machine", () => {
+  for (const url of [
+    "https://example.org",
+    "http://127.0.0.1:1",
+    "http://localhost:1",
+    "http://[::1]:1",
+  ]) {
+    assert(parseConfig({ ...good, GEMINI_BASE_URL: url }).config, url);
+  }
+  for (const url of ["http://10.0.0.1", "http://localhost.example.org", "ftp://localhost", "x"]) {
+    assert.equal(parseConfig({ ...good, GEMINI_BASE_URL: url }).config, null, url);
+  }
+});
+
+for (const url of [
+  "postgres://w:S3cr#t/x@localhost/db",
+  "postgres://w:S3cr%t@localhost/db",
+  "postgres://w:S3cr t@localhost:notaport/db",
+  "mysql://w:S3crt@localhost/db",
+]) {
+  test(`C-030: ${url.replace("S3cr", "…")} is refused, and not shown`, async () => {
+    const { code, output } = await run({ ...good, DATABASE_URL: url, LOG_LEVEL: "trace" });
+    assert.equal(code, 1);
+    assert.match(output, /^error: DATABASE_URL .*percent-encode/);
+    assert(!output.includes("S3cr"));
+    assert(!/ at .*:\d+:\d+/.test(output), "no stack");
+  });
+}
+
+test("C-029: a refused connection says host and port, and ends --once in bounded time", async () => {
+  const { code, output } = await run({
+    ...good,
+    DATABASE_URL: "postgres://w:S3cret@localhost:59999/db",
+  });
+  assert.equal(code, 1);
+  assert.match(output, /ECONNREFUSED .*:59999/);
+  assert(!output.includes("S3cret"));
+  assert(!/ at .*:\d+:\d+/.test(output), "no stack");
+});
+
+test("what the environment does not say is read from .env", async () => {
+  const { code, output } = await run(
+    { GEMINI_API_KEY: "k" },
+    ["--once"],
+    "DATABASE_URL=postgres://w:pw@127.0.0.1:59997/db\n",
+  );
+  assert.equal(code, 1);
+  assert.match(output, /ECONNREFUSED 127.0.0.1:59997/);
+});
+
+test("an unknown option is refused in words", async () => {
+  const { code, output } = await run(good, ["--twice"]);
+  assert.equal(code, 1);
+  assert.match(output, /error: .*--twice/);
+  assert(!/ at .*:\d+:\d+/.test(output), "no stack");
+});
