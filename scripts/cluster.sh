@@ -140,6 +140,13 @@ SQL
   cluster_superuser "$home" app -c "update cron.job set nodeport = $(cat "$home/port") where nodeport <> $(cat "$home/port")"
 }
 
+# restart_command HOME: what restarts the cluster, for tests that do.
+restart_command() {
+  local as=''
+  [ "$(id -u)" -ne 0 ] || as='runuser -u postgres -- '
+  printf '%s%s/pg_ctl -D %q -l %q -m fast -w restart >/dev/null </dev/null' "$as" "$pg_bin" "$1/data" "$1/log"
+}
+
 # cluster_down HOME
 cluster_down() {
   if cluster_is_up "$1"; then

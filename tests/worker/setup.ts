@@ -110,8 +110,10 @@ export function startProgram(
   baseUrl: string,
   env: Record<string, string> = {},
   args: string[] = [],
+  command = ["node", "--import", "tsx", "edge-worker/main.ts"],
 ): Running {
-  const child = spawn("node", ["--import", "tsx", "edge-worker/main.ts", ...args], {
+  const [program = "", ...before] = command;
+  const child = spawn(program, [...before, ...args], {
     env: {
       PATH: process.env["PATH"] ?? "",
       DATABASE_URL: databaseUrl,

@@ -187,6 +187,49 @@ test("a second signal exits at once", async () => {
   await standIn.close();
 });
 
+test("no transaction and no busy connection while a model thinks", async () => {
+  const held = gate();
+  const standIn = await startStandIn(async () => {
+    await held.opened;
+    return word("x");
+  });
+  for (let i = 0; i < 8; i += 1) await enqueue(`thinking ${i}`);
+  const running = runOnce(standIn.url, { concurrency: 8 });
+  await until("all calls are made", () => standIn.seen.length === 8);
+  await until("nothing is busy", async () => {
+    const { rows } = await db.query(
+      "select from pg_stat_activity where application_name = 'edge-worker' and datname = current_database() and state <> 'idle'",
+    );
+    return rows.length === 0;
+  });
+  held.open();
+  await running;
+  await standIn.close();
+});
+
+test("GEMINI_MODEL is asked instead, and is what the call is charged as", async () => {
+  const standIn = await startStandIn(() => word("x"));
+  const id = await enqueue("model");
+  const program = startProgram(standIn.url, { GEMINI_MODEL: "gemini-2.5-flash-lite" }, ["--once"]);
+  assert.equal(await program.exit, 0);
+  await standIn.close();
+  assert.equal(standIn.seen[0]?.model, "gemini-2.5-flash-lite");
+  const { rows } = await db.query("select model from maintenance.model_call where task_id = $1", [
+    id,
+  ]);
+  assert.deepEqual(rows, [{ model: "gemini-2.5-flash-lite" }]);
+});
+
+test("a signal to npm start reaches the worker", async () => {
+  const standIn = await startStandIn(() => word("x"));
+  const program = startProgram(standIn.url, {}, [], ["npm", "start"]);
+  await until("it has started", () => program.output().includes('"started"'));
+  program.child.kill("SIGTERM");
+  await until("it has stopped", () => program.output().includes('"stopped"'));
+  await program.exit;
+  await standIn.close();
+});
+
 test("a lease that is lost ends the call, and nothing is written", async () => {
   const standIn = await startStandIn(() => "hang headers");
   const id = await enqueue("lost");
