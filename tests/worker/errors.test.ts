@@ -1,6 +1,8 @@
 // Every way that Gemini can fail, over real HTTP: its class, and what becomes of the task.
 import assert from "node:assert/strict";
+import { getEventListeners } from "node:events";
 import { after, before, beforeEach, test } from "node:test";
+import { openGemini } from "../../edge-worker/gemini.ts";
 import { db, enqueue, runOnce, setUp, task, words } from "./setup.ts";
 import { type Reply, startStandIn } from "./stand-in.ts";
 
@@ -185,7 +187,7 @@ const cases: Case[] = [
   },
   {
     name: "MAX_TOKENS",
-    reply: { text: '{"word": "cu', finishReason: "MAX_TOKENS" },
+    reply: { text: '{"word": "cut"}', finishReason: "MAX_TOKENS" },
     failureClass: "bad_output",
     state: "ready",
     attempts: 1,
@@ -252,15 +254,45 @@ test("a refused connection says so, with host and port", async () => {
   assert.match(row.last_error, /^Error fetching .*ECONNREFUSED .*:59998/);
 });
 
-test("half an emoji in an error message is kept as a text", async () => {
-  const standIn = await startStandIn(() =>
-    error(500, "INTERNAL", `${"x".repeat(400)}${"\u{1f600}".repeat(60)}\u0000`),
-  );
+test("half an emoji and a zero character in an error are kept as texts", async () => {
+  const broken = "half \ud83d and \u0000 zero";
+  const standIn = await startStandIn(() => ({
+    status: 500,
+    error: { status: "INTERNAL", message: broken, details: [{ reason: broken }] },
+  }));
   const id = await enqueue("error emoji");
   await runOnce(standIn.url);
   await standIn.close();
-  assert.equal((await task(id)).state, "ready");
-  assert.match((await task(id)).last_error, /^500: x+/);
+  const row = await task(id);
+  assert.equal(row.state, "ready");
+  assert.match(row.last_error, /^500: half \ufffd and \ufffd zero/);
+  const { rows } = await db.query("select details from maintenance.model_call where task_id = $1", [
+    id,
+  ]);
+  assert.deepEqual(rows, [{ details: [{ reason: "half \ufffd and \ufffd zero" }] }]);
+});
+
+test("a finished call leaves no timer and no listener behind", async () => {
+  const standIn = await startStandIn(() => ({ text: "{}" }));
+  const model = openGemini({ apiKey: "k", baseUrl: standIn.url });
+  const request = {
+    model: "m",
+    system: "s",
+    content: "c",
+    response_schema: { type: "object", properties: { a: { type: "string" } } },
+    max_output_tokens: 10,
+    generation: {},
+  };
+  const timers = () => process.getActiveResourcesInfo().filter((name) => name === "Timeout").length;
+  const { signal } = new AbortController();
+  await model.ask(request, signal);
+  const before = timers();
+  for (let i = 0; i < 12; i += 1) await model.ask(request, signal);
+  assert.equal(timers(), before);
+  assert.equal(getEventListeners(signal, "abort").length, 0);
+  await assert.rejects(model.ask(request, AbortSignal.abort(new Error("too late"))), /too late/);
+  assert.equal(standIn.seen.length, 13, "an aborted signal asks nothing");
+  await standIn.close();
 });
 
 test("thoughts are no part of the answer, and fences are accepted", async () => {

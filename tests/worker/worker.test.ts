@@ -187,6 +187,23 @@ test("a second signal exits at once", async () => {
   await standIn.close();
 });
 
+test("no more calls are in flight than CONCURRENCY says", async () => {
+  let now = 0;
+  let most = 0;
+  const standIn = await startStandIn(async () => {
+    now += 1;
+    most = Math.max(most, now);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    now -= 1;
+    return word("x");
+  });
+  for (let i = 0; i < 12; i += 1) await enqueue(`many ${i}`);
+  await runOnce(standIn.url, { concurrency: 3, pollMs: 10 });
+  await standIn.close();
+  assert.equal(standIn.seen.length, 12);
+  assert.equal(most, 3);
+});
+
 test("no transaction and no busy connection while a model thinks", async () => {
   const held = gate();
   const standIn = await startStandIn(async () => {
