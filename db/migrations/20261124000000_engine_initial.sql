@@ -1,6 +1,6 @@
 -- migrate:up
 
--- from sql/engine/schema.sql 7acbee7ca69a2d41
+-- from sql/engine/schema.sql 662bede7c7717fd8
 -- The schema that holds the engine.
 --
 -- Errors that a caller may want to tell apart have an SQLSTATE of ours:
@@ -24,7 +24,7 @@
 create schema maintenance;
 
 comment on schema maintenance is
-  'pg-maintenance: policies, runs, schedules and health. Read sql/install.sql first.';
+  'pg-maintenance: policies, runs, schedules, tasks and health. Read sql/install.sql first.';
 -- end of sql/engine/schema.sql
 
 -- from sql/engine/clock.sql 311c397d88f0070b
@@ -1321,8 +1321,8 @@ create type maintenance.progress as (
 comment on type maintenance.progress is 'where the loop of a run stands between two batches';
 -- end of sql/engine/run/tables.sql
 
--- from sql/engine/run/lock_class.sql 5292a1f5d075c40e
--- The first key of our advisory locks; the second is the job's id.
+-- from sql/engine/run/lock_class.sql 32ebd4b24bbb478a
+-- The first key of our advisory locks; the second is the job's id, or 0 for the sweep of leases.
 -- While a run goes on, its backend holds (lock class, job id), and that is what alive means.
 
 create function maintenance.lock_class()

@@ -21,4 +21,4 @@
 create schema maintenance;
 
 comment on schema maintenance is
-  'pg-maintenance: policies, runs, schedules and health. Read sql/install.sql first.';
+  'pg-maintenance: policies, runs, schedules, tasks and health. Read sql/install.sql first.';

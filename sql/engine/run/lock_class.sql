@@ -1,4 +1,4 @@
--- The first key of our advisory locks; the second is the job's id.
+-- The first key of our advisory locks; the second is the job's id, or 0 for the sweep of leases.
 -- While a run goes on, its backend holds (lock class, job id), and that is what alive means.
 
 create function maintenance.lock_class()
