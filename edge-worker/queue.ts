@@ -1,5 +1,5 @@
 // The six functions of Postgres that the worker may call: the only SQL there is.
-import { Pool } from "pg";
+import { DatabaseError, Pool } from "pg";
 import { z } from "zod";
 
 const taskRow = z.object({
@@ -54,6 +54,15 @@ export type Queue = ReturnType<typeof openQueue>;
 /** The lease token is not the one that holds the task any more (PM014): drop the work. */
 export const isLeaseLost = (error: unknown) =>
   typeof error === "object" && error !== null && "code" in error && error.code === "PM014";
+
+/**
+ * Whether the same call may succeed later: the connection, the server's state or a lock was in the
+ * way. A missing right or a value of another shape stays as it is.
+ */
+export function isPassing(error: unknown): boolean {
+  if (error instanceof DatabaseError) return /^(08|25|40|53|55|57)/.test(error.code ?? "");
+  return !(error instanceof z.ZodError);
+}
 
 /** A text that Postgres takes: no zero character, no half of a surrogate pair. */
 export const cleanText = (text: string) => text.toWellFormed().replaceAll("\0", "\ufffd");

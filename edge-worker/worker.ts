@@ -3,7 +3,14 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Logger } from "pino";
 import { describeError, type Model, ModelError } from "./gemini.ts";
-import { type Failure, isLeaseLost, type Outcome, type Queue, type Task } from "./queue.ts";
+import {
+  type Failure,
+  isLeaseLost,
+  isPassing,
+  type Outcome,
+  type Queue,
+  type Task,
+} from "./queue.ts";
 
 export type WorkerOptions = {
   queue: Omit<Queue, "end">;
@@ -62,7 +69,7 @@ export function startWorker(options: WorkerOptions): { state: WorkerState; done:
           { task_id: task.task_id, error: describeError(error) },
           "postgres did not take it",
         );
-        if (giveBack.signal.aborted) throw error;
+        if (giveBack.signal.aborted || !isPassing(error)) throw error;
         await sleep(pause, undefined, { signal: giveBack.signal }).catch(() => {});
       }
     }
@@ -87,6 +94,7 @@ export function startWorker(options: WorkerOptions): { state: WorkerState; done:
           const answer = await model.ask(request, signal);
           result = "answered";
           outcome = await persist(task, () => queue.complete(task, answer.text, answer.usage));
+          if (!outcome) result = "lease lost";
         } catch (error) {
           if (lost.signal.aborted) {
             result = "lease lost";
@@ -98,6 +106,7 @@ export function startWorker(options: WorkerOptions): { state: WorkerState; done:
             if (error.failureClass === "configuration") refuse(error.message);
             const failure: Failure = error;
             outcome = await persist(task, () => queue.fail(task, failure));
+            if (!outcome) result = "lease lost";
           } else {
             throw error;
           }

@@ -4146,7 +4146,7 @@ comment on function maintenance.backlog() is
   'The rows of maintenance_status: what is due under each rule now, counted up to 10,000.';
 -- end of sql/engine/health/backlog.sql
 
--- from sql/engine/health/maintenance_status.sql 88c89e34f96ff715
+-- from sql/engine/health/maintenance_status.sql 5233792316e1d282
 -- The front door: what is still to be done, and whether anybody is on it.
 
 create view public.maintenance_status as
@@ -4182,8 +4182,9 @@ from maintenance.task_backlog() as t;
 
 comment on view public.maintenance_status is
   'A row a backlog: how many rows are due (counted up to 10,000), the oldest, and the job that '
-  'takes them. severity: ok nothing due; notice due, and the schedule will take them; warning the '
-  'job is behind, failed, disabled or not scheduled; critical the rule is broken.';
+  'takes them; then the tasks that are due, and those that are dead. severity: ok nothing due; '
+  'notice due, and somebody will take them; warning the job is behind, failed, disabled or not '
+  'scheduled, tasks wait for more than an hour or are dead; critical the rule is broken.';
 -- end of sql/engine/health/maintenance_status.sql
 
 -- from sql/engine/health/index_health.sql 30b4508be51660f7

@@ -326,6 +326,32 @@ test("Postgres goes away during a call: the answer waits for it, and is applied 
   await standIn.close();
 });
 
+test("what Postgres refuses for good frees the slot, and the task is left to its lease", async () => {
+  const held = gate();
+  const standIn = await startStandIn(async () => {
+    await held.opened;
+    return word("x");
+  });
+  const id = await enqueue("refused");
+  const door = "function maintenance.complete_task(bigint, uuid, text, jsonb)";
+  let done = false;
+  const running = runOnce(standIn.url).then(() => {
+    done = true;
+  });
+  await until("the call is made", () => standIn.seen.length === 1);
+  await db.query(`revoke execute on ${door} from maintenance_worker`);
+  try {
+    held.open();
+    await until("the worker is through", () => done);
+  } finally {
+    await db.query(`grant execute on ${door} to maintenance_worker`);
+  }
+  await running;
+  await standIn.close();
+  assert.equal((await task(id)).state, "leased");
+  assert.deepEqual(await words("refused"), []);
+});
+
 test("the health check knows whether it lives and is ready", async () => {
   const standIn = await startStandIn(() => word("x"), { keys: ["right"] });
   const port = 20_000 + Math.floor(Math.random() * 20_000);
