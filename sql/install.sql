@@ -124,6 +124,7 @@
 \ir app/imports.sql
 \ir app/messages.sql
 \ir app/profiles.sql
+\ir app/memories.sql
 
 -- the shipped jobs
 \ir jobs/imports.sql

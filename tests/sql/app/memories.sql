@@ -1,0 +1,34 @@
+-- The memories' own rules: versions, keys, and the prompt that goes with every change.
+begin;
+create extension pgtap;
+select plan(9);
+
+insert into public.users (id) values ('00000000-0000-0000-0000-000000000001'), ('00000000-0000-0000-0000-000000000002');
+insert into public.memories (id, user_id, key, content) values
+  ('00000000-0000-0000-0000-0000000000a1', '00000000-0000-0000-0000-000000000001', 'diet', 'eats no meat'),
+  ('00000000-0000-0000-0000-0000000000b1', '00000000-0000-0000-0000-000000000002', 'diet', 'eats all');
+create function pg_temp.cached() returns text language plpgsql as $$
+declare v text;
+begin
+  select string_agg(right(user_id::text, 1), ',' order by user_id) into v from public.memory_prompt_cache;
+  insert into public.memory_prompt_cache (user_id) select id from public.users on conflict do nothing;
+  return v;
+end $$;
+select pg_temp.cached();
+
+select is(pg_temp.cached(), '1,2', 'a prompt is cached for both');
+update public.memories set content = 'eats fish' where id::text like '%a1';
+select is(pg_temp.cached(), '2', 'an update drops the prompt of its user, and no other');
+select is(version, 2, 'and raises the version') from public.memories where id::text like '%a1';
+insert into public.memories (user_id, key, content) values ('00000000-0000-0000-0000-000000000002', 'sport', 'rows');
+select is(pg_temp.cached(), '1', 'an insert drops it too');
+delete from public.memories where key = 'sport';
+select is(pg_temp.cached(), '1', 'and a deletion');
+update public.memories set user_id = '00000000-0000-0000-0000-000000000001', key = 'food' where id::text like '%b1';
+select is(pg_temp.cached(), null, 'a memory that changes hands drops both');
+select throws_ok($$insert into public.memories (user_id, key, content) values ('00000000-0000-0000-0000-000000000001', 'diet', 'again')$$, '23505');
+update public.memories set status = 'superseded' where key = 'diet';
+select lives_ok($$insert into public.memories (user_id, key, content) values ('00000000-0000-0000-0000-000000000001', 'diet', 'again')$$, 'a retired row frees its key');
+select throws_ok($$update public.memories set status = 'active', superseded_by = id where content = 'eats fish'$$, '23514');
+select * from finish();
+rollback;
