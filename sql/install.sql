@@ -100,12 +100,16 @@
 \ir engine/queue/error_text.sql
 \ir engine/queue/task_request.sql
 \ir engine/queue/parse_answer.sql
+\ir engine/queue/apply_answer.sql
 \ir engine/queue/complete_task.sql
 \ir engine/queue/task_state.sql
 \ir engine/queue/extend_lease.sql
 \ir engine/queue/fail_task.sql
 \ir engine/queue/release_task.sql
 \ir engine/queue/retry_task.sql
+\ir engine/queue/find_quarantined.sql
+\ir engine/queue/approve_task.sql
+\ir engine/queue/reject_task.sql
 \ir engine/queue/trigger_jobs.sql
 \ir engine/queue/task_backlog.sql
 

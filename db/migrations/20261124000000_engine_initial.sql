@@ -1,6 +1,6 @@
 -- migrate:up
 
--- from sql/engine/schema.sql 662bede7c7717fd8
+-- from sql/engine/schema.sql 35a7f8c94a8a3d8b
 -- The schema that holds the engine.
 --
 -- Errors that a caller may want to tell apart have an SQLSTATE of ours:
@@ -20,6 +20,7 @@
 --   PM014  no such task, or the lease token is not the one that holds it (any more)
 --   PM015  no such trigger
 --   PM016  the task is not in a state for that
+--   PM017  an answer goes too far to be applied before somebody approves it (raised by an apply)
 
 create schema maintenance;
 
@@ -2941,7 +2942,7 @@ end
 $$;
 -- end of sql/engine/model/record_call.sql
 
--- from sql/engine/queue/tables.sql be4b3b4b518ef679
+-- from sql/engine/queue/tables.sql c3fafa32a1f0ad30
 -- What is asked of a model: a kind a row, and a task a row.
 
 create table maintenance.kind (
@@ -2986,6 +2987,7 @@ create table maintenance.task (
   input_hash text,
   last_class text,
   last_error text,
+  held_answer jsonb,
   settled_token uuid,
   result jsonb,
   cost_usd numeric not null default 0,
@@ -3003,6 +3005,9 @@ create table maintenance.task (
   constraint task_ends_when_it_is_over
     check ((state in ('succeeded', 'skipped', 'dead')) = (finished_at is not null)),
   constraint task_dead_has_an_error check (state <> 'dead' or last_error is not null),
+  constraint task_quarantined_can_be_decided
+    check ((state = 'quarantined') = (held_answer is not null)
+      and (state <> 'quarantined' or context is not null)),
   constraint task_counts_are_not_negative
     check (attempts >= 0 and defers >= 0 and recoveries >= 0)
 ) with (fillfactor = 80);
@@ -3014,6 +3019,7 @@ where state = 'ready';
 create index task_leased_idx on maintenance.task (lease_expires_at) where state = 'leased';
 create index task_subject_idx on maintenance.task (kind, subject, task_id);
 create index task_dead_idx on maintenance.task (finished_at) where state = 'dead';
+create index task_quarantined_idx on maintenance.task (task_id) where state = 'quarantined';
 
 comment on table maintenance.task is
   'One question to a model a row. ready waits for available_at; leased is with a worker; '
@@ -3022,6 +3028,7 @@ comment on column maintenance.task.priority is 'the lower goes first';
 comment on column maintenance.task.again is 'asked for again while leased: another go follows';
 comment on column maintenance.task.context is
   'what prepare showed the model: short ids, real ids and versions; gone when the task is over';
+comment on column maintenance.task.held_answer is 'the answer that waits for a decision; gone after it';
 comment on column maintenance.task.settled_token is
   'the lease that complete_task last settled: its replay returns result';
 
@@ -3045,6 +3052,41 @@ insert into maintenance.lease_sweep values ('-infinity');
 comment on table maintenance.lane is
   'Kinds and priorities that have tasks, with a lower bound of what is ready.';
 comment on table maintenance.lease_sweep is 'When expired leases were last looked for: one row.';
+
+-- The ledger: an operation a row, in the order of the answer. Rows are added and never changed; an
+-- undo is one more row.
+create table maintenance.change (
+  change_id bigint generated always as identity,
+  task_id bigint not null,
+  undoes bigint,
+  op text,
+  outcome text not null,
+  reason text,
+  note text,
+  keys text[] not null default '{}',
+  rows jsonb not null default '[]',
+  made_by text not null default session_user,
+  created_at timestamptz not null default clock_timestamp(),
+  constraint change_pkey primary key (change_id),
+  constraint change_task_id_fkey foreign key (task_id) references maintenance.task (task_id),
+  constraint change_undoes_fkey foreign key (undoes) references maintenance.change (change_id),
+  constraint change_is_undone_once unique (undoes),
+  constraint change_outcome_is_known check (outcome in ('applied', 'refused')),
+  constraint change_refused_has_a_reason check (outcome = 'applied' or reason is not null),
+  constraint change_rows_are_a_list check (jsonb_typeof(rows) = 'array')
+);
+
+create index change_task_id_idx on maintenance.change (task_id);
+
+comment on table maintenance.change is
+  'What answers changed, an operation a row, refused ones too; never updated, never deleted.';
+comment on column maintenance.change.undoes is 'the change that this one reversed';
+comment on column maintenance.change.reason is 'why it was refused, without any row''s text';
+comment on column maintenance.change.note is 'why the model wanted it, in its own words';
+comment on column maintenance.change.keys is 'the rows that the operation is about, as it named them';
+comment on column maintenance.change.rows is
+  'a row it changed each: {table, before, after}, before being null for a new row; of an undo: '
+  '{table, key, outcome, reason}';
 -- end of sql/engine/queue/tables.sql
 
 -- from sql/engine/queue/find_prepare.sql a9929ebab9cbe3ca
@@ -3233,12 +3275,13 @@ comment on function maintenance.enqueue_task(text, text, integer, timestamptz, j
   'where the input has not changed. Errors: PM002 argument, PM013 no such kind.';
 -- end of sql/engine/queue/enqueue_task.sql
 
--- from sql/engine/queue/settle_task.sql 9cce53949496506c
+-- from sql/engine/queue/settle_task.sql 5233077166e9f5b6
 -- Ends a lease: the one place that decides what becomes of a task, and the law of its counters.
 --
 --   outcome        attempt     then
 --   succeeded      burned      succeeded
---   skipped        given back  skipped; blocked too, with its attempt burned
+--   skipped        given back  skipped; blocked and declined too, with the attempt burned
+--   quarantined    burned      quarantined, with what a decision needs
 --   transient      burned      ready after a back-off, or dead after the last attempt
 --   bad_output     burned      the same
 --   defer          given back  ready after retry_after or an hour, dead after 50 of them
@@ -3274,7 +3317,8 @@ begin
   v_task.recoveries := v_task.recoveries + (p_outcome = 'recovered')::integer;
   v_task.state := case
     when p_outcome = 'succeeded' then 'succeeded'
-    when p_outcome in ('skipped', 'blocked') then 'skipped'
+    when p_outcome in ('skipped', 'blocked', 'declined') then 'skipped'
+    when p_outcome = 'quarantined' then 'quarantined'
     when p_outcome in ('rejected', 'too_large')
       or p_outcome in ('transient', 'bad_output') and v_task.attempts >= (
         select k.max_attempts from maintenance.kind as k where k.kind = v_task.kind)
@@ -3314,13 +3358,15 @@ begin
     lease_token = null,
     lease_expires_at = null,
     again = false,
-    context = null,
+    context = case when v_task.state = 'quarantined' then v_task.context end,
+    held_answer = case when v_task.state = 'quarantined' then v_task.held_answer end,
+    input_hash = v_task.input_hash,
     last_class = v_task.last_class,
     last_error = v_task.last_error,
     settled_token = v_task.settled_token,
     result = v_task.result,
     cost_usd = t.cost_usd + coalesce(p_cost, 0),
-    finished_at = case when v_task.state <> 'ready' then v_now end
+    finished_at = case when v_task.state not in ('ready', 'quarantined') then v_now end
   where t.task_id = v_task.task_id
   returning * into v_task;
 
@@ -3517,7 +3563,7 @@ return format('%s: SQLSTATE %s', p_where, p_sqlstate)
   || case when p_sqlstate like '22%' or p_sqlstate = 'P0001' then '' else ' ' || p_message end;
 -- end of sql/engine/queue/error_text.sql
 
--- from sql/engine/queue/task_request.sql 8b971ac3632b99fb
+-- from sql/engine/queue/task_request.sql ca4729adb1454b4a
 -- Turns a leased task into the request for the model, or closes it where there is nothing to ask.
 
 create function maintenance.task_request(task_id bigint, lease_token uuid)
@@ -3558,7 +3604,8 @@ begin
   if not v_task.force and v_input.input_hash = (
     select t.input_hash from maintenance.task as t
     where t.kind = v_task.kind and t.subject = v_task.subject and t.task_id < v_task.task_id
-      and (t.state = 'succeeded' or t.state = 'skipped' and t.last_class = 'blocked')
+      and (t.state in ('succeeded', 'quarantined')
+        or t.state = 'skipped' and t.last_class in ('blocked', 'declined'))
     order by t.task_id desc
     limit 1)
   then
@@ -3650,7 +3697,63 @@ end
 $$;
 -- end of sql/engine/queue/parse_answer.sql
 
--- from sql/engine/queue/complete_task.sql e88e07fa9c77f217
+-- from sql/engine/queue/apply_answer.sql ca494db941d396f3
+-- Lets the kind apply an answer, all of it or nothing, and writes its changes to the ledger.
+--
+-- apply returns what becomes the task's result, with two parts that the engine takes out:
+--   changes     a list of {op, outcome, reason, note, keys, rows}: rows of the ledger
+--   input_hash  the hash that prepare will give when nothing but this answer changes the data
+-- and it raises PM017 for an answer that goes too far to be applied before somebody approves it.
+-- It is given options.approved, true or false, whatever the caller's options say.
+
+create function maintenance.apply_answer(
+  p_task maintenance.task,
+  p_approved boolean,
+  out outcome text,
+  out error text,
+  out result jsonb,
+  out input_hash text)
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_kind maintenance.kind := maintenance.find_kind(p_task.kind);
+begin
+  outcome := 'succeeded';
+  input_hash := p_task.input_hash;
+  begin
+    execute format('select %s($1::text, $2::jsonb, $3::jsonb, $4::jsonb)',
+      maintenance.find_function(v_kind.apply, 'text, jsonb, jsonb, jsonb', 'jsonb')::regproc)
+    into result using p_task.subject, p_task.context, p_task.held_answer,
+      p_task.options || jsonb_build_object('approved', p_approved);
+    insert into maintenance.change (task_id, op, outcome, reason, note, keys, rows)
+    select p_task.task_id, c.change ->> 'op', c.change ->> 'outcome', c.change ->> 'reason',
+      c.change ->> 'note', array(select jsonb_array_elements_text(c.change -> 'keys')),
+      coalesce(c.change -> 'rows', '[]')
+    from jsonb_array_elements(coalesce(result -> 'changes', '[]'))
+      with ordinality as c (change, nr)
+    order by c.nr;
+    input_hash := coalesce(result ->> 'input_hash', input_hash);
+    result := result - array['changes', 'input_hash'];
+  exception
+    when sqlstate 'PM017' then
+      outcome := 'quarantined';
+      error := sqlerrm;
+      result := null;
+    when others then
+      -- What passes by itself is not the answer's fault: the caller tries again.
+      if sqlstate like '40%' or sqlstate like '53%' or sqlstate = '55P03' then
+        raise;
+      end if;
+      outcome := 'bad_output';
+      error := maintenance.error_text('apply', sqlstate, sqlerrm);
+      result := null;
+  end;
+end
+$$;
+-- end of sql/engine/queue/apply_answer.sql
+
+-- from sql/engine/queue/complete_task.sql aa61bee029ad8320
 -- Takes a model's answer: parses it, lets the kind apply it, records the cost and closes the task,
 -- in one transaction. Whatever the answer says, this returns; it raises for a stale token only.
 
@@ -3670,40 +3773,30 @@ as $$
 declare
   v_task maintenance.task := maintenance.find_leased(
     complete_task.task_id, complete_task.lease_token, p_replay => true);
-  v_kind maintenance.kind := maintenance.find_kind(v_task.kind);
-  v_answer jsonb;
-  v_error text;
-  v_result jsonb;
-  v_outcome text := 'succeeded';
+  v_applied record;
   v_cost numeric;
 begin
   if v_task.settled_token is not distinct from complete_task.lease_token then
     return v_task.result;
   end if;
 
-  select p.answer, p.reason into v_answer, v_error
+  select 'bad_output' as outcome, p.reason as error, null::jsonb as result, null::text as input_hash,
+    p.answer into v_applied
   from maintenance.parse_answer(complete_task.answer) as p;
-  if v_error is null and v_task.context is null then
-    v_error := 'the task was never asked: task_request comes first';
+  if v_applied.error is null and v_task.context is null then
+    v_applied.error := 'the task was never asked: task_request comes first';
   end if;
-  if v_error is null then
-    begin
-      execute format('select %s($1::text, $2::jsonb, $3::jsonb, $4::jsonb)',
-        maintenance.find_function(v_kind.apply, 'text, jsonb, jsonb, jsonb', 'jsonb')::regproc)
-      into v_result using v_task.subject, v_task.context, v_answer, v_task.options;
-    exception when others then
-      v_error := maintenance.error_text('apply', sqlstate, sqlerrm);
-    end;
-  end if;
-  if v_error is not null then
-    v_outcome := 'bad_output';
+  if v_applied.error is null then
+    v_task.held_answer := v_applied.answer;
+    select * into v_applied from maintenance.apply_answer(v_task, p_approved => false);
+    v_task.input_hash := v_applied.input_hash;
   end if;
 
-  v_cost := maintenance.record_call(v_task.task_id, v_task.kind, v_task.model, v_outcome,
+  v_cost := maintenance.record_call(v_task.task_id, v_task.kind, v_task.model, v_applied.outcome,
     complete_task.usage, null);
-  v_task := maintenance.settle_task(v_task, v_outcome, v_error, p_cost => v_cost,
+  v_task := maintenance.settle_task(v_task, v_applied.outcome, v_applied.error, p_cost => v_cost,
     p_settled_token => complete_task.lease_token,
-    p_result => jsonb_build_object('result', v_result, 'error', v_error));
+    p_result => jsonb_build_object('result', v_applied.result, 'error', v_applied.error));
   return v_task.result;
 end
 $$;
@@ -3711,7 +3804,7 @@ $$;
 comment on function maintenance.complete_task(bigint, uuid, text, jsonb) is
   'Takes the answer of a leased task and applies it. Returns {state, result, error, '
   'available_at}, result being what apply returned: a bad answer is a normal return and costs an '
-  'attempt. A replay of the same token returns the stored result. usage: Gemini''s usageMetadata '
+  'attempt, and one that goes too far waits in quarantine. A replay of the same token returns the stored result. usage: Gemini''s usageMetadata '
   'with model and durationMs. Errors: PM014 not leased under this token.';
 -- end of sql/engine/queue/complete_task.sql
 
@@ -3883,6 +3976,95 @@ comment on function maintenance.retry_task(bigint) is
   'its input has not changed; a ready one is due at once. Returns {state, available_at}. '
   'Errors: PM014 no such task, PM016 it is leased or has succeeded, or another one is open.';
 -- end of sql/engine/queue/retry_task.sql
+
+-- from sql/engine/queue/find_quarantined.sql c690275803b13367
+-- A task that waits for a decision, locked; or a clear error.
+
+create function maintenance.find_quarantined(p_task_id bigint)
+returns maintenance.task
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_task maintenance.task;
+begin
+  select * into v_task from maintenance.task as t where t.task_id = p_task_id for update;
+  if not found then
+    raise exception 'there is no task %', p_task_id
+      using errcode = 'PM014', hint = 'select task_id, last_error from maintenance.task '
+        'where state = ''quarantined'';';
+  end if;
+  if v_task.state <> 'quarantined' then
+    raise exception 'task % is %', v_task.task_id, v_task.state
+      using errcode = 'PM016', hint = 'Only a quarantined answer waits for a decision.';
+  end if;
+  return v_task;
+end
+$$;
+-- end of sql/engine/queue/find_quarantined.sql
+
+-- from sql/engine/queue/approve_task.sql 85ade3949afd5d2a
+-- Applies an answer that was quarantined, under the same checks as at first: what has changed since
+-- is refused, operation by operation.
+
+create function maintenance.approve_task(task_id bigint)
+returns jsonb
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+set row_security = off
+set timezone = 'UTC'
+set lock_timeout = '5s'
+as $$
+declare
+  v_task maintenance.task := maintenance.find_quarantined(approve_task.task_id);
+  v_applied record;
+begin
+  select * into v_applied from maintenance.apply_answer(v_task, p_approved => true);
+  if v_applied.outcome <> 'succeeded' then
+    raise exception 'the answer of task % cannot be applied: %', v_task.task_id, v_applied.error
+      using errcode = 'PM016', hint = 'select maintenance.reject_task(task_id);';
+  end if;
+  v_task.input_hash := v_applied.input_hash;
+  v_task := maintenance.settle_task(v_task, 'succeeded', p_settled_token => v_task.settled_token,
+    p_result => jsonb_build_object('result', v_applied.result, 'approvedBy', session_user));
+  return v_task.result;
+end
+$$;
+
+comment on function maintenance.approve_task(bigint) is
+  'Applies a quarantined answer, with every check but that of its size; what was edited since is '
+  'refused. Returns {state, result, approvedBy}. Errors: PM014 no such task, PM016 it is not '
+  'quarantined, or its answer cannot be applied (nothing is changed then).';
+-- end of sql/engine/queue/approve_task.sql
+
+-- from sql/engine/queue/reject_task.sql 913bbd3db4b3307c
+-- Drops an answer that was quarantined. The same input is not asked about again.
+
+create function maintenance.reject_task(task_id bigint, reason text default null)
+returns jsonb
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+set row_security = off
+set timezone = 'UTC'
+set lock_timeout = '5s'
+as $$
+declare
+  v_task maintenance.task := maintenance.find_quarantined(reject_task.task_id);
+begin
+  v_task := maintenance.settle_task(v_task, 'declined',
+    format('rejected by %s', session_user) || coalesce(': ' || reject_task.reason, ''),
+    p_settled_token => v_task.settled_token, p_result => '{}');
+  return v_task.result;
+end
+$$;
+
+comment on function maintenance.reject_task(bigint, text) is
+  'Drops a quarantined answer; nothing of it was or will be applied, and the same input is not '
+  'asked about again (retry_task asks all the same). The reason is kept in last_error. Returns '
+  '{state}. Errors: PM014 no such task, PM016 it is not quarantined.';
+-- end of sql/engine/queue/reject_task.sql
 
 -- from sql/engine/queue/trigger_jobs.sql d638ce478abc3a57
 -- Asks for the tasks of every kind with a trigger, one for each of its subjects.

@@ -17,6 +17,7 @@
 --   PM014  no such task, or the lease token is not the one that holds it (any more)
 --   PM015  no such trigger
 --   PM016  the task is not in a state for that
+--   PM017  an answer goes too far to be applied before somebody approves it (raised by an apply)
 
 create schema maintenance;
 

@@ -17,40 +17,30 @@ as $$
 declare
   v_task maintenance.task := maintenance.find_leased(
     complete_task.task_id, complete_task.lease_token, p_replay => true);
-  v_kind maintenance.kind := maintenance.find_kind(v_task.kind);
-  v_answer jsonb;
-  v_error text;
-  v_result jsonb;
-  v_outcome text := 'succeeded';
+  v_applied record;
   v_cost numeric;
 begin
   if v_task.settled_token is not distinct from complete_task.lease_token then
     return v_task.result;
   end if;
 
-  select p.answer, p.reason into v_answer, v_error
+  select 'bad_output' as outcome, p.reason as error, null::jsonb as result, null::text as input_hash,
+    p.answer into v_applied
   from maintenance.parse_answer(complete_task.answer) as p;
-  if v_error is null and v_task.context is null then
-    v_error := 'the task was never asked: task_request comes first';
+  if v_applied.error is null and v_task.context is null then
+    v_applied.error := 'the task was never asked: task_request comes first';
   end if;
-  if v_error is null then
-    begin
-      execute format('select %s($1::text, $2::jsonb, $3::jsonb, $4::jsonb)',
-        maintenance.find_function(v_kind.apply, 'text, jsonb, jsonb, jsonb', 'jsonb')::regproc)
-      into v_result using v_task.subject, v_task.context, v_answer, v_task.options;
-    exception when others then
-      v_error := maintenance.error_text('apply', sqlstate, sqlerrm);
-    end;
-  end if;
-  if v_error is not null then
-    v_outcome := 'bad_output';
+  if v_applied.error is null then
+    v_task.held_answer := v_applied.answer;
+    select * into v_applied from maintenance.apply_answer(v_task, p_approved => false);
+    v_task.input_hash := v_applied.input_hash;
   end if;
 
-  v_cost := maintenance.record_call(v_task.task_id, v_task.kind, v_task.model, v_outcome,
+  v_cost := maintenance.record_call(v_task.task_id, v_task.kind, v_task.model, v_applied.outcome,
     complete_task.usage, null);
-  v_task := maintenance.settle_task(v_task, v_outcome, v_error, p_cost => v_cost,
+  v_task := maintenance.settle_task(v_task, v_applied.outcome, v_applied.error, p_cost => v_cost,
     p_settled_token => complete_task.lease_token,
-    p_result => jsonb_build_object('result', v_result, 'error', v_error));
+    p_result => jsonb_build_object('result', v_applied.result, 'error', v_applied.error));
   return v_task.result;
 end
 $$;
@@ -58,5 +48,5 @@ $$;
 comment on function maintenance.complete_task(bigint, uuid, text, jsonb) is
   'Takes the answer of a leased task and applies it. Returns {state, result, error, '
   'available_at}, result being what apply returned: a bad answer is a normal return and costs an '
-  'attempt. A replay of the same token returns the stored result. usage: Gemini''s usageMetadata '
+  'attempt, and one that goes too far waits in quarantine. A replay of the same token returns the stored result. usage: Gemini''s usageMetadata '
   'with model and durationMs. Errors: PM014 not leased under this token.';

@@ -2,7 +2,8 @@
 --
 --   outcome        attempt     then
 --   succeeded      burned      succeeded
---   skipped        given back  skipped; blocked too, with its attempt burned
+--   skipped        given back  skipped; blocked and declined too, with the attempt burned
+--   quarantined    burned      quarantined, with what a decision needs
 --   transient      burned      ready after a back-off, or dead after the last attempt
 --   bad_output     burned      the same
 --   defer          given back  ready after retry_after or an hour, dead after 50 of them
@@ -38,7 +39,8 @@ begin
   v_task.recoveries := v_task.recoveries + (p_outcome = 'recovered')::integer;
   v_task.state := case
     when p_outcome = 'succeeded' then 'succeeded'
-    when p_outcome in ('skipped', 'blocked') then 'skipped'
+    when p_outcome in ('skipped', 'blocked', 'declined') then 'skipped'
+    when p_outcome = 'quarantined' then 'quarantined'
     when p_outcome in ('rejected', 'too_large')
       or p_outcome in ('transient', 'bad_output') and v_task.attempts >= (
         select k.max_attempts from maintenance.kind as k where k.kind = v_task.kind)
@@ -78,13 +80,15 @@ begin
     lease_token = null,
     lease_expires_at = null,
     again = false,
-    context = null,
+    context = case when v_task.state = 'quarantined' then v_task.context end,
+    held_answer = case when v_task.state = 'quarantined' then v_task.held_answer end,
+    input_hash = v_task.input_hash,
     last_class = v_task.last_class,
     last_error = v_task.last_error,
     settled_token = v_task.settled_token,
     result = v_task.result,
     cost_usd = t.cost_usd + coalesce(p_cost, 0),
-    finished_at = case when v_task.state <> 'ready' then v_now end
+    finished_at = case when v_task.state not in ('ready', 'quarantined') then v_now end
   where t.task_id = v_task.task_id
   returning * into v_task;
 

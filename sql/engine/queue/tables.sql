@@ -42,6 +42,7 @@ create table maintenance.task (
   input_hash text,
   last_class text,
   last_error text,
+  held_answer jsonb,
   settled_token uuid,
   result jsonb,
   cost_usd numeric not null default 0,
@@ -59,6 +60,9 @@ create table maintenance.task (
   constraint task_ends_when_it_is_over
     check ((state in ('succeeded', 'skipped', 'dead')) = (finished_at is not null)),
   constraint task_dead_has_an_error check (state <> 'dead' or last_error is not null),
+  constraint task_quarantined_can_be_decided
+    check ((state = 'quarantined') = (held_answer is not null)
+      and (state <> 'quarantined' or context is not null)),
   constraint task_counts_are_not_negative
     check (attempts >= 0 and defers >= 0 and recoveries >= 0)
 ) with (fillfactor = 80);
@@ -70,6 +74,7 @@ where state = 'ready';
 create index task_leased_idx on maintenance.task (lease_expires_at) where state = 'leased';
 create index task_subject_idx on maintenance.task (kind, subject, task_id);
 create index task_dead_idx on maintenance.task (finished_at) where state = 'dead';
+create index task_quarantined_idx on maintenance.task (task_id) where state = 'quarantined';
 
 comment on table maintenance.task is
   'One question to a model a row. ready waits for available_at; leased is with a worker; '
@@ -78,6 +83,7 @@ comment on column maintenance.task.priority is 'the lower goes first';
 comment on column maintenance.task.again is 'asked for again while leased: another go follows';
 comment on column maintenance.task.context is
   'what prepare showed the model: short ids, real ids and versions; gone when the task is over';
+comment on column maintenance.task.held_answer is 'the answer that waits for a decision; gone after it';
 comment on column maintenance.task.settled_token is
   'the lease that complete_task last settled: its replay returns result';
 
@@ -101,3 +107,38 @@ insert into maintenance.lease_sweep values ('-infinity');
 comment on table maintenance.lane is
   'Kinds and priorities that have tasks, with a lower bound of what is ready.';
 comment on table maintenance.lease_sweep is 'When expired leases were last looked for: one row.';
+
+-- The ledger: an operation a row, in the order of the answer. Rows are added and never changed; an
+-- undo is one more row.
+create table maintenance.change (
+  change_id bigint generated always as identity,
+  task_id bigint not null,
+  undoes bigint,
+  op text,
+  outcome text not null,
+  reason text,
+  note text,
+  keys text[] not null default '{}',
+  rows jsonb not null default '[]',
+  made_by text not null default session_user,
+  created_at timestamptz not null default clock_timestamp(),
+  constraint change_pkey primary key (change_id),
+  constraint change_task_id_fkey foreign key (task_id) references maintenance.task (task_id),
+  constraint change_undoes_fkey foreign key (undoes) references maintenance.change (change_id),
+  constraint change_is_undone_once unique (undoes),
+  constraint change_outcome_is_known check (outcome in ('applied', 'refused')),
+  constraint change_refused_has_a_reason check (outcome = 'applied' or reason is not null),
+  constraint change_rows_are_a_list check (jsonb_typeof(rows) = 'array')
+);
+
+create index change_task_id_idx on maintenance.change (task_id);
+
+comment on table maintenance.change is
+  'What answers changed, an operation a row, refused ones too; never updated, never deleted.';
+comment on column maintenance.change.undoes is 'the change that this one reversed';
+comment on column maintenance.change.reason is 'why it was refused, without any row''s text';
+comment on column maintenance.change.note is 'why the model wanted it, in its own words';
+comment on column maintenance.change.keys is 'the rows that the operation is about, as it named them';
+comment on column maintenance.change.rows is
+  'a row it changed each: {table, before, after}, before being null for a new row; of an undo: '
+  '{table, key, outcome, reason}';

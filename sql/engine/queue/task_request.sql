@@ -38,7 +38,8 @@ begin
   if not v_task.force and v_input.input_hash = (
     select t.input_hash from maintenance.task as t
     where t.kind = v_task.kind and t.subject = v_task.subject and t.task_id < v_task.task_id
-      and (t.state = 'succeeded' or t.state = 'skipped' and t.last_class = 'blocked')
+      and (t.state in ('succeeded', 'quarantined')
+        or t.state = 'skipped' and t.last_class in ('blocked', 'declined'))
     order by t.task_id desc
     limit 1)
   then

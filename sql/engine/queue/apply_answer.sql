@@ -1,0 +1,53 @@
+-- Lets the kind apply an answer, all of it or nothing, and writes its changes to the ledger.
+--
+-- apply returns what becomes the task's result, with two parts that the engine takes out:
+--   changes     a list of {op, outcome, reason, note, keys, rows}: rows of the ledger
+--   input_hash  the hash that prepare will give when nothing but this answer changes the data
+-- and it raises PM017 for an answer that goes too far to be applied before somebody approves it.
+-- It is given options.approved, true or false, whatever the caller's options say.
+
+create function maintenance.apply_answer(
+  p_task maintenance.task,
+  p_approved boolean,
+  out outcome text,
+  out error text,
+  out result jsonb,
+  out input_hash text)
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_kind maintenance.kind := maintenance.find_kind(p_task.kind);
+begin
+  outcome := 'succeeded';
+  input_hash := p_task.input_hash;
+  begin
+    execute format('select %s($1::text, $2::jsonb, $3::jsonb, $4::jsonb)',
+      maintenance.find_function(v_kind.apply, 'text, jsonb, jsonb, jsonb', 'jsonb')::regproc)
+    into result using p_task.subject, p_task.context, p_task.held_answer,
+      p_task.options || jsonb_build_object('approved', p_approved);
+    insert into maintenance.change (task_id, op, outcome, reason, note, keys, rows)
+    select p_task.task_id, c.change ->> 'op', c.change ->> 'outcome', c.change ->> 'reason',
+      c.change ->> 'note', array(select jsonb_array_elements_text(c.change -> 'keys')),
+      coalesce(c.change -> 'rows', '[]')
+    from jsonb_array_elements(coalesce(result -> 'changes', '[]'))
+      with ordinality as c (change, nr)
+    order by c.nr;
+    input_hash := coalesce(result ->> 'input_hash', input_hash);
+    result := result - array['changes', 'input_hash'];
+  exception
+    when sqlstate 'PM017' then
+      outcome := 'quarantined';
+      error := sqlerrm;
+      result := null;
+    when others then
+      -- What passes by itself is not the answer's fault: the caller tries again.
+      if sqlstate like '40%' or sqlstate like '53%' or sqlstate = '55P03' then
+        raise;
+      end if;
+      outcome := 'bad_output';
+      error := maintenance.error_text('apply', sqlstate, sqlerrm);
+      result := null;
+  end;
+end
+$$;

@@ -1,0 +1,32 @@
+-- Applies an answer that was quarantined, under the same checks as at first: what has changed since
+-- is refused, operation by operation.
+
+create function maintenance.approve_task(task_id bigint)
+returns jsonb
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+set row_security = off
+set timezone = 'UTC'
+set lock_timeout = '5s'
+as $$
+declare
+  v_task maintenance.task := maintenance.find_quarantined(approve_task.task_id);
+  v_applied record;
+begin
+  select * into v_applied from maintenance.apply_answer(v_task, p_approved => true);
+  if v_applied.outcome <> 'succeeded' then
+    raise exception 'the answer of task % cannot be applied: %', v_task.task_id, v_applied.error
+      using errcode = 'PM016', hint = 'select maintenance.reject_task(task_id);';
+  end if;
+  v_task.input_hash := v_applied.input_hash;
+  v_task := maintenance.settle_task(v_task, 'succeeded', p_settled_token => v_task.settled_token,
+    p_result => jsonb_build_object('result', v_applied.result, 'approvedBy', session_user));
+  return v_task.result;
+end
+$$;
+
+comment on function maintenance.approve_task(bigint) is
+  'Applies a quarantined answer, with every check but that of its size; what was edited since is '
+  'refused. Returns {state, result, approvedBy}. Errors: PM014 no such task, PM016 it is not '
+  'quarantined, or its answer cannot be applied (nothing is changed then).';
