@@ -110,6 +110,9 @@
 \ir engine/queue/find_quarantined.sql
 \ir engine/queue/approve_task.sql
 \ir engine/queue/reject_task.sql
+\ir engine/queue/restore_row.sql
+\ir engine/queue/undo_change.sql
+\ir engine/queue/undo_task.sql
 \ir engine/queue/trigger_jobs.sql
 \ir engine/queue/task_backlog.sql
 

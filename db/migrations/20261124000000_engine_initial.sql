@@ -1,6 +1,6 @@
 -- migrate:up
 
--- from sql/engine/schema.sql 35a7f8c94a8a3d8b
+-- from sql/engine/schema.sql 63f2032f2e030199
 -- The schema that holds the engine.
 --
 -- Errors that a caller may want to tell apart have an SQLSTATE of ours:
@@ -21,6 +21,7 @@
 --   PM015  no such trigger
 --   PM016  the task is not in a state for that
 --   PM017  an answer goes too far to be applied before somebody approves it (raised by an apply)
+--   PM018  inside of undo_task only: an operation is taken back in a second way
 
 create schema maintenance;
 
@@ -2942,7 +2943,7 @@ end
 $$;
 -- end of sql/engine/model/record_call.sql
 
--- from sql/engine/queue/tables.sql c3fafa32a1f0ad30
+-- from sql/engine/queue/tables.sql 4b975ee8b64d665e
 -- What is asked of a model: a kind a row, and a task a row.
 
 create table maintenance.kind (
@@ -3028,7 +3029,8 @@ comment on column maintenance.task.priority is 'the lower goes first';
 comment on column maintenance.task.again is 'asked for again while leased: another go follows';
 comment on column maintenance.task.context is
   'what prepare showed the model: short ids, real ids and versions; gone when the task is over';
-comment on column maintenance.task.held_answer is 'the answer that waits for a decision; gone after it';
+comment on column maintenance.task.held_answer is
+  'the answer that waits for a decision; gone after it';
 comment on column maintenance.task.settled_token is
   'the lease that complete_task last settled: its replay returns result';
 
@@ -3083,7 +3085,7 @@ comment on table maintenance.change is
 comment on column maintenance.change.undoes is 'the change that this one reversed';
 comment on column maintenance.change.reason is 'why it was refused, without any row''s text';
 comment on column maintenance.change.note is 'why the model wanted it, in its own words';
-comment on column maintenance.change.keys is 'the rows that the operation is about, as it named them';
+comment on column maintenance.change.keys is 'the rows that the operation is about';
 comment on column maintenance.change.rows is
   'a row it changed each: {table, before, after}, before being null for a new row; of an undo: '
   '{table, key, outcome, reason}';
@@ -3753,7 +3755,7 @@ end
 $$;
 -- end of sql/engine/queue/apply_answer.sql
 
--- from sql/engine/queue/complete_task.sql aa61bee029ad8320
+-- from sql/engine/queue/complete_task.sql 00f678a01a0667d5
 -- Takes a model's answer: parses it, lets the kind apply it, records the cost and closes the task,
 -- in one transaction. Whatever the answer says, this returns; it raises for a stale token only.
 
@@ -3780,8 +3782,7 @@ begin
     return v_task.result;
   end if;
 
-  select 'bad_output' as outcome, p.reason as error, null::jsonb as result, null::text as input_hash,
-    p.answer into v_applied
+  select 'bad_output' as outcome, p.reason as error, null::jsonb as result, p.answer into v_applied
   from maintenance.parse_answer(complete_task.answer) as p;
   if v_applied.error is null and v_task.context is null then
     v_applied.error := 'the task was never asked: task_request comes first';
@@ -3804,8 +3805,9 @@ $$;
 comment on function maintenance.complete_task(bigint, uuid, text, jsonb) is
   'Takes the answer of a leased task and applies it. Returns {state, result, error, '
   'available_at}, result being what apply returned: a bad answer is a normal return and costs an '
-  'attempt, and one that goes too far waits in quarantine. A replay of the same token returns the stored result. usage: Gemini''s usageMetadata '
-  'with model and durationMs. Errors: PM014 not leased under this token.';
+  'attempt, and one that goes too far waits in quarantine. A replay of the same token returns the '
+  'stored result. usage: Gemini''s usageMetadata with model and durationMs. '
+  'Errors: PM014 not leased under this token.';
 -- end of sql/engine/queue/complete_task.sql
 
 -- from sql/engine/queue/task_state.sql 0eed9a61ce6786cf
@@ -4066,6 +4068,192 @@ comment on function maintenance.reject_task(bigint, text) is
   '{state}. Errors: PM014 no such task, PM016 it is not quarantined.';
 -- end of sql/engine/queue/reject_task.sql
 
+-- from sql/engine/queue/restore_row.sql 0947997f19fe6ee7
+-- Puts one row back as it was before a change, or says why not: it must be as the change left it.
+
+create function maintenance.restore_row(
+  p_table text,
+  p_before jsonb,
+  p_after jsonb,
+  out key text,
+  out reason text)
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  -- They count and date the updates of a row: nobody's edit, and never set back.
+  v_counted constant text[] := array['version', 'updated_at'];
+  v_table constant regclass := to_regclass(p_table);
+  v_keys text;
+  v_columns text;
+  v_where text;
+  v_now jsonb;
+  v_constraint text;
+begin
+  select string_agg(quote_ident(a.attname), ', ' order by a.attnum) filter (where k.is_key),
+    string_agg(p_after ->> a.attname, ', ' order by a.attnum) filter (where k.is_key),
+    string_agg(quote_ident(a.attname), ', ' order by a.attnum) filter (
+      where not k.is_key and a.attname <> all (v_counted) and a.attgenerated = ''
+        and p_before ? a.attname)
+  into v_keys, key, v_columns
+  from pg_index as i
+  join pg_attribute as a on a.attrelid = i.indrelid and a.attnum > 0 and not a.attisdropped
+  cross join lateral (select a.attnum = any (i.indkey::smallint[]) as is_key) as k
+  where i.indrelid = v_table and i.indisprimary;
+  if v_keys is null then
+    reason := format('there is no table %s with a primary key any more', p_table);
+    return;
+  end if;
+
+  v_where := format('where (%1$s) = (select %1$s from jsonb_populate_record(null::%2$s, $1))',
+    v_keys, v_table);
+  execute format('select to_jsonb(t) from %s as t %s for update', v_table, v_where)
+    into v_now using p_after;
+  if v_now is null then
+    reason := 'is gone';
+  elsif exists (
+    select from jsonb_each(p_after - v_counted) as a
+    where v_now ? a.key and v_now -> a.key <> a.value)
+  then
+    reason := 'has been edited since';
+  else
+    begin
+      if p_before is null then
+        execute format('delete from %s %s', v_table, v_where) using p_after;
+      else
+        execute format('update %1$s set (%2$s) = (select %2$s from '
+          'jsonb_populate_record(null::%1$s, $2)) %3$s', v_table, v_columns, v_where)
+        using p_after, p_before;
+      end if;
+    exception when integrity_constraint_violation then
+      get stacked diagnostics v_constraint = constraint_name;
+      reason := format('another row is in the way: %s', v_constraint);
+    end;
+  end if;
+end
+$$;
+-- end of sql/engine/queue/restore_row.sql
+
+-- from sql/engine/queue/undo_change.sql 099df8de9feb39a3
+-- Reverses one change, row by row, and returns what became of each. A row that the change added
+-- goes only when all that it changed could be put back: nobody is left with less than before.
+
+create function maintenance.undo_change(p_change maintenance.change)
+returns jsonb
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_first jsonb;
+  v_report jsonb;
+  v_row record;
+  v_key text;
+  v_reason text;
+begin
+  loop
+    begin
+      v_report := '[]';
+      -- The added rows first: they may hold what the others need, a key for one.
+      for v_row in
+        select r.value ->> 'table' as table_name, nullif(r.value -> 'before', 'null') as before,
+          r.value -> 'after' as after
+        from jsonb_array_elements(p_change.rows) as r
+        order by nullif(r.value -> 'before', 'null') is not null, r.value
+      loop
+        if v_row.before is null and v_first is not null then
+          v_key := v_first -> jsonb_array_length(v_report) ->> 'key';
+          v_reason := coalesce(v_first -> jsonb_array_length(v_report) ->> 'reason',
+            'stays: not all that it stands for could be put back');
+        else
+          select r.key, r.reason into v_key, v_reason
+          from maintenance.restore_row(v_row.table_name, v_row.before, v_row.after) as r;
+        end if;
+        v_report := v_report || jsonb_strip_nulls(jsonb_build_object(
+          'table', v_row.table_name, 'key', v_key,
+          'outcome', case when v_reason is null then 'applied' else 'refused' end,
+          'reason', v_reason));
+      end loop;
+      if v_first is not null
+        or not jsonb_path_exists(v_report, '$[*] ? (@.outcome == "refused")') then
+        return v_report;
+      end if;
+      raise exception 'not all of it can be reversed' using errcode = 'PM018';
+    exception when sqlstate 'PM018' then
+      v_first := v_report; -- its work is rolled back; the second round leaves added rows alone
+    end;
+  end loop;
+end
+$$;
+-- end of sql/engine/queue/undo_change.sql
+
+-- from sql/engine/queue/undo_task.sql e8c830ecc3894f79
+-- Reverses what an answer changed, the last operation first. Row by row: what was edited, deleted
+-- or replaced since is refused and said so, the rest is put back.
+
+create function maintenance.undo_task(task_id bigint)
+returns jsonb
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+set row_security = off
+set timezone = 'UTC'
+set lock_timeout = '5s'
+as $$
+declare
+  v_task maintenance.task;
+  v_change maintenance.change;
+  v_rows jsonb;
+  v_reason text;
+begin
+  select * into v_task from maintenance.task as t where t.task_id = undo_task.task_id for update;
+  if not found then
+    raise exception 'there is no task %', undo_task.task_id
+      using errcode = 'PM014', hint = 'select task_id, state, result from maintenance.task;';
+  end if;
+  if v_task.state <> 'succeeded' then
+    raise exception 'task % is %', v_task.task_id, v_task.state
+      using errcode = 'PM016', hint = 'Only what an answer has changed can be undone.';
+  end if;
+
+  for v_change in
+    select c.* from maintenance.change as c
+    where c.task_id = v_task.task_id and c.outcome = 'applied' and c.undoes is null
+      and not exists (select from maintenance.change as u where u.undoes = c.change_id)
+    order by c.change_id desc
+  loop
+    v_rows := maintenance.undo_change(v_change);
+    v_reason := case when jsonb_path_exists(v_rows, '$[*] ? (@.outcome == "refused")')
+      then 'not all rows could be put back' end;
+    insert into maintenance.change (task_id, undoes, op, outcome, reason, keys, rows)
+    values (v_task.task_id, v_change.change_id, 'undo',
+      case when jsonb_path_exists(v_rows, '$[*] ? (@.outcome == "applied")')
+        or v_rows = '[]' then 'applied' else 'refused' end,
+      v_reason, v_change.keys, v_rows);
+  end loop;
+
+  -- Told from the ledger alone, so that the second call tells the same.
+  return (
+    select jsonb_build_object(
+      'task', v_task.task_id,
+      'undone', count(*) filter (where r.row ->> 'outcome' = 'applied'),
+      'refused', count(*) filter (where r.row ->> 'outcome' = 'refused'),
+      'rows', coalesce(jsonb_agg(r.row || jsonb_build_object('op', c.op)
+        order by u.change_id, r.nr) filter (where r.row is not null), '[]'))
+    from maintenance.change as u
+    join maintenance.change as c on c.change_id = u.undoes
+    left join lateral jsonb_array_elements(u.rows) with ordinality as r (row, nr) on true
+    where u.task_id = v_task.task_id);
+end
+$$;
+
+comment on function maintenance.undo_task(bigint) is
+  'Puts back every row that the task''s answer changed, but for its version and updated_at, which '
+  'go up; takes away what it added, unless a row that it stands for cannot be put back. Returns '
+  '{task, undone, refused, rows: [{op, table, key, outcome, reason}]}; a row that was edited or '
+  'deleted since, or whose place is taken, is refused. A second call changes nothing and returns '
+  'the same. Errors: PM014 no such task, PM016 its answer was not applied.';
+-- end of sql/engine/queue/undo_task.sql
+
 -- from sql/engine/queue/trigger_jobs.sql d638ce478abc3a57
 -- Asks for the tasks of every kind with a trigger, one for each of its subjects.
 
@@ -4157,8 +4345,9 @@ comment on function maintenance.trigger_jobs(text, interval, boolean, boolean) i
   '(null before the first). Errors: PM002 spread, PM015 no such trigger.';
 -- end of sql/engine/queue/trigger_jobs.sql
 
--- from sql/engine/queue/task_backlog.sql 3883f61d966a3eae
--- The tasks' rows of maintenance_status: what is due, what is dead. None where there is no kind.
+-- from sql/engine/queue/task_backlog.sql 73a4b407a8639fbc
+-- The tasks' rows of maintenance_status: what is due, what waits for a decision, what is dead. None
+-- where there is no kind.
 
 create function maintenance.task_backlog()
 returns table (
@@ -4205,6 +4394,20 @@ begin
       limit v_cap
     ) as d;
   return query
+    select 'tasks_quarantined', count(*), 'Answers that went too far to be applied unasked'
+        || case when count(*) >= v_cap then format('; at least %s', v_cap) else '' end,
+      case when count(*) = 0 then 'ok' else 'warning' end,
+      min(d.created_at),
+      case when count(*) > 0 then 'select task_id, kind, last_error from maintenance.task '
+        'where state = ''quarantined''; then select maintenance.approve_task(task_id); or '
+        'select maintenance.reject_task(task_id);' end
+    from (
+      select t.created_at from maintenance.task as t
+      where t.state = 'quarantined'
+      order by t.task_id
+      limit v_cap
+    ) as d;
+  return query
     select 'tasks_dead', count(*), 'Tasks that were given up' || case when count(*) >= v_cap
         then format('; at least %s', v_cap) else '' end,
       case when count(*) = 0 then 'ok' else 'warning' end,
@@ -4221,7 +4424,8 @@ end
 $$;
 
 comment on function maintenance.task_backlog() is
-  'The rows tasks_due and tasks_dead of maintenance_status, counted up to 10,000.';
+  'The rows tasks_due, tasks_quarantined and tasks_dead of maintenance_status, counted up to '
+  '10,000.';
 -- end of sql/engine/queue/task_backlog.sql
 
 -- from sql/engine/health/backlog.sql dd9a432264f92fdc
@@ -4328,7 +4532,7 @@ comment on function maintenance.backlog() is
   'The rows of maintenance_status: what is due under each rule now, counted up to 10,000.';
 -- end of sql/engine/health/backlog.sql
 
--- from sql/engine/health/maintenance_status.sql 5233792316e1d282
+-- from sql/engine/health/maintenance_status.sql e2ca98baa53bb510
 -- The front door: what is still to be done, and whether anybody is on it.
 
 create view public.maintenance_status as
@@ -4364,9 +4568,10 @@ from maintenance.task_backlog() as t;
 
 comment on view public.maintenance_status is
   'A row a backlog: how many rows are due (counted up to 10,000), the oldest, and the job that '
-  'takes them; then the tasks that are due, and those that are dead. severity: ok nothing due; '
-  'notice due, and somebody will take them; warning the job is behind, failed, disabled or not '
-  'scheduled, tasks wait for more than an hour or are dead; critical the rule is broken.';
+  'takes them; then the tasks that are due, that wait for a decision, and that are dead. '
+  'severity: ok nothing due; notice due, and somebody will take them; warning the job is behind, '
+  'failed, disabled or not scheduled, tasks wait for more than an hour or for a decision, or are '
+  'dead; critical the rule is broken.';
 -- end of sql/engine/health/maintenance_status.sql
 
 -- from sql/engine/health/index_health.sql 30b4508be51660f7
@@ -4422,11 +4627,12 @@ comment on view maintenance.table_bloat is
   'dead rows, and more than a fifth of the live ones.';
 -- end of sql/engine/health/table_bloat.sql
 
--- from sql/engine/roles.sql ff768fa384c6884c
+-- from sql/engine/roles.sql b41f4c5fbde87309
 -- Who may call what. Last in the build, so that it sees everything.
 --
 --   maintenance_viewer    reads status and history
---   maintenance_operator  also runs, schedules, enables, disables, asks for tasks and revives them
+--   maintenance_operator  also runs, schedules, enables, disables; asks for tasks, revives, decides
+--                         and undoes them
 --   maintenance_worker    carries tasks to the model and back, and nothing else
 --
 -- Roles belong to the whole server and are not in a dump: grant_roles can be called again at any
@@ -4479,7 +4685,10 @@ declare
     'function maintenance.disable_job(text)',
     'function maintenance.enqueue_task(text, text, integer, timestamptz, jsonb, boolean)',
     'function maintenance.trigger_jobs(text, interval, boolean, boolean)',
-    'function maintenance.retry_task(bigint)'];
+    'function maintenance.retry_task(bigint)',
+    'function maintenance.approve_task(bigint)',
+    'function maintenance.reject_task(bigint, text)',
+    'function maintenance.undo_task(bigint)'];
   v_worker constant text[] := array[
     'function maintenance.claim_tasks(text, integer, interval)',
     'function maintenance.task_request(bigint, uuid)',
@@ -4525,6 +4734,8 @@ begin
       grant select (task_id, kind, subject, state, attempts, defers, recoveries, available_at,
         last_error, result, cost_usd, created_at, finished_at)
       on maintenance.task to maintenance_operator;
+      grant select (change_id, task_id, undoes, op, outcome, reason, keys, made_by, created_at)
+      on maintenance.change to maintenance_operator;
     end if;
     return next;
   end loop;

@@ -1,7 +1,8 @@
 -- Who may call what. Last in the build, so that it sees everything.
 --
 --   maintenance_viewer    reads status and history
---   maintenance_operator  also runs, schedules, enables, disables, asks for tasks and revives them
+--   maintenance_operator  also runs, schedules, enables, disables; asks for tasks, revives, decides
+--                         and undoes them
 --   maintenance_worker    carries tasks to the model and back, and nothing else
 --
 -- Roles belong to the whole server and are not in a dump: grant_roles can be called again at any
@@ -54,7 +55,10 @@ declare
     'function maintenance.disable_job(text)',
     'function maintenance.enqueue_task(text, text, integer, timestamptz, jsonb, boolean)',
     'function maintenance.trigger_jobs(text, interval, boolean, boolean)',
-    'function maintenance.retry_task(bigint)'];
+    'function maintenance.retry_task(bigint)',
+    'function maintenance.approve_task(bigint)',
+    'function maintenance.reject_task(bigint, text)',
+    'function maintenance.undo_task(bigint)'];
   v_worker constant text[] := array[
     'function maintenance.claim_tasks(text, integer, interval)',
     'function maintenance.task_request(bigint, uuid)',
@@ -100,6 +104,8 @@ begin
       grant select (task_id, kind, subject, state, attempts, defers, recoveries, available_at,
         last_error, result, cost_usd, created_at, finished_at)
       on maintenance.task to maintenance_operator;
+      grant select (change_id, task_id, undoes, op, outcome, reason, keys, made_by, created_at)
+      on maintenance.change to maintenance_operator;
     end if;
     return next;
   end loop;

@@ -33,6 +33,7 @@ from maintenance.task_backlog() as t;
 
 comment on view public.maintenance_status is
   'A row a backlog: how many rows are due (counted up to 10,000), the oldest, and the job that '
-  'takes them; then the tasks that are due, and those that are dead. severity: ok nothing due; '
-  'notice due, and somebody will take them; warning the job is behind, failed, disabled or not '
-  'scheduled, tasks wait for more than an hour or are dead; critical the rule is broken.';
+  'takes them; then the tasks that are due, that wait for a decision, and that are dead. '
+  'severity: ok nothing due; notice due, and somebody will take them; warning the job is behind, '
+  'failed, disabled or not scheduled, tasks wait for more than an hour or for a decision, or are '
+  'dead; critical the rule is broken.';

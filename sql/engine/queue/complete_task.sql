@@ -24,8 +24,7 @@ begin
     return v_task.result;
   end if;
 
-  select 'bad_output' as outcome, p.reason as error, null::jsonb as result, null::text as input_hash,
-    p.answer into v_applied
+  select 'bad_output' as outcome, p.reason as error, null::jsonb as result, p.answer into v_applied
   from maintenance.parse_answer(complete_task.answer) as p;
   if v_applied.error is null and v_task.context is null then
     v_applied.error := 'the task was never asked: task_request comes first';
@@ -48,5 +47,6 @@ $$;
 comment on function maintenance.complete_task(bigint, uuid, text, jsonb) is
   'Takes the answer of a leased task and applies it. Returns {state, result, error, '
   'available_at}, result being what apply returned: a bad answer is a normal return and costs an '
-  'attempt, and one that goes too far waits in quarantine. A replay of the same token returns the stored result. usage: Gemini''s usageMetadata '
-  'with model and durationMs. Errors: PM014 not leased under this token.';
+  'attempt, and one that goes too far waits in quarantine. A replay of the same token returns the '
+  'stored result. usage: Gemini''s usageMetadata with model and durationMs. '
+  'Errors: PM014 not leased under this token.';

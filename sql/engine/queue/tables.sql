@@ -83,7 +83,8 @@ comment on column maintenance.task.priority is 'the lower goes first';
 comment on column maintenance.task.again is 'asked for again while leased: another go follows';
 comment on column maintenance.task.context is
   'what prepare showed the model: short ids, real ids and versions; gone when the task is over';
-comment on column maintenance.task.held_answer is 'the answer that waits for a decision; gone after it';
+comment on column maintenance.task.held_answer is
+  'the answer that waits for a decision; gone after it';
 comment on column maintenance.task.settled_token is
   'the lease that complete_task last settled: its replay returns result';
 
@@ -138,7 +139,7 @@ comment on table maintenance.change is
 comment on column maintenance.change.undoes is 'the change that this one reversed';
 comment on column maintenance.change.reason is 'why it was refused, without any row''s text';
 comment on column maintenance.change.note is 'why the model wanted it, in its own words';
-comment on column maintenance.change.keys is 'the rows that the operation is about, as it named them';
+comment on column maintenance.change.keys is 'the rows that the operation is about';
 comment on column maintenance.change.rows is
   'a row it changed each: {table, before, after}, before being null for a new row; of an undo: '
   '{table, key, outcome, reason}';

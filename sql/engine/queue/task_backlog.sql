@@ -1,4 +1,5 @@
--- The tasks' rows of maintenance_status: what is due, what is dead. None where there is no kind.
+-- The tasks' rows of maintenance_status: what is due, what waits for a decision, what is dead. None
+-- where there is no kind.
 
 create function maintenance.task_backlog()
 returns table (
@@ -45,6 +46,20 @@ begin
       limit v_cap
     ) as d;
   return query
+    select 'tasks_quarantined', count(*), 'Answers that went too far to be applied unasked'
+        || case when count(*) >= v_cap then format('; at least %s', v_cap) else '' end,
+      case when count(*) = 0 then 'ok' else 'warning' end,
+      min(d.created_at),
+      case when count(*) > 0 then 'select task_id, kind, last_error from maintenance.task '
+        'where state = ''quarantined''; then select maintenance.approve_task(task_id); or '
+        'select maintenance.reject_task(task_id);' end
+    from (
+      select t.created_at from maintenance.task as t
+      where t.state = 'quarantined'
+      order by t.task_id
+      limit v_cap
+    ) as d;
+  return query
     select 'tasks_dead', count(*), 'Tasks that were given up' || case when count(*) >= v_cap
         then format('; at least %s', v_cap) else '' end,
       case when count(*) = 0 then 'ok' else 'warning' end,
@@ -61,4 +76,5 @@ end
 $$;
 
 comment on function maintenance.task_backlog() is
-  'The rows tasks_due and tasks_dead of maintenance_status, counted up to 10,000.';
+  'The rows tasks_due, tasks_quarantined and tasks_dead of maintenance_status, counted up to '
+  '10,000.';

@@ -111,6 +111,7 @@ select throws_ok('select maintenance.retry_task(-1)', 'PM014', 'there is no task
 -- status
 select results_eq($$select task, count, severity from public.maintenance_status where task like 'tasks%'$$,
   $$select 'tasks_due', count(*), 'notice' from maintenance.task where state = 'ready' and available_at <= clock_timestamp()
+    union all select 'tasks_quarantined', 0, 'ok'
     union all select 'tasks_dead', count(*), 'warning' from maintenance.task where state = 'dead'$$, 'the status counts tasks due and dead');
 select throws_ok($$update maintenance.task set state = 'leased' where subject = 'w2'$$, '23514', null, 'a leased task without a lease is against the law of the table');
 select * from finish();

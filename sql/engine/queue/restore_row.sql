@@ -1,0 +1,63 @@
+-- Puts one row back as it was before a change, or says why not: it must be as the change left it.
+
+create function maintenance.restore_row(
+  p_table text,
+  p_before jsonb,
+  p_after jsonb,
+  out key text,
+  out reason text)
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  -- They count and date the updates of a row: nobody's edit, and never set back.
+  v_counted constant text[] := array['version', 'updated_at'];
+  v_table constant regclass := to_regclass(p_table);
+  v_keys text;
+  v_columns text;
+  v_where text;
+  v_now jsonb;
+  v_constraint text;
+begin
+  select string_agg(quote_ident(a.attname), ', ' order by a.attnum) filter (where k.is_key),
+    string_agg(p_after ->> a.attname, ', ' order by a.attnum) filter (where k.is_key),
+    string_agg(quote_ident(a.attname), ', ' order by a.attnum) filter (
+      where not k.is_key and a.attname <> all (v_counted) and a.attgenerated = ''
+        and p_before ? a.attname)
+  into v_keys, key, v_columns
+  from pg_index as i
+  join pg_attribute as a on a.attrelid = i.indrelid and a.attnum > 0 and not a.attisdropped
+  cross join lateral (select a.attnum = any (i.indkey::smallint[]) as is_key) as k
+  where i.indrelid = v_table and i.indisprimary;
+  if v_keys is null then
+    reason := format('there is no table %s with a primary key any more', p_table);
+    return;
+  end if;
+
+  v_where := format('where (%1$s) = (select %1$s from jsonb_populate_record(null::%2$s, $1))',
+    v_keys, v_table);
+  execute format('select to_jsonb(t) from %s as t %s for update', v_table, v_where)
+    into v_now using p_after;
+  if v_now is null then
+    reason := 'is gone';
+  elsif exists (
+    select from jsonb_each(p_after - v_counted) as a
+    where v_now ? a.key and v_now -> a.key <> a.value)
+  then
+    reason := 'has been edited since';
+  else
+    begin
+      if p_before is null then
+        execute format('delete from %s %s', v_table, v_where) using p_after;
+      else
+        execute format('update %1$s set (%2$s) = (select %2$s from '
+          'jsonb_populate_record(null::%1$s, $2)) %3$s', v_table, v_columns, v_where)
+        using p_after, p_before;
+      end if;
+    exception when integrity_constraint_violation then
+      get stacked diagnostics v_constraint = constraint_name;
+      reason := format('another row is in the way: %s', v_constraint);
+    end;
+  end if;
+end
+$$;

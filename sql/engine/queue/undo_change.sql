@@ -1,0 +1,49 @@
+-- Reverses one change, row by row, and returns what became of each. A row that the change added
+-- goes only when all that it changed could be put back: nobody is left with less than before.
+
+create function maintenance.undo_change(p_change maintenance.change)
+returns jsonb
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_first jsonb;
+  v_report jsonb;
+  v_row record;
+  v_key text;
+  v_reason text;
+begin
+  loop
+    begin
+      v_report := '[]';
+      -- The added rows first: they may hold what the others need, a key for one.
+      for v_row in
+        select r.value ->> 'table' as table_name, nullif(r.value -> 'before', 'null') as before,
+          r.value -> 'after' as after
+        from jsonb_array_elements(p_change.rows) as r
+        order by nullif(r.value -> 'before', 'null') is not null, r.value
+      loop
+        if v_row.before is null and v_first is not null then
+          v_key := v_first -> jsonb_array_length(v_report) ->> 'key';
+          v_reason := coalesce(v_first -> jsonb_array_length(v_report) ->> 'reason',
+            'stays: not all that it stands for could be put back');
+        else
+          select r.key, r.reason into v_key, v_reason
+          from maintenance.restore_row(v_row.table_name, v_row.before, v_row.after) as r;
+        end if;
+        v_report := v_report || jsonb_strip_nulls(jsonb_build_object(
+          'table', v_row.table_name, 'key', v_key,
+          'outcome', case when v_reason is null then 'applied' else 'refused' end,
+          'reason', v_reason));
+      end loop;
+      if v_first is not null
+        or not jsonb_path_exists(v_report, '$[*] ? (@.outcome == "refused")') then
+        return v_report;
+      end if;
+      raise exception 'not all of it can be reversed' using errcode = 'PM018';
+    exception when sqlstate 'PM018' then
+      v_first := v_report; -- its work is rolled back; the second round leaves added rows alone
+    end;
+  end loop;
+end
+$$;

@@ -1,0 +1,65 @@
+-- Reverses what an answer changed, the last operation first. Row by row: what was edited, deleted
+-- or replaced since is refused and said so, the rest is put back.
+
+create function maintenance.undo_task(task_id bigint)
+returns jsonb
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+set row_security = off
+set timezone = 'UTC'
+set lock_timeout = '5s'
+as $$
+declare
+  v_task maintenance.task;
+  v_change maintenance.change;
+  v_rows jsonb;
+  v_reason text;
+begin
+  select * into v_task from maintenance.task as t where t.task_id = undo_task.task_id for update;
+  if not found then
+    raise exception 'there is no task %', undo_task.task_id
+      using errcode = 'PM014', hint = 'select task_id, state, result from maintenance.task;';
+  end if;
+  if v_task.state <> 'succeeded' then
+    raise exception 'task % is %', v_task.task_id, v_task.state
+      using errcode = 'PM016', hint = 'Only what an answer has changed can be undone.';
+  end if;
+
+  for v_change in
+    select c.* from maintenance.change as c
+    where c.task_id = v_task.task_id and c.outcome = 'applied' and c.undoes is null
+      and not exists (select from maintenance.change as u where u.undoes = c.change_id)
+    order by c.change_id desc
+  loop
+    v_rows := maintenance.undo_change(v_change);
+    v_reason := case when jsonb_path_exists(v_rows, '$[*] ? (@.outcome == "refused")')
+      then 'not all rows could be put back' end;
+    insert into maintenance.change (task_id, undoes, op, outcome, reason, keys, rows)
+    values (v_task.task_id, v_change.change_id, 'undo',
+      case when jsonb_path_exists(v_rows, '$[*] ? (@.outcome == "applied")')
+        or v_rows = '[]' then 'applied' else 'refused' end,
+      v_reason, v_change.keys, v_rows);
+  end loop;
+
+  -- Told from the ledger alone, so that the second call tells the same.
+  return (
+    select jsonb_build_object(
+      'task', v_task.task_id,
+      'undone', count(*) filter (where r.row ->> 'outcome' = 'applied'),
+      'refused', count(*) filter (where r.row ->> 'outcome' = 'refused'),
+      'rows', coalesce(jsonb_agg(r.row || jsonb_build_object('op', c.op)
+        order by u.change_id, r.nr) filter (where r.row is not null), '[]'))
+    from maintenance.change as u
+    join maintenance.change as c on c.change_id = u.undoes
+    left join lateral jsonb_array_elements(u.rows) with ordinality as r (row, nr) on true
+    where u.task_id = v_task.task_id);
+end
+$$;
+
+comment on function maintenance.undo_task(bigint) is
+  'Puts back every row that the task''s answer changed, but for its version and updated_at, which '
+  'go up; takes away what it added, unless a row that it stands for cannot be put back. Returns '
+  '{task, undone, refused, rows: [{op, table, key, outcome, reason}]}; a row that was edited or '
+  'deleted since, or whose place is taken, is refused. A second call changes nothing and returns '
+  'the same. Errors: PM014 no such task, PM016 its answer was not applied.';
