@@ -113,6 +113,7 @@
 \ir engine/queue/restore_row.sql
 \ir engine/queue/undo_change.sql
 \ir engine/queue/undo_task.sql
+\ir engine/queue/undone_keys.sql
 \ir engine/queue/trigger_jobs.sql
 \ir engine/queue/task_backlog.sql
 
@@ -137,4 +138,6 @@
 \ir jobs/imports.sql
 \ir jobs/accounts.sql
 \ir jobs/profile.sql
+\ir jobs/apply_consolidation.sql
+\ir jobs/consolidation.sql
 \ir jobs/grant_front_doors.sql

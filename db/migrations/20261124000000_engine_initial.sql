@@ -1,6 +1,6 @@
 -- migrate:up
 
--- from sql/engine/schema.sql 63f2032f2e030199
+-- from sql/engine/schema.sql 2441940b4b1aa574
 -- The schema that holds the engine.
 --
 -- Errors that a caller may want to tell apart have an SQLSTATE of ours:
@@ -21,7 +21,7 @@
 --   PM015  no such trigger
 --   PM016  the task is not in a state for that
 --   PM017  an answer goes too far to be applied before somebody approves it (raised by an apply)
---   PM018  inside of undo_task only: an operation is taken back in a second way
+--   PM018  an answer has not the shape that was asked for (raised by an apply)
 
 create schema maintenance;
 
@@ -4134,7 +4134,7 @@ end
 $$;
 -- end of sql/engine/queue/restore_row.sql
 
--- from sql/engine/queue/undo_change.sql 099df8de9feb39a3
+-- from sql/engine/queue/undo_change.sql faa95296c79197b7
 -- Reverses one change, row by row, and returns what became of each. A row that the change added
 -- goes only when all that it changed could be put back: nobody is left with less than before.
 
@@ -4177,8 +4177,8 @@ begin
         or not jsonb_path_exists(v_report, '$[*] ? (@.outcome == "refused")') then
         return v_report;
       end if;
-      raise exception 'not all of it can be reversed' using errcode = 'PM018';
-    exception when sqlstate 'PM018' then
+      raise exception 'not all of it can be reversed' using errcode = 'PM000';
+    exception when sqlstate 'PM000' then
       v_first := v_report; -- its work is rolled back; the second round leaves added rows alone
     end;
   end loop;
@@ -4253,6 +4253,23 @@ comment on function maintenance.undo_task(bigint) is
   'deleted since, or whose place is taken, is refused. A second call changes nothing and returns '
   'the same. Errors: PM014 no such task, PM016 its answer was not applied.';
 -- end of sql/engine/queue/undo_task.sql
+
+-- from sql/engine/queue/undone_keys.sql 236d231fa0c583b7
+-- What was put together once and taken apart again, so that a kind need not do it a second time.
+
+create function maintenance.undone_keys(p_kind text, p_subject text)
+returns table (keys text[])
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+begin atomic
+  select distinct c.keys
+  from maintenance.task as t
+  join maintenance.change as c on c.task_id = t.task_id
+  join maintenance.change as u on u.undoes = c.change_id and u.outcome = 'applied'
+  where t.kind = p_kind and t.subject = p_subject;
+end;
+-- end of sql/engine/queue/undone_keys.sql
 
 -- from sql/engine/queue/trigger_jobs.sql d638ce478abc3a57
 -- Asks for the tasks of every kind with a trigger, one for each of its subjects.

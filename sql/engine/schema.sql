@@ -18,7 +18,7 @@
 --   PM015  no such trigger
 --   PM016  the task is not in a state for that
 --   PM017  an answer goes too far to be applied before somebody approves it (raised by an apply)
---   PM018  inside of undo_task only: an operation is taken back in a second way
+--   PM018  an answer has not the shape that was asked for (raised by an apply)
 
 create schema maintenance;
 

@@ -25,7 +25,13 @@ declare
     'public.profile_subjects()',
     'public.prepare_profile(text, jsonb)',
     'public.profile_value(text, jsonb, text[])',
-    'public.apply_profile(text, jsonb, jsonb, jsonb)'];
+    'public.apply_profile(text, jsonb, jsonb, jsonb)',
+    'public.consolidation_subjects()',
+    'public.prepare_consolidation(text, jsonb)',
+    'public.memory_hash(text[])',
+    'public.check_consolidation(jsonb, jsonb, text[])',
+    'public.apply_consolidation(text, jsonb, jsonb, jsonb)',
+    'public.trigger_consolidation_step(integer)'];
   v_door text;
 begin
   foreach v_door in array v_doors || v_inside loop

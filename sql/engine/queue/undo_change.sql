@@ -40,8 +40,8 @@ begin
         or not jsonb_path_exists(v_report, '$[*] ? (@.outcome == "refused")') then
         return v_report;
       end if;
-      raise exception 'not all of it can be reversed' using errcode = 'PM018';
-    exception when sqlstate 'PM018' then
+      raise exception 'not all of it can be reversed' using errcode = 'PM000';
+    exception when sqlstate 'PM000' then
       v_first := v_report; -- its work is rolled back; the second round leaves added rows alone
     end;
   end loop;
