@@ -2943,7 +2943,7 @@ end
 $$;
 -- end of sql/engine/model/record_call.sql
 
--- from sql/engine/queue/tables.sql 4b975ee8b64d665e
+-- from sql/engine/queue/tables.sql bf603a532ba1e10b
 -- What is asked of a model: a kind a row, and a task a row.
 
 create table maintenance.kind (
@@ -3079,6 +3079,7 @@ create table maintenance.change (
 );
 
 create index change_task_id_idx on maintenance.change (task_id);
+create index change_undo_idx on maintenance.change (task_id) where undoes is not null;
 
 comment on table maintenance.change is
   'What answers changed, an operation a row, refused ones too; never updated, never deleted.';
@@ -4254,7 +4255,7 @@ comment on function maintenance.undo_task(bigint) is
   'the same. Errors: PM014 no such task, PM016 its answer was not applied.';
 -- end of sql/engine/queue/undo_task.sql
 
--- from sql/engine/queue/undone_keys.sql 236d231fa0c583b7
+-- from sql/engine/queue/undone_keys.sql a72b5666f68ede1d
 -- What was put together once and taken apart again, so that a kind need not do it a second time.
 
 create function maintenance.undone_keys(p_kind text, p_subject text)
@@ -4265,8 +4266,9 @@ set search_path = pg_catalog, pg_temp
 begin atomic
   select distinct c.keys
   from maintenance.task as t
-  join maintenance.change as c on c.task_id = t.task_id
-  join maintenance.change as u on u.undoes = c.change_id and u.outcome = 'applied'
+  join maintenance.change as u
+    on u.task_id = t.task_id and u.undoes is not null and u.outcome = 'applied'
+  join maintenance.change as c on c.change_id = u.undoes
   where t.kind = p_kind and t.subject = p_subject;
 end;
 -- end of sql/engine/queue/undone_keys.sql

@@ -191,12 +191,35 @@ export async function startStandIn(
   };
 }
 
-/** The happy answer about a profile, by a few plain rules over the lines of a request. */
+/** The happy answer about a profile or about memories, by a few plain rules over the lines. */
 export function answerByRule(seen: Seen): Reply {
   const lines = seen.content
     .split("\n")
     .filter((line) => line.startsWith("{"))
-    .map((line) => JSON.parse(line) as { id: string; text: string });
+    .map((line) => JSON.parse(line) as Line);
+  return lines[0]?.key === undefined ? profile(lines) : consolidation(lines);
+}
+
+type Line = { id: string; text: string; key?: string; category?: string | null };
+
+/** Memories of one category: the same but for numbers contradict each other; the rest is merged. */
+function consolidation(lines: Line[]): Reply {
+  const operations = [];
+  for (const category of new Set(lines.map((line) => line.category))) {
+    const group = lines.filter((line) => line.category === category);
+    if (!category || group.length < 2) continue;
+    const ids = group.map(({ id }) => id);
+    const alike = new Set(group.map(({ text }) => text.replace(/\d+/g, "#"))).size === 1;
+    operations.push(
+      alike
+        ? { op: "supersede", ids, reason: "the same but for a number" }
+        : { op: "merge", ids, reason: "the same habit", key: category, text: "" },
+    );
+  }
+  return { text: JSON.stringify({ operations }) };
+}
+
+function profile(lines: Line[]): Reply {
   const find = (pattern: RegExp, value?: string) => {
     const line = lines.findLast(({ text }) => pattern.test(text));
     if (!line) return null;

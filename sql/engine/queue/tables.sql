@@ -133,6 +133,7 @@ create table maintenance.change (
 );
 
 create index change_task_id_idx on maintenance.change (task_id);
+create index change_undo_idx on maintenance.change (task_id) where undoes is not null;
 
 comment on table maintenance.change is
   'What answers changed, an operation a row, refused ones too; never updated, never deleted.';
