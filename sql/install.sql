@@ -137,6 +137,7 @@
 -- the shipped jobs
 \ir jobs/imports.sql
 \ir jobs/accounts.sql
+\ir jobs/apply_profile.sql
 \ir jobs/profile.sql
 \ir jobs/apply_consolidation.sql
 \ir jobs/consolidation.sql

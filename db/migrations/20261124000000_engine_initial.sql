@@ -2943,7 +2943,7 @@ end
 $$;
 -- end of sql/engine/model/record_call.sql
 
--- from sql/engine/queue/tables.sql bf603a532ba1e10b
+-- from sql/engine/queue/tables.sql c2910bc73d48fbc5
 -- What is asked of a model: a kind a row, and a task a row.
 
 create table maintenance.kind (
@@ -3086,7 +3086,8 @@ comment on table maintenance.change is
 comment on column maintenance.change.undoes is 'the change that this one reversed';
 comment on column maintenance.change.reason is 'why it was refused, without any row''s text';
 comment on column maintenance.change.note is 'why the model wanted it, in its own words';
-comment on column maintenance.change.keys is 'the rows that the operation is about';
+comment on column maintenance.change.keys is
+  'what the operation is about: ids of rows, or names of fields';
 comment on column maintenance.change.rows is
   'a row it changed each: {table, before, after}, before being null for a new row; of an undo: '
   '{table, key, outcome, reason}';

@@ -140,7 +140,8 @@ comment on table maintenance.change is
 comment on column maintenance.change.undoes is 'the change that this one reversed';
 comment on column maintenance.change.reason is 'why it was refused, without any row''s text';
 comment on column maintenance.change.note is 'why the model wanted it, in its own words';
-comment on column maintenance.change.keys is 'the rows that the operation is about';
+comment on column maintenance.change.keys is
+  'what the operation is about: ids of rows, or names of fields';
 comment on column maintenance.change.rows is
   'a row it changed each: {table, before, after}, before being null for a new row; of an undo: '
   '{table, key, outcome, reason}';

@@ -1,7 +1,7 @@
 -- analyze_profile, rule by rule: S0-12 to S0-15, C-038, and answers that are not to be trusted.
 begin;
 create extension pgtap;
-select plan(35);
+select plan(42);
 
 insert into public.users (id, email, is_guest, deleted_at) values
   ('00000000-0000-0000-0000-000000000001', 'ada@example.org', false, null),
@@ -33,7 +33,7 @@ select is((select skip_reason from public.prepare_profile('00000000-0000-0000-00
 select is((select skip_reason from public.prepare_profile('nobody', '{}')), 'the user is gone, deleted or a guest', 'so is what is no user at all');
 
 create function pg_temp.apply(answer jsonb) returns jsonb language sql
-as $$ select public.apply_profile(pg_temp.ada()::text, i.context, answer, '{}') from input as i $$;
+as $$ select public.apply_profile(pg_temp.ada()::text, i.context, answer, '{}') - 'changes' from input as i $$;
 create function pg_temp.f(value text, variadic evidence text[] default '{u1}') returns jsonb language sql
 as $$ select jsonb_build_object('value', value, 'evidence', evidence) $$;
 
@@ -91,5 +91,32 @@ select is((select goal from public.user_profiles), 'a marathon', 'and so is thei
 select is((select response_schema -> 'required' from maintenance.kind where kind = 'analyze_profile'),
   '["tone", "mode", "sport", "goal", "experience", "notes"]', 'every field is asked for');
 select is((select response_schema #> '{properties,mode,properties,value,enum}' from maintenance.kind where kind = 'analyze_profile'), '["coaching", "friendly", "direct"]', 'with its values');
+
+-- The ledger and its undo.
+update public.users set deleted_at = null where id = pg_temp.ada();
+update public.user_profiles set goal = null, notes = '- Has a dog.';
+delete from public.user_preferences;
+create temporary table was as select to_jsonb(p) - 'updated_at' as row from public.user_profiles as p;
+create function pg_temp.answer(answer jsonb) returns bigint language plpgsql
+as $$
+declare v_id bigint := maintenance.enqueue_task('analyze_profile', pg_temp.ada()::text, force => true); v_token uuid;
+begin
+  select lease_token into strict v_token from maintenance.claim_tasks('me', 1);
+  if maintenance.task_request(v_id, v_token) is null then raise exception 'not asked'; end if;
+  perform maintenance.complete_task(v_id, v_token, answer::text);
+  return v_id;
+end $$;
+select pg_temp.answer(jsonb_build_object('tone', pg_temp.f('calm'), 'goal', pg_temp.f('a marathon'), 'mode', pg_temp.f('rude'), 'notes', pg_temp.f('Swims.'))) as task \gset
+select results_eq('select op, outcome, keys, reason, jsonb_array_length(rows) from maintenance.change where task_id = ' || :task || ' order by change_id',
+  $$values ('set', 'refused', '{mode}'::text[], 'not one of coaching, friendly, direct', 0), ('set', 'applied', '{goal,notes,tone}', null, 2)$$, 'what was set and what was refused is in the ledger');
+select is((select result -> 'result' from maintenance.task where task_id = :task), '{"applied": ["goal", "notes", "tone"], "refused": {"mode": "not one of coaching, friendly, direct"}}', 'and not in the result');
+savepoint set;
+select is(maintenance.undo_task(:task) - 'rows' - 'task', '{"undone": 2, "refused": 0}', 'it can be undone');
+select results_eq($$select to_jsonb(p) - 'updated_at' from public.user_profiles as p$$, 'select row from was', 'the profile is as it was');
+select is_empty('select 1 from public.user_preferences', 'a row that the answer made is gone');
+rollback to set;
+update public.user_profiles set goal = 'a half marathon', set_by = set_by || '{"goal": "user"}';
+select is(maintenance.undo_task(:task) #>> '{rows,1,reason}', 'has been edited since', 'but not over what the user has set since');
+select is((select goal from public.user_profiles), 'a half marathon', 'which stays');
 select * from finish();
 rollback;
