@@ -2943,7 +2943,7 @@ end
 $$;
 -- end of sql/engine/model/record_call.sql
 
--- from sql/engine/queue/tables.sql c2910bc73d48fbc5
+-- from sql/engine/queue/tables.sql 736a82e396a8aca1
 -- What is asked of a model: a kind a row, and a task a row.
 
 create table maintenance.kind (
@@ -3070,7 +3070,6 @@ create table maintenance.change (
   made_by text not null default session_user,
   created_at timestamptz not null default clock_timestamp(),
   constraint change_pkey primary key (change_id),
-  constraint change_task_id_fkey foreign key (task_id) references maintenance.task (task_id),
   constraint change_undoes_fkey foreign key (undoes) references maintenance.change (change_id),
   constraint change_is_undone_once unique (undoes),
   constraint change_outcome_is_known check (outcome in ('applied', 'refused')),
@@ -3083,6 +3082,7 @@ create index change_undo_idx on maintenance.change (task_id) where undoes is not
 
 comment on table maintenance.change is
   'What answers changed, an operation a row, refused ones too; never updated, never deleted.';
+comment on column maintenance.change.task_id is 'the task, which may be gone: the ledger stays';
 comment on column maintenance.change.undoes is 'the change that this one reversed';
 comment on column maintenance.change.reason is 'why it was refused, without any row''s text';
 comment on column maintenance.change.note is 'why the model wanted it, in its own words';
@@ -4070,7 +4070,7 @@ comment on function maintenance.reject_task(bigint, text) is
   '{state}. Errors: PM014 no such task, PM016 it is not quarantined.';
 -- end of sql/engine/queue/reject_task.sql
 
--- from sql/engine/queue/restore_row.sql 0947997f19fe6ee7
+-- from sql/engine/queue/restore_row.sql bee0c1621a896ccc
 -- Puts one row back as it was before a change, or says why not: it must be as the change left it.
 
 create function maintenance.restore_row(
@@ -4115,7 +4115,7 @@ begin
     reason := 'is gone';
   elsif exists (
     select from jsonb_each(p_after - v_counted) as a
-    where v_now ? a.key and v_now -> a.key <> a.value)
+    where v_now -> a.key <> a.value)
   then
     reason := 'has been edited since';
   else
@@ -4256,7 +4256,7 @@ comment on function maintenance.undo_task(bigint) is
   'the same. Errors: PM014 no such task, PM016 its answer was not applied.';
 -- end of sql/engine/queue/undo_task.sql
 
--- from sql/engine/queue/undone_keys.sql a72b5666f68ede1d
+-- from sql/engine/queue/undone_keys.sql 3939527b4d233830
 -- What was put together once and taken apart again, so that a kind need not do it a second time.
 
 create function maintenance.undone_keys(p_kind text, p_subject text)
@@ -4267,8 +4267,7 @@ set search_path = pg_catalog, pg_temp
 begin atomic
   select distinct c.keys
   from maintenance.task as t
-  join maintenance.change as u
-    on u.task_id = t.task_id and u.undoes is not null and u.outcome = 'applied'
+  join maintenance.change as u on u.task_id = t.task_id and u.undoes is not null
   join maintenance.change as c on c.change_id = u.undoes
   where t.kind = p_kind and t.subject = p_subject;
 end;

@@ -1135,7 +1135,7 @@ select maintenance.set_job(
   description => 'Asks for an analysis of every user''s profile');
 -- end of sql/jobs/profile.sql
 
--- from sql/jobs/apply_consolidation.sql b662413999ae6978
+-- from sql/jobs/apply_consolidation.sql a2633312327a6287
 -- What a consolidation may do to memories: retire several for one. The answer is hostile input: an
 -- operation that is not beyond doubt is refused with its reason, and the others stand.
 
@@ -1263,9 +1263,9 @@ begin
       from unnest(v_ids) as i (id)
       join public.memories as m
         on m.id = (apply_consolidation.context #>> array['rows', i.id, 'id'])::uuid
-      where m.user_id = v_user_id and m.status = 'active'
+      where m.user_id = v_user_id
         and m.version = (apply_consolidation.context #>> array['rows', i.id, 'version'])::integer
-      order by m.pinned desc, m.origin = 'user' desc, m.observed_at desc, m.id);
+      order by m.pinned or m.origin = 'user' desc, m.observed_at desc, m.id);
     -- The first one is what a supersede keeps, and the newest where a merge is allowed at all.
     v_newest := v_sources[1];
     select array_agg(s.id order by s.id)

@@ -125,9 +125,9 @@ begin
       from unnest(v_ids) as i (id)
       join public.memories as m
         on m.id = (apply_consolidation.context #>> array['rows', i.id, 'id'])::uuid
-      where m.user_id = v_user_id and m.status = 'active'
+      where m.user_id = v_user_id
         and m.version = (apply_consolidation.context #>> array['rows', i.id, 'version'])::integer
-      order by m.pinned desc, m.origin = 'user' desc, m.observed_at desc, m.id);
+      order by m.pinned or m.origin = 'user' desc, m.observed_at desc, m.id);
     -- The first one is what a supersede keeps, and the newest where a merge is allowed at all.
     v_newest := v_sources[1];
     select array_agg(s.id order by s.id)

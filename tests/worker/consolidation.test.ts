@@ -1,7 +1,7 @@
 // Memories over the real wire: the unchanged worker, a stand-in for Gemini, every sort of answer.
 import assert from "node:assert/strict";
 import { after, before, beforeEach, test } from "node:test";
-import { db, quiet, runOnce, setUp, startProgram, task, until } from "./setup.ts";
+import { db, disconnected, runOnce, setUp, startProgram, task, until } from "./setup.ts";
 import { answerByRule, faultOf, type Reply, type Seen, startStandIn } from "./stand-in.ts";
 
 const ada = "00000000-0000-0000-0000-000000000001";
@@ -11,8 +11,6 @@ before(setUp);
 after(() => db.end());
 beforeEach(async () => {
   await db.query(`
-    delete from maintenance.change where undoes is not null;
-    delete from maintenance.change;
     delete from maintenance.task;
     delete from public.users;
     insert into public.users (id, name) values ('${ada}', 'Ada'), ('${bob}', 'Bob');
@@ -207,11 +205,11 @@ test("a worker that is killed during the call, and one that comes back late: app
   const lease = await task(id);
   first.child.kill("SIGKILL");
   await first.exit;
+  await disconnected();
   await db.query(
     "update maintenance.task set lease_expires_at = clock_timestamp() - interval '1 s'",
   );
-  await db.query("update maintenance.lease_sweep set swept_at = '-infinity'");
-  await runOnce(standIn.url, { log: quiet });
+  await runOnce(standIn.url);
   await standIn.close();
   assert.equal((await task(id)).state, "succeeded");
   const now = await memories(ada);

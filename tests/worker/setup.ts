@@ -78,6 +78,17 @@ export async function until(what: string, condition: () => boolean | Promise<boo
   }
 }
 
+/** Waits until Postgres has noticed that a killed worker's connections are gone. */
+export async function disconnected() {
+  await until("the connections are gone", async () => {
+    const { rows } = await db.query(
+      "select count(*)::integer as n from pg_stat_activity where usename = $1 and datname = current_database()",
+      [login.user],
+    );
+    return rows[0].n === 0;
+  });
+}
+
 export const quiet = pino({ level: "silent" });
 
 /** Runs a worker in this process until nothing is due. */

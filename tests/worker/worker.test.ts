@@ -6,6 +6,7 @@ import { Client } from "pg";
 import {
   databaseUrl,
   db,
+  disconnected,
   enqueue,
   runOnce,
   setUp,
@@ -135,6 +136,7 @@ test("kill -9 during a call: another worker does the work, and it is applied onc
   program.child.kill("SIGKILL");
   await program.exit;
   held.open();
+  await disconnected();
   await db.query("update maintenance.task set lease_expires_at = now() where task_id = $1", [id]);
   await runOnce(standIn.url);
   await standIn.close();

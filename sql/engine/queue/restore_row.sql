@@ -42,7 +42,7 @@ begin
     reason := 'is gone';
   elsif exists (
     select from jsonb_each(p_after - v_counted) as a
-    where v_now ? a.key and v_now -> a.key <> a.value)
+    where v_now -> a.key <> a.value)
   then
     reason := 'has been edited since';
   else

@@ -124,7 +124,6 @@ create table maintenance.change (
   made_by text not null default session_user,
   created_at timestamptz not null default clock_timestamp(),
   constraint change_pkey primary key (change_id),
-  constraint change_task_id_fkey foreign key (task_id) references maintenance.task (task_id),
   constraint change_undoes_fkey foreign key (undoes) references maintenance.change (change_id),
   constraint change_is_undone_once unique (undoes),
   constraint change_outcome_is_known check (outcome in ('applied', 'refused')),
@@ -137,6 +136,7 @@ create index change_undo_idx on maintenance.change (task_id) where undoes is not
 
 comment on table maintenance.change is
   'What answers changed, an operation a row, refused ones too; never updated, never deleted.';
+comment on column maintenance.change.task_id is 'the task, which may be gone: the ledger stays';
 comment on column maintenance.change.undoes is 'the change that this one reversed';
 comment on column maintenance.change.reason is 'why it was refused, without any row''s text';
 comment on column maintenance.change.note is 'why the model wanted it, in its own words';

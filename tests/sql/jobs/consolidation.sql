@@ -2,7 +2,7 @@
 begin;
 create extension pgtap;
 \ir consolidation.psql
-select plan(87);
+select plan(97);
 
 savepoint start;
 select * from pg_temp.ask() \gset
@@ -35,8 +35,12 @@ select is(pg_temp.memories() || ' ' || (select count(*) from public.memories whe
 select pg_temp.answer(pg_temp.ask(), '{"op": "merge", "ids": ["m1", "m2", "m6"]}', '{"op": "supersede", "ids": ["m3", "m4"]}', '{"op": "merge", "ids": ["m2", "m4"]}');
 select is(pg_temp.ledger(), 'merge an undo took these apart; supersede an undo took these apart; merge an id that an earlier operation has named', 'what was undone is not done again');
 select is(pg_temp.state(), 'skipped: nothing has changed since the last answer', 'nor asked again');
+select is(pg_temp.try('{"op": "merge", "ids": ["m1", "m8"], "key": "other"}'), 'merge applied', 'one of them alone is free');
 rollback to applied;
 
+update public.memories set content = content where id = pg_temp.u(11);
+select is(maintenance.undo_task(:task_id) - 'rows' - 'task', '{"undone": 4, "refused": 0}', 'an update that changes nothing is no edit');
+rollback to applied;
 update public.memories set content = 'Trains at noon' where origin = 'consolidation';
 select is(maintenance.undo_task(:task_id) - 'rows' - 'task', '{"undone": 3, "refused": 1}', 'an edited memory stays, its sources come back');
 rollback to applied;
@@ -79,6 +83,15 @@ select is(pg_temp.memories(), '11 active, 12 active, 13 active, 14 active, 15 ac
 rollback to start;
 update public.memories set observed_at = '2026-01-01' where id in (pg_temp.u(13), pg_temp.u(14));
 select is(pg_temp.try('{"op": "supersede", "ids": ["m1", "m2"]}'), 'supersede no telling which one is the later', 'two of the same time stay');
+update public.memories set observed_at = '2026-01-01' where id in (pg_temp.u(15), pg_temp.u(16));
+select is(pg_temp.try('{"op": "supersede", "ids": ["m3", "m4"]}'), 'supersede applied', 'but a pinned one wins all the same');
+rollback to start;
+
+select is(pg_temp.try(format('{"op": "merge", "ids": ["m1", "m2"], "text": "%s", "reason": "%s"}', repeat('x', 54), repeat('y', 200))), 'merge applied', 'a text may be a fifth longer than what it stands for');
+select is(length(note), 120, 'a long reason is cut') from maintenance.change;
+rollback to start;
+update public.memories set content = repeat('x', 1500) where id in (pg_temp.u(11), pg_temp.u(12));
+select is(pg_temp.try(format('{"op": "merge", "ids": ["m1", "m2"], "text": "%s"}', repeat('y', 2001))), 'merge its text is longer than what it stands for', 'but not longer than 2,000 characters');
 rollback to start;
 
 -- A merge may keep a key and the newest words.
@@ -103,6 +116,13 @@ select is(pg_temp.answer(t, '{"op": "merge", "ids": ["m1", "m2"]}') -> 'result',
 from maintenance.task as t where task_id = :task_id;
 rollback to start;
 
+-- An undo goes backwards: a key that the first operation freed and the second one took.
+select pg_temp.ask() as asked \gset
+select pg_temp.answer(:'asked'::maintenance.task, '{"op": "merge", "ids": ["m1", "m2"], "key": "morning"}', '{"op": "merge", "ids": ["m3", "m4"], "key": "trains_at"}');
+select maintenance.approve_task((:'asked'::maintenance.task).task_id);
+select is(maintenance.undo_task((:'asked'::maintenance.task).task_id) - 'rows' - 'task', '{"undone": 6, "refused": 0}', 'an undo takes the last operation back first');
+rollback to start;
+
 -- How much one answer may do.
 update public.memories set pinned = false, origin = 'inferred';
 select is(pg_temp.try('{"op": "merge", "ids": ["m1", "m2", "m3"]}'), 'merge applied', 'three may go');
@@ -113,6 +133,10 @@ select is(pg_temp.answer(t, '{"op": "merge", "ids": ["m1", "m2", "m3", "m4"]}') 
 select is(last_error, 'it would retire 4 of 8 memories', 'which is said') from maintenance.task where task_id = :task_id;
 select is(pg_temp.memories(), '11 active, 12 active, 13 active, 14 active, 15 active, 16 active, 17 active, 18 active', 'and nothing has changed');
 select is(pg_temp.state(), 'skipped: nothing has changed since the last answer', 'it is not asked again while that waits');
+savepoint waiting;
+select maintenance.reject_task(:task_id);
+select is(pg_temp.state(), 'skipped: nothing has changed since the last answer', 'nor when it was rejected');
+rollback to waiting;
 update public.memories set content = 'edited' where id = pg_temp.u(14);
 select is(maintenance.approve_task(:task_id) -> 'result', '{"applied": 0, "refused": 1, "retired": 0, "added": 0}', 'approved, it goes through the same checks');
 rollback to start;
@@ -136,6 +160,7 @@ insert into public.memories (user_id, key, content) values (pg_temp.u(2), 'fifth
 select is(pg_temp.state(pg_temp.u(2)), 'leased', 'five will do');
 insert into public.users (id, is_guest, deleted_at) values (pg_temp.u(3), true, null), (pg_temp.u(4), false, now()), (pg_temp.u(5), false, null);
 insert into public.memories (user_id, key, content) select pg_temp.u(nr), 'k', 'x' from generate_series(3, 4) as nr;
+select is(pg_temp.state(pg_temp.u(3)), 'skipped: the user is gone, deleted or a guest', 'a guest is not asked about');
 select is(maintenance.trigger_jobs('consolidate'), '{"success": true, "usersProcessed": 2, "jobsPublished": 1}', 'guests, deleted users and those without a memory are left out');
 insert into public.memories (user_id, key, content, observed_at) select pg_temp.u(5), 'k' || i, 'Fact ' || i, now() - i * interval '1 hour' from generate_series(1, 203) as i;
 select context -> 'rows' as shown from pg_temp.ask(pg_temp.u(5)) \gset
@@ -143,6 +168,9 @@ select is((select count(*) from jsonb_object_keys(:'shown')), 200::bigint, 'two 
 select is((select string_agg(key, ' ') from public.memories where user_id = pg_temp.u(5) and not :'shown'::jsonb @? format('$.* ? (@.id == "%s")', id)::jsonpath), 'k201 k202 k203', 'the last observed ones');
 select matches(maintenance.task_request(task_id, lease_token) ->> 'content', E'^The memories, oldest first, one JSON object a line:\n{"id": "m1", "key": "trains_at", "text": "Trains at dawn", "pinned": false, "category": "habit", "observed_at": "2026-01-12T07:08:09Z"}\n', 'as lines')
 from pg_temp.ask();
+update public.memories set content = repeat('x', 3000) where user_id = pg_temp.u(2);
+select is(sum(length(content)), 5 * 2000::bigint, 'long texts are cut') from (
+  select line::jsonb ->> 'text' as content from public.prepare_consolidation(pg_temp.u(2)::text, '{}'), regexp_split_to_table(content, '\n') as line where line like '{%') as l;
 select is(maintenance.run_now('trigger_consolidation') #>> '{success}', 'true', 'the daily job asks');
 select * from finish();
 rollback;

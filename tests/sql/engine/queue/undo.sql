@@ -3,7 +3,7 @@
 begin;
 create extension pgtap;
 \ir toy.psql
-select plan(36);
+select plan(37);
 
 create table public."Fact" (
   "Owner" text, nr integer, word text, tags text[], at timestamptz default '2026-01-02 03:04:05.678901+00',
@@ -35,7 +35,7 @@ select maintenance.set_kind('fact', 'Do.', '{"type": "object"}', 'public.word_su
 
 create function pg_temp.answer(answer text) returns bigint language plpgsql
 as $$
-declare v_id bigint := maintenance.enqueue_task('fact', 'ada', force => true); v_token uuid;
+declare v_id bigint := maintenance.enqueue_task('fact', 'ada', options => '{"approved": true}', force => true); v_token uuid;
 begin
   select lease_token into strict v_token from maintenance.claim_tasks('me', 1);
   if maintenance.task_request(v_id, v_token) is null then raise exception 'not asked'; end if;
@@ -90,6 +90,7 @@ rollback to applied;
 
 alter table public."Fact" add column added text default 'x', drop column tags;
 select is(pg_temp.reasons(maintenance.undo_task(:task)), 'ada, 9 ok; ada, 1 ok; ada, 2 ok', 'columns may come and go in between');
+select is(added, 'x', 'a new one is left alone') from public."Fact" where nr = 1;
 rollback to applied;
 alter table public."Fact" rename to fact;
 select is(maintenance.undo_task(:task) #>> '{rows,0,reason}', 'there is no table public."Fact" with a primary key any more', 'a table that is gone is said');
