@@ -102,7 +102,8 @@ migrate() {
 # in_database URL NAME: the same server, another database; user, host and options stay as they are.
 in_database() { sed -E "s#^([a-z]+://[^/]*)/[^?]*#\1/$2#" <<<"$1"; }
 
-# pgtap URL FILE ...: pg_prove cannot take a URL, so the URL goes by the variables of libpq.
+# pgtap URL FILE ...: pg_prove cannot take a URL, so the URL goes by the variables of libpq. Warnings
+# that are meant for people are left out.
 pgtap() {
   local variables
   # shellcheck disable=SC2016
@@ -117,5 +118,5 @@ pgtap() {
     value("PGSSLMODE", url.searchParams.get("sslmode"));' "$1")
   shift
   mapfile -t variables <<<"$variables"
-  env "${variables[@]}" pg_prove -f -o --recurse --ext .sql "$@"
+  env "${variables[@]}" PGOPTIONS='-c client_min_messages=error' pg_prove -f -o --recurse --ext .sql "$@"
 }

@@ -30,6 +30,8 @@
 \ir engine/policy/lint_rights.sql
 \ir engine/policy/lint_indexes.sql
 \ir engine/policy/lint_references.sql
+\ir engine/policy/lint_triggers.sql
+\ir engine/policy/lint_keep.sql
 \ir engine/policy/lint.sql
 
 -- run: do it

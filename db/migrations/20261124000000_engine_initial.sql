@@ -92,7 +92,7 @@ end
 $$;
 -- end of sql/engine/find_function.sql
 
--- from sql/engine/policy/tables.sql 871bf0f523db246c
+-- from sql/engine/policy/tables.sql cfc4e49cc04b0a07
 -- What should be done: a job a row, and for a job that is a rule over a table its policy.
 -- Rows are written by set_policy, set_job and set_statement, and by nobody else.
 
@@ -145,6 +145,7 @@ create table maintenance.policy (
   keep interval not null,
   matching text,
   assign text,
+  index_on text,
   constraint policy_pkey primary key (job_id),
   constraint policy_job_id_fkey foreign key (job_id)
     references maintenance.job (job_id) on delete cascade,
@@ -159,6 +160,8 @@ comment on table maintenance.policy is
   'age, matching and assign are never the text that somebody typed.';
 comment on column maintenance.policy.target is
   'qualified name of the table, resolved again by every run';
+comment on column maintenance.policy.index_on is
+  'what an index that serves the rule is on, as Postgres takes it; null where it takes none';
 -- end of sql/engine/policy/tables.sql
 
 -- from sql/engine/policy/find_job.sql 4e2a25e5ad0c23fd
@@ -660,7 +663,7 @@ end
 $$;
 -- end of sql/engine/policy/put_job.sql
 
--- from sql/engine/policy/set_policy.sql d78511750ef4c68c
+-- from sql/engine/policy/set_policy.sql ea01bef8742404d7
 -- Sets one rule over one table: which rows are due, and what becomes of them.
 
 create function maintenance.set_policy(
@@ -691,6 +694,8 @@ declare
   v_policy maintenance.policy;
   v_job maintenance.job;
   v_again bigint;
+  v_index_on text;
+  v_finding record;
 begin
   if set_policy.action is null or set_policy.action not in ('delete', 'update') then
     raise exception 'the action "%" is not known', set_policy.action
@@ -766,6 +771,21 @@ begin
         using errcode = 'PM005', hint = 'Let matching exclude what assign has set.';
     end if;
   end if;
+
+  -- The best index that Postgres takes: partial on the rule, else on the age alone, else none.
+  v_index_on := format(case when v_policy.age ~ '^("[^"]+"|[a-z_][a-z0-9_]*)$' then '(%s)'
+    else '((%s))' end, v_policy.age);
+  foreach v_index_on in array array_remove(
+    array[v_index_on || ' where ' || v_policy.matching, v_index_on], null)
+  loop
+    begin
+      execute format('create index on %s %s', v_copy, v_index_on);
+      v_policy.index_on := v_index_on;
+      exit;
+    exception when invalid_object_definition or feature_not_supported then
+      continue; -- not immutable, or a subquery
+    end;
+  end loop;
   execute format('drop table %s', v_copy);
 
   v_job.job_name := set_policy.job_name;
@@ -778,10 +798,10 @@ begin
   v_job := maintenance.put_job(v_job);
 
   insert into maintenance.policy as p
-    (job_id, target, action, age, age_type, keep, matching, assign)
+    (job_id, target, action, age, age_type, keep, matching, assign, index_on)
   values
     (v_job.job_id, v_policy.target, v_policy.action, v_policy.age, v_policy.age_type,
-      v_policy.keep, v_policy.matching, v_policy.assign)
+      v_policy.keep, v_policy.matching, v_policy.assign, v_policy.index_on)
   on conflict (job_id) do update
   set target = excluded.target,
     action = excluded.action,
@@ -789,9 +809,13 @@ begin
     age_type = excluded.age_type,
     keep = excluded.keep,
     matching = excluded.matching,
-    assign = excluded.assign;
+    assign = excluded.assign,
+    index_on = excluded.index_on;
 
   perform maintenance.sync_schedule(v_job.job_name);
+  for v_finding in select * from maintenance.lint(v_job.job_name) loop
+    raise warning '%', v_finding.finding using hint = v_finding.fix;
+  end loop;
 end
 $$;
 
@@ -802,6 +826,7 @@ comment on function maintenance.set_policy(
   'column or expression of type timestamptz, timestamp (read as UTC) or date. schedule: five-field '
   'cron, UTC; put into pg_cron at once where that is here. backlog_name: the row''s name in '
   'maintenance_status. Setting it again replaces it; an operator''s edits in pg_cron survive. '
+  'What lint finds is raised as warnings. '
   'For the engine''s owner. Errors: PM002 argument, PM003 target, PM004 expression, PM005 the '
   'update would match its own result, PM006 schedule.';
 -- end of sql/engine/policy/set_policy.sql
@@ -1107,9 +1132,10 @@ end
 $$;
 -- end of sql/engine/policy/lint_rights.sql
 
--- from sql/engine/policy/lint_indexes.sql 5399ae2feb789591
+-- from sql/engine/policy/lint_indexes.sql 94051d5c64a441b7
 -- Whether an index serves a rule. The planner is asked, not the catalogue: could it read the due
--- rows in the order of their age, without sorting and without reading the rest of the table?
+-- rows in the order of their age, without sorting and without reading the rest of the table? The
+-- fix is an index that Postgres took when the policy was set.
 
 create function maintenance.lint_indexes(p_policy maintenance.policy, p_table regclass)
 returns table (severity text, finding text, fix text)
@@ -1121,38 +1147,56 @@ set enable_bitmapscan = off
 set enable_sort = off
 as $$
 declare
+  v_leaves oid[] := maintenance.leaf_tables(p_table);
+  v_partitioned boolean := (select c.relkind = 'p' from pg_class as c where c.oid = p_table);
   v_plan jsonb;
   v_scans jsonb;
-  v_index text := format('create index concurrently on %s (%s)%s;', p_table,
-    case when p_policy.age ~ '^("[^"]+"|[a-z_][a-z0-9_]*)$' then p_policy.age
-      else '(' || p_policy.age || ')' end,
-    coalesce(' where ' || p_policy.matching, ''));
-  v_plain boolean := p_policy.matching is null or p_policy.matching ~ '\(\s*SELECT\y';
+  v_unserved oid[];
 begin
-  if v_plain then
-    v_index := replace(v_index, coalesce(' where ' || p_policy.matching, ''), '');
-  end if;
   execute 'explain (format json) '
     || replace(replace(maintenance.count_statement(p_policy),
       '$1', quote_literal(maintenance.clock() - p_policy.keep) || '::timestamptz'), '$2', '10000')
   into v_plan;
-
   v_scans := jsonb_path_query_array(v_plan,
     '$.** ? (@."Relation Name" == $names[*])', jsonb_build_object('names', (
       select jsonb_agg(c.relname)
-      from unnest(p_table::oid || maintenance.leaf_tables(p_table)) as t
+      from unnest(p_table::oid || v_leaves) as t
       join pg_class as c on c.oid = t)));
 
   if v_plan @? '$.** ? (@."Node Type" == "Sort" || @."Node Type" == "Incremental Sort")'
     or v_scans @? '$[*] ? (@."Node Type" == "Seq Scan")' then
-    return query select 'warning',
-      format('no index serves the age %s of %s', p_policy.age, p_table), v_index;
-  elsif p_policy.action = 'update' and not v_plain
+    severity := 'warning';
+    finding := format('no index serves the age %s of %s', p_policy.age, p_table);
+  elsif p_policy.action = 'update' and p_policy.index_on like '%) where %'
     and v_scans @? '$[*] ? (exists (@."Filter"))' then
-    return query select 'warning',
-      format('no index of %s is partial on the rule: rows once updated are read at each look',
-        p_table), v_index;
+    severity := 'warning';
+    finding := format('no index of %s is partial on the rule: rows once updated are read at each '
+      'look', p_table);
+  else
+    return;
   end if;
+
+  -- Partitions share one index of their parent, which cannot be made concurrently; children of an
+  -- inheritance parent each need their own.
+  if p_policy.index_on is null then
+    fix := 'Postgres takes no index on this age, which is not immutable: '
+      'keep the time in a column, and set the policy on that.';
+  elsif v_partitioned then
+    fix := format('create index on %s %s; -- it locks writes: in a busy table first concurrently '
+      'on each partition', p_table, p_policy.index_on);
+  else
+    select array_agg(c.oid) into v_unserved
+    from pg_class as c
+    where c.oid = any (v_leaves)
+      and (cardinality(v_leaves) = 1 or v_scans @? format(
+        '$[*] ? (@."Relation Name" == %s && (@."Node Type" == "Seq Scan" || exists (@."Filter")))',
+        to_json(c.relname))::jsonpath);
+    select string_agg(format('create index concurrently on %s %s;', t.relid::regclass,
+      p_policy.index_on), ' ' order by t.relid)
+    into fix
+    from unnest(coalesce(v_unserved, v_leaves)) as t (relid);
+  end if;
+  return next;
 end
 $$;
 -- end of sql/engine/policy/lint_indexes.sql
@@ -1194,7 +1238,82 @@ begin atomic
 end;
 -- end of sql/engine/policy/lint_references.sql
 
--- from sql/engine/policy/lint.sql 67b20490d363e46f
+-- from sql/engine/policy/lint_triggers.sql e44b32a7ebc3d97a
+-- Triggers and rules of a policy's table that could swallow what a run does: the statement would
+-- succeed and change nothing.
+
+create function maintenance.lint_triggers(p_policy maintenance.policy, p_table regclass)
+returns table (severity text, finding text, fix text)
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+begin atomic
+  -- A row trigger before the change keeps the row by returning null, and in a delete NEW is null.
+  select distinct 'warning',
+    format('the trigger %I of %s may swallow the %s: its function %s returns null%s', t.tgname,
+      t.tgrelid::regclass, p_policy.action, t.tgfoid::regproc,
+      case p_policy.action when 'delete' then ', or NEW, which a delete has not' else '' end),
+    format('Let it return %s for a row that may be changed.',
+      case p_policy.action when 'delete' then 'OLD' else 'NEW' end)
+  from unnest(p_table::oid || maintenance.leaf_tables(p_table)) as l (relid)
+  join pg_trigger as t on t.tgrelid = l.relid
+  join pg_proc as p on p.oid = t.tgfoid
+  where not t.tgisinternal
+    and t.tgparentid = 0
+    and t.tgenabled in ('O', 'A')
+    and t.tgtype & 3 = 3 -- a row trigger, before
+    and t.tgtype & case p_policy.action when 'delete' then 8 else 16 end <> 0
+    and p.prosrc ~* case p_policy.action
+      when 'delete' then '\yreturn\s+(null|new)\y' else '\yreturn\s+null\y' end
+  union all
+  select distinct 'critical',
+    format('the rule %I of %s takes the place of the %s', r.rulename, r.ev_class::regclass,
+      p_policy.action),
+    format('drop rule %I on %s; -- or set the policy where the rows are', r.rulename,
+      r.ev_class::regclass)
+  from unnest(p_table::oid || maintenance.leaf_tables(p_table)) as l (relid)
+  join pg_rewrite as r on r.ev_class = l.relid
+  where r.is_instead and r.ev_enabled in ('O', 'A')
+    and r.ev_type = case p_policy.action when 'delete' then '4' else '2' end;
+end;
+-- end of sql/engine/policy/lint_triggers.sql
+
+-- from sql/engine/policy/lint_keep.sql 46700d426557e057
+-- A keep that is hardly meant: seconds that look like days, or another policy that makes it moot.
+
+create function maintenance.lint_keep(p_policy maintenance.policy, p_table regclass)
+returns table (severity text, finding text, fix text)
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+begin atomic
+  -- '30' is an interval of 30 seconds.
+  select 'warning',
+    format('keep is %s: a number alone is seconds', p_policy.keep),
+    format('If %1$s days are meant, keep => ''%1$s days''.',
+      extract(epoch from p_policy.keep)::integer)
+  where p_policy.keep > interval '0'
+    and p_policy.keep < interval '1 hour'
+    and extract(epoch from p_policy.keep) = floor(extract(epoch from p_policy.keep))
+    and (p_policy.keep < interval '5 minutes' or extract(second from p_policy.keep) > 0)
+  union all
+  select 'warning',
+    format('%s of the same rows by the same age keeps %s, and this one %s', j.job_name, o.keep,
+      p_policy.keep),
+    format('select maintenance.drop_job(%L); -- or tell their rows apart by matching', j.job_name)
+  from maintenance.policy as o
+  join maintenance.job as j on j.job_id = o.job_id
+  where o.job_id <> p_policy.job_id
+    and o.target = p_policy.target
+    and o.action = p_policy.action
+    and o.age = p_policy.age
+    and o.keep <> p_policy.keep
+    and (o.matching is not distinct from p_policy.matching
+      or o.matching is null or p_policy.matching is null);
+end;
+-- end of sql/engine/policy/lint_keep.sql
+
+-- from sql/engine/policy/lint.sql 5a8d7bc50afa6770
 -- What will be slow, blocked or broken about the rules, and the statement that mends it.
 
 create function maintenance.lint(
@@ -1241,6 +1360,12 @@ begin
         return query
           select v_job.job_name, f.severity, f.finding, f.fix
           from maintenance.lint_references(v_policy, v_table) as f;
+        return query
+          select v_job.job_name, f.severity, f.finding, f.fix
+          from maintenance.lint_triggers(v_policy, v_table) as f;
+        return query
+          select v_job.job_name, f.severity, f.finding, f.fix
+          from maintenance.lint_keep(v_policy, v_table) as f;
       end if;
     exception when others then
       get stacked diagnostics v_message = message_text;
@@ -1253,8 +1378,10 @@ $$;
 
 comment on function maintenance.lint(text) is
   'Findings over one job or all: rows (job_name, severity, finding, fix). critical: a run would '
-  'fail (the rule is broken, a right is missing, a published table has no replica identity). '
-  'warning: a run or the status would be slow (no index for the rule, an unindexed foreign key). '
+  'fail (the rule is broken, a right is missing, a published table has no replica identity, a '
+  'rewrite rule takes its place). warning: a run or the status would be slow (no index for the '
+  'rule, an unindexed foreign key), or do what is hardly meant (a trigger that may swallow the '
+  'change, seconds that look like days, another policy that keeps the same rows for another time). '
   'No row is good news. Errors: PM001 no such job.';
 -- end of sql/engine/policy/lint.sql
 

@@ -44,6 +44,12 @@ begin
         return query
           select v_job.job_name, f.severity, f.finding, f.fix
           from maintenance.lint_references(v_policy, v_table) as f;
+        return query
+          select v_job.job_name, f.severity, f.finding, f.fix
+          from maintenance.lint_triggers(v_policy, v_table) as f;
+        return query
+          select v_job.job_name, f.severity, f.finding, f.fix
+          from maintenance.lint_keep(v_policy, v_table) as f;
       end if;
     exception when others then
       get stacked diagnostics v_message = message_text;
@@ -56,6 +62,8 @@ $$;
 
 comment on function maintenance.lint(text) is
   'Findings over one job or all: rows (job_name, severity, finding, fix). critical: a run would '
-  'fail (the rule is broken, a right is missing, a published table has no replica identity). '
-  'warning: a run or the status would be slow (no index for the rule, an unindexed foreign key). '
+  'fail (the rule is broken, a right is missing, a published table has no replica identity, a '
+  'rewrite rule takes its place). warning: a run or the status would be slow (no index for the '
+  'rule, an unindexed foreign key), or do what is hardly meant (a trigger that may swallow the '
+  'change, seconds that look like days, another policy that keeps the same rows for another time). '
   'No row is good news. Errors: PM001 no such job.';

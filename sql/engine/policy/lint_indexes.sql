@@ -1,5 +1,6 @@
 -- Whether an index serves a rule. The planner is asked, not the catalogue: could it read the due
--- rows in the order of their age, without sorting and without reading the rest of the table?
+-- rows in the order of their age, without sorting and without reading the rest of the table? The
+-- fix is an index that Postgres took when the policy was set.
 
 create function maintenance.lint_indexes(p_policy maintenance.policy, p_table regclass)
 returns table (severity text, finding text, fix text)
@@ -11,37 +12,55 @@ set enable_bitmapscan = off
 set enable_sort = off
 as $$
 declare
+  v_leaves oid[] := maintenance.leaf_tables(p_table);
+  v_partitioned boolean := (select c.relkind = 'p' from pg_class as c where c.oid = p_table);
   v_plan jsonb;
   v_scans jsonb;
-  v_index text := format('create index concurrently on %s (%s)%s;', p_table,
-    case when p_policy.age ~ '^("[^"]+"|[a-z_][a-z0-9_]*)$' then p_policy.age
-      else '(' || p_policy.age || ')' end,
-    coalesce(' where ' || p_policy.matching, ''));
-  v_plain boolean := p_policy.matching is null or p_policy.matching ~ '\(\s*SELECT\y';
+  v_unserved oid[];
 begin
-  if v_plain then
-    v_index := replace(v_index, coalesce(' where ' || p_policy.matching, ''), '');
-  end if;
   execute 'explain (format json) '
     || replace(replace(maintenance.count_statement(p_policy),
       '$1', quote_literal(maintenance.clock() - p_policy.keep) || '::timestamptz'), '$2', '10000')
   into v_plan;
-
   v_scans := jsonb_path_query_array(v_plan,
     '$.** ? (@."Relation Name" == $names[*])', jsonb_build_object('names', (
       select jsonb_agg(c.relname)
-      from unnest(p_table::oid || maintenance.leaf_tables(p_table)) as t
+      from unnest(p_table::oid || v_leaves) as t
       join pg_class as c on c.oid = t)));
 
   if v_plan @? '$.** ? (@."Node Type" == "Sort" || @."Node Type" == "Incremental Sort")'
     or v_scans @? '$[*] ? (@."Node Type" == "Seq Scan")' then
-    return query select 'warning',
-      format('no index serves the age %s of %s', p_policy.age, p_table), v_index;
-  elsif p_policy.action = 'update' and not v_plain
+    severity := 'warning';
+    finding := format('no index serves the age %s of %s', p_policy.age, p_table);
+  elsif p_policy.action = 'update' and p_policy.index_on like '%) where %'
     and v_scans @? '$[*] ? (exists (@."Filter"))' then
-    return query select 'warning',
-      format('no index of %s is partial on the rule: rows once updated are read at each look',
-        p_table), v_index;
+    severity := 'warning';
+    finding := format('no index of %s is partial on the rule: rows once updated are read at each '
+      'look', p_table);
+  else
+    return;
   end if;
+
+  -- Partitions share one index of their parent, which cannot be made concurrently; children of an
+  -- inheritance parent each need their own.
+  if p_policy.index_on is null then
+    fix := 'Postgres takes no index on this age, which is not immutable: '
+      'keep the time in a column, and set the policy on that.';
+  elsif v_partitioned then
+    fix := format('create index on %s %s; -- it locks writes: in a busy table first concurrently '
+      'on each partition', p_table, p_policy.index_on);
+  else
+    select array_agg(c.oid) into v_unserved
+    from pg_class as c
+    where c.oid = any (v_leaves)
+      and (cardinality(v_leaves) = 1 or v_scans @? format(
+        '$[*] ? (@."Relation Name" == %s && (@."Node Type" == "Seq Scan" || exists (@."Filter")))',
+        to_json(c.relname))::jsonpath);
+    select string_agg(format('create index concurrently on %s %s;', t.relid::regclass,
+      p_policy.index_on), ' ' order by t.relid)
+    into fix
+    from unnest(coalesce(v_unserved, v_leaves)) as t (relid);
+  end if;
+  return next;
 end
 $$;

@@ -28,6 +28,8 @@ declare
   v_policy maintenance.policy;
   v_job maintenance.job;
   v_again bigint;
+  v_index_on text;
+  v_finding record;
 begin
   if set_policy.action is null or set_policy.action not in ('delete', 'update') then
     raise exception 'the action "%" is not known', set_policy.action
@@ -103,6 +105,21 @@ begin
         using errcode = 'PM005', hint = 'Let matching exclude what assign has set.';
     end if;
   end if;
+
+  -- The best index that Postgres takes: partial on the rule, else on the age alone, else none.
+  v_index_on := format(case when v_policy.age ~ '^("[^"]+"|[a-z_][a-z0-9_]*)$' then '(%s)'
+    else '((%s))' end, v_policy.age);
+  foreach v_index_on in array array_remove(
+    array[v_index_on || ' where ' || v_policy.matching, v_index_on], null)
+  loop
+    begin
+      execute format('create index on %s %s', v_copy, v_index_on);
+      v_policy.index_on := v_index_on;
+      exit;
+    exception when invalid_object_definition or feature_not_supported then
+      continue; -- not immutable, or a subquery
+    end;
+  end loop;
   execute format('drop table %s', v_copy);
 
   v_job.job_name := set_policy.job_name;
@@ -115,10 +132,10 @@ begin
   v_job := maintenance.put_job(v_job);
 
   insert into maintenance.policy as p
-    (job_id, target, action, age, age_type, keep, matching, assign)
+    (job_id, target, action, age, age_type, keep, matching, assign, index_on)
   values
     (v_job.job_id, v_policy.target, v_policy.action, v_policy.age, v_policy.age_type,
-      v_policy.keep, v_policy.matching, v_policy.assign)
+      v_policy.keep, v_policy.matching, v_policy.assign, v_policy.index_on)
   on conflict (job_id) do update
   set target = excluded.target,
     action = excluded.action,
@@ -126,9 +143,13 @@ begin
     age_type = excluded.age_type,
     keep = excluded.keep,
     matching = excluded.matching,
-    assign = excluded.assign;
+    assign = excluded.assign,
+    index_on = excluded.index_on;
 
   perform maintenance.sync_schedule(v_job.job_name);
+  for v_finding in select * from maintenance.lint(v_job.job_name) loop
+    raise warning '%', v_finding.finding using hint = v_finding.fix;
+  end loop;
 end
 $$;
 
@@ -139,5 +160,6 @@ comment on function maintenance.set_policy(
   'column or expression of type timestamptz, timestamp (read as UTC) or date. schedule: five-field '
   'cron, UTC; put into pg_cron at once where that is here. backlog_name: the row''s name in '
   'maintenance_status. Setting it again replaces it; an operator''s edits in pg_cron survive. '
+  'What lint finds is raised as warnings. '
   'For the engine''s owner. Errors: PM002 argument, PM003 target, PM004 expression, PM005 the '
   'update would match its own result, PM006 schedule.';

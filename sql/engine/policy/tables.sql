@@ -50,6 +50,7 @@ create table maintenance.policy (
   keep interval not null,
   matching text,
   assign text,
+  index_on text,
   constraint policy_pkey primary key (job_id),
   constraint policy_job_id_fkey foreign key (job_id)
     references maintenance.job (job_id) on delete cascade,
@@ -64,3 +65,5 @@ comment on table maintenance.policy is
   'age, matching and assign are never the text that somebody typed.';
 comment on column maintenance.policy.target is
   'qualified name of the table, resolved again by every run';
+comment on column maintenance.policy.index_on is
+  'what an index that serves the rule is on, as Postgres takes it; null where it takes none';

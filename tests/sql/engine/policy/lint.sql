@@ -1,7 +1,7 @@
 -- Lint says what will be slow, blocked or broken, and its fix mends it.
 begin;
 create extension pgtap;
-select plan(13);
+select plan(25);
 
 create schema shop;
 create table shop.events (id bigint primary key, at timestamptz, status text);
@@ -67,6 +67,51 @@ select ok((select bool_or(finding like 'row security of shop.published hides row
   from maintenance.lint('published')), 'row security that hides rows is found');
 select is(maintenance.run_now('published') #>> '{data,sqlstate}', '42501',
   'and fails the run, instead of seeing nothing and calling it well');
+
+alter table shop.published no force row level security;
+
+-- What would swallow the change.
+create function shop.returns(what text) returns text language sql as $$
+  select format('create or replace function shop.guard() returns trigger language plpgsql as $b$ begin %s; end $b$', what) $$;
+select shop.returns('return old') \gexec
+create trigger guard before delete or update on shop.published for each row execute function shop.guard();
+select is_empty($$select pg_temp.findings('published')$$, 'a trigger that lets rows go is no finding');
+select shop.returns('if old.at is null then return null; end if; return old') \gexec
+select results_eq($$select pg_temp.findings('published')$$, array['warning: the trigger guard of shop.published may swallow the delete: '
+  'its function shop.guard returns null, or NEW, which a delete has not'], 'one that may return null is');
+select shop.returns('RETURN NEW') \gexec
+select is((select count(*) from maintenance.lint('published')), 1::bigint, 'so is one that returns NEW for a delete');
+alter table shop.published disable trigger guard;
+select is_empty($$select pg_temp.findings('published')$$, 'but not one that is disabled');
+create rule stay as on delete to shop.published do instead nothing;
+select results_eq($$select pg_temp.findings('published')$$, array['critical: the rule stay of shop.published takes the place of the delete'], 'a rule that rewrites the delete is critical');
+drop rule stay on shop.published;
+
+-- What is hardly meant.
+select maintenance.set_policy('seconds', 'shop.published', 'delete', 'at', '90', matching => 'at is not null');
+select results_eq($$select finding || ' / ' || fix from maintenance.lint('seconds') where finding like 'keep%'$$,
+  array['keep is 00:01:30: a number alone is seconds / If 90 days are meant, keep => ''90 days''.'], 'seconds that look like days are found');
+select is((select string_agg(k::text, ' ' order by k) from unnest(array['0', '1 s', '60', '180', '299', '300', '365', '730', '30 minutes', '1 hour', '7 days', '1 month']::interval[]) as k
+    where exists (select from maintenance.lint_keep(row(0, 'x', 'delete', 'at', 'timestamptz', k, null, null, null)::maintenance.policy, 'shop.events'))),
+  '00:00:01 00:01:00 00:03:00 00:04:59 00:06:05 00:12:10', 'whole minutes from five on, hours and days are not');
+select results_eq($$select job_name || ': ' || finding from maintenance.lint() where finding like '%same rows%' order by 1$$,
+  array['published: seconds of the same rows by the same age keeps 00:01:30, and this one 1 day', 'seconds: published of the same rows by the same age keeps 1 day, and this one 00:01:30'],
+  'two policies that keep the same rows for another time are found, from both sides');
+select maintenance.set_policy('published', 'shop.published', 'delete', 'at', '1 day', matching => 'at is null');
+select is_empty($$select 1 from maintenance.lint() where finding like '%same rows%'$$, 'but not where matching tells their rows apart');
+select maintenance.drop_job('seconds');
+
+-- Indexes that Postgres would refuse are never asked for.
+create table shop.parts (id bigint, at timestamptz, kind text) partition by list (kind);
+create table shop.parts_a partition of shop.parts for values in ('a');
+select maintenance.set_policy('parts', 'shop.parts', 'delete', 'at', '1 day');
+select lives_ok((select fix from maintenance.lint('parts')), 'the fix for a partitioned table is a statement that it takes');
+select is_empty($$select * from maintenance.lint('parts')$$, 'and mends it');
+create table shop.old (at timestamptz);
+create table shop.older () inherits (shop.old);
+create index on shop.old (at);
+select maintenance.set_policy('old', 'shop.old', 'delete', 'at', '1 day', matching => 'exists (select from shop.parts as p where p.at = old.at)');
+select is((select fix from maintenance.lint('old')), 'create index concurrently on shop.older (at);', 'a child wants an index of its own; a subquery is in none');
 
 drop table shop.published;
 select is((select severity || finding from maintenance.lint('published')),
