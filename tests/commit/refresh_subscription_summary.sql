@@ -1,7 +1,7 @@
 -- The summary is refreshed without blocking its readers, nor being blocked by them (S4-02).
 -- Committing, in a database of its own. Another session is a dblink connection called "other".
 \set QUIET on
-set client_min_messages = warning;
+set client_min_messages = error;
 create extension pgtap;
 select plan(4);
 \ir connect.psql

@@ -2,7 +2,7 @@
 -- a truthful receipt; rows that somebody else holds are left for the next run.
 -- Committing, in a database of its own. Another session is a dblink connection called "other".
 \set QUIET on
-set client_min_messages = warning;
+set client_min_messages = error;
 create extension pgtap;
 select plan(14);
 \ir connect.psql

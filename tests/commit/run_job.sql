@@ -1,7 +1,7 @@
 -- run_job commits batch by batch, shows its receipt while it runs, and runs once at a time.
 -- Committing, in a database of its own. Another session is a dblink connection called "other".
 \set QUIET on
-set client_min_messages = warning;
+set client_min_messages = error;
 create extension pgtap;
 select plan(13);
 \ir connect.psql

@@ -1,6 +1,6 @@
 -- pg_cron itself fires a job, and its rows and its receipt show it. Takes up to a minute.
 \set QUIET on
-set client_min_messages = warning;
+set client_min_messages = error;
 create extension if not exists pgtap;
 select plan(6);
 

@@ -1,13 +1,14 @@
 -- What cannot be right is refused when it is set, with an SQLSTATE of ours and the value in it.
 begin;
 create extension pgtap;
-select plan(31);
+select plan(42);
 
 create schema shop;
 create table shop.audit (
   id bigint primary key, created_at timestamptz, day date, status text, done boolean, note text);
 create table shop.parts (id bigint, created_at timestamptz, kind text) partition by list (kind);
 create view shop.audit_view as select * from shop.audit;
+create function shop.rolls(bigint, bigint) returns boolean language sql volatile return random() > 0.5;
 create function shop.roll() returns boolean language sql volatile return random() > 0.5;
 insert into shop.audit select i, now() - '1 year'::interval, current_date, 'new' from generate_series(1, 5) i;
 
@@ -86,6 +87,20 @@ select throws_ok($$select pg_temp.set_policy(schedule => '61 * * * *')$$, 'PM006
   'the schedule "61 * * * *" is not a cron expression', 'a bad schedule is refused');
 select throws_ok($$select pg_temp.set_policy(job_name => 'a job')$$, 'PM002',
   'the job name "a job" is not acceptable', 'a job name with a blank is refused');
+
+select throws_ok(format($$select pg_temp.set_policy(job_name => %L)$$, repeat('x', 52)), 'PM002', null,
+  'so is one that is too long for pg_cron: a name there has 63 bytes');
+select throws_ok($$select pg_temp.set_policy(age => 'created_at, day')$$, 'PM004', null, 'two ages are refused');
+select throws_ok($$select pg_temp.set_policy(age => '')$$, 'PM004', null, 'an empty age is refused');
+select throws_ok($$select pg_temp.set_policy(matching => ' ')$$, 'PM004', null, 'an empty matching is refused');
+select throws_ok($$select pg_temp.set_policy(matching => 'count(*) > 1')$$, 'PM004', null, 'an aggregate is refused');
+select throws_ok($$select pg_temp.set_policy(matching => 'row_number() over () > 1')$$, 'PM004', null, 'a window function is refused');
+select throws_ok($$select pg_temp.set_policy(matching => 'generate_series(1, 2) > 1')$$, 'PM004', null, 'a set-returning function is refused');
+select throws_ok($$select pg_temp.set_policy(matching => '$x$ true')$$, 'PM004', null, 'an open quote is refused');
+select throws_ok($$select pg_temp.set_policy(matching => 'id > $1')$$, 'PM004', null, 'a parameter is refused');
+select throws_ok($$select pg_temp.set_policy(age => 'clock_timestamp()')$$, 'PM004', null, 'a clock that moves within a run is refused');
+create operator shop.~~> (leftarg = bigint, rightarg = bigint, procedure = shop.rolls);
+select throws_ok($$select pg_temp.set_policy(matching => 'id operator(shop.~~>) id')$$, 'PM004', null, 'an operator over a volatile function is refused');
 
 select is((select count(*) from maintenance.job where job_name = 'a_job')
     + (select count(*) from pg_class where relnamespace = pg_my_temp_schema()

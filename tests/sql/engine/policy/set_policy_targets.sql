@@ -2,7 +2,7 @@
 -- no primary key, timestamp and date columns, inheritance, generated columns.
 begin;
 create extension pgtap;
-select plan(18);
+select plan(19);
 set local timezone = 'America/New_York';
 
 create schema "My Shop";
@@ -74,6 +74,9 @@ select is((select matching from maintenance.policy join maintenance.job using (j
     where job_name = 'fixed'),
   '(at < (''2020-01-01 12:00:00+00''::timestamp with time zone AT TIME ZONE ''UTC''::text))',
   'a rule is stored as Postgres prints it, in UTC');
+
+select maintenance.set_policy('fixed', 'public.stamps', 'delete', 'at', '1 hour', matching => 'id > 1 -- not the first');
+select is((select matching from maintenance.policy join maintenance.job using (job_id) where job_name = 'fixed'), '(id > 1)', 'a comment ends where the text ends');
 
 select maintenance.set_policy('made', 'public.made', 'delete', 'at', '2 years');
 select is((select action || keep || coalesce(matching, '-') || coalesce(assign, '-')
