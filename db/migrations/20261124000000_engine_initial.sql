@@ -51,7 +51,7 @@ comment on function maintenance.clock() is
   'where the session belongs to the engine''s owner (for tests).';
 -- end of sql/engine/clock.sql
 
--- from sql/engine/find_function.sql 028831a4cb4b9edb
+-- from sql/engine/find_function.sql 6df347517714c66e
 -- A function that a job or a kind names, by exact signature, or a clear error. p_arguments: types.
 -- It runs with the owner's rights, so it has to belong to the owner or to a superuser.
 
@@ -90,6 +90,9 @@ begin
   return v_oid;
 end
 $$;
+
+comment on function maintenance.find_function(text, text, text) is
+  'A function that a job or a kind names, by exact signature, or a clear error.';
 -- end of sql/engine/find_function.sql
 
 -- from sql/engine/policy/tables.sql cfc4e49cc04b0a07
@@ -164,7 +167,7 @@ comment on column maintenance.policy.index_on is
   'what an index that serves the rule is on, as Postgres takes it; null where it takes none';
 -- end of sql/engine/policy/tables.sql
 
--- from sql/engine/policy/find_job.sql 4e2a25e5ad0c23fd
+-- from sql/engine/policy/find_job.sql 9990e73d9048ea36
 -- A job by its name, or a clear error.
 
 create function maintenance.find_job(p_job_name text)
@@ -185,9 +188,12 @@ begin
   return v_job;
 end
 $$;
+
+comment on function maintenance.find_job(text) is
+  'A job by its name, or a clear error.';
 -- end of sql/engine/policy/find_job.sql
 
--- from sql/engine/policy/leaf_tables.sql 742b1812e63c3735
+-- from sql/engine/policy/leaf_tables.sql 51e68a32c6628a5d
 -- The tables that really hold a target's rows: itself, its partitions, its children.
 -- Batches go leaf by leaf with ONLY, since a ctid is unique in one table alone.
 
@@ -220,9 +226,12 @@ begin
   return coalesce(v_leaves, '{}');
 end
 $$;
+
+comment on function maintenance.leaf_tables(regclass) is
+  'The tables that really hold a target''s rows: itself, its partitions, its children.';
 -- end of sql/engine/policy/leaf_tables.sql
 
--- from sql/engine/policy/find_target.sql ea9eacf44ab5a57e
+-- from sql/engine/policy/find_target.sql da62eb36efb3d189
 -- The table that a policy's target names, or a clear error where no policy can work on it.
 
 create function maintenance.find_target(p_target text)
@@ -268,9 +277,12 @@ begin
   return v_table;
 end
 $$;
+
+comment on function maintenance.find_target(text) is
+  'The table that a policy''s target names, or a clear error where no policy can work on it.';
 -- end of sql/engine/policy/find_target.sql
 
--- from sql/engine/policy/target_alias.sql b96d23669fa7a261
+-- from sql/engine/policy/target_alias.sql e8791b6c0d194001
 -- The alias that a rule's expressions know their table by: its name without the schema, quoted.
 
 create function maintenance.target_alias(p_table regclass)
@@ -279,9 +291,12 @@ language sql
 stable
 set search_path = pg_catalog, pg_temp
 return (select quote_ident(c.relname) from pg_class as c where c.oid = p_table);
+
+comment on function maintenance.target_alias(regclass) is
+  'The alias that a rule''s expressions know their table by: its name without the schema, quoted.';
 -- end of sql/engine/policy/target_alias.sql
 
--- from sql/engine/policy/find_policy.sql 0604ea6f5e550549
+-- from sql/engine/policy/find_policy.sql 308c75ef37f3ee3e
 -- The policy of a job by its name, or a clear error.
 
 create function maintenance.find_policy(p_job_name text)
@@ -302,9 +317,12 @@ begin
   return v_policy;
 end
 $$;
+
+comment on function maintenance.find_policy(text) is
+  'The policy of a job by its name, or a clear error.';
 -- end of sql/engine/policy/find_policy.sql
 
--- from sql/engine/policy/parse_expression.sql c31e8302c480138e
+-- from sql/engine/policy/parse_expression.sql 65e7b71ac7cab1a6
 -- One expression of a rule, as somebody typed it, in the form that Postgres prints.
 --
 -- Postgres itself is the parser. The table is an empty temporary copy of the target, so nothing
@@ -383,9 +401,12 @@ begin
     'left join %s as %s on true', printed, p_copy, maintenance.target_alias(p_copy)) into type;
 end
 $$;
+
+comment on function maintenance.parse_expression(regclass, text, text) is
+  'One expression of a rule, as somebody typed it, in the form that Postgres prints.';
 -- end of sql/engine/policy/parse_expression.sql
 
--- from sql/engine/policy/parse_assign.sql 0dcaa8fedc661b66
+-- from sql/engine/policy/parse_assign.sql fefe9621d051b7a9
 -- The SET list of an update, in the form that Postgres prints.
 --
 -- The guard in FROM and the WHERE behind it are ours: a list that brings a FROM, a WHERE or a
@@ -444,9 +465,12 @@ begin
     substring(v_printed from '\s+FROM \( SELECT 1 AS one\) guard\s+WHERE false;\s*$')));
 end
 $$;
+
+comment on function maintenance.parse_assign(regclass, regclass, text) is
+  'The SET list of an update, in the form that Postgres prints.';
 -- end of sql/engine/policy/parse_assign.sql
 
--- from sql/engine/policy/due_condition.sql 10881f9036cbe0db
+-- from sql/engine/policy/due_condition.sql c8a266d24367998d
 -- THE rule of a policy as SQL: which rows are due at a cut-off, given as $1 (timestamptz).
 -- The batch, the backlog count, the preview and the lint all read it from here.
 -- The cut-off is converted to the type of the age, never the age, so that an index serves it.
@@ -464,9 +488,12 @@ return format('(%s) <= %s', p_policy.age,
       when 'date' then '($1 at time zone ''UTC'')::date'
     end)
   || coalesce(' and (' || p_policy.matching || ')', '');
+
+comment on function maintenance.due_condition(maintenance.policy) is
+  'THE rule of a policy as SQL: which rows are due at a cut-off, given as $1 (timestamptz).';
 -- end of sql/engine/policy/due_condition.sql
 
--- from sql/engine/policy/count_statement.sql daec26574f25bc66
+-- from sql/engine/policy/count_statement.sql 2addc218c863da73
 -- The statement behind count_due, which lint asks the planner about: $1 cut-off, $2 cap.
 
 create function maintenance.count_statement(p_policy maintenance.policy)
@@ -484,9 +511,12 @@ begin
     p_policy.age, v_table, maintenance.target_alias(v_table), maintenance.due_condition(p_policy));
 end
 $$;
+
+comment on function maintenance.count_statement(maintenance.policy) is
+  'The statement behind count_due, which lint asks the planner about: $1 cut-off, $2 cap.';
 -- end of sql/engine/policy/count_statement.sql
 
--- from sql/engine/policy/collect_statement.sql ddb912f966380ff5
+-- from sql/engine/policy/collect_statement.sql 5dc4c4ebf1924fd3
 -- The statement that collects a slab of due rows of one leaf, in heap order: $1 cut-off, $2 rows.
 -- Collected once, the list outlives commits: no batch pays for the dead rows of those before it.
 
@@ -506,9 +536,13 @@ begin
     p_leaf, v_alias, maintenance.due_condition(p_policy));
 end
 $$;
+
+comment on function maintenance.collect_statement(maintenance.policy, regclass) is
+  'The statement that collects a slab of due rows of one leaf, in heap order: $1 cut-off, $2 '
+  'rows.';
 -- end of sql/engine/policy/collect_statement.sql
 
--- from sql/engine/policy/batch_statement.sql 7ad2ce6d2b2f4d9b
+-- from sql/engine/policy/batch_statement.sql 812214dafe88e821
 -- The statement of one batch over one leaf: $1 cut-off, $2 the addresses (ctid) of the slice.
 -- The change itself checks the rule again, on the newest version of each row, so an address that
 -- went stale since it was collected does no harm. The plain form waits for locked rows; where that
@@ -551,9 +585,12 @@ begin
     case p_policy.action when 'delete' then 'false' else '(' || v_due || ')' end);
 end
 $$;
+
+comment on function maintenance.batch_statement(maintenance.policy, regclass, boolean) is
+  'The statement of one batch over one leaf: $1 cut-off, $2 the addresses (ctid) of the slice.';
 -- end of sql/engine/policy/batch_statement.sql
 
--- from sql/engine/policy/count_due.sql 9a4eb8b37589f6ca
+-- from sql/engine/policy/count_due.sql 06b94c6fbe1a0143
 -- How many rows are due at a cut-off, counted up to a cap, and how old the oldest is.
 -- Pinned to index order: after a purge, a bitmap or sequential scan would step over every dead
 -- row again at each look, while an index scan marks their entries and is fast the second time.
@@ -576,9 +613,12 @@ begin
   execute maintenance.count_statement(p_policy) into due, oldest using p_cutoff, p_cap;
 end
 $$;
+
+comment on function maintenance.count_due(maintenance.policy, timestamptz, integer) is
+  'How many rows are due at a cut-off, counted up to a cap, and how old the oldest is.';
 -- end of sql/engine/policy/count_due.sql
 
--- from sql/engine/policy/count_kept.sql 554c879db644e962
+-- from sql/engine/policy/count_kept.sql 9b75d0615221ecce
 -- How many rows are past a cut-off and yet kept by what matching says, counted up to a cap.
 
 create function maintenance.count_kept(
@@ -606,9 +646,12 @@ begin
   return v_due;
 end
 $$;
+
+comment on function maintenance.count_kept(maintenance.policy, timestamptz, integer) is
+  'How many rows are past a cut-off and yet kept by what matching says, counted up to a cap.';
 -- end of sql/engine/policy/count_kept.sql
 
--- from sql/engine/policy/put_job.sql 291faef78ff77435
+-- from sql/engine/policy/put_job.sql 902fe627e6b99161
 -- The upsert behind set_policy, set_job and set_statement: the job's own row and its schedule.
 
 create function maintenance.put_job(p_job maintenance.job)
@@ -661,6 +704,9 @@ begin
   return v_job;
 end
 $$;
+
+comment on function maintenance.put_job(maintenance.job) is
+  'The upsert behind set_policy, set_job and set_statement: the job''s own row and its schedule.';
 -- end of sql/engine/policy/put_job.sql
 
 -- from sql/engine/policy/set_policy.sql ea01bef8742404d7
@@ -1082,7 +1128,7 @@ comment on function maintenance.explain_policy(text) is
   'Errors: PM001 no such policy, PM003 its table is gone.';
 -- end of sql/engine/policy/explain_policy.sql
 
--- from sql/engine/policy/lint_rights.sql 4a3138b192068aad
+-- from sql/engine/policy/lint_rights.sql ed6e4bb7c9bce287
 -- What would stop a policy's batches: rights, row security, replica identity.
 
 create function maintenance.lint_rights(p_policy maintenance.policy, p_table regclass)
@@ -1130,9 +1176,12 @@ begin
   end loop;
 end
 $$;
+
+comment on function maintenance.lint_rights(maintenance.policy, regclass) is
+  'What would stop a policy''s batches: rights, row security, replica identity.';
 -- end of sql/engine/policy/lint_rights.sql
 
--- from sql/engine/policy/lint_indexes.sql 94051d5c64a441b7
+-- from sql/engine/policy/lint_indexes.sql ff7792204c068de5
 -- Whether an index serves a rule. The planner is asked, not the catalogue: could it read the due
 -- rows in the order of their age, without sorting and without reading the rest of the table? The
 -- fix is an index that Postgres took when the policy was set.
@@ -1199,9 +1248,12 @@ begin
   return next;
 end
 $$;
+
+comment on function maintenance.lint_indexes(maintenance.policy, regclass) is
+  'Whether an index serves a rule.';
 -- end of sql/engine/policy/lint_indexes.sql
 
--- from sql/engine/policy/lint_references.sql fd3d8d2a6c5354db
+-- from sql/engine/policy/lint_references.sql 6100294e656d155d
 -- Foreign keys that a delete has to look up or cascades through, and that no index serves.
 
 create function maintenance.lint_references(p_policy maintenance.policy, p_table regclass)
@@ -1236,9 +1288,12 @@ begin atomic
       and (i.indkey::smallint[])[0 : cardinality(f.conkey) - 1] @> f.conkey
   );
 end;
+
+comment on function maintenance.lint_references(maintenance.policy, regclass) is
+  'Foreign keys that a delete has to look up or cascades through, and that no index serves.';
 -- end of sql/engine/policy/lint_references.sql
 
--- from sql/engine/policy/lint_triggers.sql e44b32a7ebc3d97a
+-- from sql/engine/policy/lint_triggers.sql 2a2a05ff5b9562da
 -- Triggers and rules of a policy's table that could swallow what a run does: the statement would
 -- succeed and change nothing.
 
@@ -1276,9 +1331,13 @@ begin atomic
   where r.is_instead and r.ev_enabled in ('O', 'A')
     and r.ev_type = case p_policy.action when 'delete' then '4' else '2' end;
 end;
+
+comment on function maintenance.lint_triggers(maintenance.policy, regclass) is
+  'Triggers and rules of a policy''s table that could swallow what a run does: the statement '
+  'would succeed and change nothing.';
 -- end of sql/engine/policy/lint_triggers.sql
 
--- from sql/engine/policy/lint_keep.sql 46700d426557e057
+-- from sql/engine/policy/lint_keep.sql 7286893cba18d419
 -- A keep that is hardly meant: seconds that look like days, or another policy that makes it moot.
 
 create function maintenance.lint_keep(p_policy maintenance.policy, p_table regclass)
@@ -1311,6 +1370,10 @@ begin atomic
     and (o.matching is not distinct from p_policy.matching
       or o.matching is null or p_policy.matching is null);
 end;
+
+comment on function maintenance.lint_keep(maintenance.policy, regclass) is
+  'A keep that is hardly meant: seconds that look like days, or another policy that makes it '
+  'moot.';
 -- end of sql/engine/policy/lint_keep.sql
 
 -- from sql/engine/policy/lint.sql 5a8d7bc50afa6770
@@ -1465,7 +1528,7 @@ comment on function maintenance.lock_class() is
   'First key of the two-key advisory lock (lock class, job id) that a run holds.';
 -- end of sql/engine/run/lock_class.sql
 
--- from sql/engine/run/table_bytes.sql e38a07cf6bf44134
+-- from sql/engine/run/table_bytes.sql 45d99b60f04462f6
 -- What tables take on disk, with their indexes and TOAST, in bytes.
 
 create function maintenance.table_bytes(p_tables oid[])
@@ -1474,9 +1537,12 @@ language sql
 stable
 set search_path = pg_catalog, pg_temp
 return (select sum(pg_total_relation_size(t)) from unnest(p_tables) as t);
+
+comment on function maintenance.table_bytes(oid[]) is
+  'What tables take on disk, with their indexes and TOAST, in bytes.';
 -- end of sql/engine/run/table_bytes.sql
 
--- from sql/engine/run/row_key.sql 32cb3ec278792200
+-- from sql/engine/run/row_key.sql 2007ec5dc5108fd0
 -- What a row is known by: its primary key as jsonb, or its ctid where it has none.
 
 create function maintenance.row_key(p_table regclass, p_ctid tid)
@@ -1501,9 +1567,12 @@ begin
     || coalesce(v_key, jsonb_build_object('ctid', p_ctid::text));
 end
 $$;
+
+comment on function maintenance.row_key(regclass, tid) is
+  'What a row is known by: its primary key as jsonb, or its ctid where it has none.';
 -- end of sql/engine/run/row_key.sql
 
--- from sql/engine/run/find_running.sql 3faabe825b2e032e
+-- from sql/engine/run/find_running.sql cb67a78354a39ea8
 -- The run that this backend is working on, or an error: a progress that a caller hands in is not
 -- trusted to name somebody else's run.
 
@@ -1526,9 +1595,13 @@ begin
   return v_run;
 end
 $$;
+
+comment on function maintenance.find_running(bigint) is
+  'The run that this backend is working on, or an error: a progress that a caller hands in is not '
+  'trusted to name somebody else''s run.';
 -- end of sql/engine/run/find_running.sql
 
--- from sql/engine/run/stop_run.sql 37c20871b990071e
+-- from sql/engine/run/stop_run.sql 0d8a4dc50fae9aec
 -- Notes on a run's receipt why it stops. The first reason stands.
 
 create function maintenance.stop_run(
@@ -1546,9 +1619,12 @@ begin atomic
     sqlstate = coalesce(r.sqlstate, p_sqlstate)
   where r.run_id = p_run_id and r.status = 'running';
 end;
+
+comment on function maintenance.stop_run(bigint, text, text, text) is
+  'Notes on a run''s receipt why it stops.';
 -- end of sql/engine/run/stop_run.sql
 
--- from sql/engine/run/start_run.sql ff82f34de55aaa60
+-- from sql/engine/run/start_run.sql e2d9a6019501f437
 -- Opens a run: takes the job's lock, closes the receipts of the dead, writes a receipt.
 -- Where the lock is held, or the job is disabled, the receipt says skipped and nothing starts.
 
@@ -1625,9 +1701,12 @@ begin
   return v_run.run_id;
 end
 $$;
+
+comment on function maintenance.start_run(text, boolean) is
+  'Opens a run: takes the job''s lock, closes the receipts of the dead, writes a receipt.';
 -- end of sql/engine/run/start_run.sql
 
--- from sql/engine/run/first_progress.sql bc931ef301918092
+-- from sql/engine/run/first_progress.sql 0e6f4792ad8b7ec7
 -- Where the loop of a run begins. A run that was skipped is finished before it starts.
 
 create function maintenance.first_progress(p_run_id bigint)
@@ -1646,9 +1725,12 @@ return (
   left join maintenance.job as j on j.job_id = r.job_id
   where r.run_id = p_run_id
 );
+
+comment on function maintenance.first_progress(bigint) is
+  'Where the loop of a run begins.';
 -- end of sql/engine/run/first_progress.sql
 
--- from sql/engine/run/is_policy_run.sql 7404b6a4d36f54e9
+-- from sql/engine/run/is_policy_run.sql 5be3d19d18dba34e
 -- Whether a run works through collected rows, or calls a step function.
 
 create function maintenance.is_policy_run(p_run_id bigint)
@@ -1665,9 +1747,12 @@ return exists (
   join maintenance.policy as p on p.job_id = r.job_id
   where r.run_id = p_run_id
 );
+
+comment on function maintenance.is_policy_run(bigint) is
+  'Whether a run works through collected rows, or calls a step function.';
 -- end of sql/engine/run/is_policy_run.sql
 
--- from sql/engine/run/collect_slab.sql 4de50374f9282ba0
+-- from sql/engine/run/collect_slab.sql 476e7a90907e1802
 -- Collects the next rows of a policy's run: a slab of ctids of one leaf, in heap order.
 -- Where the last leaf is through, it looks once more at what is due: that proves the effect, and
 -- cleans the index entries of what is gone, so that the next look at the status is quick.
@@ -1761,9 +1846,12 @@ exception when query_canceled or others then
     v_state, v_message);
 end
 $$;
+
+comment on function maintenance.collect_slab(maintenance.progress, tid[]) is
+  'Collects the next rows of a policy''s run: a slab of ctids of one leaf, in heap order.';
 -- end of sql/engine/run/collect_slab.sql
 
--- from sql/engine/run/apply_batch.sql e3d2a0033144e721
+-- from sql/engine/run/apply_batch.sql fcb32ebe03b8c241
 -- One batch: a slice of a slab under its rule, or one call of a step function.
 --
 -- A slice that fails is halved until the row that cannot be changed stands alone; that row is
@@ -1884,9 +1972,12 @@ begin
   end if;
 end
 $$;
+
+comment on function maintenance.apply_batch(maintenance.progress, tid[]) is
+  'One batch: a slice of a slab under its rule, or one call of a step function.';
 -- end of sql/engine/run/apply_batch.sql
 
--- from sql/engine/run/finish_run.sql 509831932d59d6b0
+-- from sql/engine/run/finish_run.sql 608cf6cb74d0b8dc
 -- Closes a run's receipt. What was noted on it decides how it ended.
 
 create function maintenance.finish_run(p_run_id bigint)
@@ -1913,9 +2004,12 @@ begin
   where r.run_id = v_run.run_id;
 end
 $$;
+
+comment on function maintenance.finish_run(bigint) is
+  'Closes a run''s receipt.';
 -- end of sql/engine/run/finish_run.sql
 
--- from sql/engine/run/run_result.sql 1e924dee00a64680
+-- from sql/engine/run/run_result.sql ea372b729aa4e298
 -- What a run gives to its caller.
 
 create function maintenance.run_result(p_run_id bigint)
@@ -1953,9 +2047,12 @@ return (
   from maintenance.run as r
   where r.run_id = p_run_id
 );
+
+comment on function maintenance.run_result(bigint) is
+  'What a run gives to its caller.';
 -- end of sql/engine/run/run_result.sql
 
--- from sql/engine/run/release_lock.sql 968e01c3b122930f
+-- from sql/engine/run/release_lock.sql 3b1c14026dab9080
 -- Gives back the lock of a run that is over.
 
 create function maintenance.release_lock(p_run_id bigint)
@@ -1971,9 +2068,12 @@ begin atomic
   from maintenance.run as r
   where r.run_id = p_run_id and r.status <> 'skipped';
 end;
+
+comment on function maintenance.release_lock(bigint) is
+  'Gives back the lock of a run that is over.';
 -- end of sql/engine/run/release_lock.sql
 
--- from sql/engine/run/raise_failure.sql 6aa3a938468883c7
+-- from sql/engine/run/raise_failure.sql ab4a84c9dbda186a
 -- Raises what a failed run ended with, after its receipt is safe, so that pg_cron says failed too.
 
 create function maintenance.raise_failure(p_run_id bigint)
@@ -2002,9 +2102,13 @@ begin
   end if;
 end
 $$;
+
+comment on function maintenance.raise_failure(bigint) is
+  'Raises what a failed run ended with, after its receipt is safe, so that pg_cron says failed '
+  'too.';
 -- end of sql/engine/run/raise_failure.sql
 
--- from sql/engine/run/run_batches.sql daff3fa7d9eafc34
+-- from sql/engine/run/run_batches.sql 835481b3b914bfe3
 -- The one loop of every run: collect, batch, batch, … With commits it needs the outermost
 -- transaction, so it can have no set clause, no security definer and no exception block: the
 -- functions that it calls catch their own errors and note them on the receipt.
@@ -2034,6 +2138,11 @@ begin
   end loop;
 end
 $$;
+
+comment on procedure maintenance.run_batches(bigint, boolean) is
+  'The one loop of every run: collect, batch, batch, … With commits it needs the outermost '
+  'transaction, so it can have no set clause, no security definer and no exception block: the '
+  'functions that it calls catch their own errors and note them on the receipt.';
 -- end of sql/engine/run/run_batches.sql
 
 -- from sql/engine/run/run_job.sql 16c5583c52db2646
@@ -2201,7 +2310,7 @@ comment on view maintenance.run_history is
   'A row a run: what it did, how it ended and why. executionTime is finished_at - started_at.';
 -- end of sql/engine/run/run_history.sql
 
--- from sql/engine/schedule/cron_setting.sql acbc2e6bd325895a
+-- from sql/engine/schedule/cron_setting.sql 8ce55d3670fc3d0f
 -- A setting of pg_cron, or null: only superusers and pg_read_all_settings may see them.
 
 create function maintenance.cron_setting(p_name text)
@@ -2216,6 +2325,9 @@ exception when insufficient_privilege then
   return null;
 end
 $$;
+
+comment on function maintenance.cron_setting(text) is
+  'A setting of pg_cron, or null: only superusers and pg_read_all_settings may see them.';
 -- end of sql/engine/schedule/cron_setting.sql
 
 -- from sql/engine/schedule/extension.sql 84f534a760f83952
@@ -2255,7 +2367,7 @@ comment on column maintenance.installed_schedule.since is
   'when this schedule was first put into pg_cron: no slot before it was ever promised';
 -- end of sql/engine/schedule/tables.sql
 
--- from sql/engine/schedule/cron_field.sql 6f7103656418f244
+-- from sql/engine/schedule/cron_field.sql 5e83f867de6be205
 -- One field of a cron expression as the values it allows, read as pg_cron reads it: lists of
 -- values, ranges and *, a step after a range or *. Null where it is not well formed.
 
@@ -2275,7 +2387,7 @@ declare
   v_parts text[];
   v_ends text[];
   v_bounds integer[];
-  v_values integer[] := '{}';
+  v_values integer[] := '{}'::integer[];
 begin
   foreach v_item in array string_to_array(lower(p_field), ',') loop
     v_parts := regexp_match(v_item, '^(\*|[a-z0-9]+)(?:-([a-z0-9]+))?(?:/(\d{1,4}))?$');
@@ -2305,9 +2417,13 @@ begin
   return v_values;
 end
 $$;
+
+comment on function maintenance.cron_field(text, integer, integer, text[]) is
+  'One field of a cron expression as the values it allows, read as pg_cron reads it: lists of '
+  'values, ranges and *, a step after a range or *.';
 -- end of sql/engine/schedule/cron_field.sql
 
--- from sql/engine/schedule/find_slot.sql 659ae319e76d52af
+-- from sql/engine/schedule/find_slot.sql df3d91f28e205179
 -- The nearest minute that a schedule names: after a time, or at the latest at that time.
 --
 -- As pg_cron reads it: a day has to match day-of-month and day-of-week where one of the two starts
@@ -2321,8 +2437,9 @@ strict
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_months constant text[] := '{jan,feb,mar,apr,may,jun,jul,aug,sep,oct,nov,dec}';
-  v_days constant text[] := '{sun,mon,tue,wed,thu,fri,sat}';
+  v_months constant text[] :=
+    '{jan,feb,mar,apr,may,jun,jul,aug,sep,oct,nov,dec}'::text[];
+  v_days constant text[] := '{sun,mon,tue,wed,thu,fri,sat}'::text[];
   v_fields text[];
   v_minute integer[];
   v_hour integer[];
@@ -2394,6 +2511,9 @@ begin
   return null;
 end
 $$;
+
+comment on function maintenance.find_slot(text, timestamp, boolean) is
+  'The nearest minute that a schedule names: after a time, or at the latest at that time.';
 -- end of sql/engine/schedule/find_slot.sql
 
 -- from sql/engine/schedule/next_run_at.sql f2596c8997ad0366
@@ -2495,7 +2615,7 @@ comment on function maintenance.cron_jobs() is
   'The jobs named maintenance:<job_name> as pg_cron has them; empty where it cannot be read.';
 -- end of sql/engine/schedule/cron_jobs.sql
 
--- from sql/engine/schedule/cron_zone.sql 04dd95c6f298f944
+-- from sql/engine/schedule/cron_zone.sql f358cd0689e335eb
 -- The time zone that pg_cron reads schedules in: GMT before 1.5, a setting of the server since.
 
 create function maintenance.cron_zone()
@@ -2504,9 +2624,12 @@ language sql
 stable
 set search_path = pg_catalog, pg_temp
 return coalesce(maintenance.cron_setting('timezone'), 'UTC');
+
+comment on function maintenance.cron_zone() is
+  'The time zone that pg_cron reads schedules in: GMT before 1.5, a setting of the server since.';
 -- end of sql/engine/schedule/cron_zone.sql
 
--- from sql/engine/schedule/next_slot.sql 17b33735a00c08ca
+-- from sql/engine/schedule/next_slot.sql 57a89c7a94cea85e
 -- When a schedule fires next in pg_cron's own time zone; null for one that only pg_cron can read.
 
 create function maintenance.next_slot(p_schedule text)
@@ -2524,9 +2647,13 @@ exception when sqlstate 'PM006' then
   return null;
 end
 $$;
+
+comment on function maintenance.next_slot(text) is
+  'When a schedule fires next in pg_cron''s own time zone; null for one that only pg_cron can '
+  'read.';
 -- end of sql/engine/schedule/next_slot.sql
 
--- from sql/engine/schedule/current_slot.sql 553bdd29a567c92c
+-- from sql/engine/schedule/current_slot.sql 3ad3fa992de2f51d
 -- The scheduled minute that a run fired by pg_cron just now stands for.
 
 create function maintenance.current_slot(p_job maintenance.job)
@@ -2547,9 +2674,12 @@ begin
     at time zone v_zone;
 end
 $$;
+
+comment on function maintenance.current_slot(maintenance.job) is
+  'The scheduled minute that a run fired by pg_cron just now stands for.';
 -- end of sql/engine/schedule/current_slot.sql
 
--- from sql/engine/schedule/fired_by_cron.sql d6a0d159befba402
+-- from sql/engine/schedule/fired_by_cron.sql cfb37a3533384952
 -- Whether pg_cron started this session: as a background worker, or over a connection of its own.
 
 create function maintenance.fired_by_cron()
@@ -2562,6 +2692,9 @@ return exists (
   where a.pid = pg_backend_pid()
     and (a.backend_type like 'pg_cron%' or a.application_name = 'pg_cron')
 );
+
+comment on function maintenance.fired_by_cron() is
+  'Whether pg_cron started this session: as a background worker, or over a connection of its own.';
 -- end of sql/engine/schedule/fired_by_cron.sql
 
 -- from sql/engine/schedule/job_status.sql 8ee34571b84afa47
@@ -2622,7 +2755,7 @@ comment on view maintenance.job_status is
   'what scheduling says of it, when it runs next, and how it ran last (skipped runs left out).';
 -- end of sql/engine/schedule/job_status.sql
 
--- from sql/engine/schedule/cron_command.sql 8155a10760db0200
+-- from sql/engine/schedule/cron_command.sql fd52e29db8c1a36b
 -- What pg_cron is to run for a job.
 
 create function maintenance.cron_command(p_job maintenance.job)
@@ -2631,9 +2764,12 @@ language sql
 immutable
 set search_path = pg_catalog, pg_temp
 return coalesce(p_job.statement, format('call maintenance.run_job(%L)', p_job.job_name));
+
+comment on function maintenance.cron_command(maintenance.job) is
+  'What pg_cron is to run for a job.';
 -- end of sql/engine/schedule/cron_command.sql
 
--- from sql/engine/schedule/write_cron_job.sql 97f263fe2e231b91
+-- from sql/engine/schedule/write_cron_job.sql 7ccecc50c6682838
 -- Puts a job into pg_cron, or changes it there: cron.schedule is an upsert by name that keeps the
 -- id, and the active flag with it.
 
@@ -2655,9 +2791,13 @@ exception when invalid_parameter_value or internal_error then
     using errcode = 'PM006', hint = 'Five fields work in every version of pg_cron.';
 end
 $$;
+
+comment on function maintenance.write_cron_job(maintenance.job, text) is
+  'Puts a job into pg_cron, or changes it there: cron.schedule is an upsert by name that keeps '
+  'the id, and the active flag with it.';
 -- end of sql/engine/schedule/write_cron_job.sql
 
--- from sql/engine/schedule/remove_schedule.sql c5e929ff74bf61a1
+-- from sql/engine/schedule/remove_schedule.sql 6c36814ce0a0d107
 -- Takes a job out of pg_cron, and forgets that it was there.
 
 create function maintenance.remove_schedule(p_job maintenance.job)
@@ -2684,9 +2824,12 @@ begin
   delete from maintenance.installed_schedule as i where i.job_id = p_job.job_id;
 end
 $$;
+
+comment on function maintenance.remove_schedule(maintenance.job) is
+  'Takes a job out of pg_cron, and forgets that it was there.';
 -- end of sql/engine/schedule/remove_schedule.sql
 
--- from sql/engine/schedule/sync_schedule.sql efb3e62ea50a4017
+-- from sql/engine/schedule/sync_schedule.sql 4d8906fb0296b7ea
 -- Brings pg_cron and what was declared together for one job, and says what it did.
 -- Schedule, active flag and absence belong to the operator; the command belongs to us.
 
@@ -2768,6 +2911,9 @@ begin
   end;
 end
 $$;
+
+comment on function maintenance.sync_schedule(text) is
+  'Brings pg_cron and what was declared together for one job, and says what it did.';
 -- end of sql/engine/schedule/sync_schedule.sql
 
 -- from sql/engine/schedule/install_schedules.sql b1880d73ee7af0d5
@@ -2856,7 +3002,7 @@ comment on function maintenance.set_schedule(text, text) is
   'Errors: PM001 no such job, PM006 schedule, PM010 no pg_cron here (the hint has the statement).';
 -- end of sql/engine/schedule/set_schedule.sql
 
--- from sql/engine/schedule/set_enabled.sql fed218479611c0b7
+-- from sql/engine/schedule/set_enabled.sql e189c0f4ba6b2553
 -- The flag behind enable_job and disable_job.
 
 create function maintenance.set_enabled(p_job_name text, p_enabled boolean)
@@ -2875,6 +3021,9 @@ begin
   return v_status;
 end
 $$;
+
+comment on function maintenance.set_enabled(text, boolean) is
+  'The flag behind enable_job and disable_job.';
 -- end of sql/engine/schedule/set_enabled.sql
 
 -- from sql/engine/schedule/enable_job.sql a960b008d6b4e73c
@@ -3022,7 +3171,7 @@ select maintenance.set_model('gemini-3.1-flash-lite', 2, 0.10, 0.40);
 select maintenance.set_model('gemini-2.5-flash-lite', 3, 0.10, 0.40);
 -- end of sql/engine/model/set_model.sql
 
--- from sql/engine/model/usage_number.sql 4dbb839dad2cd13d
+-- from sql/engine/model/usage_number.sql 36f1c9da363aa9ac
 -- A number of a usage object from outside, or 0 where it is none that makes sense.
 
 create function maintenance.usage_number(p_usage jsonb, p_key text)
@@ -3035,9 +3184,12 @@ return case
     then least(greatest(trunc((p_usage -> p_key)::numeric), 0), 1e12)::bigint
   else 0
 end;
+
+comment on function maintenance.usage_number(jsonb, text) is
+  'A number of a usage object from outside, or 0 where it is none that makes sense.';
 -- end of sql/engine/model/usage_number.sql
 
--- from sql/engine/model/record_call.sql c469259ccc3dffc9
+-- from sql/engine/model/record_call.sql 13c906c5f73fcb03
 -- Records one call of a model and gives its cost.
 
 create function maintenance.record_call(
@@ -3068,6 +3220,9 @@ begin
   return v_cost;
 end
 $$;
+
+comment on function maintenance.record_call(bigint, text, text, text, jsonb, jsonb) is
+  'Records one call of a model and gives its cost.';
 -- end of sql/engine/model/record_call.sql
 
 -- from sql/engine/queue/tables.sql 736a82e396a8aca1
@@ -3220,7 +3375,7 @@ comment on column maintenance.change.rows is
   '{table, key, outcome, reason}';
 -- end of sql/engine/queue/tables.sql
 
--- from sql/engine/queue/find_prepare.sql a9929ebab9cbe3ca
+-- from sql/engine/queue/find_prepare.sql 1a3e7aaf39f9d8c4
 -- A kind's prepare by exact signature. Stable, so that Postgres itself refuses its writes.
 
 create function maintenance.find_prepare(p_name text)
@@ -3240,6 +3395,9 @@ begin
   return v_prepare;
 end
 $$;
+
+comment on function maintenance.find_prepare(text) is
+  'A kind''s prepare by exact signature.';
 -- end of sql/engine/queue/find_prepare.sql
 
 -- from sql/engine/queue/set_kind.sql 277218999379a813
@@ -3317,7 +3475,7 @@ comment on function maintenance.set_kind(
   'Errors: PM002 argument, PM007 function, PM015 trigger.';
 -- end of sql/engine/queue/set_kind.sql
 
--- from sql/engine/queue/find_kind.sql 3d1f9115616f5c9b
+-- from sql/engine/queue/find_kind.sql 6cead298518d6388
 -- A kind by its name, or a clear error.
 
 create function maintenance.find_kind(p_kind text)
@@ -3337,6 +3495,9 @@ begin
   return v_kind;
 end
 $$;
+
+comment on function maintenance.find_kind(text) is
+  'A kind by its name, or a clear error.';
 -- end of sql/engine/queue/find_kind.sql
 
 -- from sql/engine/queue/enqueue_task.sql 8b8b5076e1097093
@@ -3406,7 +3567,7 @@ comment on function maintenance.enqueue_task(text, text, integer, timestamptz, j
   'where the input has not changed. Errors: PM002 argument, PM013 no such kind.';
 -- end of sql/engine/queue/enqueue_task.sql
 
--- from sql/engine/queue/settle_task.sql 5233077166e9f5b6
+-- from sql/engine/queue/settle_task.sql 1ab7a0a0711437ea
 -- Ends a lease: the one place that decides what becomes of a task, and the law of its counters.
 --
 --   outcome        attempt     then
@@ -3508,9 +3669,13 @@ begin
   return v_task;
 end
 $$;
+
+comment on function maintenance.settle_task(
+  maintenance.task, text, text, interval, numeric, uuid, jsonb) is
+  'Ends a lease: the one place that decides what becomes of a task, and the law of its counters.';
 -- end of sql/engine/queue/settle_task.sql
 
--- from sql/engine/queue/sweep_leases.sql d0133649cc7ca39e
+-- from sql/engine/queue/sweep_leases.sql f750ab951e033dd0
 -- Gives back the tasks of dead workers, and moves the lanes' watermarks up. At most once a second,
 -- unless a claim found too little, and one session at a time.
 
@@ -3553,6 +3718,9 @@ begin
   where l.kind = w.kind and l.priority = w.priority and l.watermark <> w.watermark;
 end
 $$;
+
+comment on function maintenance.sweep_leases(boolean) is
+  'Gives back the tasks of dead workers, and moves the lanes'' watermarks up.';
 -- end of sql/engine/queue/sweep_leases.sql
 
 -- from sql/engine/queue/claim_tasks.sql 4316aa87ef81dbb1
@@ -3646,7 +3814,7 @@ comment on function maintenance.claim_tasks(text, integer, interval) is
   'transaction of its own: its commit does not wait for the disk. Errors: PM002 argument.';
 -- end of sql/engine/queue/claim_tasks.sql
 
--- from sql/engine/queue/find_leased.sql b0a37cb08f9875e7
+-- from sql/engine/queue/find_leased.sql 0c8e48ccd2f9e724
 -- A task that is leased under a token, locked; or a clear error. The token decides, never the
 -- clock. p_replay lets a token pass that complete_task has settled already.
 
@@ -3679,9 +3847,12 @@ begin
   return v_task;
 end
 $$;
+
+comment on function maintenance.find_leased(bigint, uuid, boolean) is
+  'A task that is leased under a token, locked; or a clear error.';
 -- end of sql/engine/queue/find_leased.sql
 
--- from sql/engine/queue/error_text.sql aa3f741a122a60dd
+-- from sql/engine/queue/error_text.sql fd95499636870955
 -- What may be kept of an error that a kind's function raised. Messages about bad values (class 22)
 -- and of foreign code (P0001) carry rows' text; the others name objects only.
 
@@ -3692,9 +3863,12 @@ immutable
 set search_path = pg_catalog, pg_temp
 return format('%s: SQLSTATE %s', p_where, p_sqlstate)
   || case when p_sqlstate like '22%' or p_sqlstate = 'P0001' then '' else ' ' || p_message end;
+
+comment on function maintenance.error_text(text, text, text) is
+  'What may be kept of an error that a kind''s function raised.';
 -- end of sql/engine/queue/error_text.sql
 
--- from sql/engine/queue/task_request.sql ca4729adb1454b4a
+-- from sql/engine/queue/task_request.sql d9e056db1dc1ebe4
 -- Turns a leased task into the request for the model, or closes it where there is nothing to ask.
 
 create function maintenance.task_request(task_id bigint, lease_token uuid)
@@ -3711,14 +3885,17 @@ declare
     maintenance.find_leased(task_request.task_id, task_request.lease_token);
   v_kind maintenance.kind := maintenance.find_kind(v_task.kind);
   v_model maintenance.model;
-  v_input record;
+  v_content text;
+  v_context jsonb;
+  v_input_hash text;
+  v_skip_reason text;
   v_error text;
 begin
   begin
     execute format(
       'select p.content, p.context, p.input_hash, p.skip_reason from %s($1::text, $2::jsonb) as p',
       maintenance.find_prepare(v_kind.prepare)::regproc)
-    into v_input using v_task.subject, v_task.options;
+    into v_content, v_context, v_input_hash, v_skip_reason using v_task.subject, v_task.options;
   exception when others then
     v_error := maintenance.error_text('prepare', sqlstate, sqlerrm);
   end;
@@ -3727,12 +3904,12 @@ begin
     return null;
   end if;
 
-  if v_input.content is null or v_input.skip_reason is not null then
+  if v_content is null or v_skip_reason is not null then
     perform maintenance.settle_task(v_task, 'skipped',
-      coalesce(v_input.skip_reason, 'prepare found nothing to ask'));
+      coalesce(v_skip_reason, 'prepare found nothing to ask'));
     return null;
   end if;
-  if not v_task.force and v_input.input_hash = (
+  if not v_task.force and v_input_hash = (
     select t.input_hash from maintenance.task as t
     where t.kind = v_task.kind and t.subject = v_task.subject and t.task_id < v_task.task_id
       and (t.state in ('succeeded', 'quarantined')
@@ -3750,13 +3927,13 @@ begin
     return null;
   end if;
   update maintenance.task as t
-  set model = v_model.model, context = v_input.context, input_hash = v_input.input_hash
+  set model = v_model.model, context = v_context, input_hash = v_input_hash
   where t.task_id = v_task.task_id;
 
   return jsonb_build_object(
     'model', v_model.model,
     'system', v_kind.instruction,
-    'content', v_input.content,
+    'content', v_content,
     'response_schema', v_kind.response_schema,
     'max_output_tokens', v_kind.max_output_tokens,
     'generation', v_model.generation);
@@ -3770,7 +3947,7 @@ comment on function maintenance.task_request(bigint, uuid) is
   'Errors: PM014 not leased under this token.';
 -- end of sql/engine/queue/task_request.sql
 
--- from sql/engine/queue/parse_answer.sql 41d0018b48c5b0dd
+-- from sql/engine/queue/parse_answer.sql cc6d5c08e4bd4852
 -- A model's answer as one JSON object, or the reason why it is none. The rule: the whole text
 -- counts, up to 200,000 characters, with or without a code fence around it; nothing before it,
 -- nothing behind it, and no key twice, at any depth.
@@ -3826,9 +4003,12 @@ exception when others then
     sqlstate, coalesce(length(p_answer), 0));
 end
 $$;
+
+comment on function maintenance.parse_answer(text) is
+  'A model''s answer as one JSON object, or the reason why it is none.';
 -- end of sql/engine/queue/parse_answer.sql
 
--- from sql/engine/queue/apply_answer.sql ca494db941d396f3
+-- from sql/engine/queue/apply_answer.sql b7d6f0079e919e8b
 -- Lets the kind apply an answer, all of it or nothing, and writes its changes to the ledger.
 --
 -- apply returns what becomes the task's result, with two parts that the engine takes out:
@@ -3882,6 +4062,9 @@ begin
   end;
 end
 $$;
+
+comment on function maintenance.apply_answer(maintenance.task, boolean) is
+  'Lets the kind apply an answer, all of it or nothing, and writes its changes to the ledger.';
 -- end of sql/engine/queue/apply_answer.sql
 
 -- from sql/engine/queue/complete_task.sql 00f678a01a0667d5
@@ -3939,7 +4122,7 @@ comment on function maintenance.complete_task(bigint, uuid, text, jsonb) is
   'Errors: PM014 not leased under this token.';
 -- end of sql/engine/queue/complete_task.sql
 
--- from sql/engine/queue/task_state.sql 0eed9a61ce6786cf
+-- from sql/engine/queue/task_state.sql a8e158eb1f3b7423
 -- What the functions that end a lease return: {state, available_at}.
 
 create function maintenance.task_state(p_task maintenance.task)
@@ -3950,6 +4133,9 @@ set search_path = pg_catalog, pg_temp
 return jsonb_build_object(
   'state', p_task.state,
   'available_at', case when p_task.state = 'ready' then p_task.available_at end);
+
+comment on function maintenance.task_state(maintenance.task) is
+  'What the functions that end a lease return: {state, available_at}.';
 -- end of sql/engine/queue/task_state.sql
 
 -- from sql/engine/queue/extend_lease.sql db3f51d26910b8fb
@@ -4108,7 +4294,7 @@ comment on function maintenance.retry_task(bigint) is
   'Errors: PM014 no such task, PM016 it is leased or has succeeded, or another one is open.';
 -- end of sql/engine/queue/retry_task.sql
 
--- from sql/engine/queue/find_quarantined.sql c690275803b13367
+-- from sql/engine/queue/find_quarantined.sql 4f8b3a39a22897cd
 -- A task that waits for a decision, locked; or a clear error.
 
 create function maintenance.find_quarantined(p_task_id bigint)
@@ -4132,6 +4318,9 @@ begin
   return v_task;
 end
 $$;
+
+comment on function maintenance.find_quarantined(bigint) is
+  'A task that waits for a decision, locked; or a clear error.';
 -- end of sql/engine/queue/find_quarantined.sql
 
 -- from sql/engine/queue/approve_task.sql 85ade3949afd5d2a
@@ -4197,7 +4386,7 @@ comment on function maintenance.reject_task(bigint, text) is
   '{state}. Errors: PM014 no such task, PM016 it is not quarantined.';
 -- end of sql/engine/queue/reject_task.sql
 
--- from sql/engine/queue/restore_row.sql bee0c1621a896ccc
+-- from sql/engine/queue/restore_row.sql 602a6bf78079348b
 -- Puts one row back as it was before a change, or says why not: it must be as the change left it.
 
 create function maintenance.restore_row(
@@ -4261,9 +4450,13 @@ begin
   end if;
 end
 $$;
+
+comment on function maintenance.restore_row(text, jsonb, jsonb) is
+  'Puts one row back as it was before a change, or says why not: it must be as the change left '
+  'it.';
 -- end of sql/engine/queue/restore_row.sql
 
--- from sql/engine/queue/undo_change.sql faa95296c79197b7
+-- from sql/engine/queue/undo_change.sql ee05e96e07c604d6
 -- Reverses one change, row by row, and returns what became of each. A row that the change added
 -- goes only when all that it changed could be put back: nobody is left with less than before.
 
@@ -4302,17 +4495,19 @@ begin
           'outcome', case when v_reason is null then 'applied' else 'refused' end,
           'reason', v_reason));
       end loop;
-      if v_first is not null
-        or not jsonb_path_exists(v_report, '$[*] ? (@.outcome == "refused")') then
-        return v_report;
-      end if;
+      exit when v_first is not null
+        or not jsonb_path_exists(v_report, '$[*] ? (@.outcome == "refused")');
       raise exception 'not all of it can be reversed' using errcode = 'PM000';
     exception when sqlstate 'PM000' then
       v_first := v_report; -- its work is rolled back; the second round leaves added rows alone
     end;
   end loop;
+  return v_report;
 end
 $$;
+
+comment on function maintenance.undo_change(maintenance.change) is
+  'Reverses one change, row by row, and returns what became of each.';
 -- end of sql/engine/queue/undo_change.sql
 
 -- from sql/engine/queue/undo_task.sql e8c830ecc3894f79
@@ -4383,7 +4578,7 @@ comment on function maintenance.undo_task(bigint) is
   'the same. Errors: PM014 no such task, PM016 its answer was not applied.';
 -- end of sql/engine/queue/undo_task.sql
 
--- from sql/engine/queue/undone_keys.sql 3939527b4d233830
+-- from sql/engine/queue/undone_keys.sql 827b25ac08460410
 -- What was put together once and taken apart again, so that a kind need not do it a second time.
 
 create function maintenance.undone_keys(p_kind text, p_subject text)
@@ -4398,9 +4593,12 @@ begin atomic
   join maintenance.change as c on c.change_id = u.undoes
   where t.kind = p_kind and t.subject = p_subject;
 end;
+
+comment on function maintenance.undone_keys(text, text) is
+  'What was put together once and taken apart again, so that a kind need not do it a second time.';
 -- end of sql/engine/queue/undone_keys.sql
 
--- from sql/engine/queue/trigger_jobs.sql d638ce478abc3a57
+-- from sql/engine/queue/trigger_jobs.sql e6c6efe02dd999d7
 -- Asks for the tasks of every kind with a trigger, one for each of its subjects.
 
 create function maintenance.trigger_jobs(
@@ -4419,7 +4617,7 @@ as $$
 declare
   v_kind maintenance.kind;
   v_subjects text[];
-  v_users text[] := '{}';
+  v_users text[] := '{}'::text[];
   v_published bigint := 0;
   v_tokens numeric := 0;
   v_cost numeric := 0;

@@ -415,7 +415,7 @@ comment on function public.drop_memory_prompt() is
   'memory_cache_invalidated with the user''s id, both in the transaction of the change.';
 -- end of sql/app/memories.sql
 
--- from sql/jobs/imports.sql f33eb2fe65d63d37
+-- from sql/jobs/imports.sql 96bdf2774ae98a0f
 -- Imports: stuck runs fail, old uploads and old raw items of unsuccessful runs go, old import jobs
 -- are compacted. Rules S1-01 to S1-04, in the order of S1-07.
 
@@ -545,7 +545,7 @@ declare
   v_run jsonb;
   v_result jsonb := jsonb_build_object(
     'timestamp', to_char(now() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'));
-  v_errors jsonb := '[]';
+  v_errors jsonb := '[]'::jsonb;
 begin
   for v_key, v_job_name in values
     ('stuckRunsMarked', 'mark_stuck_import_runs'),
@@ -575,7 +575,7 @@ comment on function public.run_maintenance_cleanup() is
   'commits in batches.';
 -- end of sql/jobs/imports.sql
 
--- from sql/jobs/accounts.sql 402548d835996f0f
+-- from sql/jobs/accounts.sql 74baf5db20208613
 -- Accounts: expired sessions go, the subscription summary is refreshed, statistics are kept fresh,
 -- indexes are reported. Rules S4-01 to S4-10, S4-16 and S4-18.
 
@@ -773,7 +773,7 @@ declare
   v_unused jsonb;
   v_expired bigint;
   v_sessions bigint;
-  v_issues jsonb := '[]';
+  v_issues jsonb := '[]'::jsonb;
 begin
   select coalesce(jsonb_agg(jsonb_build_object(
       'table', format('%I.%I', b.schema_name, b.table_name),
@@ -821,7 +821,7 @@ comment on function public.get_database_health_stats() is
   'told and are no issue (C-31).';
 -- end of sql/jobs/accounts.sql
 
--- from sql/jobs/apply_profile.sql 5afe4c434618d3bc
+-- from sql/jobs/apply_profile.sql 73a5fa8e57725bc9
 -- What an analysis may do to a profile: a value is taken only where a message that still stands
 -- bears it out. The answer is hostile input: a field that fails is refused alone.
 
@@ -894,7 +894,7 @@ declare
   v_new_profile boolean := false;
   v_new_preferences boolean := false;
   v_row jsonb;
-  v_rows jsonb := '[]';
+  v_rows jsonb := '[]'::jsonb;
 begin
   -- The user's row is held, so that nobody deletes the user between here and the commit.
   select u.id into v_user_id
@@ -1135,7 +1135,7 @@ select maintenance.set_job(
   description => 'Asks for an analysis of every user''s profile');
 -- end of sql/jobs/profile.sql
 
--- from sql/jobs/apply_consolidation.sql a2633312327a6287
+-- from sql/jobs/apply_consolidation.sql 06d6c33caff98b52
 -- What a consolidation may do to memories: retire several for one. The answer is hostile input: an
 -- operation that is not beyond doubt is refused with its reason, and the others stand.
 
@@ -1216,7 +1216,7 @@ declare
   v_active bigint;
   v_operation jsonb;
   v_ids text[];
-  v_used text[] := '{}';
+  v_used text[] := '{}'::text[];
   v_reason text;
   v_sources public.memories[];
   v_newest public.memories;
@@ -1224,9 +1224,9 @@ declare
   v_winner uuid;
   v_merged public.memories;
   v_rows jsonb;
-  v_changes jsonb := '[]';
-  v_retired uuid[] := '{}';
-  v_added uuid[] := '{}';
+  v_changes jsonb := '[]'::jsonb;
+  v_retired uuid[] := '{}'::uuid[];
+  v_added uuid[] := '{}'::uuid[];
 begin
   if jsonb_typeof(v_operations) is distinct from 'array'
     or jsonb_array_length(v_operations) > (

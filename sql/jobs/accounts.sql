@@ -195,7 +195,7 @@ declare
   v_unused jsonb;
   v_expired bigint;
   v_sessions bigint;
-  v_issues jsonb := '[]';
+  v_issues jsonb := '[]'::jsonb;
 begin
   select coalesce(jsonb_agg(jsonb_build_object(
       'table', format('%I.%I', b.schema_name, b.table_name),

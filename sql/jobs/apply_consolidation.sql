@@ -78,7 +78,7 @@ declare
   v_active bigint;
   v_operation jsonb;
   v_ids text[];
-  v_used text[] := '{}';
+  v_used text[] := '{}'::text[];
   v_reason text;
   v_sources public.memories[];
   v_newest public.memories;
@@ -86,9 +86,9 @@ declare
   v_winner uuid;
   v_merged public.memories;
   v_rows jsonb;
-  v_changes jsonb := '[]';
-  v_retired uuid[] := '{}';
-  v_added uuid[] := '{}';
+  v_changes jsonb := '[]'::jsonb;
+  v_retired uuid[] := '{}'::uuid[];
+  v_added uuid[] := '{}'::uuid[];
 begin
   if jsonb_typeof(v_operations) is distinct from 'array'
     or jsonb_array_length(v_operations) > (

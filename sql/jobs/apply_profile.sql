@@ -70,7 +70,7 @@ declare
   v_new_profile boolean := false;
   v_new_preferences boolean := false;
   v_row jsonb;
-  v_rows jsonb := '[]';
+  v_rows jsonb := '[]'::jsonb;
 begin
   -- The user's row is held, so that nobody deletes the user between here and the commit.
   select u.id into v_user_id

@@ -127,7 +127,7 @@ declare
   v_run jsonb;
   v_result jsonb := jsonb_build_object(
     'timestamp', to_char(now() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'));
-  v_errors jsonb := '[]';
+  v_errors jsonb := '[]'::jsonb;
 begin
   for v_key, v_job_name in values
     ('stuckRunsMarked', 'mark_stuck_import_runs'),

@@ -2,7 +2,7 @@
 -- without any table of the reference application.
 begin;
 create extension pgtap;
-select plan(8);
+select plan(17);
 
 select is((select count(*) from pg_class where relnamespace = 'public'::regnamespace
     and relkind in ('r', 'm') and relname <> 'schema_migrations'), 0::bigint, 'public has no table of the application');
@@ -20,5 +20,26 @@ select matches((select outcome from maintenance.install_schedules()), '^not sche
 select is(maintenance.run_now('purge_audit') #>> '{data,rowsAffected}', '11', 'it runs all the same');
 select results_eq('select task, count, severity from public.maintenance_status',
   $$values ('purge_audit', 0::bigint, 'ok')$$, 'and nothing is due');
+
+-- Somebody else's partitioned table, in a schema of theirs, with names of theirs.
+create schema "Shop";
+create table "Shop"."Order Events" ("Id" bigint, "At" timestamptz not null, "Kind" text) partition by range ("At");
+create table "Shop"."Events Old" partition of "Shop"."Order Events" for values from (minvalue) to ('2026-01-01');
+create table "Shop"."Events New" partition of "Shop"."Order Events" for values from ('2026-01-01') to (maxvalue) partition by list ("Kind");
+create table "Shop"."Events A" partition of "Shop"."Events New" for values in ('a');
+create table "Shop"."Events Rest" partition of "Shop"."Events New" default;
+insert into "Shop"."Order Events"
+select i, now() - i * interval '10 days', case when i % 2 = 0 then 'a' else 'b' end from generate_series(0, 99) as i;
+select lives_ok($$select maintenance.set_policy('order_events', target => '"Shop"."Order Events"', action => 'delete',
+  age => '"At"', keep => '90 days', matching => '"Kind" <> ''kept''', schedule => '15 * * * *')$$, 'a policy over a partitioned table');
+select results_eq('select severity, finding from maintenance.lint(''order_events'')',
+  $$values ('warning', 'no index serves the age "At" of "Shop"."Order Events"')$$, 'lint asks for an index');
+select lives_ok((select fix from maintenance.lint('order_events')), 'which the table takes');
+select is_empty('select * from maintenance.lint(''order_events'')', 'and then all is well');
+select is((select due from maintenance.preview('order_events')), 91::bigint, 'the preview counts');
+select is(maintenance.run_now('order_events') #>> '{data,rowsAffected}', '91', 'the run takes as many');
+select is((select count(*) from "Shop"."Order Events"), 9::bigint, 'and leaves the rest');
+select results_eq('select distinct tableoid::regclass::text from "Shop"."Order Events" order by 1', array['"Shop"."Events A"', '"Shop"."Events Rest"'], 'in their partitions');
+select is((select severity from public.maintenance_status where task = 'order_events'), 'ok', 'the status is well');
 select * from finish();
 rollback;

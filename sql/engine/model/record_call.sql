@@ -28,3 +28,6 @@ begin
   return v_cost;
 end
 $$;
+
+comment on function maintenance.record_call(bigint, text, text, text, jsonb, jsonb) is
+  'Records one call of a model and gives its cost.';

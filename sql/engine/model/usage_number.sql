@@ -10,3 +10,6 @@ return case
     then least(greatest(trunc((p_usage -> p_key)::numeric), 0), 1e12)::bigint
   else 0
 end;
+
+comment on function maintenance.usage_number(jsonb, text) is
+  'A number of a usage object from outside, or 0 where it is none that makes sense.';

@@ -40,3 +40,6 @@ begin
     case p_policy.action when 'delete' then 'false' else '(' || v_due || ')' end);
 end
 $$;
+
+comment on function maintenance.batch_statement(maintenance.policy, regclass, boolean) is
+  'The statement of one batch over one leaf: $1 cut-off, $2 the addresses (ctid) of the slice.';

@@ -17,3 +17,7 @@ begin
     p_leaf, v_alias, maintenance.due_condition(p_policy));
 end
 $$;
+
+comment on function maintenance.collect_statement(maintenance.policy, regclass) is
+  'The statement that collects a slab of due rows of one leaf, in heap order: $1 cut-off, $2 '
+  'rows.';

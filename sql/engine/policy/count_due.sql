@@ -20,3 +20,6 @@ begin
   execute maintenance.count_statement(p_policy) into due, oldest using p_cutoff, p_cap;
 end
 $$;
+
+comment on function maintenance.count_due(maintenance.policy, timestamptz, integer) is
+  'How many rows are due at a cut-off, counted up to a cap, and how old the oldest is.';

@@ -25,3 +25,6 @@ begin
   return v_due;
 end
 $$;
+
+comment on function maintenance.count_kept(maintenance.policy, timestamptz, integer) is
+  'How many rows are past a cut-off and yet kept by what matching says, counted up to a cap.';

@@ -15,3 +15,6 @@ begin
     p_policy.age, v_table, maintenance.target_alias(v_table), maintenance.due_condition(p_policy));
 end
 $$;
+
+comment on function maintenance.count_statement(maintenance.policy) is
+  'The statement behind count_due, which lint asks the planner about: $1 cut-off, $2 cap.';

@@ -18,3 +18,6 @@ begin
   return v_job;
 end
 $$;
+
+comment on function maintenance.find_job(text) is
+  'A job by its name, or a clear error.';

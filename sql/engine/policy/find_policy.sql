@@ -18,3 +18,6 @@ begin
   return v_policy;
 end
 $$;
+
+comment on function maintenance.find_policy(text) is
+  'The policy of a job by its name, or a clear error.';

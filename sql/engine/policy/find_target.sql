@@ -43,3 +43,6 @@ begin
   return v_table;
 end
 $$;
+
+comment on function maintenance.find_target(text) is
+  'The table that a policy''s target names, or a clear error where no policy can work on it.';

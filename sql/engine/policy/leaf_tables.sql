@@ -30,3 +30,6 @@ begin
   return coalesce(v_leaves, '{}');
 end
 $$;
+
+comment on function maintenance.leaf_tables(regclass) is
+  'The tables that really hold a target''s rows: itself, its partitions, its children.';

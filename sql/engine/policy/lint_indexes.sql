@@ -64,3 +64,6 @@ begin
   return next;
 end
 $$;
+
+comment on function maintenance.lint_indexes(maintenance.policy, regclass) is
+  'Whether an index serves a rule.';

@@ -30,3 +30,7 @@ begin atomic
     and (o.matching is not distinct from p_policy.matching
       or o.matching is null or p_policy.matching is null);
 end;
+
+comment on function maintenance.lint_keep(maintenance.policy, regclass) is
+  'A keep that is hardly meant: seconds that look like days, or another policy that makes it '
+  'moot.';

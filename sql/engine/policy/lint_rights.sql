@@ -45,3 +45,6 @@ begin
   end loop;
 end
 $$;
+
+comment on function maintenance.lint_rights(maintenance.policy, regclass) is
+  'What would stop a policy''s batches: rights, row security, replica identity.';

@@ -35,3 +35,7 @@ begin atomic
   where r.is_instead and r.ev_enabled in ('O', 'A')
     and r.ev_type = case p_policy.action when 'delete' then '4' else '2' end;
 end;
+
+comment on function maintenance.lint_triggers(maintenance.policy, regclass) is
+  'Triggers and rules of a policy''s table that could swallow what a run does: the statement '
+  'would succeed and change nothing.';

@@ -56,3 +56,6 @@ begin
     substring(v_printed from '\s+FROM \( SELECT 1 AS one\) guard\s+WHERE false;\s*$')));
 end
 $$;
+
+comment on function maintenance.parse_assign(regclass, regclass, text) is
+  'The SET list of an update, in the form that Postgres prints.';

@@ -76,3 +76,6 @@ begin
     'left join %s as %s on true', printed, p_copy, maintenance.target_alias(p_copy)) into type;
 end
 $$;
+
+comment on function maintenance.parse_expression(regclass, text, text) is
+  'One expression of a rule, as somebody typed it, in the form that Postgres prints.';

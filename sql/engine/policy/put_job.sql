@@ -50,3 +50,6 @@ begin
   return v_job;
 end
 $$;
+
+comment on function maintenance.put_job(maintenance.job) is
+  'The upsert behind set_policy, set_job and set_statement: the job''s own row and its schedule.';

@@ -8,3 +8,6 @@ immutable
 set search_path = pg_catalog, pg_temp
 return format('%s: SQLSTATE %s', p_where, p_sqlstate)
   || case when p_sqlstate like '22%' or p_sqlstate = 'P0001' then '' else ' ' || p_message end;
+
+comment on function maintenance.error_text(text, text, text) is
+  'What may be kept of an error that a kind''s function raised.';

@@ -17,3 +17,6 @@ begin
   return v_kind;
 end
 $$;
+
+comment on function maintenance.find_kind(text) is
+  'A kind by its name, or a clear error.';

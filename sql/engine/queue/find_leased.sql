@@ -30,3 +30,6 @@ begin
   return v_task;
 end
 $$;
+
+comment on function maintenance.find_leased(bigint, uuid, boolean) is
+  'A task that is leased under a token, locked; or a clear error.';

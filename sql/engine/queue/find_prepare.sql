@@ -17,3 +17,6 @@ begin
   return v_prepare;
 end
 $$;
+
+comment on function maintenance.find_prepare(text) is
+  'A kind''s prepare by exact signature.';

@@ -21,3 +21,6 @@ begin
   return v_task;
 end
 $$;
+
+comment on function maintenance.find_quarantined(bigint) is
+  'A task that waits for a decision, locked; or a clear error.';

@@ -53,3 +53,6 @@ exception when others then
     sqlstate, coalesce(length(p_answer), 0));
 end
 $$;
+
+comment on function maintenance.parse_answer(text) is
+  'A model''s answer as one JSON object, or the reason why it is none.';

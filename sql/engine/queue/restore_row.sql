@@ -61,3 +61,7 @@ begin
   end if;
 end
 $$;
+
+comment on function maintenance.restore_row(text, jsonb, jsonb) is
+  'Puts one row back as it was before a change, or says why not: it must be as the change left '
+  'it.';

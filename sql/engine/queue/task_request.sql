@@ -14,14 +14,17 @@ declare
     maintenance.find_leased(task_request.task_id, task_request.lease_token);
   v_kind maintenance.kind := maintenance.find_kind(v_task.kind);
   v_model maintenance.model;
-  v_input record;
+  v_content text;
+  v_context jsonb;
+  v_input_hash text;
+  v_skip_reason text;
   v_error text;
 begin
   begin
     execute format(
       'select p.content, p.context, p.input_hash, p.skip_reason from %s($1::text, $2::jsonb) as p',
       maintenance.find_prepare(v_kind.prepare)::regproc)
-    into v_input using v_task.subject, v_task.options;
+    into v_content, v_context, v_input_hash, v_skip_reason using v_task.subject, v_task.options;
   exception when others then
     v_error := maintenance.error_text('prepare', sqlstate, sqlerrm);
   end;
@@ -30,12 +33,12 @@ begin
     return null;
   end if;
 
-  if v_input.content is null or v_input.skip_reason is not null then
+  if v_content is null or v_skip_reason is not null then
     perform maintenance.settle_task(v_task, 'skipped',
-      coalesce(v_input.skip_reason, 'prepare found nothing to ask'));
+      coalesce(v_skip_reason, 'prepare found nothing to ask'));
     return null;
   end if;
-  if not v_task.force and v_input.input_hash = (
+  if not v_task.force and v_input_hash = (
     select t.input_hash from maintenance.task as t
     where t.kind = v_task.kind and t.subject = v_task.subject and t.task_id < v_task.task_id
       and (t.state in ('succeeded', 'quarantined')
@@ -53,13 +56,13 @@ begin
     return null;
   end if;
   update maintenance.task as t
-  set model = v_model.model, context = v_input.context, input_hash = v_input.input_hash
+  set model = v_model.model, context = v_context, input_hash = v_input_hash
   where t.task_id = v_task.task_id;
 
   return jsonb_build_object(
     'model', v_model.model,
     'system', v_kind.instruction,
-    'content', v_input.content,
+    'content', v_content,
     'response_schema', v_kind.response_schema,
     'max_output_tokens', v_kind.max_output_tokens,
     'generation', v_model.generation);

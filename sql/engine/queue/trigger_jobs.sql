@@ -16,7 +16,7 @@ as $$
 declare
   v_kind maintenance.kind;
   v_subjects text[];
-  v_users text[] := '{}';
+  v_users text[] := '{}'::text[];
   v_published bigint := 0;
   v_tokens numeric := 0;
   v_cost numeric := 0;

@@ -36,14 +36,16 @@ begin
           'outcome', case when v_reason is null then 'applied' else 'refused' end,
           'reason', v_reason));
       end loop;
-      if v_first is not null
-        or not jsonb_path_exists(v_report, '$[*] ? (@.outcome == "refused")') then
-        return v_report;
-      end if;
+      exit when v_first is not null
+        or not jsonb_path_exists(v_report, '$[*] ? (@.outcome == "refused")');
       raise exception 'not all of it can be reversed' using errcode = 'PM000';
     exception when sqlstate 'PM000' then
       v_first := v_report; -- its work is rolled back; the second round leaves added rows alone
     end;
   end loop;
+  return v_report;
 end
 $$;
+
+comment on function maintenance.undo_change(maintenance.change) is
+  'Reverses one change, row by row, and returns what became of each.';

@@ -118,3 +118,6 @@ begin
   end if;
 end
 $$;
+
+comment on function maintenance.apply_batch(maintenance.progress, tid[]) is
+  'One batch: a slice of a slab under its rule, or one call of a step function.';

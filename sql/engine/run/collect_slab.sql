@@ -91,3 +91,6 @@ exception when query_canceled or others then
     v_state, v_message);
 end
 $$;
+
+comment on function maintenance.collect_slab(maintenance.progress, tid[]) is
+  'Collects the next rows of a policy''s run: a slab of ctids of one leaf, in heap order.';

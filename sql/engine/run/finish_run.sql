@@ -24,3 +24,6 @@ begin
   where r.run_id = v_run.run_id;
 end
 $$;
+
+comment on function maintenance.finish_run(bigint) is
+  'Closes a run''s receipt.';

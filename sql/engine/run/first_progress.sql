@@ -16,3 +16,6 @@ return (
   left join maintenance.job as j on j.job_id = r.job_id
   where r.run_id = p_run_id
 );
+
+comment on function maintenance.first_progress(bigint) is
+  'Where the loop of a run begins.';

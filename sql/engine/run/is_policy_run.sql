@@ -14,3 +14,6 @@ return exists (
   join maintenance.policy as p on p.job_id = r.job_id
   where r.run_id = p_run_id
 );
+
+comment on function maintenance.is_policy_run(bigint) is
+  'Whether a run works through collected rows, or calls a step function.';

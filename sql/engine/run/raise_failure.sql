@@ -26,3 +26,7 @@ begin
   end if;
 end
 $$;
+
+comment on function maintenance.raise_failure(bigint) is
+  'Raises what a failed run ended with, after its receipt is safe, so that pg_cron says failed '
+  'too.';

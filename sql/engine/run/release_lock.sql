@@ -13,3 +13,6 @@ begin atomic
   from maintenance.run as r
   where r.run_id = p_run_id and r.status <> 'skipped';
 end;
+
+comment on function maintenance.release_lock(bigint) is
+  'Gives back the lock of a run that is over.';

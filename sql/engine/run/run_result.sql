@@ -35,3 +35,6 @@ return (
   from maintenance.run as r
   where r.run_id = p_run_id
 );
+
+comment on function maintenance.run_result(bigint) is
+  'What a run gives to its caller.';

@@ -74,3 +74,6 @@ begin
   return v_run.run_id;
 end
 $$;
+
+comment on function maintenance.start_run(text, boolean) is
+  'Opens a run: takes the job''s lock, closes the receipts of the dead, writes a receipt.';

@@ -15,3 +15,6 @@ begin atomic
     sqlstate = coalesce(r.sqlstate, p_sqlstate)
   where r.run_id = p_run_id and r.status = 'running';
 end;
+
+comment on function maintenance.stop_run(bigint, text, text, text) is
+  'Notes on a run''s receipt why it stops.';

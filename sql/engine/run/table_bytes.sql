@@ -6,3 +6,6 @@ language sql
 stable
 set search_path = pg_catalog, pg_temp
 return (select sum(pg_total_relation_size(t)) from unnest(p_tables) as t);
+
+comment on function maintenance.table_bytes(oid[]) is
+  'What tables take on disk, with their indexes and TOAST, in bytes.';

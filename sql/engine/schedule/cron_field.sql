@@ -17,7 +17,7 @@ declare
   v_parts text[];
   v_ends text[];
   v_bounds integer[];
-  v_values integer[] := '{}';
+  v_values integer[] := '{}'::integer[];
 begin
   foreach v_item in array string_to_array(lower(p_field), ',') loop
     v_parts := regexp_match(v_item, '^(\*|[a-z0-9]+)(?:-([a-z0-9]+))?(?:/(\d{1,4}))?$');
@@ -47,3 +47,7 @@ begin
   return v_values;
 end
 $$;
+
+comment on function maintenance.cron_field(text, integer, integer, text[]) is
+  'One field of a cron expression as the values it allows, read as pg_cron reads it: lists of '
+  'values, ranges and *, a step after a range or *.';

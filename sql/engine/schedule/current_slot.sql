@@ -18,3 +18,6 @@ begin
     at time zone v_zone;
 end
 $$;
+
+comment on function maintenance.current_slot(maintenance.job) is
+  'The scheduled minute that a run fired by pg_cron just now stands for.';

@@ -11,8 +11,9 @@ strict
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_months constant text[] := '{jan,feb,mar,apr,may,jun,jul,aug,sep,oct,nov,dec}';
-  v_days constant text[] := '{sun,mon,tue,wed,thu,fri,sat}';
+  v_months constant text[] :=
+    '{jan,feb,mar,apr,may,jun,jul,aug,sep,oct,nov,dec}'::text[];
+  v_days constant text[] := '{sun,mon,tue,wed,thu,fri,sat}'::text[];
   v_fields text[];
   v_minute integer[];
   v_hour integer[];
@@ -84,3 +85,6 @@ begin
   return null;
 end
 $$;
+
+comment on function maintenance.find_slot(text, timestamp, boolean) is
+  'The nearest minute that a schedule names: after a time, or at the latest at that time.';

@@ -15,3 +15,7 @@ exception when sqlstate 'PM006' then
   return null;
 end
 $$;
+
+comment on function maintenance.next_slot(text) is
+  'When a schedule fires next in pg_cron''s own time zone; null for one that only pg_cron can '
+  'read.';

@@ -24,3 +24,6 @@ begin
   delete from maintenance.installed_schedule as i where i.job_id = p_job.job_id;
 end
 $$;
+
+comment on function maintenance.remove_schedule(maintenance.job) is
+  'Takes a job out of pg_cron, and forgets that it was there.';

@@ -16,3 +16,6 @@ begin
   return v_status;
 end
 $$;
+
+comment on function maintenance.set_enabled(text, boolean) is
+  'The flag behind enable_job and disable_job.';

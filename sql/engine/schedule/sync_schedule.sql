@@ -79,3 +79,6 @@ begin
   end;
 end
 $$;
+
+comment on function maintenance.sync_schedule(text) is
+  'Brings pg_cron and what was declared together for one job, and says what it did.';

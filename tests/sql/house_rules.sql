@@ -1,0 +1,38 @@
+-- The house rules, asked of the catalogue: every routine is pinned, commented, closed to PUBLIC and
+-- clean under plpgsql_check.
+begin;
+create extension pgtap;
+select plan(6);
+
+create temporary table routine as
+select p.oid::regprocedure::text as name, p.*, l.lanname
+from pg_proc as p
+join pg_language as l on l.oid = p.prolang
+where (p.pronamespace = 'maintenance'::regnamespace
+    or p.pronamespace = 'public'::regnamespace and p.proowner = (select nspowner from pg_namespace where nspname = 'maintenance'))
+  and not exists (select from pg_depend as d where d.classid = 'pg_proc'::regclass and d.objid = p.oid and d.deptype = 'e');
+select ok(count(*) > 100, 'the routines are found') from routine;
+
+-- Procedures commit, and Postgres lets none of those be pinned: they hold qualified calls only.
+select is_empty($$select name from routine where prokind = 'f' and not coalesce(proconfig, '{}') @> array['search_path=pg_catalog, pg_temp']$$,
+  'every function is pinned to pg_catalog, pg_temp');
+select is_empty($$select name from routine where prosecdef and prorettype <> 'trigger'::regtype
+    and not proconfig @> array[case oid when 'maintenance.cron_jobs()'::regprocedure then 'row_security=on' else 'row_security=off' end, 'TimeZone=UTC']$$,
+  'every definer function sees all rows, but of cron.job, where each role is shown its own; and knows UTC alone');
+select is_empty($$select name from routine where obj_description(oid, 'pg_proc') is null$$, 'every routine is commented');
+select is_empty($$select name from routine where has_function_privilege('public', oid, 'execute')$$, 'none is open to PUBLIC');
+
+select exists (select from pg_available_extensions where name = 'plpgsql_check') and exists (select from pg_extension where extname = 'plpgsql_check') as has_check \gset
+\if :has_check
+select is_empty($$
+  select r.name, c.lineno, c.level, c.message, c.detail, c.sqlstate
+  from routine as r
+  cross join lateral plpgsql_check_function_tb(r.oid, relid => case r.prorettype
+    when 'trigger'::regtype then (select t.tgrelid from pg_trigger as t where t.tgfoid = r.oid limit 1) else 0 end) as c
+  where r.lanname = 'plpgsql' and c.level in ('error', 'warning')
+    and not (c.message ~ 'cron' and to_regnamespace('cron') is null)$$, 'plpgsql_check has no complaint');
+\else
+select skip('plpgsql_check is not installed here', 1);
+\endif
+select * from finish();
+rollback;
