@@ -322,7 +322,7 @@ comment on function maintenance.find_policy(text) is
   'The policy of a job by its name, or a clear error.';
 -- end of sql/engine/policy/find_policy.sql
 
--- from sql/engine/policy/parse_expression.sql 65e7b71ac7cab1a6
+-- from sql/engine/policy/parse_expression.sql bc21a3e96e3d3d46
 -- One expression of a rule, as somebody typed it, in the form that Postgres prints.
 --
 -- Postgres itself is the parser. The table is an empty temporary copy of the target, so nothing
@@ -341,7 +341,6 @@ create function maintenance.parse_expression(
   out type text)
 language plpgsql
 set search_path = pg_catalog, pg_temp
-set timezone = 'UTC'
 set datestyle = 'ISO, YMD'
 set intervalstyle = 'postgres'
 as $$
@@ -397,7 +396,7 @@ begin
     printed := substr(printed, 2, length(printed) - length('( IS NOT NULL)'));
   end if;
   -- The branch that is never taken has a type all the same, and nothing is evaluated.
-  execute format('select pg_typeof(case when false then (%s) end) from (select) as one '
+  execute format('select pg_typeof(case when false then (%s) end) from (select) as maintenance_one '
     'left join %s as %s on true', printed, p_copy, maintenance.target_alias(p_copy)) into type;
 end
 $$;
@@ -406,25 +405,25 @@ comment on function maintenance.parse_expression(regclass, text, text) is
   'One expression of a rule, as somebody typed it, in the form that Postgres prints.';
 -- end of sql/engine/policy/parse_expression.sql
 
--- from sql/engine/policy/parse_assign.sql fefe9621d051b7a9
+-- from sql/engine/policy/parse_assign.sql 7fd10fffa7f9906a
 -- The SET list of an update, in the form that Postgres prints.
 --
 -- The guard in FROM and the WHERE behind it are ours: a list that brings a FROM, a WHERE or a
 -- RETURNING of its own, or a second statement, is a syntax error or refused by the cursor, which
--- is opened and never fetched from. A rewrite rule on the empty copy then prints the list.
+-- is opened and never fetched from. A function over the empty copy, never called, then prints the
+-- list (a rewrite rule would too, but not for a table that is named old or new).
 
 create function maintenance.parse_assign(p_table regclass, p_copy regclass, p_text text)
 returns text
 language plpgsql
 set search_path = pg_catalog, pg_temp
-set timezone = 'UTC'
 set datestyle = 'ISO, YMD'
 set intervalstyle = 'postgres'
 as $$
 declare
   v_cursor refcursor;
   v_update text := format(
-    e'update %s set %s\n from (select 1 as one) as guard where false', p_copy, p_text);
+    e'update %s set %s\n from (select 1 as one) as maintenance_guard where false', p_copy, p_text);
   v_printed text;
   v_tree text;
   v_head text;
@@ -435,12 +434,12 @@ begin
   begin
     open v_cursor for execute v_update || ' returning 1';
     close v_cursor;
-    execute format('create rule parsed as on update to %s do also %s', p_copy, v_update);
+    execute format('create function pg_temp.parsed() returns void begin atomic %s; end', v_update);
 
-    select pg_get_ruledef(r.oid), r.ev_action::text into v_printed, v_tree
-    from pg_rewrite as r
-    where r.ev_class = p_copy and r.rulename = 'parsed';
-    execute format('drop rule parsed on %s', p_copy);
+    select pg_get_function_sqlbody(p.oid), p.prosqlbody::text into v_printed, v_tree
+    from pg_proc as p
+    where p.oid = to_regprocedure('pg_temp.parsed()');
+    drop function pg_temp.parsed();
   exception when others then
     get stacked diagnostics v_message = message_text, v_state = returned_sqlstate;
     raise exception 'assign "%" is not acceptable: %', p_text, v_message
@@ -462,7 +461,8 @@ begin
   v_head := format('UPDATE %s SET ', p_copy);
   v_printed := substr(v_printed, strpos(v_printed, v_head) + length(v_head));
   return left(v_printed, -length(
-    substring(v_printed from '\s+FROM \( SELECT 1 AS one\) guard\s+WHERE false;\s*$')));
+    substring(v_printed
+      from '\s+FROM \( SELECT 1 AS one\) maintenance_guard\s+WHERE false;\s+END$')));
 end
 $$;
 
@@ -1181,7 +1181,7 @@ comment on function maintenance.lint_rights(maintenance.policy, regclass) is
   'What would stop a policy''s batches: rights, row security, replica identity.';
 -- end of sql/engine/policy/lint_rights.sql
 
--- from sql/engine/policy/lint_indexes.sql ff7792204c068de5
+-- from sql/engine/policy/lint_indexes.sql 034be43eba1808d6
 -- Whether an index serves a rule. The planner is asked, not the catalogue: could it read the due
 -- rows in the order of their age, without sorting and without reading the rest of the table? The
 -- fix is an index that Postgres took when the policy was set.
@@ -1212,7 +1212,7 @@ begin
       from unnest(p_table::oid || v_leaves) as t
       join pg_class as c on c.oid = t)));
 
-  if v_plan @? '$.** ? (@."Node Type" == "Sort" || @."Node Type" == "Incremental Sort")'
+  if v_plan @? '$.** ? (@."Node Type" == "Sort")'
     or v_scans @? '$[*] ? (@."Node Type" == "Seq Scan")' then
     severity := 'warning';
     finding := format('no index serves the age %s of %s', p_policy.age, p_table);
@@ -1253,7 +1253,7 @@ comment on function maintenance.lint_indexes(maintenance.policy, regclass) is
   'Whether an index serves a rule.';
 -- end of sql/engine/policy/lint_indexes.sql
 
--- from sql/engine/policy/lint_references.sql 6100294e656d155d
+-- from sql/engine/policy/lint_references.sql 437a111bfb258de3
 -- Foreign keys that a delete has to look up or cascades through, and that no index serves.
 
 create function maintenance.lint_references(p_policy maintenance.policy, p_table regclass)
@@ -1274,12 +1274,14 @@ begin atomic
   select 'warning',
     format('the foreign key %s of %s has no index: each deleted row of %s reads all of it',
       f.conname, f.conrelid::regclass, h.relid::regclass),
-    format('create index concurrently on %s (%s);', f.conrelid::regclass, (
+    format('create index%s on %s (%s);',
+      case when c.relkind <> 'p' then ' concurrently' end, f.conrelid::regclass, (
       select string_agg(quote_ident(a.attname), ', ' order by k.number)
       from unnest(f.conkey) with ordinality as k (attnum, number)
       join pg_attribute as a on a.attrelid = f.conrelid and a.attnum = k.attnum))
   from hit as h
   join pg_constraint as f on f.confrelid = h.relid and f.contype = 'f' and f.conparentid = 0
+  join pg_class as c on c.oid = f.conrelid
   where not exists (
     select from pg_index as i
     where i.indrelid = f.conrelid
@@ -1337,7 +1339,7 @@ comment on function maintenance.lint_triggers(maintenance.policy, regclass) is
   'would succeed and change nothing.';
 -- end of sql/engine/policy/lint_triggers.sql
 
--- from sql/engine/policy/lint_keep.sql 7286893cba18d419
+-- from sql/engine/policy/lint_keep.sql 69fd2a89c46aaca1
 -- A keep that is hardly meant: seconds that look like days, or another policy that makes it moot.
 
 create function maintenance.lint_keep(p_policy maintenance.policy, p_table regclass)
@@ -1353,7 +1355,6 @@ begin atomic
       extract(epoch from p_policy.keep)::integer)
   where p_policy.keep > interval '0'
     and p_policy.keep < interval '1 hour'
-    and extract(epoch from p_policy.keep) = floor(extract(epoch from p_policy.keep))
     and (p_policy.keep < interval '5 minutes' or extract(second from p_policy.keep) > 0)
   union all
   select 'warning',

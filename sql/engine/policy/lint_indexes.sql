@@ -28,7 +28,7 @@ begin
       from unnest(p_table::oid || v_leaves) as t
       join pg_class as c on c.oid = t)));
 
-  if v_plan @? '$.** ? (@."Node Type" == "Sort" || @."Node Type" == "Incremental Sort")'
+  if v_plan @? '$.** ? (@."Node Type" == "Sort")'
     or v_scans @? '$[*] ? (@."Node Type" == "Seq Scan")' then
     severity := 'warning';
     finding := format('no index serves the age %s of %s', p_policy.age, p_table);

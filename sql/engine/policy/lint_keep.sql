@@ -13,7 +13,6 @@ begin atomic
       extract(epoch from p_policy.keep)::integer)
   where p_policy.keep > interval '0'
     and p_policy.keep < interval '1 hour'
-    and extract(epoch from p_policy.keep) = floor(extract(epoch from p_policy.keep))
     and (p_policy.keep < interval '5 minutes' or extract(second from p_policy.keep) > 0)
   union all
   select 'warning',

@@ -18,12 +18,14 @@ begin atomic
   select 'warning',
     format('the foreign key %s of %s has no index: each deleted row of %s reads all of it',
       f.conname, f.conrelid::regclass, h.relid::regclass),
-    format('create index concurrently on %s (%s);', f.conrelid::regclass, (
+    format('create index%s on %s (%s);',
+      case when c.relkind <> 'p' then ' concurrently' end, f.conrelid::regclass, (
       select string_agg(quote_ident(a.attname), ', ' order by k.number)
       from unnest(f.conkey) with ordinality as k (attnum, number)
       join pg_attribute as a on a.attrelid = f.conrelid and a.attnum = k.attnum))
   from hit as h
   join pg_constraint as f on f.confrelid = h.relid and f.contype = 'f' and f.conparentid = 0
+  join pg_class as c on c.oid = f.conrelid
   where not exists (
     select from pg_index as i
     where i.indrelid = f.conrelid

@@ -2,20 +2,20 @@
 --
 -- The guard in FROM and the WHERE behind it are ours: a list that brings a FROM, a WHERE or a
 -- RETURNING of its own, or a second statement, is a syntax error or refused by the cursor, which
--- is opened and never fetched from. A rewrite rule on the empty copy then prints the list.
+-- is opened and never fetched from. A function over the empty copy, never called, then prints the
+-- list (a rewrite rule would too, but not for a table that is named old or new).
 
 create function maintenance.parse_assign(p_table regclass, p_copy regclass, p_text text)
 returns text
 language plpgsql
 set search_path = pg_catalog, pg_temp
-set timezone = 'UTC'
 set datestyle = 'ISO, YMD'
 set intervalstyle = 'postgres'
 as $$
 declare
   v_cursor refcursor;
   v_update text := format(
-    e'update %s set %s\n from (select 1 as one) as guard where false', p_copy, p_text);
+    e'update %s set %s\n from (select 1 as one) as maintenance_guard where false', p_copy, p_text);
   v_printed text;
   v_tree text;
   v_head text;
@@ -26,12 +26,12 @@ begin
   begin
     open v_cursor for execute v_update || ' returning 1';
     close v_cursor;
-    execute format('create rule parsed as on update to %s do also %s', p_copy, v_update);
+    execute format('create function pg_temp.parsed() returns void begin atomic %s; end', v_update);
 
-    select pg_get_ruledef(r.oid), r.ev_action::text into v_printed, v_tree
-    from pg_rewrite as r
-    where r.ev_class = p_copy and r.rulename = 'parsed';
-    execute format('drop rule parsed on %s', p_copy);
+    select pg_get_function_sqlbody(p.oid), p.prosqlbody::text into v_printed, v_tree
+    from pg_proc as p
+    where p.oid = to_regprocedure('pg_temp.parsed()');
+    drop function pg_temp.parsed();
   exception when others then
     get stacked diagnostics v_message = message_text, v_state = returned_sqlstate;
     raise exception 'assign "%" is not acceptable: %', p_text, v_message
@@ -53,7 +53,8 @@ begin
   v_head := format('UPDATE %s SET ', p_copy);
   v_printed := substr(v_printed, strpos(v_printed, v_head) + length(v_head));
   return left(v_printed, -length(
-    substring(v_printed from '\s+FROM \( SELECT 1 AS one\) guard\s+WHERE false;\s*$')));
+    substring(v_printed
+      from '\s+FROM \( SELECT 1 AS one\) maintenance_guard\s+WHERE false;\s+END$')));
 end
 $$;
 

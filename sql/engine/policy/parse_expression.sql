@@ -16,7 +16,6 @@ create function maintenance.parse_expression(
   out type text)
 language plpgsql
 set search_path = pg_catalog, pg_temp
-set timezone = 'UTC'
 set datestyle = 'ISO, YMD'
 set intervalstyle = 'postgres'
 as $$
@@ -72,7 +71,7 @@ begin
     printed := substr(printed, 2, length(printed) - length('( IS NOT NULL)'));
   end if;
   -- The branch that is never taken has a type all the same, and nothing is evaluated.
-  execute format('select pg_typeof(case when false then (%s) end) from (select) as one '
+  execute format('select pg_typeof(case when false then (%s) end) from (select) as maintenance_one '
     'left join %s as %s on true', printed, p_copy, maintenance.target_alias(p_copy)) into type;
 end
 $$;

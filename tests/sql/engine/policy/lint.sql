@@ -1,7 +1,7 @@
 -- Lint says what will be slow, blocked or broken, and its fix mends it.
 begin;
 create extension pgtap;
-select plan(25);
+select plan(41);
 
 create schema shop;
 create table shop.events (id bigint primary key, at timestamptz, status text);
@@ -86,6 +86,23 @@ select is_empty($$select pg_temp.findings('published')$$, 'but not one that is d
 create rule stay as on delete to shop.published do instead nothing;
 select results_eq($$select pg_temp.findings('published')$$, array['critical: the rule stay of shop.published takes the place of the delete'], 'a rule that rewrites the delete is critical');
 drop rule stay on shop.published;
+create rule log as on delete to shop.published do also select 1;
+create rule no_update as on update to shop.published do instead nothing;
+select is_empty($$select pg_temp.findings('published')$$, 'one that does something beside it, or is about updates, is not');
+drop rule log on shop.published;
+drop rule no_update on shop.published;
+create function shop.null_trigger() returns trigger language plpgsql as $$ begin return null; end $$;
+create trigger after_it after delete on shop.published for each row execute function shop.null_trigger();
+create trigger an_update before update on shop.published for each row execute function shop.null_trigger();
+create trigger a_statement before delete on shop.published for each statement execute function shop.null_trigger();
+select is_empty($$select pg_temp.findings('published')$$, 'a trigger afterwards, of an update or of a statement swallows no delete');
+create table shop.tree (id bigint, at timestamptz) partition by range (id);
+create table shop.tree_1 partition of shop.tree for values from (1) to (2);
+create table shop.tree_2 partition of shop.tree for values from (2) to (3);
+create index on shop.tree (at);
+create trigger cloned before delete on shop.tree for each row execute function shop.null_trigger();
+select maintenance.set_policy('tree', 'shop.tree', 'delete', 'at', '1 day');
+select is((select count(*) from maintenance.lint('tree')), 1::bigint, 'a trigger of a partitioned table is one finding');
 
 -- What is hardly meant.
 select maintenance.set_policy('seconds', 'shop.published', 'delete', 'at', '90', matching => 'at is not null');
@@ -99,6 +116,12 @@ select results_eq($$select job_name || ': ' || finding from maintenance.lint() w
   'two policies that keep the same rows for another time are found, from both sides');
 select maintenance.set_policy('published', 'shop.published', 'delete', 'at', '1 day', matching => 'at is null');
 select is_empty($$select 1 from maintenance.lint() where finding like '%same rows%'$$, 'but not where matching tells their rows apart');
+select maintenance.set_policy('published', 'shop.published', 'delete', 'at', '90', matching => 'at is not null');
+select is_empty($$select 1 from maintenance.lint() where finding like '%same rows%'$$, 'nor where both keep for the same time');
+select maintenance.set_policy('published', 'shop.published', 'delete', 'at + interval ''1 day''', '2 days');
+select is_empty($$select 1 from maintenance.lint() where finding like '%same rows%'$$, 'nor by another age');
+select maintenance.set_policy('published', 'shop.published', 'update', 'at', '1 day', matching => 'at is not null', assign => 'at = null');
+select is_empty($$select 1 from maintenance.lint() where finding like '%same rows%'$$, 'nor where one marks and the other deletes');
 select maintenance.drop_job('seconds');
 
 -- Indexes that Postgres would refuse are never asked for.
@@ -112,6 +135,46 @@ create table shop.older () inherits (shop.old);
 create index on shop.old (at);
 select maintenance.set_policy('old', 'shop.old', 'delete', 'at', '1 day', matching => 'exists (select from shop.parts as p where p.at = old.at)');
 select is((select fix from maintenance.lint('old')), 'create index concurrently on shop.older (at);', 'a child wants an index of its own; a subquery is in none');
+
+-- Foreign keys, further than the first step, and no further than the delete goes.
+create table shop.base (id bigint primary key, at timestamptz);
+create index on shop.base (at);
+create table shop.held (id bigint primary key, base_id bigint references shop.base);
+create index on shop.held (base_id);
+create table shop.held_by (held_id bigint references shop.held on delete cascade);
+select maintenance.set_policy('base', 'shop.base', 'delete', 'at', '1 day');
+select is_empty($$select * from maintenance.lint('base')$$, 'a delete does not cascade through a key that holds it back');
+drop index shop.held_base_id_idx;
+create index on shop.held (base_id) where base_id > 5;
+select is((select fix from maintenance.lint('base')), 'create index concurrently on shop.held (base_id);', 'an index over some rows serves no foreign key');
+create index on shop.held (id, base_id);
+select is((select count(*) from maintenance.lint('base')), 1::bigint, 'nor does one that has it second');
+create index on shop.held (base_id, id);
+select is_empty($$select * from maintenance.lint('base')$$, 'but one that has it first');
+create table shop.split (id bigint, base_id bigint references shop.base) partition by list (id);
+create table shop.split_1 partition of shop.split for values in (1);
+select is((select string_agg(fix, ' ') from maintenance.lint('base')), 'create index on shop.split (base_id);', 'a key of a partitioned table is one finding, with a statement that it takes');
+select maintenance.set_policy('base', 'shop.base', 'update', 'at', '1 day', assign => 'at = now()');
+select is_empty($$select * from maintenance.lint('base')$$, 'an update looks no key up');
+
+-- Publications.
+create table shop.sent (id bigint primary key, at timestamptz);
+create index on shop.sent (at);
+create publication shop_all for table shop.sent;
+select maintenance.set_policy('sent', 'shop.sent', 'delete', 'at', '1 day');
+select is_empty($$select * from maintenance.lint('sent')$$, 'a primary key is a replica identity');
+alter table shop.sent drop constraint sent_pkey;
+alter publication shop_all set (publish = 'insert, update');
+select is_empty($$select * from maintenance.lint('sent')$$, 'what does not publish deletes does not refuse them');
+
+-- A delete needs no index that is partial on its rule; an update of children wants one in each.
+select maintenance.set_policy('sent', 'shop.sent', 'delete', 'at', '1 day', matching => 'id > 5');
+select is_empty($$select * from maintenance.lint('sent')$$, 'an index on the age serves a delete with a condition');
+create index on shop.older (at);
+alter table shop.old add kind integer;
+create index on shop.old (at) where kind = 1;
+select maintenance.set_policy('old', 'shop.old', 'update', 'at', '1 day', matching => 'kind = 1', assign => 'kind = 2');
+select is((select fix from maintenance.lint('old')), 'create index concurrently on shop.older (at) where (kind = 1);', 'and an update one in each child');
 
 drop table shop.published;
 select is((select severity || finding from maintenance.lint('published')),

@@ -1,7 +1,7 @@
 -- Preview counts with the rule that the run uses, and changes nothing.
 begin;
 create extension pgtap;
-select plan(7);
+select plan(8);
 
 create table public.events (id bigint primary key, at timestamptz, held boolean default false);
 insert into public.events select i, now() - i * interval '1 hour', i > 95 from generate_series(1, 100) i;
@@ -16,5 +16,10 @@ select maintenance.configure_job('purge', batch_size => 10);
 select is((select batches from maintenance.preview('purge')), 5::bigint, 'batches: of the job''s size, the last one short');
 select is((select count(*) from public.events), 100::bigint, 'nothing has changed');
 select is(maintenance.run_now('purge') #>> '{data,rowsAffected}', '48', 'the run takes exactly the due ones');
+
+create unlogged table public.many (at timestamptz);
+insert into public.many select '2020-01-01' from generate_series(1, 1000001);
+select maintenance.set_policy('many', 'public.many', 'delete', 'at', '1 day');
+select results_eq($$select due, capped from maintenance.preview('many')$$, $$values (1000000::bigint, true)$$, 'it stops counting at a million, and says so');
 select * from finish();
 rollback;

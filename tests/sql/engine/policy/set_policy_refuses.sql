@@ -1,7 +1,7 @@
 -- What cannot be right is refused when it is set, with an SQLSTATE of ours and the value in it.
 begin;
 create extension pgtap;
-select plan(42);
+select plan(45);
 
 create schema shop;
 create table shop.audit (
@@ -74,6 +74,14 @@ select throws_ok(
 select throws_ok(
   $$select pg_temp.set_policy(action => 'update', assign => 'note = 1; drop table shop.audit; --')$$,
   'PM004', null, 'a second statement in assign is refused');
+select throws_ok(
+  $$select pg_temp.set_policy(action => 'update', assign => 'note = ''x'' from (select 1 as one) as maintenance_guard where false; drop table shop.audit; --')$$,
+  'PM004', null, 'even one that knows what stands behind it');
+create temporary table passing (created_at timestamptz);
+select throws_ok($$select pg_temp.set_policy(target => 'passing')$$, 'PM003', '"passing" is a temporary table', 'a temporary table is refused');
+create temporary table audit (created_at timestamptz);
+select throws_ok($$select pg_temp.set_policy()$$, 'PM003', 'this session has a temporary table audit', 'a temporary table of the target''s name is in the way');
+drop table pg_temp.audit;
 select throws_ok(
   $$select pg_temp.set_policy(action => 'update', matching => 'status = ''new''',
     assign => 'note = ''seen''')$$,
