@@ -1,7 +1,7 @@
 -- What cannot be right is refused when it is set, with an SQLSTATE of ours and the value in it.
 begin;
 create extension pgtap;
-select plan(45);
+select plan(46);
 
 create schema shop;
 create table shop.audit (
@@ -77,6 +77,9 @@ select throws_ok(
 select throws_ok(
   $$select pg_temp.set_policy(action => 'update', assign => 'note = ''x'' from (select 1 as one) as maintenance_guard where false; drop table shop.audit; --')$$,
   'PM004', null, 'even one that knows what stands behind it');
+select throws_ok(
+  $$select pg_temp.set_policy(action => 'update', assign => 'note = ''x'' from (select 1 as one) as maintenance_guard where false; update shop.audit set note = ''y''')$$,
+  'PM004', null, 'and one that takes what stands behind it for itself');
 create temporary table passing (created_at timestamptz);
 select throws_ok($$select pg_temp.set_policy(target => 'passing')$$, 'PM003', '"passing" is a temporary table', 'a temporary table is refused');
 create temporary table audit (created_at timestamptz);
