@@ -3,6 +3,7 @@
 \ir engine/schema.sql
 \ir engine/clock.sql
 \ir engine/find_function.sql
+\ir engine/error_text.sql
 
 -- policy: what should hold
 \ir engine/policy/tables.sql
@@ -99,7 +100,6 @@
 \ir engine/queue/sweep_leases.sql
 \ir engine/queue/claim_tasks.sql
 \ir engine/queue/find_leased.sql
-\ir engine/queue/error_text.sql
 \ir engine/queue/task_request.sql
 \ir engine/queue/parse_answer.sql
 \ir engine/queue/apply_answer.sql

@@ -95,6 +95,41 @@ comment on function maintenance.find_function(text, text, text) is
   'A function that a job or a kind names, by exact signature, or a clear error.';
 -- end of sql/engine/find_function.sql
 
+-- from sql/engine/error_text.sql 81b514ea3003661d
+-- What may be told of an error to people who may not read the tables: its SQLSTATE, the constraint
+-- and the table, and the message only where it cannot hold a row's text. Messages about values
+-- (class 22), and whatever somebody's function or trigger raises, are left to the owner.
+
+create function maintenance.error_text(
+  p_sqlstate text,
+  p_message text,
+  p_context text,
+  p_constraint text default null,
+  p_table text default null)
+returns text
+language sql
+immutable
+set search_path = pg_catalog, pg_temp
+return case
+  when p_sqlstate like 'PM%' then p_message
+  when coalesce(p_constraint, '') <> ''
+    then format('SQLSTATE %s, constraint %s of table %s', p_sqlstate, p_constraint, p_table)
+  -- What Postgres says of the engine's own statements, and not of those that somebody's trigger
+  -- may have put together from values.
+  when p_sqlstate ~ '^(3F|42)'
+    and substring(p_context from '(?n)^(?:PL/\S+|SQL) function "?([^.(" ]+\.)') = 'maintenance.'
+    then format('%s (SQLSTATE %s)', p_message, p_sqlstate)
+  -- What Postgres, and nobody's RAISE, says of locks, resources and cancellations.
+  when p_sqlstate ~ '^(0A|25|2B|40|53|54|55|57)' and p_context !~ '^[^\n]* at RAISE(\n|$)'
+    then format('%s (SQLSTATE %s)', p_message, p_sqlstate)
+  else format('SQLSTATE %s', p_sqlstate)
+end;
+
+comment on function maintenance.error_text(text, text, text, text, text) is
+  'What may be told of an error to people who may not read the tables: its SQLSTATE, the '
+  'constraint and the table, and the message only where it cannot hold a row''s text.';
+-- end of sql/engine/error_text.sql
+
 -- from sql/engine/policy/tables.sql cfc4e49cc04b0a07
 -- What should be done: a job a row, and for a job that is a rule over a table its policy.
 -- Rows are written by set_policy, set_job and set_statement, and by nobody else.
@@ -1054,7 +1089,7 @@ comment on function maintenance.drop_job(text) is
   'For the engine''s owner. Errors: PM001 no such job.';
 -- end of sql/engine/policy/drop_job.sql
 
--- from sql/engine/policy/preview.sql 0aef335f89522287
+-- from sql/engine/policy/preview.sql 4b7b6e5953d6bdec
 -- What a run of a policy would do, read with the very rule that it would use.
 
 create function maintenance.preview(job_name text)
@@ -1075,6 +1110,9 @@ declare
   v_alias text := maintenance.target_alias(v_table);
   v_cutoff timestamptz := maintenance.clock() - v_policy.keep;
   v_width numeric;
+  v_state text;
+  v_message text;
+  v_context text;
 begin
   select c.due, c.oldest into due, oldest
   from maintenance.count_due(v_policy, v_cutoff, v_cap) as c;
@@ -1087,6 +1125,12 @@ begin
     v_alias, v_table, maintenance.due_condition(v_policy)) into v_width using v_cutoff;
   bytes := round(coalesce(v_width, 0) * due);
   return next;
+exception when others then
+  get stacked diagnostics v_state = returned_sqlstate, v_message = message_text,
+    v_context = pg_exception_context;
+  raise exception 'the rule of "%" cannot be read: %', preview.job_name,
+      maintenance.error_text(v_state, v_message, v_context)
+    using errcode = v_state, hint = format('select * from maintenance.lint(%L);', preview.job_name);
 end
 $$;
 
@@ -1377,7 +1421,7 @@ comment on function maintenance.lint_keep(maintenance.policy, regclass) is
   'moot.';
 -- end of sql/engine/policy/lint_keep.sql
 
--- from sql/engine/policy/lint.sql 5a8d7bc50afa6770
+-- from sql/engine/policy/lint.sql 33327375c3d2cdc8
 -- What will be slow, blocked or broken about the rules, and the statement that mends it.
 
 create function maintenance.lint(
@@ -1400,6 +1444,8 @@ declare
   v_policy maintenance.policy;
   v_table regclass;
   v_message text;
+  v_state text;
+  v_context text;
 begin
   if v_only is not null then
     perform maintenance.find_job(v_only);
@@ -1432,8 +1478,10 @@ begin
           from maintenance.lint_keep(v_policy, v_table) as f;
       end if;
     exception when others then
-      get stacked diagnostics v_message = message_text;
-      return query select v_job.job_name, 'critical', v_message,
+      get stacked diagnostics v_state = returned_sqlstate, v_message = message_text,
+        v_context = pg_exception_context;
+      return query select v_job.job_name, 'critical',
+        maintenance.error_text(v_state, v_message, v_context),
         format('Set the job again, or: select maintenance.drop_job(%L);', v_job.job_name);
     end;
   end loop;
@@ -1449,7 +1497,7 @@ comment on function maintenance.lint(text) is
   'No row is good news. Errors: PM001 no such job.';
 -- end of sql/engine/policy/lint.sql
 
--- from sql/engine/run/tables.sql a30f66dc66f4f0e6
+-- from sql/engine/run/tables.sql 26c088ede700b270
 -- The receipts: a row a run, written when it starts, after every batch, and when it ends.
 
 create table maintenance.run (
@@ -1470,6 +1518,7 @@ create table maintenance.run (
   stop_reason text,
   error text,
   sqlstate text,
+  error_detail jsonb,
   details jsonb not null default '{}',
   constraint run_pkey primary key (run_id),
   constraint run_trigger_is_known
@@ -1492,6 +1541,10 @@ comment on column maintenance.run.slot is
 comment on column maintenance.run.cutoff is 'policies: rows as old as this were due';
 comment on column maintenance.run.backend_pid is
   'the backend that runs it: alive while it holds the job''s advisory lock, however long it takes';
+comment on column maintenance.run.error is
+  'the first error, without any row''s text: SQLSTATE, constraint and table';
+comment on column maintenance.run.error_detail is
+  'the first error in full, with the key of the row that was refused: for the owner alone';
 comment on column maintenance.run.stop_reason is
   'done, budget, rows_locked, no_effect, refused_rows, lock_timeout, error, cancelled, '
   'already_running, disabled, backend_gone';
@@ -1602,14 +1655,15 @@ comment on function maintenance.find_running(bigint) is
   'trusted to name somebody else''s run.';
 -- end of sql/engine/run/find_running.sql
 
--- from sql/engine/run/stop_run.sql 0d8a4dc50fae9aec
+-- from sql/engine/run/stop_run.sql 659628bb6701002c
 -- Notes on a run's receipt why it stops. The first reason stands.
 
 create function maintenance.stop_run(
   p_run_id bigint,
   p_stop_reason text,
   p_sqlstate text,
-  p_error text)
+  p_error text,
+  p_error_detail jsonb default null)
 returns void
 language sql
 set search_path = pg_catalog, pg_temp
@@ -1617,11 +1671,12 @@ begin atomic
   update maintenance.run as r
   set stop_reason = coalesce(r.stop_reason, p_stop_reason),
     error = coalesce(r.error, p_error),
-    sqlstate = coalesce(r.sqlstate, p_sqlstate)
+    sqlstate = coalesce(r.sqlstate, p_sqlstate),
+    error_detail = coalesce(r.error_detail, p_error_detail)
   where r.run_id = p_run_id and r.status = 'running';
 end;
 
-comment on function maintenance.stop_run(bigint, text, text, text) is
+comment on function maintenance.stop_run(bigint, text, text, text, jsonb) is
   'Notes on a run''s receipt why it stops.';
 -- end of sql/engine/run/stop_run.sql
 
@@ -1753,7 +1808,7 @@ comment on function maintenance.is_policy_run(bigint) is
   'Whether a run works through collected rows, or calls a step function.';
 -- end of sql/engine/run/is_policy_run.sql
 
--- from sql/engine/run/collect_slab.sql 476e7a90907e1802
+-- from sql/engine/run/collect_slab.sql a50f02bdd17292da
 -- Collects the next rows of a policy's run: a slab of ctids of one leaf, in heap order.
 -- Where the last leaf is through, it looks once more at what is due: that proves the effect, and
 -- cleans the index entries of what is gone, so that the next look at the status is quick.
@@ -1777,8 +1832,10 @@ declare
   v_alias text;
   v_left bigint;
   v_kept bigint;
-  v_message text;
   v_state text;
+  v_message text;
+  v_detail text;
+  v_context text;
 begin
   select * into v_policy from maintenance.policy as p where p.job_id = v_run.job_id;
   v_leaves := maintenance.leaf_tables(maintenance.find_target(v_policy.target));
@@ -1840,11 +1897,13 @@ begin
     where r.run_id = progress.run_id and not r.details ? 'bytes_before';
   end if;
 exception when query_canceled or others then
-  get stacked diagnostics v_message = message_text, v_state = returned_sqlstate;
+  get stacked diagnostics v_state = returned_sqlstate, v_message = message_text,
+    v_detail = pg_exception_detail, v_context = pg_exception_context;
   progress.finished := true;
   perform maintenance.stop_run(progress.run_id,
     case v_state when '57014' then 'cancelled' when '55P03' then 'lock_timeout' else 'error' end,
-    v_state, v_message);
+    v_state, maintenance.error_text(v_state, v_message, v_context),
+    jsonb_build_object('message', v_message, 'detail', v_detail, 'context', v_context));
 end
 $$;
 
@@ -1852,11 +1911,12 @@ comment on function maintenance.collect_slab(maintenance.progress, tid[]) is
   'Collects the next rows of a policy''s run: a slab of ctids of one leaf, in heap order.';
 -- end of sql/engine/run/collect_slab.sql
 
--- from sql/engine/run/apply_batch.sql fcb32ebe03b8c241
+-- from sql/engine/run/apply_batch.sql 5a1e5e830e193a12
 -- One batch: a slice of a slab under its rule, or one call of a step function.
 --
 -- A slice that fails is halved until the row that cannot be changed stands alone; that row is
--- counted as refused, with the first error and its key, and the rest goes on at full size again.
+-- counted as refused, with the first error and (for the owner) its key, and the rest goes on at
+-- full size again.
 -- Rows that somebody else holds are waited for briefly, then left out and found by the next run.
 
 create function maintenance.apply_batch(inout progress maintenance.progress, p_slice tid[])
@@ -1876,8 +1936,14 @@ declare
   v_leaf regclass;
   v_changed bigint;
   v_again bigint;
-  v_message text;
   v_state text;
+  v_message text;
+  v_detail text;
+  v_context text;
+  v_constraint text;
+  v_table text;
+  v_error text;
+  v_error_detail jsonb;
 begin
   select * into v_job from maintenance.job as j where j.job_id = v_run.job_id;
   if not found then
@@ -1913,7 +1979,12 @@ begin
       end if;
     end if;
   exception when query_canceled or others then
-    get stacked diagnostics v_message = message_text, v_state = returned_sqlstate;
+    get stacked diagnostics v_state = returned_sqlstate, v_message = message_text,
+      v_detail = pg_exception_detail, v_context = pg_exception_context,
+      v_constraint = constraint_name, v_table = table_name;
+    v_error := maintenance.error_text(v_state, v_message, v_context, v_constraint, v_table);
+    v_error_detail :=
+      jsonb_build_object('message', v_message, 'detail', v_detail, 'context', v_context);
   end;
 
   if v_state is null then
@@ -1935,15 +2006,15 @@ begin
     end if;
 
   elsif v_state = '57014' then
-    perform maintenance.stop_run(progress.run_id, 'cancelled', v_state, v_message);
+    perform maintenance.stop_run(progress.run_id, 'cancelled', v_state, v_error, v_error_detail);
     progress.finished := true;
 
   elsif v_job.kind = 'function' or v_state like 'PM%' then
-    perform maintenance.stop_run(progress.run_id, 'error', v_state, v_message);
+    perform maintenance.stop_run(progress.run_id, 'error', v_state, v_error, v_error_detail);
     progress.finished := true;
 
   elsif v_state = '55P03' and progress.lock_timeouts + 1 >= v_most_lock_timeouts then
-    perform maintenance.stop_run(progress.run_id, 'lock_timeout', v_state, v_message);
+    perform maintenance.stop_run(progress.run_id, 'lock_timeout', v_state, v_error, v_error_detail);
     progress.finished := true;
 
   elsif cardinality(p_slice) > 1 then
@@ -1954,10 +2025,10 @@ begin
   else
     update maintenance.run as r
     set rows_refused = r.rows_refused + 1,
-      error = coalesce(r.error, v_message),
+      error = coalesce(r.error, v_error),
       sqlstate = coalesce(r.sqlstate, v_state),
-      details = case when r.rows_refused > 0 then r.details else r.details || jsonb_build_object(
-        'first_refused', maintenance.row_key(v_leaf, p_slice[1])) end,
+      error_detail = coalesce(r.error_detail,
+        v_error_detail || jsonb_build_object('row', maintenance.row_key(v_leaf, p_slice[1]))),
       stop_reason = case
         when r.rows_refused + 1 >= v_most_refused then 'refused_rows' else r.stop_reason end
     where r.run_id = progress.run_id
@@ -2074,7 +2145,7 @@ comment on function maintenance.release_lock(bigint) is
   'Gives back the lock of a run that is over.';
 -- end of sql/engine/run/release_lock.sql
 
--- from sql/engine/run/raise_failure.sql ab4a84c9dbda186a
+-- from sql/engine/run/raise_failure.sql 158af52aac78ad14
 -- Raises what a failed run ended with, after its receipt is safe, so that pg_cron says failed too.
 
 create function maintenance.raise_failure(p_run_id bigint)
@@ -2099,7 +2170,8 @@ begin
       using errcode = 'PM008',
         detail = format('run %s, SQLSTATE %s, %s rows changed, %s refused',
           p_run_id, v_run.sqlstate, v_run.rows_affected, v_run.rows_refused),
-        hint = format('select * from maintenance.run_history where run_id = %s;', p_run_id);
+        hint = format('select error_detail from maintenance.run where run_id = %s; as the owner, '
+          'who alone may see what a row says.', p_run_id);
   end if;
 end
 $$;
@@ -3853,23 +3925,7 @@ comment on function maintenance.find_leased(bigint, uuid, boolean) is
   'A task that is leased under a token, locked; or a clear error.';
 -- end of sql/engine/queue/find_leased.sql
 
--- from sql/engine/queue/error_text.sql fd95499636870955
--- What may be kept of an error that a kind's function raised. Messages about bad values (class 22)
--- and of foreign code (P0001) carry rows' text; the others name objects only.
-
-create function maintenance.error_text(p_where text, p_sqlstate text, p_message text)
-returns text
-language sql
-immutable
-set search_path = pg_catalog, pg_temp
-return format('%s: SQLSTATE %s', p_where, p_sqlstate)
-  || case when p_sqlstate like '22%' or p_sqlstate = 'P0001' then '' else ' ' || p_message end;
-
-comment on function maintenance.error_text(text, text, text) is
-  'What may be kept of an error that a kind''s function raised.';
--- end of sql/engine/queue/error_text.sql
-
--- from sql/engine/queue/task_request.sql d9e056db1dc1ebe4
+-- from sql/engine/queue/task_request.sql 99c2e59ac2fc90a0
 -- Turns a leased task into the request for the model, or closes it where there is nothing to ask.
 
 create function maintenance.task_request(task_id bigint, lease_token uuid)
@@ -3891,6 +3947,7 @@ declare
   v_input_hash text;
   v_skip_reason text;
   v_error text;
+  v_error_context text;
 begin
   begin
     execute format(
@@ -3898,7 +3955,8 @@ begin
       maintenance.find_prepare(v_kind.prepare)::regproc)
     into v_content, v_context, v_input_hash, v_skip_reason using v_task.subject, v_task.options;
   exception when others then
-    v_error := maintenance.error_text('prepare', sqlstate, sqlerrm);
+    get stacked diagnostics v_error_context = pg_exception_context;
+    v_error := 'prepare: ' || maintenance.error_text(sqlstate, sqlerrm, v_error_context);
   end;
   if v_error is not null then
     perform maintenance.settle_task(v_task, 'transient', v_error);
@@ -4009,7 +4067,7 @@ comment on function maintenance.parse_answer(text) is
   'A model''s answer as one JSON object, or the reason why it is none.';
 -- end of sql/engine/queue/parse_answer.sql
 
--- from sql/engine/queue/apply_answer.sql b7d6f0079e919e8b
+-- from sql/engine/queue/apply_answer.sql 69c498f1f0796b3e
 -- Lets the kind apply an answer, all of it or nothing, and writes its changes to the ledger.
 --
 -- apply returns what becomes the task's result, with two parts that the engine takes out:
@@ -4030,6 +4088,9 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_kind maintenance.kind := maintenance.find_kind(p_task.kind);
+  v_context text;
+  v_constraint text;
+  v_table text;
 begin
   outcome := 'succeeded';
   input_hash := p_task.input_hash;
@@ -4058,7 +4119,10 @@ begin
         raise;
       end if;
       outcome := 'bad_output';
-      error := maintenance.error_text('apply', sqlstate, sqlerrm);
+      get stacked diagnostics v_context = pg_exception_context,
+        v_constraint = constraint_name, v_table = table_name;
+      error := 'apply: '
+        || maintenance.error_text(sqlstate, sqlerrm, v_context, v_constraint, v_table);
       result := null;
   end;
 end
@@ -4773,7 +4837,7 @@ comment on function maintenance.task_backlog() is
   '10,000.';
 -- end of sql/engine/queue/task_backlog.sql
 
--- from sql/engine/health/backlog.sql dd9a432264f92fdc
+-- from sql/engine/health/backlog.sql 3afc8d177b175665
 -- A row a backlog: what is due now under each rule, read with the rule itself.
 -- Each count stands in a block of its own: a broken rule makes its own row critical and no other.
 
@@ -4805,6 +4869,8 @@ declare
   v_policy maintenance.policy;
   v_late interval;
   v_message text;
+  v_state text;
+  v_context text;
 begin
   for v_status in
     select s.*, j.job_id, j.backlog_name, j.backlog_function
@@ -4863,9 +4929,11 @@ begin
           'Behind its schedule. select * from maintenance.preview(%L);', job_name)
       end;
     exception when others then
-      get stacked diagnostics v_message = message_text;
+      get stacked diagnostics v_state = returned_sqlstate, v_message = message_text,
+        v_context = pg_exception_context;
       severity := 'critical';
-      description := format('%s: cannot be counted: %s', v_status.description, v_message);
+      description := format('%s: cannot be counted: %s', v_status.description,
+        maintenance.error_text(v_state, v_message, v_context));
       advice := format('select * from maintenance.lint(%L);', job_name);
     end;
     return next;

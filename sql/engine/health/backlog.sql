@@ -29,6 +29,8 @@ declare
   v_policy maintenance.policy;
   v_late interval;
   v_message text;
+  v_state text;
+  v_context text;
 begin
   for v_status in
     select s.*, j.job_id, j.backlog_name, j.backlog_function
@@ -87,9 +89,11 @@ begin
           'Behind its schedule. select * from maintenance.preview(%L);', job_name)
       end;
     exception when others then
-      get stacked diagnostics v_message = message_text;
+      get stacked diagnostics v_state = returned_sqlstate, v_message = message_text,
+        v_context = pg_exception_context;
       severity := 'critical';
-      description := format('%s: cannot be counted: %s', v_status.description, v_message);
+      description := format('%s: cannot be counted: %s', v_status.description,
+        maintenance.error_text(v_state, v_message, v_context));
       advice := format('select * from maintenance.lint(%L);', job_name);
     end;
     return next;

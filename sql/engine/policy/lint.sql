@@ -20,6 +20,8 @@ declare
   v_policy maintenance.policy;
   v_table regclass;
   v_message text;
+  v_state text;
+  v_context text;
 begin
   if v_only is not null then
     perform maintenance.find_job(v_only);
@@ -52,8 +54,10 @@ begin
           from maintenance.lint_keep(v_policy, v_table) as f;
       end if;
     exception when others then
-      get stacked diagnostics v_message = message_text;
-      return query select v_job.job_name, 'critical', v_message,
+      get stacked diagnostics v_state = returned_sqlstate, v_message = message_text,
+        v_context = pg_exception_context;
+      return query select v_job.job_name, 'critical',
+        maintenance.error_text(v_state, v_message, v_context),
         format('Set the job again, or: select maintenance.drop_job(%L);', v_job.job_name);
     end;
   end loop;

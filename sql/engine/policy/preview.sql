@@ -18,6 +18,9 @@ declare
   v_alias text := maintenance.target_alias(v_table);
   v_cutoff timestamptz := maintenance.clock() - v_policy.keep;
   v_width numeric;
+  v_state text;
+  v_message text;
+  v_context text;
 begin
   select c.due, c.oldest into due, oldest
   from maintenance.count_due(v_policy, v_cutoff, v_cap) as c;
@@ -30,6 +33,12 @@ begin
     v_alias, v_table, maintenance.due_condition(v_policy)) into v_width using v_cutoff;
   bytes := round(coalesce(v_width, 0) * due);
   return next;
+exception when others then
+  get stacked diagnostics v_state = returned_sqlstate, v_message = message_text,
+    v_context = pg_exception_context;
+  raise exception 'the rule of "%" cannot be read: %', preview.job_name,
+      maintenance.error_text(v_state, v_message, v_context)
+    using errcode = v_state, hint = format('select * from maintenance.lint(%L);', preview.job_name);
 end
 $$;
 

@@ -18,6 +18,9 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_kind maintenance.kind := maintenance.find_kind(p_task.kind);
+  v_context text;
+  v_constraint text;
+  v_table text;
 begin
   outcome := 'succeeded';
   input_hash := p_task.input_hash;
@@ -46,7 +49,10 @@ begin
         raise;
       end if;
       outcome := 'bad_output';
-      error := maintenance.error_text('apply', sqlstate, sqlerrm);
+      get stacked diagnostics v_context = pg_exception_context,
+        v_constraint = constraint_name, v_table = table_name;
+      error := 'apply: '
+        || maintenance.error_text(sqlstate, sqlerrm, v_context, v_constraint, v_table);
       result := null;
   end;
 end

@@ -19,6 +19,7 @@ declare
   v_input_hash text;
   v_skip_reason text;
   v_error text;
+  v_error_context text;
 begin
   begin
     execute format(
@@ -26,7 +27,8 @@ begin
       maintenance.find_prepare(v_kind.prepare)::regproc)
     into v_content, v_context, v_input_hash, v_skip_reason using v_task.subject, v_task.options;
   exception when others then
-    v_error := maintenance.error_text('prepare', sqlstate, sqlerrm);
+    get stacked diagnostics v_error_context = pg_exception_context;
+    v_error := 'prepare: ' || maintenance.error_text(sqlstate, sqlerrm, v_error_context);
   end;
   if v_error is not null then
     perform maintenance.settle_task(v_task, 'transient', v_error);

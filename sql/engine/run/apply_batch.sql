@@ -1,7 +1,8 @@
 -- One batch: a slice of a slab under its rule, or one call of a step function.
 --
 -- A slice that fails is halved until the row that cannot be changed stands alone; that row is
--- counted as refused, with the first error and its key, and the rest goes on at full size again.
+-- counted as refused, with the first error and (for the owner) its key, and the rest goes on at
+-- full size again.
 -- Rows that somebody else holds are waited for briefly, then left out and found by the next run.
 
 create function maintenance.apply_batch(inout progress maintenance.progress, p_slice tid[])
@@ -21,8 +22,14 @@ declare
   v_leaf regclass;
   v_changed bigint;
   v_again bigint;
-  v_message text;
   v_state text;
+  v_message text;
+  v_detail text;
+  v_context text;
+  v_constraint text;
+  v_table text;
+  v_error text;
+  v_error_detail jsonb;
 begin
   select * into v_job from maintenance.job as j where j.job_id = v_run.job_id;
   if not found then
@@ -58,7 +65,12 @@ begin
       end if;
     end if;
   exception when query_canceled or others then
-    get stacked diagnostics v_message = message_text, v_state = returned_sqlstate;
+    get stacked diagnostics v_state = returned_sqlstate, v_message = message_text,
+      v_detail = pg_exception_detail, v_context = pg_exception_context,
+      v_constraint = constraint_name, v_table = table_name;
+    v_error := maintenance.error_text(v_state, v_message, v_context, v_constraint, v_table);
+    v_error_detail :=
+      jsonb_build_object('message', v_message, 'detail', v_detail, 'context', v_context);
   end;
 
   if v_state is null then
@@ -80,15 +92,15 @@ begin
     end if;
 
   elsif v_state = '57014' then
-    perform maintenance.stop_run(progress.run_id, 'cancelled', v_state, v_message);
+    perform maintenance.stop_run(progress.run_id, 'cancelled', v_state, v_error, v_error_detail);
     progress.finished := true;
 
   elsif v_job.kind = 'function' or v_state like 'PM%' then
-    perform maintenance.stop_run(progress.run_id, 'error', v_state, v_message);
+    perform maintenance.stop_run(progress.run_id, 'error', v_state, v_error, v_error_detail);
     progress.finished := true;
 
   elsif v_state = '55P03' and progress.lock_timeouts + 1 >= v_most_lock_timeouts then
-    perform maintenance.stop_run(progress.run_id, 'lock_timeout', v_state, v_message);
+    perform maintenance.stop_run(progress.run_id, 'lock_timeout', v_state, v_error, v_error_detail);
     progress.finished := true;
 
   elsif cardinality(p_slice) > 1 then
@@ -99,10 +111,10 @@ begin
   else
     update maintenance.run as r
     set rows_refused = r.rows_refused + 1,
-      error = coalesce(r.error, v_message),
+      error = coalesce(r.error, v_error),
       sqlstate = coalesce(r.sqlstate, v_state),
-      details = case when r.rows_refused > 0 then r.details else r.details || jsonb_build_object(
-        'first_refused', maintenance.row_key(v_leaf, p_slice[1])) end,
+      error_detail = coalesce(r.error_detail,
+        v_error_detail || jsonb_build_object('row', maintenance.row_key(v_leaf, p_slice[1]))),
       stop_reason = case
         when r.rows_refused + 1 >= v_most_refused then 'refused_rows' else r.stop_reason end
     where r.run_id = progress.run_id

@@ -21,8 +21,10 @@ declare
   v_alias text;
   v_left bigint;
   v_kept bigint;
-  v_message text;
   v_state text;
+  v_message text;
+  v_detail text;
+  v_context text;
 begin
   select * into v_policy from maintenance.policy as p where p.job_id = v_run.job_id;
   v_leaves := maintenance.leaf_tables(maintenance.find_target(v_policy.target));
@@ -84,11 +86,13 @@ begin
     where r.run_id = progress.run_id and not r.details ? 'bytes_before';
   end if;
 exception when query_canceled or others then
-  get stacked diagnostics v_message = message_text, v_state = returned_sqlstate;
+  get stacked diagnostics v_state = returned_sqlstate, v_message = message_text,
+    v_detail = pg_exception_detail, v_context = pg_exception_context;
   progress.finished := true;
   perform maintenance.stop_run(progress.run_id,
     case v_state when '57014' then 'cancelled' when '55P03' then 'lock_timeout' else 'error' end,
-    v_state, v_message);
+    v_state, maintenance.error_text(v_state, v_message, v_context),
+    jsonb_build_object('message', v_message, 'detail', v_detail, 'context', v_context));
 end
 $$;
 

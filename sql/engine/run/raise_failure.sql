@@ -22,7 +22,8 @@ begin
       using errcode = 'PM008',
         detail = format('run %s, SQLSTATE %s, %s rows changed, %s refused',
           p_run_id, v_run.sqlstate, v_run.rows_affected, v_run.rows_refused),
-        hint = format('select * from maintenance.run_history where run_id = %s;', p_run_id);
+        hint = format('select error_detail from maintenance.run where run_id = %s; as the owner, '
+          'who alone may see what a row says.', p_run_id);
   end if;
 end
 $$;

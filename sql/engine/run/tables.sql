@@ -18,6 +18,7 @@ create table maintenance.run (
   stop_reason text,
   error text,
   sqlstate text,
+  error_detail jsonb,
   details jsonb not null default '{}',
   constraint run_pkey primary key (run_id),
   constraint run_trigger_is_known
@@ -40,6 +41,10 @@ comment on column maintenance.run.slot is
 comment on column maintenance.run.cutoff is 'policies: rows as old as this were due';
 comment on column maintenance.run.backend_pid is
   'the backend that runs it: alive while it holds the job''s advisory lock, however long it takes';
+comment on column maintenance.run.error is
+  'the first error, without any row''s text: SQLSTATE, constraint and table';
+comment on column maintenance.run.error_detail is
+  'the first error in full, with the key of the row that was refused: for the owner alone';
 comment on column maintenance.run.stop_reason is
   'done, budget, rows_locked, no_effect, refused_rows, lock_timeout, error, cancelled, '
   'already_running, disabled, backend_gone';

@@ -147,7 +147,7 @@ insert into public.memories (user_id, key, content, observed_at) select pg_temp.
 select is(pg_temp.answer(pg_temp.ask(), '{"op": "merge", "ids": ["m14", "m15", "m16", "m17", "m18", "m19"]}') ->> 'state', 'quarantined', 'of nineteen they may not');
 rollback to start;
 select * from pg_temp.ask() \gset
-select is(maintenance.complete_task(task_id, lease_token, '{"operations": {}}') ->> 'error', 'apply: SQLSTATE PM018 operations are not a list, or are more than there are memories', 'no list: bad output')
+select is(maintenance.complete_task(task_id, lease_token, '{"operations": {}}') ->> 'error', 'apply: operations are not a list, or are more than there are memories', 'no list: bad output')
 from maintenance.task where task_id = :task_id;
 select is(pg_temp.answer(pg_temp.ask(), variadic array(select 'null' from generate_series(1, 9))) ->> 'state', 'ready', 'as are more operations than memories');
 select is(pg_temp.answer(pg_temp.ask(), '') -> 'result', '{"applied": 0, "refused": 0, "retired": 0, "added": 0}', 'an empty list is an answer');

@@ -52,11 +52,11 @@ create table public.lines (id bigint references public.events);
 insert into public.lines values (1);
 select maintenance.run_now('purge');
 select ok((pg_temp.row('purge')).severity = 'warning' and (pg_temp.row('purge')).last_status = 'failed', 'a failed last run is a warning');
-select ok((pg_temp.row('purge')).advice like 'The last run failed: %foreign key%call maintenance.run_job(''purge'');', 'the advice says what failed');
+select ok((pg_temp.row('purge')).advice like 'The last run failed: SQLSTATE 23503, constraint %call maintenance.run_job(''purge'');', 'the advice says what failed');
 
 alter table public.events rename column at to happened_at;
 select is((pg_temp.row('purge')).severity, 'critical', 'a broken rule is critical');
-select ok((pg_temp.row('purge')).description like '%cannot be counted: column %at%does not exist', 'and shows the error');
+select ok((pg_temp.row('purge')).description like '%cannot be counted: column %at%does not exist (SQLSTATE 42703)', 'and shows the error');
 select is((pg_temp.row('purge')).count, null, 'without a made-up count');
 select is((select count(*) from public.maintenance_status where severity = 'critical'), 1::bigint, 'no other row suffers');
 

@@ -58,10 +58,10 @@ select is((pg_temp.last('w9')).last_error, 'prepare: SQLSTATE 22012', 'nor are t
 alter function public.hasty(text, jsonb) stable;
 select pg_temp.set('word', prepare => 'public.hasty');
 select pg_temp.ask('w5');
-select ok((pg_temp.last('w5')).last_error like 'prepare: SQLSTATE 0A000 UPDATE is not allowed in a non-volatile function', 'Postgres itself keeps a prepare from writing');
+select ok((pg_temp.last('w5')).last_error like 'prepare: UPDATE is not allowed in a non-volatile function (SQLSTATE 0A000)', 'Postgres itself keeps a prepare from writing');
 alter function public.hasty(text, jsonb) volatile;
 select pg_temp.ask('w6');
-select is((pg_temp.last('w6')).last_error, 'prepare: SQLSTATE PM007 the function public.hasty(text,jsonb) is volatile', 'what set_kind checked is checked again at use');
+select is((pg_temp.last('w6')).last_error, 'prepare: the function public.hasty(text,jsonb) is volatile', 'what set_kind checked is checked again at use');
 select pg_temp.set('word', prepare => 'public.word_prepare');
 
 -- an overload in the same schema is not taken for it

@@ -1,7 +1,7 @@
 -- A run in one transaction: its receipt, its batches, and each way that it can end.
 begin;
 create extension pgtap;
-select plan(30);
+select plan(32);
 
 create schema shop;
 create table shop.events (id bigint primary key, at timestamptz, status text default 'new');
@@ -37,12 +37,14 @@ create temporary table refused as select maintenance.run_now('purge') as r;
 select is((select count(*) from shop.events), 4::bigint,
   'rows that a foreign key holds stay, and every other row goes');
 select results_eq($$select status, rows_affected, rows_refused, stop_reason, sqlstate,
-    details #>> '{first_refused,table}', details #>> '{first_refused,id}' from pg_temp.last_run('purge')$$,
-  $$values ('failed', 996::bigint, 4::bigint, 'refused_rows', '23503', 'shop.events', '1')$$,
-  'they are counted, with the first error and its key, and the run has failed');
+    error from pg_temp.last_run('purge')$$,
+  $$values ('failed', 996::bigint, 4::bigint, 'refused_rows', '23503', 'SQLSTATE 23503, constraint lines_event_id_fkey of table lines')$$,
+  'they are counted, with the first error, and the run has failed');
+select results_eq($$select error_detail #>> '{row,table}', error_detail #>> '{row,id}', error_detail ->> 'message' like '%violates foreign key constraint%',
+    error_detail ->> 'detail' from maintenance.run order by run_id desc limit 1$$,
+  $$values ('shop.events', '1', true, 'Key (id)=(1) is still referenced from table "lines".')$$, 'the owner finds the whole of it, with the key');
 select is((select r -> 'success' from refused), 'false', 'run_now says so and does not raise');
-select ok((select r ->> 'message' like '%violates foreign key constraint%' from refused),
-  'in Postgres'' own words');
+select is((select r ->> 'message' from refused), 'purge failed: SQLSTATE 23503, constraint lines_event_id_fkey of table lines', 'and why');
 drop table shop.lines;
 delete from shop.events;
 
@@ -52,7 +54,7 @@ as $$ begin raise exception 'not %', old.id; end $$;
 create trigger never before delete on shop.events for each row execute function shop.never();
 select maintenance.run_now('purge');
 select results_eq($$select status, rows_refused, stop_reason, error from pg_temp.last_run('purge')$$,
-  $$values ('failed', 100::bigint, 'refused_rows', 'not 1')$$, 'after 100 refused rows the run stops');
+  $$values ('failed', 100::bigint, 'refused_rows', 'SQLSTATE P0001')$$, 'after 100 refused rows the run stops');
 drop trigger never on shop.events;
 
 -- a slab without effect
@@ -105,7 +107,8 @@ select is((select details ->> 'seen' from pg_temp.last_run('told')), '3', 'a ste
 create function shop.fails(batch_size integer) returns bigint language plpgsql
 as $$ begin insert into shop.todo values (99); raise exception 'out of %', 'luck'; end $$;
 select maintenance.set_job('fails', 'shop.fails');
-select is(maintenance.run_now('fails') ->> 'message', 'fails failed: out of luck', 'a step that raises fails the run');
+select is(maintenance.run_now('fails') ->> 'message', 'fails failed: SQLSTATE P0001', 'a step that raises fails the run');
+select is((select error_detail ->> 'message' from maintenance.run order by run_id desc limit 1), 'out of luck', 'its words are the owner''s to read');
 select is((select count(*) from shop.todo), 0::bigint, 'and leaves nothing behind');
 drop function shop.fails;
 select is(maintenance.run_now('fails') #>> '{data,sqlstate}', 'PM007', 'so does a step that is gone');

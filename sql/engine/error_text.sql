@@ -1,0 +1,32 @@
+-- What may be told of an error to people who may not read the tables: its SQLSTATE, the constraint
+-- and the table, and the message only where it cannot hold a row's text. Messages about values
+-- (class 22), and whatever somebody's function or trigger raises, are left to the owner.
+
+create function maintenance.error_text(
+  p_sqlstate text,
+  p_message text,
+  p_context text,
+  p_constraint text default null,
+  p_table text default null)
+returns text
+language sql
+immutable
+set search_path = pg_catalog, pg_temp
+return case
+  when p_sqlstate like 'PM%' then p_message
+  when coalesce(p_constraint, '') <> ''
+    then format('SQLSTATE %s, constraint %s of table %s', p_sqlstate, p_constraint, p_table)
+  -- What Postgres says of the engine's own statements, and not of those that somebody's trigger
+  -- may have put together from values.
+  when p_sqlstate ~ '^(3F|42)'
+    and substring(p_context from '(?n)^(?:PL/\S+|SQL) function "?([^.(" ]+\.)') = 'maintenance.'
+    then format('%s (SQLSTATE %s)', p_message, p_sqlstate)
+  -- What Postgres, and nobody's RAISE, says of locks, resources and cancellations.
+  when p_sqlstate ~ '^(0A|25|2B|40|53|54|55|57)' and p_context !~ '^[^\n]* at RAISE(\n|$)'
+    then format('%s (SQLSTATE %s)', p_message, p_sqlstate)
+  else format('SQLSTATE %s', p_sqlstate)
+end;
+
+comment on function maintenance.error_text(text, text, text, text, text) is
+  'What may be told of an error to people who may not read the tables: its SQLSTATE, the '
+  'constraint and the table, and the message only where it cannot hold a row''s text.';
