@@ -40,6 +40,7 @@
 \ir engine/run/lock_class.sql
 \ir engine/run/table_bytes.sql
 \ir engine/run/row_key.sql
+\ir engine/run/find_run.sql
 \ir engine/run/find_running.sql
 \ir engine/run/stop_run.sql
 \ir engine/run/start_run.sql
@@ -125,6 +126,7 @@
 \ir engine/health/index_health.sql
 \ir engine/health/table_bloat.sql
 
+\ir engine/revoke_defaults.sql
 \ir engine/roles.sql
 
 -- the reference application: the tables that the shipped jobs maintain

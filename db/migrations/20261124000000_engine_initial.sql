@@ -1626,11 +1626,10 @@ comment on function maintenance.row_key(regclass, tid) is
   'What a row is known by: its primary key as jsonb, or its ctid where it has none.';
 -- end of sql/engine/run/row_key.sql
 
--- from sql/engine/run/find_running.sql cb67a78354a39ea8
--- The run that this backend is working on, or an error: a progress that a caller hands in is not
--- trusted to name somebody else's run.
+-- from sql/engine/run/find_run.sql fa8657628a0f1eb7
+-- A run that this session began, or an error: nobody hands in the id of somebody else's run.
 
-create function maintenance.find_running(p_run_id bigint)
+create function maintenance.find_run(p_run_id bigint)
 returns maintenance.run
 language plpgsql
 stable
@@ -1641,10 +1640,35 @@ declare
 begin
   select * into v_run
   from maintenance.run as r
-  where r.run_id = p_run_id and r.status = 'running' and r.backend_pid = pg_backend_pid();
+  where r.run_id = p_run_id and r.backend_pid = pg_backend_pid();
   if not found then
-    raise exception 'run % is not going on in this session', p_run_id
-      using errcode = 'PM002', hint = 'call maintenance.run_job(…) starts runs.';
+    raise exception 'run % was not begun by this session', p_run_id
+      using errcode = 'PM002', hint = 'call maintenance.run_job(…) begins runs.';
+  end if;
+  return v_run;
+end
+$$;
+
+comment on function maintenance.find_run(bigint) is
+  'A run that this session began, or an error: nobody hands in the id of somebody else''s run.';
+-- end of sql/engine/run/find_run.sql
+
+-- from sql/engine/run/find_running.sql 1aba71e3ec1979a1
+-- The run that this backend is working on, or an error: a progress that a caller hands in is not
+-- trusted to name somebody else's run.
+
+create function maintenance.find_running(p_run_id bigint)
+returns maintenance.run
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_run maintenance.run := maintenance.find_run(p_run_id);
+begin
+  if v_run.status <> 'running' then
+    raise exception 'run % is over', p_run_id
+      using errcode = 'PM002', hint = 'call maintenance.run_job(…) begins runs.';
   end if;
   return v_run;
 end
@@ -1762,7 +1786,7 @@ comment on function maintenance.start_run(text, boolean) is
   'Opens a run: takes the job''s lock, closes the receipts of the dead, writes a receipt.';
 -- end of sql/engine/run/start_run.sql
 
--- from sql/engine/run/first_progress.sql 0e6f4792ad8b7ec7
+-- from sql/engine/run/first_progress.sql d59c02afd78d4a6e
 -- Where the loop of a run begins. A run that was skipped is finished before it starts.
 
 create function maintenance.first_progress(p_run_id bigint)
@@ -1777,16 +1801,15 @@ set lock_timeout = '5s'
 return (
   select row(
     r.run_id, 0, 0, 0, false, 1, j.batch_size, null, 0, r.status <> 'running')::maintenance.progress
-  from maintenance.run as r
+  from maintenance.find_run(p_run_id) as r
   left join maintenance.job as j on j.job_id = r.job_id
-  where r.run_id = p_run_id
 );
 
 comment on function maintenance.first_progress(bigint) is
   'Where the loop of a run begins.';
 -- end of sql/engine/run/first_progress.sql
 
--- from sql/engine/run/is_policy_run.sql 5be3d19d18dba34e
+-- from sql/engine/run/is_policy_run.sql 034e6bd378d76a7d
 -- Whether a run works through collected rows, or calls a step function.
 
 create function maintenance.is_policy_run(p_run_id bigint)
@@ -1799,9 +1822,8 @@ set row_security = off
 set timezone = 'UTC'
 set lock_timeout = '5s'
 return exists (
-  select from maintenance.run as r
+  select from maintenance.find_run(p_run_id) as r
   join maintenance.policy as p on p.job_id = r.job_id
-  where r.run_id = p_run_id
 );
 
 comment on function maintenance.is_policy_run(bigint) is
@@ -1911,7 +1933,7 @@ comment on function maintenance.collect_slab(maintenance.progress, tid[]) is
   'Collects the next rows of a policy''s run: a slab of ctids of one leaf, in heap order.';
 -- end of sql/engine/run/collect_slab.sql
 
--- from sql/engine/run/apply_batch.sql 5a1e5e830e193a12
+-- from sql/engine/run/apply_batch.sql 55069148ec614806
 -- One batch: a slice of a slab under its rule, or one call of a step function.
 --
 -- A slice that fails is halved until the row that cannot be changed stands alone; that row is
@@ -1951,6 +1973,9 @@ begin
     progress.finished := true;
     return;
   end if;
+  -- No caller makes a batch longer than it may be.
+  p_slice := p_slice[1 : v_job.batch_size];
+  progress.size := least(progress.size, v_job.batch_size);
 
   begin
     if v_job.kind = 'function' then
@@ -2081,7 +2106,7 @@ comment on function maintenance.finish_run(bigint) is
   'Closes a run''s receipt.';
 -- end of sql/engine/run/finish_run.sql
 
--- from sql/engine/run/run_result.sql ea372b729aa4e298
+-- from sql/engine/run/run_result.sql ab95d9d6f28e67d2
 -- What a run gives to its caller.
 
 create function maintenance.run_result(p_run_id bigint)
@@ -2116,15 +2141,14 @@ return (
       'details', r.details),
     'executionTime', round(1000 * extract(epoch from r.finished_at - r.started_at)),
     'timestamp', to_char(r.finished_at, 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'))
-  from maintenance.run as r
-  where r.run_id = p_run_id
+  from maintenance.find_run(p_run_id) as r
 );
 
 comment on function maintenance.run_result(bigint) is
   'What a run gives to its caller.';
 -- end of sql/engine/run/run_result.sql
 
--- from sql/engine/run/release_lock.sql 3b1c14026dab9080
+-- from sql/engine/run/release_lock.sql 7cddcad0b84f677f
 -- Gives back the lock of a run that is over.
 
 create function maintenance.release_lock(p_run_id bigint)
@@ -2137,15 +2161,15 @@ set timezone = 'UTC'
 set lock_timeout = '5s'
 begin atomic
   select pg_advisory_unlock(maintenance.lock_class(), r.job_id)
-  from maintenance.run as r
-  where r.run_id = p_run_id and r.status <> 'skipped';
+  from maintenance.find_run(p_run_id) as r
+  where r.status <> 'skipped';
 end;
 
 comment on function maintenance.release_lock(bigint) is
   'Gives back the lock of a run that is over.';
 -- end of sql/engine/run/release_lock.sql
 
--- from sql/engine/run/raise_failure.sql 158af52aac78ad14
+-- from sql/engine/run/raise_failure.sql 123f6da5cd179201
 -- Raises what a failed run ended with, after its receipt is safe, so that pg_cron says failed too.
 
 create function maintenance.raise_failure(p_run_id bigint)
@@ -2159,9 +2183,8 @@ set timezone = 'UTC'
 set lock_timeout = '5s'
 as $$
 declare
-  v_run maintenance.run;
+  v_run maintenance.run := maintenance.find_run(p_run_id);
 begin
-  select * into v_run from maintenance.run as r where r.run_id = p_run_id;
   if v_run.status = 'cancelled' then
     raise exception '%', v_run.error
       using errcode = 'query_canceled', detail = format('run %s of %s', p_run_id, v_run.job_name);
@@ -5040,7 +5063,42 @@ comment on view maintenance.table_bloat is
   'dead rows, and more than a fifth of the live ones.';
 -- end of sql/engine/health/table_bloat.sql
 
--- from sql/engine/roles.sql b41f4c5fbde87309
+-- from sql/engine/revoke_defaults.sql b56ec720154697dd
+-- Takes from PUBLIC, and from every role that default privileges of this host favour, what they got
+-- on objects that were just created. A grant that somebody made to another role stays.
+
+create function maintenance.revoke_defaults(p_kind "char", p_objects text)
+returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_owner constant oid := (
+    select n.nspowner from pg_namespace as n where n.nspname = 'maintenance');
+  v_grantee text;
+begin
+  for v_grantee in
+    select 'public'
+    union
+    select a.grantee::regrole::text
+    from pg_default_acl as d
+    cross join aclexplode(d.defaclacl) as a
+    where d.defaclrole = v_owner
+      and d.defaclobjtype = p_kind
+      and a.grantee not in (0, v_owner)
+  loop
+    execute format('revoke all on %s from %s', p_objects, v_grantee);
+  end loop;
+end
+$$;
+
+comment on function maintenance.revoke_defaults("char", text) is
+  'Takes from PUBLIC, and from every role that default privileges of this host favour, what they '
+  'got on objects that were just created. p_kind as in pg_default_acl (n schema, r relation, S '
+  'sequence, f function); p_objects as after REVOKE ALL ON.';
+-- end of sql/engine/revoke_defaults.sql
+
+-- from sql/engine/roles.sql dcd40e5787a07c0b
 -- Who may call what. Last in the build, so that it sees everything.
 --
 --   maintenance_viewer    reads status and history
@@ -5112,10 +5170,11 @@ declare
   v_doors text;
   v_door text;
 begin
-  execute 'revoke all on schema maintenance from public';
-  execute 'revoke all on all tables in schema maintenance from public';
-  execute 'revoke all on all routines in schema maintenance from public';
-  execute 'revoke all on public.maintenance_status from public';
+  perform maintenance.revoke_defaults('n', 'schema maintenance');
+  perform maintenance.revoke_defaults('r', 'all tables in schema maintenance');
+  perform maintenance.revoke_defaults('S', 'all sequences in schema maintenance');
+  perform maintenance.revoke_defaults('f', 'all routines in schema maintenance');
+  perform maintenance.revoke_defaults('r', 'table public.maintenance_status');
 
   foreach grant_roles.role_name in array
     array['maintenance_viewer', 'maintenance_operator', 'maintenance_worker']
@@ -5126,7 +5185,9 @@ begin
       begin
         execute format('create role %I nologin', role_name);
         outcome := 'created';
-      exception when insufficient_privilege then
+      exception when duplicate_object or unique_violation then
+        null; -- another database's migration has just made it
+      when insufficient_privilege then
         outcome := format('missing: %s may not create roles', current_user);
         fix := format('create role %I nologin; -- then: select * from maintenance.grant_roles();',
           role_name);

@@ -1,6 +1,6 @@
 -- migrate:up
 
--- from sql/app/touch_updated_at.sql fad7c65022d8ce12
+-- from sql/app/touch_updated_at.sql af2c173683024245
 -- Keeps updated_at true, whoever writes the row: two edits of one transaction differ too.
 
 create function public.touch_updated_at()
@@ -15,7 +15,6 @@ end
 $$;
 
 comment on function public.touch_updated_at() is 'Trigger: sets updated_at on every update.';
-revoke all on function public.touch_updated_at() from public;
 -- end of sql/app/touch_updated_at.sql
 
 -- from sql/app/accounts.sql 1c2ace20aa0b766e
@@ -308,7 +307,7 @@ comment on column public.user_profiles.set_by is 'field -> "user" or "model"';
 comment on column public.user_preferences.set_by is 'field -> "user" or "model"';
 -- end of sql/app/profiles.sql
 
--- from sql/app/memories.sql 644a8135bb1536bc
+-- from sql/app/memories.sql 7b15eb65e7a3d6f0
 -- What the application remembers of a user: a fact a row. A row is retired, never destroyed: only
 -- active rows are facts, the others say what became of them. Whoever changes a memory makes the
 -- cached prompt of its user stale, so that goes in the same transaction.
@@ -393,9 +392,6 @@ $$;
 create trigger memories_drop_memory_prompt
 after insert or update or delete on public.memories
 for each row execute function public.drop_memory_prompt();
-
-revoke all on function public.raise_version() from public;
-revoke all on function public.drop_memory_prompt() from public;
 
 comment on table public.memories is
   'What is remembered of a user, a fact a row; only the active ones count.';
@@ -1523,7 +1519,7 @@ select maintenance.set_job(
   description => 'Asks for a consolidation of every user''s memories');
 -- end of sql/jobs/consolidation.sql
 
--- from sql/jobs/grant_front_doors.sql 18573727a86ccd1c
+-- from sql/jobs/grant_front_doors.sql 7fcf97a980f95376
 -- Who may call the front doors of the application. Called by maintenance.grant_roles().
 
 create function maintenance.grant_front_doors()
@@ -1557,11 +1553,32 @@ declare
     'public.memory_hash(text[])',
     'public.check_consolidation(jsonb, jsonb, text[])',
     'public.apply_consolidation(text, jsonb, jsonb, jsonb)',
-    'public.trigger_consolidation_step(integer)'];
+    'public.trigger_consolidation_step(integer)',
+    'public.touch_updated_at()',
+    'public.raise_version()',
+    'public.drop_memory_prompt()'];
+  v_tables constant text[] := array[
+    'public.users',
+    'public.sessions',
+    'public.user_subscriptions',
+    'public.user_subscription_now',
+    'public.user_subscription_summary',
+    'public.import_runs',
+    'public.raw_import_items',
+    'public.temp_uploads',
+    'public.import_jobs',
+    'public.messages',
+    'public.memories',
+    'public.memory_prompt_cache',
+    'public.user_profiles',
+    'public.user_preferences'];
   v_door text;
 begin
   foreach v_door in array v_doors || v_inside loop
-    execute format('revoke all on function %s from public', v_door);
+    perform maintenance.revoke_defaults('f', 'function ' || v_door);
+  end loop;
+  foreach v_door in array v_tables loop
+    perform maintenance.revoke_defaults('r', 'table ' || v_door);
   end loop;
   if to_regrole('maintenance_operator') is not null then
     foreach v_door in array v_doors loop

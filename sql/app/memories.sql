@@ -83,9 +83,6 @@ create trigger memories_drop_memory_prompt
 after insert or update or delete on public.memories
 for each row execute function public.drop_memory_prompt();
 
-revoke all on function public.raise_version() from public;
-revoke all on function public.drop_memory_prompt() from public;
-
 comment on table public.memories is
   'What is remembered of a user, a fact a row; only the active ones count.';
 comment on column public.memories.origin is

@@ -12,4 +12,3 @@ end
 $$;
 
 comment on function public.touch_updated_at() is 'Trigger: sets updated_at on every update.';
-revoke all on function public.touch_updated_at() from public;

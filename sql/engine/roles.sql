@@ -69,10 +69,11 @@ declare
   v_doors text;
   v_door text;
 begin
-  execute 'revoke all on schema maintenance from public';
-  execute 'revoke all on all tables in schema maintenance from public';
-  execute 'revoke all on all routines in schema maintenance from public';
-  execute 'revoke all on public.maintenance_status from public';
+  perform maintenance.revoke_defaults('n', 'schema maintenance');
+  perform maintenance.revoke_defaults('r', 'all tables in schema maintenance');
+  perform maintenance.revoke_defaults('S', 'all sequences in schema maintenance');
+  perform maintenance.revoke_defaults('f', 'all routines in schema maintenance');
+  perform maintenance.revoke_defaults('r', 'table public.maintenance_status');
 
   foreach grant_roles.role_name in array
     array['maintenance_viewer', 'maintenance_operator', 'maintenance_worker']
@@ -83,7 +84,9 @@ begin
       begin
         execute format('create role %I nologin', role_name);
         outcome := 'created';
-      exception when insufficient_privilege then
+      exception when duplicate_object or unique_violation then
+        null; -- another database's migration has just made it
+      when insufficient_privilege then
         outcome := format('missing: %s may not create roles', current_user);
         fix := format('create role %I nologin; -- then: select * from maintenance.grant_roles();',
           role_name);

@@ -31,11 +31,32 @@ declare
     'public.memory_hash(text[])',
     'public.check_consolidation(jsonb, jsonb, text[])',
     'public.apply_consolidation(text, jsonb, jsonb, jsonb)',
-    'public.trigger_consolidation_step(integer)'];
+    'public.trigger_consolidation_step(integer)',
+    'public.touch_updated_at()',
+    'public.raise_version()',
+    'public.drop_memory_prompt()'];
+  v_tables constant text[] := array[
+    'public.users',
+    'public.sessions',
+    'public.user_subscriptions',
+    'public.user_subscription_now',
+    'public.user_subscription_summary',
+    'public.import_runs',
+    'public.raw_import_items',
+    'public.temp_uploads',
+    'public.import_jobs',
+    'public.messages',
+    'public.memories',
+    'public.memory_prompt_cache',
+    'public.user_profiles',
+    'public.user_preferences'];
   v_door text;
 begin
   foreach v_door in array v_doors || v_inside loop
-    execute format('revoke all on function %s from public', v_door);
+    perform maintenance.revoke_defaults('f', 'function ' || v_door);
+  end loop;
+  foreach v_door in array v_tables loop
+    perform maintenance.revoke_defaults('r', 'table ' || v_door);
   end loop;
   if to_regrole('maintenance_operator') is not null then
     foreach v_door in array v_doors loop

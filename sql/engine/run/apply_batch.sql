@@ -37,6 +37,9 @@ begin
     progress.finished := true;
     return;
   end if;
+  -- No caller makes a batch longer than it may be.
+  p_slice := p_slice[1 : v_job.batch_size];
+  progress.size := least(progress.size, v_job.batch_size);
 
   begin
     if v_job.kind = 'function' then

@@ -8,14 +8,11 @@ stable
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_run maintenance.run;
+  v_run maintenance.run := maintenance.find_run(p_run_id);
 begin
-  select * into v_run
-  from maintenance.run as r
-  where r.run_id = p_run_id and r.status = 'running' and r.backend_pid = pg_backend_pid();
-  if not found then
-    raise exception 'run % is not going on in this session', p_run_id
-      using errcode = 'PM002', hint = 'call maintenance.run_job(…) starts runs.';
+  if v_run.status <> 'running' then
+    raise exception 'run % is over', p_run_id
+      using errcode = 'PM002', hint = 'call maintenance.run_job(…) begins runs.';
   end if;
   return v_run;
 end

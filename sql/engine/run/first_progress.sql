@@ -12,9 +12,8 @@ set lock_timeout = '5s'
 return (
   select row(
     r.run_id, 0, 0, 0, false, 1, j.batch_size, null, 0, r.status <> 'running')::maintenance.progress
-  from maintenance.run as r
+  from maintenance.find_run(p_run_id) as r
   left join maintenance.job as j on j.job_id = r.job_id
-  where r.run_id = p_run_id
 );
 
 comment on function maintenance.first_progress(bigint) is

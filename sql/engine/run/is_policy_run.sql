@@ -10,9 +10,8 @@ set row_security = off
 set timezone = 'UTC'
 set lock_timeout = '5s'
 return exists (
-  select from maintenance.run as r
+  select from maintenance.find_run(p_run_id) as r
   join maintenance.policy as p on p.job_id = r.job_id
-  where r.run_id = p_run_id
 );
 
 comment on function maintenance.is_policy_run(bigint) is

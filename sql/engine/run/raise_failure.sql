@@ -11,9 +11,8 @@ set timezone = 'UTC'
 set lock_timeout = '5s'
 as $$
 declare
-  v_run maintenance.run;
+  v_run maintenance.run := maintenance.find_run(p_run_id);
 begin
-  select * into v_run from maintenance.run as r where r.run_id = p_run_id;
   if v_run.status = 'cancelled' then
     raise exception '%', v_run.error
       using errcode = 'query_canceled', detail = format('run %s of %s', p_run_id, v_run.job_name);

@@ -10,8 +10,8 @@ set timezone = 'UTC'
 set lock_timeout = '5s'
 begin atomic
   select pg_advisory_unlock(maintenance.lock_class(), r.job_id)
-  from maintenance.run as r
-  where r.run_id = p_run_id and r.status <> 'skipped';
+  from maintenance.find_run(p_run_id) as r
+  where r.status <> 'skipped';
 end;
 
 comment on function maintenance.release_lock(bigint) is

@@ -32,8 +32,7 @@ return (
       'details', r.details),
     'executionTime', round(1000 * extract(epoch from r.finished_at - r.started_at)),
     'timestamp', to_char(r.finished_at, 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'))
-  from maintenance.run as r
-  where r.run_id = p_run_id
+  from maintenance.find_run(p_run_id) as r
 );
 
 comment on function maintenance.run_result(bigint) is
