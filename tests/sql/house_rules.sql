@@ -2,7 +2,7 @@
 -- clean under plpgsql_check.
 begin;
 create extension pgtap;
-select plan(6);
+select plan(8);
 
 create temporary table routine as
 select p.oid::regprocedure::text as name, p.*, l.lanname
@@ -21,6 +21,19 @@ select is_empty($$select name from routine where prosecdef and prorettype <> 'tr
   'every definer function sees all rows, but of cron.job, where each role is shown its own; and knows UTC alone');
 select is_empty($$select name from routine where obj_description(oid, 'pg_proc') is null$$, 'every routine is commented');
 select is_empty($$select name from routine where has_function_privilege('public', oid, 'execute')$$, 'none is open to PUBLIC');
+
+-- Rights: the owner, and the three roles with what roles.sql gives them.
+create temporary table granted as
+select r.name as what, a.grantee::regrole::text as grantee, a.privilege_type from routine as r cross join aclexplode(r.proacl) as a
+where a.grantee <> r.proowner
+union all
+select c.oid::regclass::text, a.grantee::regrole::text, a.privilege_type from pg_class as c cross join aclexplode(c.relacl) as a
+where c.relnamespace = 'maintenance'::regnamespace and a.grantee <> c.relowner;
+select is_empty($$select * from granted where grantee not in ('maintenance_viewer', 'maintenance_operator', 'maintenance_worker')
+  or privilege_type not in ('EXECUTE', 'SELECT') or privilege_type = 'SELECT' and grantee = 'maintenance_worker'$$, 'nobody but the three roles has a right, and none to write a table');
+select is_empty($$select name from routine where not prosecdef and prokind = 'f' and provolatile = 'v'
+    and exists (select from granted as g where g.what = name) and oid not in ('maintenance.run_now(text)'::regprocedure, 'maintenance.run_or_raise(text)'::regprocedure)
+    and pronamespace = 'maintenance'::regnamespace$$, 'what a role may call works as the owner, or calls only what does');
 
 select exists (select from pg_available_extensions where name = 'plpgsql_check') and exists (select from pg_extension where extname = 'plpgsql_check') as has_check \gset
 \if :has_check
