@@ -45,7 +45,9 @@
 \ir engine/run/stop_run.sql
 \ir engine/run/start_run.sql
 \ir engine/run/first_progress.sql
-\ir engine/run/is_policy_run.sql
+\ir engine/run/rows_a_page.sql
+\ir engine/run/first_window.sql
+\ir engine/run/may_swallow.sql
 \ir engine/run/collect_slab.sql
 \ir engine/run/apply_batch.sql
 \ir engine/run/finish_run.sql

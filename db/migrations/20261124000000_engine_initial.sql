@@ -130,7 +130,7 @@ comment on function maintenance.error_text(text, text, text, text, text) is
   'constraint and the table, and the message only where it cannot hold a row''s text.';
 -- end of sql/engine/error_text.sql
 
--- from sql/engine/policy/tables.sql cfc4e49cc04b0a07
+-- from sql/engine/policy/tables.sql 089f321012c94789
 -- What should be done: a job a row, and for a job that is a rule over a table its policy.
 -- Rows are written by set_policy, set_job and set_statement, and by nobody else.
 
@@ -147,6 +147,8 @@ create table maintenance.job (
   enabled boolean not null default true,
   batch_size integer not null default 5000,
   budget interval not null default interval '5 minutes',
+  max_batches integer,
+  max_rows bigint,
   created_at timestamptz not null default now(),
   updated_at timestamptz not null default now(),
   constraint job_pkey primary key (job_id),
@@ -160,7 +162,8 @@ create table maintenance.job (
   constraint job_backlog_function_has_a_name
     check (backlog_function is null or (kind = 'function' and backlog_name is not null)),
   constraint job_batch_size_is_sane check (batch_size between 1 and 100000),
-  constraint job_budget_is_positive check (budget > interval '0')
+  constraint job_budget_is_positive check (budget > interval '0'),
+  constraint job_limits_are_positive check (max_batches > 0 and max_rows > 0)
 );
 
 comment on table maintenance.job is
@@ -551,11 +554,15 @@ comment on function maintenance.count_statement(maintenance.policy) is
   'The statement behind count_due, which lint asks the planner about: $1 cut-off, $2 cap.';
 -- end of sql/engine/policy/count_statement.sql
 
--- from sql/engine/policy/collect_statement.sql 5dc4c4ebf1924fd3
--- The statement that collects a slab of due rows of one leaf, in heap order: $1 cut-off, $2 rows.
+-- from sql/engine/policy/collect_statement.sql 341bcb6a66c7116d
+-- The statement that collects a slab of due rows of one leaf, in heap order: $1 cut-off, $2 rows;
+-- of a window, $3 and $4, where that begins and ends.
 -- Collected once, the list outlives commits: no batch pays for the dead rows of those before it.
 
-create function maintenance.collect_statement(p_policy maintenance.policy, p_leaf regclass)
+create function maintenance.collect_statement(
+  p_policy maintenance.policy,
+  p_leaf regclass,
+  p_window boolean default false)
 returns text
 language plpgsql
 stable
@@ -566,28 +573,31 @@ declare
 begin
   return format(
     e'select array_agg(d.ctid order by d.ctid) from (\n'
-    '  select %2$s.ctid from only %1$s as %2$s where %3$s limit $2\n'
+    '  select %2$s.ctid from only %1$s as %2$s where %4$s%3$s limit $2\n'
     ') as d',
-    p_leaf, v_alias, maintenance.due_condition(p_policy));
+    p_leaf, v_alias, maintenance.due_condition(p_policy),
+    case when p_window then format('%1$s.ctid >= $3 and %1$s.ctid < $4 and ', v_alias) end);
 end
 $$;
 
-comment on function maintenance.collect_statement(maintenance.policy, regclass) is
-  'The statement that collects a slab of due rows of one leaf, in heap order: $1 cut-off, $2 '
-  'rows.';
+comment on function maintenance.collect_statement(maintenance.policy, regclass, boolean) is
+  'The statement that collects due rows of one leaf, or of a window of it, in heap order: '
+  '$1 cut-off, $2 rows, $3 and $4 the window.';
 -- end of sql/engine/policy/collect_statement.sql
 
--- from sql/engine/policy/batch_statement.sql 812214dafe88e821
--- The statement of one batch over one leaf: $1 cut-off, $2 the addresses (ctid) of the slice.
+-- from sql/engine/policy/batch_statement.sql 598c8e08797c0c00
+-- The statement of one batch over one leaf: $1 cut-off, and which rows, in one of three forms:
+--   slice     $2 their addresses (ctid); waits for locked rows
+--   unlocked  the same, but for the rows that somebody else holds
+--   window    $2 and $3, where the window begins and ends
 -- The change itself checks the rule again, on the newest version of each row, so an address that
--- went stale since it was collected does no harm. The plain form waits for locked rows; where that
--- takes too long, the same slice is repeated with skip locked. unnest keeps the planner from
--- taking thousands of addresses for a reason to read the whole table.
+-- went stale since it was collected does no harm. unnest keeps the planner from taking thousands
+-- of addresses for a reason to read the whole table.
 
 create function maintenance.batch_statement(
   p_policy maintenance.policy,
   p_leaf regclass,
-  p_skip_locked boolean default false)
+  p_form text)
 returns text
 language plpgsql
 stable
@@ -596,33 +606,35 @@ as $$
 declare
   v_alias text := maintenance.target_alias(maintenance.find_target(p_policy.target));
   v_due text := maintenance.due_condition(p_policy);
-  v_slice text := 'select unnest($2)';
+  v_rows text := format(case p_form
+    when 'slice' then '%1$s.ctid = any(array(select unnest($2)))'
+    when 'window' then '%1$s.ctid >= $2 and %1$s.ctid < $3'
+    when 'unlocked' then
+      e'%1$s.ctid = any(array(\n'
+      '    select %1$s.ctid from only %2$s as %1$s\n'
+      '    where %1$s.ctid = any(array(select unnest($2))) and %3$s\n'
+      '    for update of %1$s skip locked))'
+    end, v_alias, p_leaf, v_due);
 begin
-  if p_skip_locked then
-    v_slice := format(
-      e'\n    select %2$s.ctid from only %1$s as %2$s\n'
-      '    where %2$s.ctid = any(array(%4$s)) and %3$s\n'
-      '    for update of %2$s skip locked',
-      p_leaf, v_alias, v_due, v_slice);
-  end if;
   return format(
     e'with changed as (\n'
     '  %1$s\n'
-    '  where %2$s.ctid = any(array(%3$s)) and %4$s\n'
-    '  returning %5$s as again\n'
+    '  where %2$s and %3$s\n'
+    '  returning %4$s as again\n'
     ')\n'
     'select count(*), count(*) filter (where again) from changed',
     case p_policy.action
       when 'delete' then format('delete from only %s as %s', p_leaf, v_alias)
       else format('update only %s as %s set %s', p_leaf, v_alias, p_policy.assign)
     end,
-    v_alias, v_slice, v_due,
+    v_rows, v_due,
     case p_policy.action when 'delete' then 'false' else '(' || v_due || ')' end);
 end
 $$;
 
-comment on function maintenance.batch_statement(maintenance.policy, regclass, boolean) is
-  'The statement of one batch over one leaf: $1 cut-off, $2 the addresses (ctid) of the slice.';
+comment on function maintenance.batch_statement(maintenance.policy, regclass, text) is
+  'The statement of one batch over one leaf, as slice, unlocked slice or window: $1 cut-off, $2 '
+  'and $3 which rows.';
 -- end of sql/engine/policy/batch_statement.sql
 
 -- from sql/engine/policy/count_due.sql 06b94c6fbe1a0143
@@ -1024,13 +1036,15 @@ comment on function maintenance.set_statement(text, text, text, text) is
   'Errors: PM002 argument, PM006 schedule, PM007 no statement, or more than one.';
 -- end of sql/engine/policy/set_statement.sql
 
--- from sql/engine/policy/configure_job.sql b0cd75f593f3aa39
+-- from sql/engine/policy/configure_job.sql e2631526b291717a
 -- Changes the options of a job of any kind; what is not given stays.
 
 create function maintenance.configure_job(
   job_name text,
   batch_size integer default null,
-  budget interval default null)
+  budget interval default null,
+  max_batches integer default null,
+  max_rows bigint default null)
 returns void
 language plpgsql
 security definer
@@ -1050,17 +1064,25 @@ begin
     raise exception 'the budget % is out of range', configure_job.budget
       using errcode = 'PM002', hint = 'An interval above zero: ''5 minutes''.';
   end if;
+  if configure_job.max_batches < 0 or configure_job.max_rows < 0 then
+    raise exception 'max_batches % or max_rows % is out of range',
+      configure_job.max_batches, configure_job.max_rows
+      using errcode = 'PM002', hint = 'One or more; 0 takes the limit away.';
+  end if;
   update maintenance.job as j
   set batch_size = coalesce(configure_job.batch_size, j.batch_size),
     budget = coalesce(configure_job.budget, j.budget),
+    max_batches = nullif(coalesce(configure_job.max_batches, j.max_batches), 0),
+    max_rows = nullif(coalesce(configure_job.max_rows, j.max_rows), 0),
     updated_at = now()
   where j.job_id = v_job.job_id;
 end
 $$;
 
-comment on function maintenance.configure_job(text, integer, interval) is
+comment on function maintenance.configure_job(text, integer, interval, integer, bigint) is
   'Options of every kind of job; only those given change. batch_size: rows a batch, 1 to 100000, '
   'shipped 5000. budget: wall-clock time after which a run stops cleanly, shipped 5 minutes. '
+  'max_batches, max_rows: a run stops after these, too; none are shipped, and 0 takes one away. '
   'For the engine''s owner. Errors: PM001 no such job, PM002 out of range.';
 -- end of sql/engine/policy/configure_job.sql
 
@@ -1140,7 +1162,7 @@ comment on function maintenance.preview(text) is
   'Errors: PM001 no such policy, PM003 its table is gone.';
 -- end of sql/engine/policy/preview.sql
 
--- from sql/engine/policy/explain_policy.sql 2bd6d21ba7a4d720
+-- from sql/engine/policy/explain_policy.sql 031a10fbbbf068e1
 -- Shows the SQL that a policy runs.
 
 create function maintenance.explain_policy(job_name text)
@@ -1160,10 +1182,12 @@ begin
   return format(
     e'-- $1, the cut-off, fixed once a run: now() - %L::interval, now %L\n'
     '-- leaf by leaf, %s of them; first a list of rows in heap order, $2 at a time:\n%s;\n'
-    '-- then slice by slice of that list, $2, with a commit after each:\n%s;\n',
+    '-- then slice by slice of that list, $2, with a commit after each:\n%s;\n'
+    '-- or, where much of a leaf is due, window by window of its pages, $2 and $3:\n%s;\n',
     v_policy.keep, maintenance.clock() - v_policy.keep, cardinality(v_leaves),
     maintenance.collect_statement(v_policy, v_leaves[1]),
-    maintenance.batch_statement(v_policy, v_leaves[1]));
+    maintenance.batch_statement(v_policy, v_leaves[1], 'slice'),
+    maintenance.batch_statement(v_policy, v_leaves[1], 'window'));
 end
 $$;
 
@@ -1225,7 +1249,7 @@ comment on function maintenance.lint_rights(maintenance.policy, regclass) is
   'What would stop a policy''s batches: rights, row security, replica identity.';
 -- end of sql/engine/policy/lint_rights.sql
 
--- from sql/engine/policy/lint_indexes.sql 034be43eba1808d6
+-- from sql/engine/policy/lint_indexes.sql 5964af01479794c9
 -- Whether an index serves a rule. The planner is asked, not the catalogue: could it read the due
 -- rows in the order of their age, without sorting and without reading the rest of the table? The
 -- fix is an index that Postgres took when the policy was set.
@@ -1246,10 +1270,8 @@ declare
   v_scans jsonb;
   v_unserved oid[];
 begin
-  execute 'explain (format json) '
-    || replace(replace(maintenance.count_statement(p_policy),
-      '$1', quote_literal(maintenance.clock() - p_policy.keep) || '::timestamptz'), '$2', '10000')
-  into v_plan;
+  execute 'explain (format json) ' || maintenance.count_statement(p_policy)
+  into v_plan using maintenance.clock() - p_policy.keep, 10000;
   v_scans := jsonb_path_query_array(v_plan,
     '$.** ? (@."Relation Name" == $names[*])', jsonb_build_object('names', (
       select jsonb_agg(c.relname)
@@ -1497,7 +1519,7 @@ comment on function maintenance.lint(text) is
   'No row is good news. Errors: PM001 no such job.';
 -- end of sql/engine/policy/lint.sql
 
--- from sql/engine/run/tables.sql 26c088ede700b270
+-- from sql/engine/run/tables.sql 9a8983477be51884
 -- The receipts: a row a run, written when it starts, after every batch, and when it ends.
 
 create table maintenance.run (
@@ -1546,25 +1568,33 @@ comment on column maintenance.run.error is
 comment on column maintenance.run.error_detail is
   'the first error in full, with the key of the row that was refused: for the owner alone';
 comment on column maintenance.run.stop_reason is
-  'done, budget, rows_locked, no_effect, refused_rows, lock_timeout, error, cancelled, '
-  'already_running, disabled, backend_gone';
+  'done, budget, max_rows, max_batches, rows_locked, no_effect, refused_rows, lock_timeout, error, '
+  'cancelled, already_running, disabled, backend_gone';
 
 -- Where the loop of a run stands between two batches. It travels through the procedure that
 -- commits, so nothing in it is trusted: the functions that take it check the run and the leaf.
 create type maintenance.progress as (
   run_id bigint,
+  next text,
   leaf_number integer,
+  leaf_changed bigint,
+  contended boolean,
+  sweep_from bigint,
+  sweep_pages integer,
+  sweep_end bigint,
   slab_size integer,
   slab_changed bigint,
-  slab_contended boolean,
   position integer,
   size integer,
   bad_end integer,
-  lock_timeouts integer,
-  finished boolean
+  lock_timeouts integer
 );
 
-comment on type maintenance.progress is 'where the loop of a run stands between two batches';
+comment on type maintenance.progress is
+  'where the loop of a run stands between two batches. next: collect, window, again (a window that '
+  'failed: collect its rows), slice, step or end; sweep_*: pages of a leaf that is swept; slab_* '
+  'and position: the collected rows, and how far they are worked; size: of the next slice; '
+  'bad_end: the end of a slice that failed';
 -- end of sql/engine/run/tables.sql
 
 -- from sql/engine/run/lock_class.sql 32ebd4b24bbb478a
@@ -1786,7 +1816,7 @@ comment on function maintenance.start_run(text, boolean) is
   'Opens a run: takes the job''s lock, closes the receipts of the dead, writes a receipt.';
 -- end of sql/engine/run/start_run.sql
 
--- from sql/engine/run/first_progress.sql d59c02afd78d4a6e
+-- from sql/engine/run/first_progress.sql db60367a89925e45
 -- Where the loop of a run begins. A run that was skipped is finished before it starts.
 
 create function maintenance.first_progress(p_run_id bigint)
@@ -1799,41 +1829,113 @@ set row_security = off
 set timezone = 'UTC'
 set lock_timeout = '5s'
 return (
-  select row(
-    r.run_id, 0, 0, 0, false, 1, j.batch_size, null, 0, r.status <> 'running')::maintenance.progress
+  select row(r.run_id,
+    case when r.status <> 'running' then 'end' when p.job_id is null then 'step'
+      else 'collect' end,
+    0, 0, false, null, null, null, 0, 0, 1, j.batch_size, null, 0)::maintenance.progress
   from maintenance.find_run(p_run_id) as r
   left join maintenance.job as j on j.job_id = r.job_id
+  left join maintenance.policy as p on p.job_id = r.job_id
 );
 
 comment on function maintenance.first_progress(bigint) is
   'Where the loop of a run begins.';
 -- end of sql/engine/run/first_progress.sql
 
--- from sql/engine/run/is_policy_run.sql 034e6bd378d76a7d
--- Whether a run works through collected rows, or calls a step function.
+-- from sql/engine/run/rows_a_page.sql 9b515f34d7266554
+-- How many rows a page of a table holds, by the statistics; fifty where there are none.
 
-create function maintenance.is_policy_run(p_run_id bigint)
+create function maintenance.rows_a_page(p_leaf regclass)
+returns double precision
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+return (
+  select case when c.reltuples > 0 and c.relpages > 0 then greatest(c.reltuples / c.relpages, 1)
+    else 50 end
+  from pg_class as c where c.oid = p_leaf);
+
+comment on function maintenance.rows_a_page(regclass) is
+  'How many rows a page of a table holds, by the statistics; fifty where there are none.';
+-- end of sql/engine/run/rows_a_page.sql
+
+-- from sql/engine/run/first_window.sql f00b1aa163f4b193
+-- How many pages of a leaf hold about one batch of due rows, where sweeping over the whole leaf
+-- costs less than finding the due rows one by one; null where it does not. The planner is asked.
+-- A window cannot stop at an exact row, so small leaves, small batches and runs with a limit on
+-- their rows are not swept.
+
+create function maintenance.first_window(
+  p_policy maintenance.policy,
+  p_job maintenance.job,
+  p_leaf regclass,
+  p_cutoff timestamptz,
+  out pages integer,
+  out leaf_pages bigint)
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_least_pages constant integer := 64;
+  v_plan jsonb;
+  v_rows_a_page double precision := maintenance.rows_a_page(p_leaf);
+  v_due_a_page double precision;
+begin
+  leaf_pages := pg_relation_size(p_leaf) / current_setting('block_size')::integer;
+  if leaf_pages < v_least_pages or p_job.max_rows is not null then
+    return;
+  end if;
+  execute format('explain (format json) select from only %s as %s where %s', p_leaf,
+    maintenance.target_alias(maintenance.find_target(p_policy.target)),
+    maintenance.due_condition(p_policy))
+  into v_plan using p_cutoff;
+  if (v_plan #>> '{0,Plan,Total Cost}')::double precision
+      < leaf_pages * current_setting('seq_page_cost')::double precision
+    or p_job.batch_size < 4 * v_rows_a_page
+  then
+    return;
+  end if;
+  v_due_a_page := greatest((v_plan #>> '{0,Plan,Plan Rows}')::double precision / leaf_pages, 0.01);
+  pages := least(p_job.batch_size / v_due_a_page, 8 * p_job.batch_size / v_rows_a_page);
+end
+$$;
+
+comment on function maintenance.first_window(
+  maintenance.policy, maintenance.job, regclass, timestamptz) is
+  'How many pages of a leaf hold about one batch of due rows, where sweeping over the whole leaf '
+  'costs less than finding the due rows one by one; null where it does not.';
+-- end of sql/engine/run/first_window.sql
+
+-- from sql/engine/run/may_swallow.sql dd416493b49f7c04
+-- Whether a row that is due could stay without an error: a row trigger before the change, or a rule
+-- in its place. Where none is there, a statement that went through has changed what it should.
+
+create function maintenance.may_swallow(p_policy maintenance.policy, p_leaves oid[])
 returns boolean
 language sql
 stable
-security definer
 set search_path = pg_catalog, pg_temp
-set row_security = off
-set timezone = 'UTC'
-set lock_timeout = '5s'
 return exists (
-  select from maintenance.find_run(p_run_id) as r
-  join maintenance.policy as p on p.job_id = r.job_id
+  select from pg_trigger as t
+  where t.tgrelid = any (p_leaves)
+    and not t.tgisinternal
+    and t.tgenabled <> 'D'
+    and t.tgtype & 3 = 3 -- a row trigger, before
+    and t.tgtype & case p_policy.action when 'delete' then 8 else 16 end <> 0
+) or exists (
+  select from pg_rewrite as r where r.ev_class = any (p_leaves)
 );
 
-comment on function maintenance.is_policy_run(bigint) is
-  'Whether a run works through collected rows, or calls a step function.';
--- end of sql/engine/run/is_policy_run.sql
+comment on function maintenance.may_swallow(maintenance.policy, oid[]) is
+  'Whether a row that is due could stay without an error: a row trigger before the change, or a '
+  'rule in its place.';
+-- end of sql/engine/run/may_swallow.sql
 
--- from sql/engine/run/collect_slab.sql a50f02bdd17292da
--- Collects the next rows of a policy's run: a slab of ctids of one leaf, in heap order.
--- Where the last leaf is through, it looks once more at what is due: that proves the effect, and
--- cleans the index entries of what is gone, so that the next look at the status is quick.
+-- from sql/engine/run/collect_slab.sql 79b6ce00c3208941
+-- What a policy's run works on next: a slab of due rows of one leaf, as ctids in heap order; or, in
+-- a leaf that is swept, the next window of pages; or the rows of a window that failed, so that it
+-- is offered again row by row and never stepped over.
+-- Where the last leaf is through, the receipt says what is left of what was due.
 
 create function maintenance.collect_slab(
   inout progress maintenance.progress,
@@ -1847,11 +1949,13 @@ set lock_timeout = '2s'
 as $$
 declare
   v_slab_limit constant integer := 500000;
+  -- The last look walks over all that the run has taken out of the index: at most so many rows.
+  v_most_to_look_over constant bigint := 100000;
   v_run maintenance.run := maintenance.find_running(progress.run_id);
+  v_job maintenance.job;
   v_policy maintenance.policy;
   v_leaves oid[];
-  v_leaf regclass;
-  v_alias text;
+  v_leaf_is_done boolean;
   v_left bigint;
   v_kept bigint;
   v_state text;
@@ -1859,69 +1963,109 @@ declare
   v_detail text;
   v_context text;
 begin
+  select * into v_job from maintenance.job as j where j.job_id = v_run.job_id;
   select * into v_policy from maintenance.policy as p where p.job_id = v_run.job_id;
   v_leaves := maintenance.leaf_tables(maintenance.find_target(v_policy.target));
 
-  if progress.slab_size > 0 and progress.slab_changed = 0 and v_run.rows_refused = 0 then
-    -- A whole slab was offered and nothing changed: offering it again might never end.
-    if progress.slab_contended then
-      perform maintenance.stop_run(progress.run_id, 'rows_locked', null, null);
-    else
-      v_leaf := v_leaves[progress.leaf_number];
-      v_alias := maintenance.target_alias(maintenance.find_target(v_policy.target));
+  if progress.next = 'again' then
+    execute maintenance.collect_statement(v_policy, v_leaves[progress.leaf_number], true)
+      into slab using v_run.cutoff, null::integer,
+        format('(%s,0)', progress.sweep_from)::tid,
+        format('(%s,0)', progress.sweep_from + progress.sweep_pages)::tid;
+    progress.sweep_from := progress.sweep_from + progress.sweep_pages;
+
+  else
+    if progress.slab_size > 0 and progress.slab_changed = 0 and v_run.rows_refused = 0
+      and not progress.contended
+    then
+      -- A whole slab was offered and nothing changed: offering it again might never end.
       execute format(
         'select count(*) from only %1$s as %2$s '
         'where %2$s.ctid = any(array(select unnest($2))) and %3$s',
-        v_leaf, v_alias, maintenance.due_condition(v_policy))
+        v_leaves[progress.leaf_number]::regclass,
+        maintenance.target_alias(maintenance.find_target(v_policy.target)),
+        maintenance.due_condition(v_policy))
         into v_left using v_run.cutoff, slab;
       if v_left > 0 then
         perform maintenance.stop_run(progress.run_id, 'no_effect', 'PM012', format(
           '%s due rows of %s were offered and none changed: a trigger may suppress it',
           v_left, v_policy.target));
-        progress.finished := true;
+        progress.next := 'end';
         return;
       end if;
     end if;
-  end if;
 
-  if progress.slab_size < v_slab_limit or progress.slab_changed = 0 then
-    progress.leaf_number := progress.leaf_number + 1;
-  end if;
-  slab := null;
-  while progress.leaf_number <= cardinality(v_leaves) and slab is null loop
-    execute maintenance.collect_statement(v_policy, v_leaves[progress.leaf_number])
-      into slab using v_run.cutoff, v_slab_limit;
-    if slab is null then
-      progress.leaf_number := progress.leaf_number + 1;
+    if progress.sweep_from < progress.sweep_end then
+      progress.slab_size := 0;
+      progress.next := 'window';
+      return;
     end if;
-  end loop;
+    -- A leaf that was swept for nothing is looked at once more, for the rows that did not change.
+    v_leaf_is_done := progress.leaf_number = 0
+      or case when progress.sweep_from is null
+        then progress.slab_size < v_slab_limit or progress.slab_changed = 0
+        else progress.leaf_changed > 0 or progress.contended end;
+    progress.sweep_from := null;
+    slab := null;
+    while progress.leaf_number <= cardinality(v_leaves) and slab is null loop
+      if v_leaf_is_done then
+        progress.leaf_number := progress.leaf_number + 1;
+        progress.leaf_changed := 0;
+        exit when progress.leaf_number > cardinality(v_leaves);
+        select w.pages, w.leaf_pages into progress.sweep_pages, progress.sweep_end
+        from maintenance.first_window(v_policy, v_job, v_leaves[progress.leaf_number],
+          v_run.cutoff) as w;
+        if progress.sweep_pages is not null then
+          progress.sweep_from := 0;
+          progress.slab_size := 0;
+          progress.next := 'window';
+          exit;
+        end if;
+      end if;
+      execute maintenance.collect_statement(v_policy, v_leaves[progress.leaf_number])
+        into slab using v_run.cutoff, v_slab_limit;
+      v_leaf_is_done := true;
+    end loop;
+  end if;
 
+  if not v_run.details ? 'bytes_before' then
+    update maintenance.run as r
+    set details = r.details
+      || jsonb_build_object('bytes_before', maintenance.table_bytes(v_leaves))
+    where r.run_id = progress.run_id;
+  end if;
   progress.slab_size := coalesce(cardinality(slab), 0);
   progress.slab_changed := 0;
-  progress.slab_contended := false;
   progress.position := 1;
   progress.bad_end := null;
-
-  if slab is null then
-    progress.finished := true;
-    select c.due into v_left from maintenance.count_due(v_policy, v_run.cutoff, 10000) as c;
-    if v_policy.action = 'delete' then
-      v_kept := maintenance.count_kept(v_policy, v_run.cutoff, 10000);
+  if slab is not null then
+    progress.next := 'slice';
+  elsif progress.next = 'again' then
+    progress.next := 'collect'; -- nothing of the window is due any more
+  elsif progress.next = 'collect' then
+    progress.next := 'end';
+    if v_run.rows_affected <= v_most_to_look_over or v_run.rows_refused > 0
+      or progress.contended or maintenance.may_swallow(v_policy, v_leaves)
+    then
+      select c.due into v_left from maintenance.count_due(v_policy, v_run.cutoff, 10000) as c;
+      if v_policy.action = 'delete' then
+        v_kept := maintenance.count_kept(v_policy, v_run.cutoff, 10000);
+      end if;
+    else
+      v_left := 0; -- every row was offered, none was refused, and nothing can swallow a change
+    end if;
+    if progress.contended and v_left > 0 then
+      perform maintenance.stop_run(progress.run_id, 'rows_locked', null, null);
     end if;
     update maintenance.run as r
     set details = r.details || jsonb_strip_nulls(jsonb_build_object(
         'left', v_left, 'kept', v_kept, 'bytes_after', maintenance.table_bytes(v_leaves)))
     where r.run_id = progress.run_id;
-  elsif v_run.batches = 0 then
-    update maintenance.run as r
-    set details = r.details
-      || jsonb_build_object('bytes_before', maintenance.table_bytes(v_leaves))
-    where r.run_id = progress.run_id and not r.details ? 'bytes_before';
   end if;
 exception when query_canceled or others then
   get stacked diagnostics v_state = returned_sqlstate, v_message = message_text,
     v_detail = pg_exception_detail, v_context = pg_exception_context;
-  progress.finished := true;
+  progress.next := 'end';
   perform maintenance.stop_run(progress.run_id,
     case v_state when '57014' then 'cancelled' when '55P03' then 'lock_timeout' else 'error' end,
     v_state, maintenance.error_text(v_state, v_message, v_context),
@@ -1930,16 +2074,18 @@ end
 $$;
 
 comment on function maintenance.collect_slab(maintenance.progress, tid[]) is
-  'Collects the next rows of a policy''s run: a slab of ctids of one leaf, in heap order.';
+  'What a policy''s run works on next: a slab of due rows of one leaf, the next window of one that '
+  'is swept, or the rows of a window that failed.';
 -- end of sql/engine/run/collect_slab.sql
 
--- from sql/engine/run/apply_batch.sql 55069148ec614806
--- One batch: a slice of a slab under its rule, or one call of a step function.
+-- from sql/engine/run/apply_batch.sql 0a4a15e8085da851
+-- One batch: a slice of a slab or a window of pages under its rule, or one call of a step function.
 --
 -- A slice that fails is halved until the row that cannot be changed stands alone; that row is
 -- counted as refused, with the first error and (for the owner) its key, and the rest goes on at
 -- full size again.
--- Rows that somebody else holds are waited for briefly, then left out and found by the next run.
+-- A window that fails is collected and offered again in slices. Rows that somebody else holds are
+-- waited for briefly, then left out and found by the next run.
 
 create function maintenance.apply_batch(inout progress maintenance.progress, p_slice tid[])
 language plpgsql
@@ -1951,11 +2097,13 @@ set lock_timeout = '2s'
 as $$
 declare
   v_most_refused constant integer := 100;
-  v_most_lock_timeouts constant integer := 5;
+  -- Halving alone takes seventeen; a table that is locked altogether refuses row after row.
+  v_most_lock_timeouts constant integer := 20;
   v_run maintenance.run := maintenance.find_running(progress.run_id);
   v_job maintenance.job;
   v_policy maintenance.policy;
   v_leaf regclass;
+  v_window_end bigint;
   v_changed bigint;
   v_again bigint;
   v_state text;
@@ -1966,16 +2114,17 @@ declare
   v_table text;
   v_error text;
   v_error_detail jsonb;
+  v_limit text;
 begin
   select * into v_job from maintenance.job as j where j.job_id = v_run.job_id;
   if not found then
     perform maintenance.stop_run(progress.run_id, 'error', 'PM001', 'the job was dropped');
-    progress.finished := true;
+    progress.next := 'end';
     return;
   end if;
   -- No caller makes a batch longer than it may be.
-  p_slice := p_slice[1 : v_job.batch_size];
-  progress.size := least(progress.size, v_job.batch_size);
+  progress.size := least(progress.size, v_job.batch_size, v_job.max_rows - v_run.rows_affected);
+  p_slice := p_slice[1 : progress.size];
 
   begin
     if v_job.kind = 'function' then
@@ -1983,21 +2132,31 @@ begin
       execute format('select %s($1)',
         maintenance.find_function(v_job.step, 'integer', 'bigint')::regproc)
         into v_changed using progress.size;
-      progress.finished := coalesce(v_changed, 0) <= 0;
+      if coalesce(v_changed, 0) <= 0 then
+        progress.next := 'end';
+      end if;
     else
       -- A slice can go without its locked rows, so it waits less than a step function may.
       perform set_config('lock_timeout', '200ms', true);
       select * into v_policy from maintenance.policy as p where p.job_id = v_job.job_id;
       v_leaf := (maintenance.leaf_tables(maintenance.find_target(v_policy.target)))
         [progress.leaf_number];
-      begin
-        execute maintenance.batch_statement(v_policy, v_leaf)
-          into v_changed, v_again using v_run.cutoff, p_slice;
-      exception when lock_not_available then
-        progress.slab_contended := true;
-        execute maintenance.batch_statement(v_policy, v_leaf, p_skip_locked => true)
-          into v_changed, v_again using v_run.cutoff, p_slice;
-      end;
+      if progress.next = 'window' then
+        v_window_end := least(progress.sweep_from + progress.sweep_pages, progress.sweep_end);
+        execute maintenance.batch_statement(v_policy, v_leaf, 'window')
+          into v_changed, v_again
+          using v_run.cutoff, format('(%s,0)', progress.sweep_from)::tid,
+            format('(%s,0)', v_window_end)::tid;
+      else
+        begin
+          execute maintenance.batch_statement(v_policy, v_leaf, 'slice')
+            into v_changed, v_again using v_run.cutoff, p_slice;
+        exception when lock_not_available then
+          progress.contended := true;
+          execute maintenance.batch_statement(v_policy, v_leaf, 'unlocked')
+            into v_changed, v_again using v_run.cutoff, p_slice;
+        end;
+      end if;
       if v_again > 0 then
         raise exception '% of % rows would be due again after the update', v_again, v_changed
           using errcode = 'PM005', hint = 'Let matching exclude what assign sets.';
@@ -2016,10 +2175,25 @@ begin
     update maintenance.run as r
     set rows_affected = r.rows_affected + greatest(v_changed, 0),
       batches = r.batches + 1
-    where r.run_id = progress.run_id;
-    progress.slab_changed := progress.slab_changed + v_changed;
+    where r.run_id = progress.run_id
+    returning case
+      when r.rows_affected >= v_job.max_rows then 'max_rows'
+      when r.batches >= v_job.max_batches then 'max_batches' end into v_limit;
     progress.lock_timeouts := 0;
-    if v_job.kind = 'policy' then
+    if progress.next = 'window' then
+      progress.leaf_changed := progress.leaf_changed + v_changed;
+      progress.sweep_from := v_window_end;
+      -- As many pages as held a batch's rows just now; at most twice as many, and never so many
+      -- that they could hold eight batches of rows that are all due.
+      progress.sweep_pages := greatest(1, least(2 * progress.sweep_pages,
+        round(progress.sweep_pages::numeric * v_job.batch_size / greatest(v_changed, 1)),
+        ceil(8.0 * v_job.batch_size / maintenance.rows_a_page(v_leaf))));
+      if progress.sweep_from >= progress.sweep_end then
+        progress.next := 'collect';
+      end if;
+    elsif progress.next = 'slice' then
+      progress.leaf_changed := progress.leaf_changed + v_changed;
+      progress.slab_changed := progress.slab_changed + v_changed;
       progress.position := progress.position + cardinality(p_slice);
       if progress.position >= progress.bad_end then
         progress.bad_end := null;
@@ -2032,15 +2206,19 @@ begin
 
   elsif v_state = '57014' then
     perform maintenance.stop_run(progress.run_id, 'cancelled', v_state, v_error, v_error_detail);
-    progress.finished := true;
+    progress.next := 'end';
 
   elsif v_job.kind = 'function' or v_state like 'PM%' then
     perform maintenance.stop_run(progress.run_id, 'error', v_state, v_error, v_error_detail);
-    progress.finished := true;
+    progress.next := 'end';
+
+  elsif progress.next = 'window' then
+    progress.sweep_pages := v_window_end - progress.sweep_from;
+    progress.next := 'again';
 
   elsif v_state = '55P03' and progress.lock_timeouts + 1 >= v_most_lock_timeouts then
     perform maintenance.stop_run(progress.run_id, 'lock_timeout', v_state, v_error, v_error_detail);
-    progress.finished := true;
+    progress.next := 'end';
 
   elsif cardinality(p_slice) > 1 then
     progress.lock_timeouts := progress.lock_timeouts + (v_state = '55P03')::integer;
@@ -2048,30 +2226,35 @@ begin
     progress.size := cardinality(p_slice) / 2;
 
   else
+    progress.lock_timeouts := progress.lock_timeouts + (v_state = '55P03')::integer;
     update maintenance.run as r
     set rows_refused = r.rows_refused + 1,
       error = coalesce(r.error, v_error),
       sqlstate = coalesce(r.sqlstate, v_state),
       error_detail = coalesce(r.error_detail,
-        v_error_detail || jsonb_build_object('row', maintenance.row_key(v_leaf, p_slice[1]))),
-      stop_reason = case
-        when r.rows_refused + 1 >= v_most_refused then 'refused_rows' else r.stop_reason end
+        v_error_detail || jsonb_build_object('row', maintenance.row_key(v_leaf, p_slice[1])))
     where r.run_id = progress.run_id
-    returning r.rows_refused >= v_most_refused into progress.finished;
+    returning case when r.rows_refused >= v_most_refused then 'refused_rows' end into v_limit;
     progress.position := progress.position + 1;
     progress.bad_end := null;
     progress.size := 1;
   end if;
 
-  if not progress.finished and clock_timestamp() >= v_run.started_at + v_job.budget then
-    perform maintenance.stop_run(progress.run_id, 'budget', null, null);
-    progress.finished := true;
+  if progress.next = 'slice' and progress.position > progress.slab_size then
+    progress.next := 'collect';
+  end if;
+  if v_limit is null and clock_timestamp() >= v_run.started_at + v_job.budget then
+    v_limit := 'budget';
+  end if;
+  if v_limit is not null and progress.next <> 'end' then
+    perform maintenance.stop_run(progress.run_id, v_limit, null, null);
+    progress.next := 'end';
   end if;
 end
 $$;
 
 comment on function maintenance.apply_batch(maintenance.progress, tid[]) is
-  'One batch: a slice of a slab under its rule, or one call of a step function.';
+  'One batch: a slice of a slab or a window of pages under its rule, or one call of a step.';
 -- end of sql/engine/run/apply_batch.sql
 
 -- from sql/engine/run/finish_run.sql 608cf6cb74d0b8dc
@@ -2204,7 +2387,7 @@ comment on function maintenance.raise_failure(bigint) is
   'too.';
 -- end of sql/engine/run/raise_failure.sql
 
--- from sql/engine/run/run_batches.sql 835481b3b914bfe3
+-- from sql/engine/run/run_batches.sql d1d4840c1df26ba7
 -- The one loop of every run: collect, batch, batch, … With commits it needs the outermost
 -- transaction, so it can have no set clause, no security definer and no exception block: the
 -- functions that it calls catch their own errors and note them on the receipt.
@@ -2214,12 +2397,11 @@ language plpgsql
 as $$
 declare
   v_progress maintenance.progress := maintenance.first_progress(p_run_id);
-  v_is_policy boolean := maintenance.is_policy_run(p_run_id);
   v_slab tid[];
   v_collected record;
 begin
-  while not v_progress.finished loop
-    if v_is_policy and v_progress.position > v_progress.slab_size then
+  while v_progress.next <> 'end' loop
+    if v_progress.next in ('collect', 'again') then
       select c.progress, c.slab into v_collected
       from maintenance.collect_slab(v_progress, v_slab) as c;
       v_progress := v_collected.progress;
@@ -5098,7 +5280,7 @@ comment on function maintenance.revoke_defaults("char", text) is
   'sequence, f function); p_objects as after REVOKE ALL ON.';
 -- end of sql/engine/revoke_defaults.sql
 
--- from sql/engine/roles.sql dcd40e5787a07c0b
+-- from sql/engine/roles.sql 07f6ba52e87f816b
 -- Who may call what. Last in the build, so that it sees everything.
 --
 --   maintenance_viewer    reads status and history
@@ -5143,7 +5325,6 @@ declare
     'function maintenance.run_or_raise(text)',
     'function maintenance.start_run(text, boolean)',
     'function maintenance.first_progress(bigint)',
-    'function maintenance.is_policy_run(bigint)',
     'function maintenance.collect_slab(maintenance.progress, tid[])',
     'function maintenance.apply_batch(maintenance.progress, tid[])',
     'function maintenance.finish_run(bigint)',

@@ -42,7 +42,6 @@ declare
     'function maintenance.run_or_raise(text)',
     'function maintenance.start_run(text, boolean)',
     'function maintenance.first_progress(bigint)',
-    'function maintenance.is_policy_run(bigint)',
     'function maintenance.collect_slab(maintenance.progress, tid[])',
     'function maintenance.apply_batch(maintenance.progress, tid[])',
     'function maintenance.finish_run(bigint)',

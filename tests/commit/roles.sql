@@ -3,7 +3,7 @@
 \set QUIET on
 set client_min_messages = error;
 create extension pgtap;
-select plan(26);
+select plan(25);
 \ir connect.psql
 select set_config('test.password', gen_random_uuid()::text, false) \g /dev/null
 
@@ -103,7 +103,6 @@ select results_eq(format('select c from (select pg_temp.can(%L) as c except sele
   'maintenance.finish_run(bigint)',
   'maintenance.first_progress(bigint)',
   'maintenance.install_schedules()',
-  'maintenance.is_policy_run(bigint)',
   'maintenance.raise_failure(bigint)',
   'maintenance.reject_task(bigint,text)',
   'maintenance.release_lock(bigint)',
@@ -136,15 +135,15 @@ create function pg_temp.as_operator(statement text) returns text language sql as
   select t from dblink(current_database() || '_operator', statement) as t (t text) $$;
 select maintenance.start_run('purge', false) as mine \gset
 select throws_ok(format('select pg_temp.as_operator(%L)', format(call, :mine)), 'PM002', format('run %s was not begun by this session', :mine), 'a run of another session: ' || call)
-from unnest(array['select maintenance.first_progress(%s)::text', 'select maintenance.is_policy_run(%s)::text', 'select maintenance.run_result(%s)', 'select maintenance.finish_run(%s)::text',
-  'select maintenance.raise_failure(%s)::text', 'select maintenance.release_lock(%s)::text', 'select maintenance.collect_slab(row(%s,0,0,0,false,1,10,null,0,false), null)::text',
-  'select maintenance.apply_batch(row(%s,1,10,0,false,1,10,null,0,false), null)::text']) as call;
+from unnest(array['select maintenance.first_progress(%s)::text', 'select maintenance.run_result(%s)', 'select maintenance.finish_run(%s)::text',
+  'select maintenance.raise_failure(%s)::text', 'select maintenance.release_lock(%s)::text', 'select maintenance.collect_slab(row(%s,''collect'',0,0,false,null,null,null,0,0,1,10,null,0), null)::text',
+  'select maintenance.apply_batch(row(%s,''slice'',1,0,false,null,null,null,10,0,1,10,null,0), null)::text']) as call;
 select maintenance.finish_run(:mine), maintenance.release_lock(:mine) \g /dev/null
 select pg_temp.as_operator($$select maintenance.start_run('purge', false)$$) as theirs \gset
-select pg_temp.as_operator(format($$select maintenance.apply_batch(row(%s,1,1000,0,false,1,1000,null,0,false)::maintenance.progress,
+select pg_temp.as_operator(format($$select maintenance.apply_batch(row(%s,'slice',1,0,false,null,null,null,1000,0,1,1000,null,0)::maintenance.progress,
   array(select format('(0,%%s)', i)::tid from generate_series(1, 40) as i))::text$$, :theirs)) \g /dev/null
 select is((select count(*) from public.events), 30::bigint, 'a batch is no longer than it may be, whatever the caller says');
-select pg_temp.as_operator(format($$select maintenance.apply_batch(row(%s,1,1000,0,false,1,10,null,0,false)::maintenance.progress,
+select pg_temp.as_operator(format($$select maintenance.apply_batch(row(%s,'slice',1,0,false,null,null,null,1000,0,1,10,null,0)::maintenance.progress,
   array(select format('(0,%%s)', i)::tid from generate_series(31, 40) as i))::text$$, :theirs)) \g /dev/null
 select is((select count(*) from public.events), 30::bigint, 'and takes no row that the rule does not');
 select pg_temp.as_operator(format('select maintenance.finish_run(%s)::text', :theirs)), pg_temp.as_operator(format('select maintenance.release_lock(%s)::text', :theirs)) \g /dev/null

@@ -3,7 +3,9 @@
 create function maintenance.configure_job(
   job_name text,
   batch_size integer default null,
-  budget interval default null)
+  budget interval default null,
+  max_batches integer default null,
+  max_rows bigint default null)
 returns void
 language plpgsql
 security definer
@@ -23,15 +25,23 @@ begin
     raise exception 'the budget % is out of range', configure_job.budget
       using errcode = 'PM002', hint = 'An interval above zero: ''5 minutes''.';
   end if;
+  if configure_job.max_batches < 0 or configure_job.max_rows < 0 then
+    raise exception 'max_batches % or max_rows % is out of range',
+      configure_job.max_batches, configure_job.max_rows
+      using errcode = 'PM002', hint = 'One or more; 0 takes the limit away.';
+  end if;
   update maintenance.job as j
   set batch_size = coalesce(configure_job.batch_size, j.batch_size),
     budget = coalesce(configure_job.budget, j.budget),
+    max_batches = nullif(coalesce(configure_job.max_batches, j.max_batches), 0),
+    max_rows = nullif(coalesce(configure_job.max_rows, j.max_rows), 0),
     updated_at = now()
   where j.job_id = v_job.job_id;
 end
 $$;
 
-comment on function maintenance.configure_job(text, integer, interval) is
+comment on function maintenance.configure_job(text, integer, interval, integer, bigint) is
   'Options of every kind of job; only those given change. batch_size: rows a batch, 1 to 100000, '
   'shipped 5000. budget: wall-clock time after which a run stops cleanly, shipped 5 minutes. '
+  'max_batches, max_rows: a run stops after these, too; none are shipped, and 0 takes one away. '
   'For the engine''s owner. Errors: PM001 no such job, PM002 out of range.';

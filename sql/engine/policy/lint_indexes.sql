@@ -18,10 +18,8 @@ declare
   v_scans jsonb;
   v_unserved oid[];
 begin
-  execute 'explain (format json) '
-    || replace(replace(maintenance.count_statement(p_policy),
-      '$1', quote_literal(maintenance.clock() - p_policy.keep) || '::timestamptz'), '$2', '10000')
-  into v_plan;
+  execute 'explain (format json) ' || maintenance.count_statement(p_policy)
+  into v_plan using maintenance.clock() - p_policy.keep, 10000;
   v_scans := jsonb_path_query_array(v_plan,
     '$.** ? (@."Relation Name" == $names[*])', jsonb_build_object('names', (
       select jsonb_agg(c.relname)

@@ -14,6 +14,8 @@ create table maintenance.job (
   enabled boolean not null default true,
   batch_size integer not null default 5000,
   budget interval not null default interval '5 minutes',
+  max_batches integer,
+  max_rows bigint,
   created_at timestamptz not null default now(),
   updated_at timestamptz not null default now(),
   constraint job_pkey primary key (job_id),
@@ -27,7 +29,8 @@ create table maintenance.job (
   constraint job_backlog_function_has_a_name
     check (backlog_function is null or (kind = 'function' and backlog_name is not null)),
   constraint job_batch_size_is_sane check (batch_size between 1 and 100000),
-  constraint job_budget_is_positive check (budget > interval '0')
+  constraint job_budget_is_positive check (budget > interval '0'),
+  constraint job_limits_are_positive check (max_batches > 0 and max_rows > 0)
 );
 
 comment on table maintenance.job is

@@ -1,9 +1,10 @@
--- One batch: a slice of a slab under its rule, or one call of a step function.
+-- One batch: a slice of a slab or a window of pages under its rule, or one call of a step function.
 --
 -- A slice that fails is halved until the row that cannot be changed stands alone; that row is
 -- counted as refused, with the first error and (for the owner) its key, and the rest goes on at
 -- full size again.
--- Rows that somebody else holds are waited for briefly, then left out and found by the next run.
+-- A window that fails is collected and offered again in slices. Rows that somebody else holds are
+-- waited for briefly, then left out and found by the next run.
 
 create function maintenance.apply_batch(inout progress maintenance.progress, p_slice tid[])
 language plpgsql
@@ -15,11 +16,13 @@ set lock_timeout = '2s'
 as $$
 declare
   v_most_refused constant integer := 100;
-  v_most_lock_timeouts constant integer := 5;
+  -- Halving alone takes seventeen; a table that is locked altogether refuses row after row.
+  v_most_lock_timeouts constant integer := 20;
   v_run maintenance.run := maintenance.find_running(progress.run_id);
   v_job maintenance.job;
   v_policy maintenance.policy;
   v_leaf regclass;
+  v_window_end bigint;
   v_changed bigint;
   v_again bigint;
   v_state text;
@@ -30,16 +33,17 @@ declare
   v_table text;
   v_error text;
   v_error_detail jsonb;
+  v_limit text;
 begin
   select * into v_job from maintenance.job as j where j.job_id = v_run.job_id;
   if not found then
     perform maintenance.stop_run(progress.run_id, 'error', 'PM001', 'the job was dropped');
-    progress.finished := true;
+    progress.next := 'end';
     return;
   end if;
   -- No caller makes a batch longer than it may be.
-  p_slice := p_slice[1 : v_job.batch_size];
-  progress.size := least(progress.size, v_job.batch_size);
+  progress.size := least(progress.size, v_job.batch_size, v_job.max_rows - v_run.rows_affected);
+  p_slice := p_slice[1 : progress.size];
 
   begin
     if v_job.kind = 'function' then
@@ -47,21 +51,31 @@ begin
       execute format('select %s($1)',
         maintenance.find_function(v_job.step, 'integer', 'bigint')::regproc)
         into v_changed using progress.size;
-      progress.finished := coalesce(v_changed, 0) <= 0;
+      if coalesce(v_changed, 0) <= 0 then
+        progress.next := 'end';
+      end if;
     else
       -- A slice can go without its locked rows, so it waits less than a step function may.
       perform set_config('lock_timeout', '200ms', true);
       select * into v_policy from maintenance.policy as p where p.job_id = v_job.job_id;
       v_leaf := (maintenance.leaf_tables(maintenance.find_target(v_policy.target)))
         [progress.leaf_number];
-      begin
-        execute maintenance.batch_statement(v_policy, v_leaf)
-          into v_changed, v_again using v_run.cutoff, p_slice;
-      exception when lock_not_available then
-        progress.slab_contended := true;
-        execute maintenance.batch_statement(v_policy, v_leaf, p_skip_locked => true)
-          into v_changed, v_again using v_run.cutoff, p_slice;
-      end;
+      if progress.next = 'window' then
+        v_window_end := least(progress.sweep_from + progress.sweep_pages, progress.sweep_end);
+        execute maintenance.batch_statement(v_policy, v_leaf, 'window')
+          into v_changed, v_again
+          using v_run.cutoff, format('(%s,0)', progress.sweep_from)::tid,
+            format('(%s,0)', v_window_end)::tid;
+      else
+        begin
+          execute maintenance.batch_statement(v_policy, v_leaf, 'slice')
+            into v_changed, v_again using v_run.cutoff, p_slice;
+        exception when lock_not_available then
+          progress.contended := true;
+          execute maintenance.batch_statement(v_policy, v_leaf, 'unlocked')
+            into v_changed, v_again using v_run.cutoff, p_slice;
+        end;
+      end if;
       if v_again > 0 then
         raise exception '% of % rows would be due again after the update', v_again, v_changed
           using errcode = 'PM005', hint = 'Let matching exclude what assign sets.';
@@ -80,10 +94,25 @@ begin
     update maintenance.run as r
     set rows_affected = r.rows_affected + greatest(v_changed, 0),
       batches = r.batches + 1
-    where r.run_id = progress.run_id;
-    progress.slab_changed := progress.slab_changed + v_changed;
+    where r.run_id = progress.run_id
+    returning case
+      when r.rows_affected >= v_job.max_rows then 'max_rows'
+      when r.batches >= v_job.max_batches then 'max_batches' end into v_limit;
     progress.lock_timeouts := 0;
-    if v_job.kind = 'policy' then
+    if progress.next = 'window' then
+      progress.leaf_changed := progress.leaf_changed + v_changed;
+      progress.sweep_from := v_window_end;
+      -- As many pages as held a batch's rows just now; at most twice as many, and never so many
+      -- that they could hold eight batches of rows that are all due.
+      progress.sweep_pages := greatest(1, least(2 * progress.sweep_pages,
+        round(progress.sweep_pages::numeric * v_job.batch_size / greatest(v_changed, 1)),
+        ceil(8.0 * v_job.batch_size / maintenance.rows_a_page(v_leaf))));
+      if progress.sweep_from >= progress.sweep_end then
+        progress.next := 'collect';
+      end if;
+    elsif progress.next = 'slice' then
+      progress.leaf_changed := progress.leaf_changed + v_changed;
+      progress.slab_changed := progress.slab_changed + v_changed;
       progress.position := progress.position + cardinality(p_slice);
       if progress.position >= progress.bad_end then
         progress.bad_end := null;
@@ -96,15 +125,19 @@ begin
 
   elsif v_state = '57014' then
     perform maintenance.stop_run(progress.run_id, 'cancelled', v_state, v_error, v_error_detail);
-    progress.finished := true;
+    progress.next := 'end';
 
   elsif v_job.kind = 'function' or v_state like 'PM%' then
     perform maintenance.stop_run(progress.run_id, 'error', v_state, v_error, v_error_detail);
-    progress.finished := true;
+    progress.next := 'end';
+
+  elsif progress.next = 'window' then
+    progress.sweep_pages := v_window_end - progress.sweep_from;
+    progress.next := 'again';
 
   elsif v_state = '55P03' and progress.lock_timeouts + 1 >= v_most_lock_timeouts then
     perform maintenance.stop_run(progress.run_id, 'lock_timeout', v_state, v_error, v_error_detail);
-    progress.finished := true;
+    progress.next := 'end';
 
   elsif cardinality(p_slice) > 1 then
     progress.lock_timeouts := progress.lock_timeouts + (v_state = '55P03')::integer;
@@ -112,27 +145,32 @@ begin
     progress.size := cardinality(p_slice) / 2;
 
   else
+    progress.lock_timeouts := progress.lock_timeouts + (v_state = '55P03')::integer;
     update maintenance.run as r
     set rows_refused = r.rows_refused + 1,
       error = coalesce(r.error, v_error),
       sqlstate = coalesce(r.sqlstate, v_state),
       error_detail = coalesce(r.error_detail,
-        v_error_detail || jsonb_build_object('row', maintenance.row_key(v_leaf, p_slice[1]))),
-      stop_reason = case
-        when r.rows_refused + 1 >= v_most_refused then 'refused_rows' else r.stop_reason end
+        v_error_detail || jsonb_build_object('row', maintenance.row_key(v_leaf, p_slice[1])))
     where r.run_id = progress.run_id
-    returning r.rows_refused >= v_most_refused into progress.finished;
+    returning case when r.rows_refused >= v_most_refused then 'refused_rows' end into v_limit;
     progress.position := progress.position + 1;
     progress.bad_end := null;
     progress.size := 1;
   end if;
 
-  if not progress.finished and clock_timestamp() >= v_run.started_at + v_job.budget then
-    perform maintenance.stop_run(progress.run_id, 'budget', null, null);
-    progress.finished := true;
+  if progress.next = 'slice' and progress.position > progress.slab_size then
+    progress.next := 'collect';
+  end if;
+  if v_limit is null and clock_timestamp() >= v_run.started_at + v_job.budget then
+    v_limit := 'budget';
+  end if;
+  if v_limit is not null and progress.next <> 'end' then
+    perform maintenance.stop_run(progress.run_id, v_limit, null, null);
+    progress.next := 'end';
   end if;
 end
 $$;
 
 comment on function maintenance.apply_batch(maintenance.progress, tid[]) is
-  'One batch: a slice of a slab under its rule, or one call of a step function.';
+  'One batch: a slice of a slab or a window of pages under its rule, or one call of a step.';

@@ -1,6 +1,7 @@
--- Collects the next rows of a policy's run: a slab of ctids of one leaf, in heap order.
--- Where the last leaf is through, it looks once more at what is due: that proves the effect, and
--- cleans the index entries of what is gone, so that the next look at the status is quick.
+-- What a policy's run works on next: a slab of due rows of one leaf, as ctids in heap order; or, in
+-- a leaf that is swept, the next window of pages; or the rows of a window that failed, so that it
+-- is offered again row by row and never stepped over.
+-- Where the last leaf is through, the receipt says what is left of what was due.
 
 create function maintenance.collect_slab(
   inout progress maintenance.progress,
@@ -14,11 +15,13 @@ set lock_timeout = '2s'
 as $$
 declare
   v_slab_limit constant integer := 500000;
+  -- The last look walks over all that the run has taken out of the index: at most so many rows.
+  v_most_to_look_over constant bigint := 100000;
   v_run maintenance.run := maintenance.find_running(progress.run_id);
+  v_job maintenance.job;
   v_policy maintenance.policy;
   v_leaves oid[];
-  v_leaf regclass;
-  v_alias text;
+  v_leaf_is_done boolean;
   v_left bigint;
   v_kept bigint;
   v_state text;
@@ -26,69 +29,109 @@ declare
   v_detail text;
   v_context text;
 begin
+  select * into v_job from maintenance.job as j where j.job_id = v_run.job_id;
   select * into v_policy from maintenance.policy as p where p.job_id = v_run.job_id;
   v_leaves := maintenance.leaf_tables(maintenance.find_target(v_policy.target));
 
-  if progress.slab_size > 0 and progress.slab_changed = 0 and v_run.rows_refused = 0 then
-    -- A whole slab was offered and nothing changed: offering it again might never end.
-    if progress.slab_contended then
-      perform maintenance.stop_run(progress.run_id, 'rows_locked', null, null);
-    else
-      v_leaf := v_leaves[progress.leaf_number];
-      v_alias := maintenance.target_alias(maintenance.find_target(v_policy.target));
+  if progress.next = 'again' then
+    execute maintenance.collect_statement(v_policy, v_leaves[progress.leaf_number], true)
+      into slab using v_run.cutoff, null::integer,
+        format('(%s,0)', progress.sweep_from)::tid,
+        format('(%s,0)', progress.sweep_from + progress.sweep_pages)::tid;
+    progress.sweep_from := progress.sweep_from + progress.sweep_pages;
+
+  else
+    if progress.slab_size > 0 and progress.slab_changed = 0 and v_run.rows_refused = 0
+      and not progress.contended
+    then
+      -- A whole slab was offered and nothing changed: offering it again might never end.
       execute format(
         'select count(*) from only %1$s as %2$s '
         'where %2$s.ctid = any(array(select unnest($2))) and %3$s',
-        v_leaf, v_alias, maintenance.due_condition(v_policy))
+        v_leaves[progress.leaf_number]::regclass,
+        maintenance.target_alias(maintenance.find_target(v_policy.target)),
+        maintenance.due_condition(v_policy))
         into v_left using v_run.cutoff, slab;
       if v_left > 0 then
         perform maintenance.stop_run(progress.run_id, 'no_effect', 'PM012', format(
           '%s due rows of %s were offered and none changed: a trigger may suppress it',
           v_left, v_policy.target));
-        progress.finished := true;
+        progress.next := 'end';
         return;
       end if;
     end if;
-  end if;
 
-  if progress.slab_size < v_slab_limit or progress.slab_changed = 0 then
-    progress.leaf_number := progress.leaf_number + 1;
-  end if;
-  slab := null;
-  while progress.leaf_number <= cardinality(v_leaves) and slab is null loop
-    execute maintenance.collect_statement(v_policy, v_leaves[progress.leaf_number])
-      into slab using v_run.cutoff, v_slab_limit;
-    if slab is null then
-      progress.leaf_number := progress.leaf_number + 1;
+    if progress.sweep_from < progress.sweep_end then
+      progress.slab_size := 0;
+      progress.next := 'window';
+      return;
     end if;
-  end loop;
+    -- A leaf that was swept for nothing is looked at once more, for the rows that did not change.
+    v_leaf_is_done := progress.leaf_number = 0
+      or case when progress.sweep_from is null
+        then progress.slab_size < v_slab_limit or progress.slab_changed = 0
+        else progress.leaf_changed > 0 or progress.contended end;
+    progress.sweep_from := null;
+    slab := null;
+    while progress.leaf_number <= cardinality(v_leaves) and slab is null loop
+      if v_leaf_is_done then
+        progress.leaf_number := progress.leaf_number + 1;
+        progress.leaf_changed := 0;
+        exit when progress.leaf_number > cardinality(v_leaves);
+        select w.pages, w.leaf_pages into progress.sweep_pages, progress.sweep_end
+        from maintenance.first_window(v_policy, v_job, v_leaves[progress.leaf_number],
+          v_run.cutoff) as w;
+        if progress.sweep_pages is not null then
+          progress.sweep_from := 0;
+          progress.slab_size := 0;
+          progress.next := 'window';
+          exit;
+        end if;
+      end if;
+      execute maintenance.collect_statement(v_policy, v_leaves[progress.leaf_number])
+        into slab using v_run.cutoff, v_slab_limit;
+      v_leaf_is_done := true;
+    end loop;
+  end if;
 
+  if not v_run.details ? 'bytes_before' then
+    update maintenance.run as r
+    set details = r.details
+      || jsonb_build_object('bytes_before', maintenance.table_bytes(v_leaves))
+    where r.run_id = progress.run_id;
+  end if;
   progress.slab_size := coalesce(cardinality(slab), 0);
   progress.slab_changed := 0;
-  progress.slab_contended := false;
   progress.position := 1;
   progress.bad_end := null;
-
-  if slab is null then
-    progress.finished := true;
-    select c.due into v_left from maintenance.count_due(v_policy, v_run.cutoff, 10000) as c;
-    if v_policy.action = 'delete' then
-      v_kept := maintenance.count_kept(v_policy, v_run.cutoff, 10000);
+  if slab is not null then
+    progress.next := 'slice';
+  elsif progress.next = 'again' then
+    progress.next := 'collect'; -- nothing of the window is due any more
+  elsif progress.next = 'collect' then
+    progress.next := 'end';
+    if v_run.rows_affected <= v_most_to_look_over or v_run.rows_refused > 0
+      or progress.contended or maintenance.may_swallow(v_policy, v_leaves)
+    then
+      select c.due into v_left from maintenance.count_due(v_policy, v_run.cutoff, 10000) as c;
+      if v_policy.action = 'delete' then
+        v_kept := maintenance.count_kept(v_policy, v_run.cutoff, 10000);
+      end if;
+    else
+      v_left := 0; -- every row was offered, none was refused, and nothing can swallow a change
+    end if;
+    if progress.contended and v_left > 0 then
+      perform maintenance.stop_run(progress.run_id, 'rows_locked', null, null);
     end if;
     update maintenance.run as r
     set details = r.details || jsonb_strip_nulls(jsonb_build_object(
         'left', v_left, 'kept', v_kept, 'bytes_after', maintenance.table_bytes(v_leaves)))
     where r.run_id = progress.run_id;
-  elsif v_run.batches = 0 then
-    update maintenance.run as r
-    set details = r.details
-      || jsonb_build_object('bytes_before', maintenance.table_bytes(v_leaves))
-    where r.run_id = progress.run_id and not r.details ? 'bytes_before';
   end if;
 exception when query_canceled or others then
   get stacked diagnostics v_state = returned_sqlstate, v_message = message_text,
     v_detail = pg_exception_detail, v_context = pg_exception_context;
-  progress.finished := true;
+  progress.next := 'end';
   perform maintenance.stop_run(progress.run_id,
     case v_state when '57014' then 'cancelled' when '55P03' then 'lock_timeout' else 'error' end,
     v_state, maintenance.error_text(v_state, v_message, v_context),
@@ -97,4 +140,5 @@ end
 $$;
 
 comment on function maintenance.collect_slab(maintenance.progress, tid[]) is
-  'Collects the next rows of a policy''s run: a slab of ctids of one leaf, in heap order.';
+  'What a policy''s run works on next: a slab of due rows of one leaf, the next window of one that '
+  'is swept, or the rows of a window that failed.';

@@ -10,10 +10,13 @@ set row_security = off
 set timezone = 'UTC'
 set lock_timeout = '5s'
 return (
-  select row(
-    r.run_id, 0, 0, 0, false, 1, j.batch_size, null, 0, r.status <> 'running')::maintenance.progress
+  select row(r.run_id,
+    case when r.status <> 'running' then 'end' when p.job_id is null then 'step'
+      else 'collect' end,
+    0, 0, false, null, null, null, 0, 0, 1, j.batch_size, null, 0)::maintenance.progress
   from maintenance.find_run(p_run_id) as r
   left join maintenance.job as j on j.job_id = r.job_id
+  left join maintenance.policy as p on p.job_id = r.job_id
 );
 
 comment on function maintenance.first_progress(bigint) is

@@ -7,12 +7,11 @@ language plpgsql
 as $$
 declare
   v_progress maintenance.progress := maintenance.first_progress(p_run_id);
-  v_is_policy boolean := maintenance.is_policy_run(p_run_id);
   v_slab tid[];
   v_collected record;
 begin
-  while not v_progress.finished loop
-    if v_is_policy and v_progress.position > v_progress.slab_size then
+  while v_progress.next <> 'end' loop
+    if v_progress.next in ('collect', 'again') then
       select c.progress, c.slab into v_collected
       from maintenance.collect_slab(v_progress, v_slab) as c;
       v_progress := v_collected.progress;

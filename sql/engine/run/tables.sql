@@ -46,22 +46,30 @@ comment on column maintenance.run.error is
 comment on column maintenance.run.error_detail is
   'the first error in full, with the key of the row that was refused: for the owner alone';
 comment on column maintenance.run.stop_reason is
-  'done, budget, rows_locked, no_effect, refused_rows, lock_timeout, error, cancelled, '
-  'already_running, disabled, backend_gone';
+  'done, budget, max_rows, max_batches, rows_locked, no_effect, refused_rows, lock_timeout, error, '
+  'cancelled, already_running, disabled, backend_gone';
 
 -- Where the loop of a run stands between two batches. It travels through the procedure that
 -- commits, so nothing in it is trusted: the functions that take it check the run and the leaf.
 create type maintenance.progress as (
   run_id bigint,
+  next text,
   leaf_number integer,
+  leaf_changed bigint,
+  contended boolean,
+  sweep_from bigint,
+  sweep_pages integer,
+  sweep_end bigint,
   slab_size integer,
   slab_changed bigint,
-  slab_contended boolean,
   position integer,
   size integer,
   bad_end integer,
-  lock_timeouts integer,
-  finished boolean
+  lock_timeouts integer
 );
 
-comment on type maintenance.progress is 'where the loop of a run stands between two batches';
+comment on type maintenance.progress is
+  'where the loop of a run stands between two batches. next: collect, window, again (a window that '
+  'failed: collect its rows), slice, step or end; sweep_*: pages of a leaf that is swept; slab_* '
+  'and position: the collected rows, and how far they are worked; size: of the next slice; '
+  'bad_end: the end of a slice that failed';

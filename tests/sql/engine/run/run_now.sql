@@ -138,7 +138,7 @@ select results_eq($$select status, stop_reason from maintenance.run where backen
   $$values ('interrupted', 'backend_gone')$$, 'a running receipt whose lock is free is closed as interrupted');
 
 -- what a caller hands in is not trusted
-select throws_ok($$select maintenance.apply_batch(row(0, 1, 1, 0, false, 1, 1, null, 0, false), null)$$,
+select throws_ok($$select maintenance.apply_batch(row(0, 'slice', 1, 0, false, null, null, null, 1, 0, 1, 1, null, 0), null)$$,
   'PM002', null, 'a batch needs a run of this session');
 select throws_ok($$update maintenance.run set status = 'running'$$, '23514', null,
   'a receipt that is over cannot say that it runs');

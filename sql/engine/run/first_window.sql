@@ -1,0 +1,44 @@
+-- How many pages of a leaf hold about one batch of due rows, where sweeping over the whole leaf
+-- costs less than finding the due rows one by one; null where it does not. The planner is asked.
+-- A window cannot stop at an exact row, so small leaves, small batches and runs with a limit on
+-- their rows are not swept.
+
+create function maintenance.first_window(
+  p_policy maintenance.policy,
+  p_job maintenance.job,
+  p_leaf regclass,
+  p_cutoff timestamptz,
+  out pages integer,
+  out leaf_pages bigint)
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_least_pages constant integer := 64;
+  v_plan jsonb;
+  v_rows_a_page double precision := maintenance.rows_a_page(p_leaf);
+  v_due_a_page double precision;
+begin
+  leaf_pages := pg_relation_size(p_leaf) / current_setting('block_size')::integer;
+  if leaf_pages < v_least_pages or p_job.max_rows is not null then
+    return;
+  end if;
+  execute format('explain (format json) select from only %s as %s where %s', p_leaf,
+    maintenance.target_alias(maintenance.find_target(p_policy.target)),
+    maintenance.due_condition(p_policy))
+  into v_plan using p_cutoff;
+  if (v_plan #>> '{0,Plan,Total Cost}')::double precision
+      < leaf_pages * current_setting('seq_page_cost')::double precision
+    or p_job.batch_size < 4 * v_rows_a_page
+  then
+    return;
+  end if;
+  v_due_a_page := greatest((v_plan #>> '{0,Plan,Plan Rows}')::double precision / leaf_pages, 0.01);
+  pages := least(p_job.batch_size / v_due_a_page, 8 * p_job.batch_size / v_rows_a_page);
+end
+$$;
+
+comment on function maintenance.first_window(
+  maintenance.policy, maintenance.job, regclass, timestamptz) is
+  'How many pages of a leaf hold about one batch of due rows, where sweeping over the whole leaf '
+  'costs less than finding the due rows one by one; null where it does not.';
