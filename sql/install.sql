@@ -49,6 +49,7 @@
 \ir engine/run/first_window.sql
 \ir engine/run/may_swallow.sql
 \ir engine/run/collect_slab.sql
+\ir engine/run/change_rows.sql
 \ir engine/run/apply_batch.sql
 \ir engine/run/finish_run.sql
 \ir engine/run/run_result.sql

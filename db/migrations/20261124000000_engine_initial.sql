@@ -554,7 +554,7 @@ comment on function maintenance.count_statement(maintenance.policy) is
   'The statement behind count_due, which lint asks the planner about: $1 cut-off, $2 cap.';
 -- end of sql/engine/policy/count_statement.sql
 
--- from sql/engine/policy/collect_statement.sql 341bcb6a66c7116d
+-- from sql/engine/policy/collect_statement.sql 507da47099a2f5ad
 -- The statement that collects a slab of due rows of one leaf, in heap order: $1 cut-off, $2 rows;
 -- of a window, $3 and $4, where that begins and ends.
 -- Collected once, the list outlives commits: no batch pays for the dead rows of those before it.
@@ -569,7 +569,7 @@ stable
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_alias text := maintenance.target_alias(maintenance.find_target(p_policy.target));
+  v_alias text := maintenance.target_alias(p_policy.target::regclass);
 begin
   return format(
     e'select array_agg(d.ctid order by d.ctid) from (\n'
@@ -585,7 +585,7 @@ comment on function maintenance.collect_statement(maintenance.policy, regclass, 
   '$1 cut-off, $2 rows, $3 and $4 the window.';
 -- end of sql/engine/policy/collect_statement.sql
 
--- from sql/engine/policy/batch_statement.sql 598c8e08797c0c00
+-- from sql/engine/policy/batch_statement.sql 53653b63091076b6
 -- The statement of one batch over one leaf: $1 cut-off, and which rows, in one of three forms:
 --   slice     $2 their addresses (ctid); waits for locked rows
 --   unlocked  the same, but for the rows that somebody else holds
@@ -604,7 +604,7 @@ stable
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_alias text := maintenance.target_alias(maintenance.find_target(p_policy.target));
+  v_alias text := maintenance.target_alias(p_policy.target::regclass);
   v_due text := maintenance.due_condition(p_policy);
   v_rows text := format(case p_form
     when 'slice' then '%1$s.ctid = any(array(select unnest($2)))'
@@ -616,19 +616,18 @@ declare
       '    for update of %1$s skip locked))'
     end, v_alias, p_leaf, v_due);
 begin
+  if p_policy.action = 'delete' then
+    return format(e'delete from only %s as %s\nwhere %s and %s', p_leaf, v_alias, v_rows, v_due);
+  end if;
+  -- Counted in Postgres: a row that would be due again after the update.
   return format(
     e'with changed as (\n'
-    '  %1$s\n'
-    '  where %2$s and %3$s\n'
-    '  returning %4$s as again\n'
+    '  update only %s as %s set %s\n'
+    '  where %s and %s\n'
+    '  returning (%5$s) as again\n'
     ')\n'
     'select count(*), count(*) filter (where again) from changed',
-    case p_policy.action
-      when 'delete' then format('delete from only %s as %s', p_leaf, v_alias)
-      else format('update only %s as %s set %s', p_leaf, v_alias, p_policy.assign)
-    end,
-    v_rows, v_due,
-    case p_policy.action when 'delete' then 'false' else '(' || v_due || ')' end);
+    p_leaf, v_alias, p_policy.assign, v_rows, v_due);
 end
 $$;
 
@@ -1859,9 +1858,11 @@ comment on function maintenance.rows_a_page(regclass) is
   'How many rows a page of a table holds, by the statistics; fifty where there are none.';
 -- end of sql/engine/run/rows_a_page.sql
 
--- from sql/engine/run/first_window.sql f00b1aa163f4b193
+-- from sql/engine/run/first_window.sql 94d8d003f09e35a7
 -- How many pages of a leaf hold about one batch of due rows, where sweeping over the whole leaf
--- costs less than finding the due rows one by one; null where it does not. The planner is asked.
+-- costs less than finding the due rows one by one; null where it does not. The planner is asked:
+-- a sweep is worth it where finding the rows costs as much as reading all pages, or where a fifth
+-- of the rows are due. The plan is that of reading ctid, which no index-only scan can give.
 -- A window cannot stop at an exact row, so small leaves, small batches and runs with a limit on
 -- their rows are not swept.
 
@@ -1885,17 +1886,18 @@ begin
   if leaf_pages < v_least_pages or p_job.max_rows is not null then
     return;
   end if;
-  execute format('explain (format json) select from only %s as %s where %s', p_leaf,
+  execute format('explain (format json) select %2$s.ctid from only %1$s as %2$s where %3$s', p_leaf,
     maintenance.target_alias(maintenance.find_target(p_policy.target)),
     maintenance.due_condition(p_policy))
   into v_plan using p_cutoff;
-  if (v_plan #>> '{0,Plan,Total Cost}')::double precision
-      < leaf_pages * current_setting('seq_page_cost')::double precision
-    or p_job.batch_size < 4 * v_rows_a_page
+  v_due_a_page := greatest((v_plan #>> '{0,Plan,Plan Rows}')::double precision / leaf_pages, 0.01);
+  if p_job.batch_size < 4 * v_rows_a_page
+    or v_due_a_page < 0.2 * v_rows_a_page
+      and (v_plan #>> '{0,Plan,Total Cost}')::double precision
+        < leaf_pages * current_setting('seq_page_cost')::double precision
   then
     return;
   end if;
-  v_due_a_page := greatest((v_plan #>> '{0,Plan,Plan Rows}')::double precision / leaf_pages, 0.01);
   pages := least(p_job.batch_size / v_due_a_page, 8 * p_job.batch_size / v_rows_a_page);
 end
 $$;
@@ -2078,7 +2080,51 @@ comment on function maintenance.collect_slab(maintenance.progress, tid[]) is
   'is swept, or the rows of a window that failed.';
 -- end of sql/engine/run/collect_slab.sql
 
--- from sql/engine/run/apply_batch.sql 0a4a15e8085da851
+-- from sql/engine/run/change_rows.sql 7ae0ced5766f330e
+-- Changes the due rows of a slice or a window, and counts them; of an update also those that would
+-- be due again. p_form and the arguments that it takes: see batch_statement.
+
+create function maintenance.change_rows(
+  p_policy maintenance.policy,
+  p_leaf regclass,
+  p_form text,
+  p_cutoff timestamptz,
+  p_slice tid[] default null,
+  p_from bigint default null,
+  p_to bigint default null,
+  out changed bigint,
+  out again bigint)
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_statement text := maintenance.batch_statement(p_policy, p_leaf, p_form);
+begin
+  if p_policy.action = 'update' and p_form = 'window' then
+    execute v_statement into changed, again
+    using p_cutoff, format('(%s,0)', p_from)::tid, format('(%s,0)', p_to)::tid;
+  elsif p_policy.action = 'update' then
+    execute v_statement into changed, again using p_cutoff, p_slice;
+  else
+    if p_form = 'window' then
+      execute v_statement
+      using p_cutoff, format('(%s,0)', p_from)::tid, format('(%s,0)', p_to)::tid;
+    else
+      execute v_statement using p_cutoff, p_slice;
+    end if;
+    get diagnostics changed = row_count;
+    again := 0;
+  end if;
+end
+$$;
+
+comment on function maintenance.change_rows(
+  maintenance.policy, regclass, text, timestamptz, tid[], bigint, bigint) is
+  'Changes the due rows of a slice or a window, and counts them; of an update also those that '
+  'would be due again.';
+-- end of sql/engine/run/change_rows.sql
+
+-- from sql/engine/run/apply_batch.sql 7cfa089340d03b6d
 -- One batch: a slice of a slab or a window of pages under its rule, or one call of a step function.
 --
 -- A slice that fails is halved until the row that cannot be changed stands alone; that row is
@@ -2143,18 +2189,17 @@ begin
         [progress.leaf_number];
       if progress.next = 'window' then
         v_window_end := least(progress.sweep_from + progress.sweep_pages, progress.sweep_end);
-        execute maintenance.batch_statement(v_policy, v_leaf, 'window')
-          into v_changed, v_again
-          using v_run.cutoff, format('(%s,0)', progress.sweep_from)::tid,
-            format('(%s,0)', v_window_end)::tid;
+        select c.changed, c.again into v_changed, v_again
+        from maintenance.change_rows(v_policy, v_leaf, 'window', v_run.cutoff,
+          p_from => progress.sweep_from, p_to => v_window_end) as c;
       else
         begin
-          execute maintenance.batch_statement(v_policy, v_leaf, 'slice')
-            into v_changed, v_again using v_run.cutoff, p_slice;
+          select c.changed, c.again into v_changed, v_again
+          from maintenance.change_rows(v_policy, v_leaf, 'slice', v_run.cutoff, p_slice) as c;
         exception when lock_not_available then
           progress.contended := true;
-          execute maintenance.batch_statement(v_policy, v_leaf, 'unlocked')
-            into v_changed, v_again using v_run.cutoff, p_slice;
+          select c.changed, c.again into v_changed, v_again
+          from maintenance.change_rows(v_policy, v_leaf, 'unlocked', v_run.cutoff, p_slice) as c;
         end;
       end if;
       if v_again > 0 then

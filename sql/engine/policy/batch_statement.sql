@@ -16,7 +16,7 @@ stable
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_alias text := maintenance.target_alias(maintenance.find_target(p_policy.target));
+  v_alias text := maintenance.target_alias(p_policy.target::regclass);
   v_due text := maintenance.due_condition(p_policy);
   v_rows text := format(case p_form
     when 'slice' then '%1$s.ctid = any(array(select unnest($2)))'
@@ -28,19 +28,18 @@ declare
       '    for update of %1$s skip locked))'
     end, v_alias, p_leaf, v_due);
 begin
+  if p_policy.action = 'delete' then
+    return format(e'delete from only %s as %s\nwhere %s and %s', p_leaf, v_alias, v_rows, v_due);
+  end if;
+  -- Counted in Postgres: a row that would be due again after the update.
   return format(
     e'with changed as (\n'
-    '  %1$s\n'
-    '  where %2$s and %3$s\n'
-    '  returning %4$s as again\n'
+    '  update only %s as %s set %s\n'
+    '  where %s and %s\n'
+    '  returning (%5$s) as again\n'
     ')\n'
     'select count(*), count(*) filter (where again) from changed',
-    case p_policy.action
-      when 'delete' then format('delete from only %s as %s', p_leaf, v_alias)
-      else format('update only %s as %s set %s', p_leaf, v_alias, p_policy.assign)
-    end,
-    v_rows, v_due,
-    case p_policy.action when 'delete' then 'false' else '(' || v_due || ')' end);
+    p_leaf, v_alias, p_policy.assign, v_rows, v_due);
 end
 $$;
 

@@ -12,7 +12,7 @@ stable
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_alias text := maintenance.target_alias(maintenance.find_target(p_policy.target));
+  v_alias text := maintenance.target_alias(p_policy.target::regclass);
 begin
   return format(
     e'select array_agg(d.ctid order by d.ctid) from (\n'

@@ -62,18 +62,17 @@ begin
         [progress.leaf_number];
       if progress.next = 'window' then
         v_window_end := least(progress.sweep_from + progress.sweep_pages, progress.sweep_end);
-        execute maintenance.batch_statement(v_policy, v_leaf, 'window')
-          into v_changed, v_again
-          using v_run.cutoff, format('(%s,0)', progress.sweep_from)::tid,
-            format('(%s,0)', v_window_end)::tid;
+        select c.changed, c.again into v_changed, v_again
+        from maintenance.change_rows(v_policy, v_leaf, 'window', v_run.cutoff,
+          p_from => progress.sweep_from, p_to => v_window_end) as c;
       else
         begin
-          execute maintenance.batch_statement(v_policy, v_leaf, 'slice')
-            into v_changed, v_again using v_run.cutoff, p_slice;
+          select c.changed, c.again into v_changed, v_again
+          from maintenance.change_rows(v_policy, v_leaf, 'slice', v_run.cutoff, p_slice) as c;
         exception when lock_not_available then
           progress.contended := true;
-          execute maintenance.batch_statement(v_policy, v_leaf, 'unlocked')
-            into v_changed, v_again using v_run.cutoff, p_slice;
+          select c.changed, c.again into v_changed, v_again
+          from maintenance.change_rows(v_policy, v_leaf, 'unlocked', v_run.cutoff, p_slice) as c;
         end;
       end if;
       if v_again > 0 then

@@ -1,5 +1,7 @@
 -- How many pages of a leaf hold about one batch of due rows, where sweeping over the whole leaf
--- costs less than finding the due rows one by one; null where it does not. The planner is asked.
+-- costs less than finding the due rows one by one; null where it does not. The planner is asked:
+-- a sweep is worth it where finding the rows costs as much as reading all pages, or where a fifth
+-- of the rows are due. The plan is that of reading ctid, which no index-only scan can give.
 -- A window cannot stop at an exact row, so small leaves, small batches and runs with a limit on
 -- their rows are not swept.
 
@@ -23,17 +25,18 @@ begin
   if leaf_pages < v_least_pages or p_job.max_rows is not null then
     return;
   end if;
-  execute format('explain (format json) select from only %s as %s where %s', p_leaf,
+  execute format('explain (format json) select %2$s.ctid from only %1$s as %2$s where %3$s', p_leaf,
     maintenance.target_alias(maintenance.find_target(p_policy.target)),
     maintenance.due_condition(p_policy))
   into v_plan using p_cutoff;
-  if (v_plan #>> '{0,Plan,Total Cost}')::double precision
-      < leaf_pages * current_setting('seq_page_cost')::double precision
-    or p_job.batch_size < 4 * v_rows_a_page
+  v_due_a_page := greatest((v_plan #>> '{0,Plan,Plan Rows}')::double precision / leaf_pages, 0.01);
+  if p_job.batch_size < 4 * v_rows_a_page
+    or v_due_a_page < 0.2 * v_rows_a_page
+      and (v_plan #>> '{0,Plan,Total Cost}')::double precision
+        < leaf_pages * current_setting('seq_page_cost')::double precision
   then
     return;
   end if;
-  v_due_a_page := greatest((v_plan #>> '{0,Plan,Plan Rows}')::double precision / leaf_pages, 0.01);
   pages := least(p_job.batch_size / v_due_a_page, 8 * p_job.batch_size / v_rows_a_page);
 end
 $$;
