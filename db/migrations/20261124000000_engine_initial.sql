@@ -1933,7 +1933,7 @@ comment on function maintenance.may_swallow(maintenance.policy, oid[]) is
   'rule in its place.';
 -- end of sql/engine/run/may_swallow.sql
 
--- from sql/engine/run/collect_slab.sql 79b6ce00c3208941
+-- from sql/engine/run/collect_slab.sql 7b29ac49e64b10fa
 -- What a policy's run works on next: a slab of due rows of one leaf, as ctids in heap order; or, in
 -- a leaf that is swept, the next window of pages; or the rows of a window that failed, so that it
 -- is offered again row by row and never stepped over.
@@ -2056,7 +2056,7 @@ begin
     else
       v_left := 0; -- every row was offered, none was refused, and nothing can swallow a change
     end if;
-    if progress.contended and v_left > 0 then
+    if progress.contended and v_left > v_run.rows_refused then
       perform maintenance.stop_run(progress.run_id, 'rows_locked', null, null);
     end if;
     update maintenance.run as r

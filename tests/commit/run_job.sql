@@ -13,14 +13,17 @@ select maintenance.configure_job('purge', batch_size => 10) \g /dev/null
 
 -- A trigger stops the run in its second batch, until this session lets go of the lock.
 create function public.wait_in_second_batch() returns trigger language plpgsql
-as $$ begin if old.id = 15 then perform pg_advisory_xact_lock(42); end if; return old; end $$;
+as $$ begin
+  while old.id = 15 and not pg_try_advisory_xact_lock(42) loop perform pg_sleep(0.02); end loop; -- no lock_timeout ends this
+  return old;
+end $$;
 create trigger wait before delete on public.events
 for each row execute function public.wait_in_second_batch();
 
 select pg_advisory_lock(42) \g /dev/null
 select dblink_send_query('other', $$call maintenance.run_job('purge')$$) \g /dev/null
-call pg_temp.wait_for($$exists (select from pg_locks
-  where locktype = 'advisory' and objid = 42 and objsubid = 1 and not granted)$$);
+call pg_temp.wait_for($$exists (select from pg_stat_activity as a join maintenance.run as r on r.backend_pid = a.pid
+  where r.status = 'running' and a.wait_event = 'PgSleep')$$);
 
 select is((select count(*) from public.events), 15::bigint, 'the first batch is committed before the second ends');
 select results_eq($$select status, rows_affected, batches, trigger, attempt, finished_at is null

@@ -120,7 +120,7 @@ begin
     else
       v_left := 0; -- every row was offered, none was refused, and nothing can swallow a change
     end if;
-    if progress.contended and v_left > 0 then
+    if progress.contended and v_left > v_run.rows_refused then
       perform maintenance.stop_run(progress.run_id, 'rows_locked', null, null);
     end if;
     update maintenance.run as r
