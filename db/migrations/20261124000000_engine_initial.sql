@@ -1933,11 +1933,12 @@ comment on function maintenance.may_swallow(maintenance.policy, oid[]) is
   'rule in its place.';
 -- end of sql/engine/run/may_swallow.sql
 
--- from sql/engine/run/collect_slab.sql 7b29ac49e64b10fa
+-- from sql/engine/run/collect_slab.sql b7fa183449d0e70c
 -- What a policy's run works on next: a slab of due rows of one leaf, as ctids in heap order; or, in
 -- a leaf that is swept, the next window of pages; or the rows of a window that failed, so that it
 -- is offered again row by row and never stepped over.
--- Where the last leaf is through, the receipt says what is left of what was due.
+-- Where the last leaf is through, it looks once more at what is due: that proves the effect, and
+-- cleans the index of what is gone, so that the next look at the status is quick.
 
 create function maintenance.collect_slab(
   inout progress maintenance.progress,
@@ -1951,7 +1952,8 @@ set lock_timeout = '2s'
 as $$
 declare
   v_slab_limit constant integer := 500000;
-  -- The last look walks over all that the run has taken out of the index: at most so many rows.
+  -- The last look walks over all that the run has taken out of the index: it is left out after
+  -- more rows than these, where nothing makes it needed.
   v_most_to_look_over constant bigint := 100000;
   v_run maintenance.run := maintenance.find_running(progress.run_id);
   v_job maintenance.job;
@@ -2053,9 +2055,7 @@ begin
       if v_policy.action = 'delete' then
         v_kept := maintenance.count_kept(v_policy, v_run.cutoff, 10000);
       end if;
-    else
-      v_left := 0; -- every row was offered, none was refused, and nothing can swallow a change
-    end if;
+    end if; -- else every row was offered, none was refused, and nothing can swallow a change
     if progress.contended and v_left > v_run.rows_refused then
       perform maintenance.stop_run(progress.run_id, 'rows_locked', null, null);
     end if;
