@@ -2432,7 +2432,7 @@ comment on function maintenance.raise_failure(bigint) is
   'too.';
 -- end of sql/engine/run/raise_failure.sql
 
--- from sql/engine/run/run_batches.sql d1d4840c1df26ba7
+-- from sql/engine/run/run_batches.sql 26f2ee7eedda0f1e
 -- The one loop of every run: collect, batch, batch, … With commits it needs the outermost
 -- transaction, so it can have no set clause, no security definer and no exception block: the
 -- functions that it calls catch their own errors and note them on the receipt.
@@ -2456,6 +2456,9 @@ begin
         v_slab[v_progress.position : v_progress.position + v_progress.size - 1]);
     end if;
     if p_commits then
+      -- Not every batch waits for the disk: after a crash its rows are due again, and its receipt,
+      -- of the same transaction, says so. The run's last commit makes all of them durable.
+      perform pg_catalog.set_config('synchronous_commit', 'off', true);
       commit;
     end if;
   end loop;
