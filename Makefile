@@ -39,5 +39,5 @@ verify: ## Prove that db/migrations and sql/ describe the same database
 migration: ## Write a migration of what changed in sql/: NAME=what_changed
 	@npx tsx scripts/new-migration.ts $(NAME)
 
-bench: ## Measure the queue beside a bare SKIP LOCKED pair; prints ratios (about three minutes)
+bench: ## Measure a purge, the queue and the worker beside what is plain; prints ratios (about ten minutes)
 	@scripts/bench

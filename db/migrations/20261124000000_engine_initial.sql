@@ -1248,7 +1248,7 @@ comment on function maintenance.lint_rights(maintenance.policy, regclass) is
   'What would stop a policy''s batches: rights, row security, replica identity.';
 -- end of sql/engine/policy/lint_rights.sql
 
--- from sql/engine/policy/lint_indexes.sql 5964af01479794c9
+-- from sql/engine/policy/lint_indexes.sql 0ad180c844018ada
 -- Whether an index serves a rule. The planner is asked, not the catalogue: could it read the due
 -- rows in the order of their age, without sorting and without reading the rest of the table? The
 -- fix is an index that Postgres took when the policy was set.
@@ -1293,7 +1293,7 @@ begin
   -- Partitions share one index of their parent, which cannot be made concurrently; children of an
   -- inheritance parent each need their own.
   if p_policy.index_on is null then
-    fix := 'Postgres takes no index on this age, which is not immutable: '
+    fix := '-- Postgres takes no index on this age, which is not immutable: '
       'keep the time in a column, and set the policy on that.';
   elsif v_partitioned then
     fix := format('create index on %s %s; -- it locks writes: in a busy table first concurrently '
@@ -1360,7 +1360,7 @@ comment on function maintenance.lint_references(maintenance.policy, regclass) is
   'Foreign keys that a delete has to look up or cascades through, and that no index serves.';
 -- end of sql/engine/policy/lint_references.sql
 
--- from sql/engine/policy/lint_triggers.sql 2a2a05ff5b9562da
+-- from sql/engine/policy/lint_triggers.sql 07012335465842a2
 -- Triggers and rules of a policy's table that could swallow what a run does: the statement would
 -- succeed and change nothing.
 
@@ -1375,7 +1375,7 @@ begin atomic
     format('the trigger %I of %s may swallow the %s: its function %s returns null%s', t.tgname,
       t.tgrelid::regclass, p_policy.action, t.tgfoid::regproc,
       case p_policy.action when 'delete' then ', or NEW, which a delete has not' else '' end),
-    format('Let it return %s for a row that may be changed.',
+    format('-- Let it return %s for a row that may be changed.',
       case p_policy.action when 'delete' then 'OLD' else 'NEW' end)
   from unnest(p_table::oid || maintenance.leaf_tables(p_table)) as l (relid)
   join pg_trigger as t on t.tgrelid = l.relid
@@ -1404,7 +1404,7 @@ comment on function maintenance.lint_triggers(maintenance.policy, regclass) is
   'would succeed and change nothing.';
 -- end of sql/engine/policy/lint_triggers.sql
 
--- from sql/engine/policy/lint_keep.sql 69fd2a89c46aaca1
+-- from sql/engine/policy/lint_keep.sql 30b79e5fa61ab52b
 -- A keep that is hardly meant: seconds that look like days, or another policy that makes it moot.
 
 create function maintenance.lint_keep(p_policy maintenance.policy, p_table regclass)
@@ -1416,7 +1416,7 @@ begin atomic
   -- '30' is an interval of 30 seconds.
   select 'warning',
     format('keep is %s: a number alone is seconds', p_policy.keep),
-    format('If %1$s days are meant, keep => ''%1$s days''.',
+    format('-- If %1$s days are meant, keep => ''%1$s days''.',
       extract(epoch from p_policy.keep)::integer)
   where p_policy.keep > interval '0'
     and p_policy.keep < interval '1 hour'

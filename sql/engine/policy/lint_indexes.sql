@@ -42,7 +42,7 @@ begin
   -- Partitions share one index of their parent, which cannot be made concurrently; children of an
   -- inheritance parent each need their own.
   if p_policy.index_on is null then
-    fix := 'Postgres takes no index on this age, which is not immutable: '
+    fix := '-- Postgres takes no index on this age, which is not immutable: '
       'keep the time in a column, and set the policy on that.';
   elsif v_partitioned then
     fix := format('create index on %s %s; -- it locks writes: in a busy table first concurrently '

@@ -9,7 +9,7 @@ begin atomic
   -- '30' is an interval of 30 seconds.
   select 'warning',
     format('keep is %s: a number alone is seconds', p_policy.keep),
-    format('If %1$s days are meant, keep => ''%1$s days''.',
+    format('-- If %1$s days are meant, keep => ''%1$s days''.',
       extract(epoch from p_policy.keep)::integer)
   where p_policy.keep > interval '0'
     and p_policy.keep < interval '1 hour'

@@ -12,7 +12,7 @@ begin atomic
     format('the trigger %I of %s may swallow the %s: its function %s returns null%s', t.tgname,
       t.tgrelid::regclass, p_policy.action, t.tgfoid::regproc,
       case p_policy.action when 'delete' then ', or NEW, which a delete has not' else '' end),
-    format('Let it return %s for a row that may be changed.',
+    format('-- Let it return %s for a row that may be changed.',
       case p_policy.action when 'delete' then 'OLD' else 'NEW' end)
   from unnest(p_table::oid || maintenance.leaf_tables(p_table)) as l (relid)
   join pg_trigger as t on t.tgrelid = l.relid

@@ -107,7 +107,7 @@ select is((select count(*) from maintenance.lint('tree')), 1::bigint, 'a trigger
 -- What is hardly meant.
 select maintenance.set_policy('seconds', 'shop.published', 'delete', 'at', '90', matching => 'at is not null');
 select results_eq($$select finding || ' / ' || fix from maintenance.lint('seconds') where finding like 'keep%'$$,
-  array['keep is 00:01:30: a number alone is seconds / If 90 days are meant, keep => ''90 days''.'], 'seconds that look like days are found');
+  array['keep is 00:01:30: a number alone is seconds / -- If 90 days are meant, keep => ''90 days''.'], 'seconds that look like days are found');
 select is((select string_agg(k::text, ' ' order by k) from unnest(array['0', '1 s', '60', '180', '299', '300', '365', '730', '30 minutes', '1 hour', '7 days', '1 month']::interval[]) as k
     where exists (select from maintenance.lint_keep(row(0, 'x', 'delete', 'at', 'timestamptz', k, null, null, null)::maintenance.policy, 'shop.events'))),
   '00:00:01 00:01:00 00:03:00 00:04:59 00:06:05 00:12:10', 'whole minutes from five on, hours and days are not');
