@@ -1858,7 +1858,7 @@ comment on function maintenance.rows_a_page(regclass) is
   'How many rows a page of a table holds, by the statistics; fifty where there are none.';
 -- end of sql/engine/run/rows_a_page.sql
 
--- from sql/engine/run/first_window.sql 94d8d003f09e35a7
+-- from sql/engine/run/first_window.sql 942c764c3f0beeef
 -- How many pages of a leaf hold about one batch of due rows, where sweeping over the whole leaf
 -- costs less than finding the due rows one by one; null where it does not. The planner is asked:
 -- a sweep is worth it where finding the rows costs as much as reading all pages, or where a fifth
@@ -1898,7 +1898,7 @@ begin
   then
     return;
   end if;
-  pages := least(p_job.batch_size / v_due_a_page, 8 * p_job.batch_size / v_rows_a_page);
+  pages := greatest(least(p_job.batch_size / v_due_a_page, leaf_pages), 1);
 end
 $$;
 
@@ -2124,7 +2124,7 @@ comment on function maintenance.change_rows(
   'would be due again.';
 -- end of sql/engine/run/change_rows.sql
 
--- from sql/engine/run/apply_batch.sql 7cfa089340d03b6d
+-- from sql/engine/run/apply_batch.sql 7fbaa78913d24f89
 -- One batch: a slice of a slab or a window of pages under its rule, or one call of a step function.
 --
 -- A slice that fails is halved until the row that cannot be changed stands alone; that row is
@@ -2188,6 +2188,9 @@ begin
       v_leaf := (maintenance.leaf_tables(maintenance.find_target(v_policy.target)))
         [progress.leaf_number];
       if progress.next = 'window' then
+        -- Never so many pages that they could hold eight batches of rows that are all due.
+        progress.sweep_pages := least(progress.sweep_pages,
+          ceil(8.0 * v_job.batch_size / maintenance.rows_a_page(v_leaf)));
         v_window_end := least(progress.sweep_from + progress.sweep_pages, progress.sweep_end);
         select c.changed, c.again into v_changed, v_again
         from maintenance.change_rows(v_policy, v_leaf, 'window', v_run.cutoff,
@@ -2228,11 +2231,9 @@ begin
     if progress.next = 'window' then
       progress.leaf_changed := progress.leaf_changed + v_changed;
       progress.sweep_from := v_window_end;
-      -- As many pages as held a batch's rows just now; at most twice as many, and never so many
-      -- that they could hold eight batches of rows that are all due.
+      -- As many pages as held a batch's rows just now, and at most twice as many.
       progress.sweep_pages := greatest(1, least(2 * progress.sweep_pages,
-        round(progress.sweep_pages::numeric * v_job.batch_size / greatest(v_changed, 1)),
-        ceil(8.0 * v_job.batch_size / maintenance.rows_a_page(v_leaf))));
+        round(progress.sweep_pages::numeric * v_job.batch_size / greatest(v_changed, 1))));
       if progress.sweep_from >= progress.sweep_end then
         progress.next := 'collect';
       end if;

@@ -61,6 +61,9 @@ begin
       v_leaf := (maintenance.leaf_tables(maintenance.find_target(v_policy.target)))
         [progress.leaf_number];
       if progress.next = 'window' then
+        -- Never so many pages that they could hold eight batches of rows that are all due.
+        progress.sweep_pages := least(progress.sweep_pages,
+          ceil(8.0 * v_job.batch_size / maintenance.rows_a_page(v_leaf)));
         v_window_end := least(progress.sweep_from + progress.sweep_pages, progress.sweep_end);
         select c.changed, c.again into v_changed, v_again
         from maintenance.change_rows(v_policy, v_leaf, 'window', v_run.cutoff,
@@ -101,11 +104,9 @@ begin
     if progress.next = 'window' then
       progress.leaf_changed := progress.leaf_changed + v_changed;
       progress.sweep_from := v_window_end;
-      -- As many pages as held a batch's rows just now; at most twice as many, and never so many
-      -- that they could hold eight batches of rows that are all due.
+      -- As many pages as held a batch's rows just now, and at most twice as many.
       progress.sweep_pages := greatest(1, least(2 * progress.sweep_pages,
-        round(progress.sweep_pages::numeric * v_job.batch_size / greatest(v_changed, 1)),
-        ceil(8.0 * v_job.batch_size / maintenance.rows_a_page(v_leaf))));
+        round(progress.sweep_pages::numeric * v_job.batch_size / greatest(v_changed, 1))));
       if progress.sweep_from >= progress.sweep_end then
         progress.next := 'collect';
       end if;

@@ -37,7 +37,7 @@ begin
   then
     return;
   end if;
-  pages := least(p_job.batch_size / v_due_a_page, 8 * p_job.batch_size / v_rows_a_page);
+  pages := greatest(least(p_job.batch_size / v_due_a_page, leaf_pages), 1);
 end
 $$;
 

@@ -2,7 +2,7 @@
 -- row that cannot be changed is refused alone, and nothing is done twice or stepped over.
 begin;
 create extension pgtap;
-select plan(33);
+select plan(34);
 
 create function pg_temp.last(job text) returns maintenance.run language sql as $$
   select r from maintenance.run as r where r.job_name = job order by run_id desc limit 1 $$;
@@ -42,6 +42,11 @@ select is((select count(*) from public.big), 20000 - (select count(*) from befor
 select ok((pg_temp.last('big')).batches between 8 and 25, 'in windows of about a batch: ' || (pg_temp.last('big')).batches);
 select is((pg_temp.last('big')).details ->> 'left', '0', 'and says what is left');
 select is(maintenance.run_now('big') #>> '{data,rowsAffected}', '0', 'a second run finds nothing');
+
+select pg_temp.fill();
+select maintenance.start_run('big', true) as run_id \gset
+select is((maintenance.apply_batch(row(:run_id, 'window', 1, 0, false, 0, 100000, 100000, 0, 0, 1, 1000, null, 0), null)).sweep_from < 200, true, 'a window is no longer than it may be, whatever the caller says');
+select maintenance.finish_run(:run_id);
 
 -- One bad row, and several, in a sweep and in a slab.
 create table public.child (big_id integer primary key references public.big);
