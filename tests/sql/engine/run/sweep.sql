@@ -2,7 +2,7 @@
 -- row that cannot be changed is refused alone, and nothing is done twice or stepped over.
 begin;
 create extension pgtap;
-select plan(34);
+select plan(35);
 
 create function pg_temp.last(job text) returns maintenance.run language sql as $$
   select r from maintenance.run as r where r.job_name = job order by run_id desc limit 1 $$;
@@ -28,6 +28,10 @@ create function pg_temp.due() returns bigint language sql as $$ select count(*) 
 select is(pg_temp.way('big'), 'sweep', 'where half is due, the leaf is swept');
 select pg_temp.fill(0.001);
 select is(pg_temp.way('big'), 'slab', 'where a thousandth is due, its rows are collected');
+truncate public.big cascade;
+insert into public.big select i, now() - interval '32 days' + i * interval '2 minutes', repeat('x', 80), 0 from generate_series(1, 20000) as i;
+analyze public.big;
+select is(pg_temp.way('big'), 'sweep', 'where a quarter is due it is swept, however cheaply an index finds it');
 select pg_temp.fill();
 select maintenance.configure_job('big', max_rows => 100);
 select is(pg_temp.way('big'), 'slab', 'a run with a limit on its rows does not sweep');
