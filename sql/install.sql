@@ -10,6 +10,7 @@
 \ir engine/policy/find_job.sql
 \ir engine/policy/leaf_tables.sql
 \ir engine/policy/find_target.sql
+\ir engine/policy/find_leaf.sql
 \ir engine/policy/target_alias.sql
 \ir engine/policy/find_policy.sql
 \ir engine/policy/parse_expression.sql

@@ -320,6 +320,25 @@ comment on function maintenance.find_target(text) is
   'The table that a policy''s target names, or a clear error where no policy can work on it.';
 -- end of sql/engine/policy/find_target.sql
 
+-- from sql/engine/policy/find_leaf.sql 62f255d052069902
+-- One of the tables that hold a target's rows, by its number. Every batch asks, so the usual
+-- target, a table without children, costs one look at the catalogue.
+
+create function maintenance.find_leaf(p_target text, p_number integer)
+returns regclass
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+return coalesce(
+  (select c.oid from pg_class as c
+    where c.oid = to_regclass(p_target) and c.relkind = 'r' and not c.relhassubclass
+      and p_number = 1),
+  (maintenance.leaf_tables(maintenance.find_target(p_target)))[p_number])::regclass;
+
+comment on function maintenance.find_leaf(text, integer) is
+  'One of the tables that hold a target''s rows, by its number.';
+-- end of sql/engine/policy/find_leaf.sql
+
 -- from sql/engine/policy/target_alias.sql e8791b6c0d194001
 -- The alias that a rule's expressions know their table by: its name without the schema, quoted.
 
@@ -2124,7 +2143,7 @@ comment on function maintenance.change_rows(
   'would be due again.';
 -- end of sql/engine/run/change_rows.sql
 
--- from sql/engine/run/apply_batch.sql 7fbaa78913d24f89
+-- from sql/engine/run/apply_batch.sql 2f690c9684bd82e9
 -- One batch: a slice of a slab or a window of pages under its rule, or one call of a step function.
 --
 -- A slice that fails is halved until the row that cannot be changed stands alone; that row is
@@ -2185,8 +2204,7 @@ begin
       -- A slice can go without its locked rows, so it waits less than a step function may.
       perform set_config('lock_timeout', '200ms', true);
       select * into v_policy from maintenance.policy as p where p.job_id = v_job.job_id;
-      v_leaf := (maintenance.leaf_tables(maintenance.find_target(v_policy.target)))
-        [progress.leaf_number];
+      v_leaf := maintenance.find_leaf(v_policy.target, progress.leaf_number);
       if progress.next = 'window' then
         -- Never so many pages that they could hold eight batches of rows that are all due.
         progress.sweep_pages := least(progress.sweep_pages,

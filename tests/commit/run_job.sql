@@ -3,7 +3,7 @@
 \set QUIET on
 set client_min_messages = error;
 create extension pgtap;
-select plan(13);
+select plan(16);
 \ir connect.psql
 
 create table public.events (id integer primary key, at timestamptz);
@@ -61,4 +61,28 @@ select is((select count(*) from maintenance.run_history), 3::bigint, 'leaves no 
 select is((select count(*) from pg_locks where locktype = 'advisory'), 0::bigint, 'and holds no lock');
 select maintenance.run_now('purge') \g /dev/null
 select is((select count(*) from pg_locks where locktype = 'advisory'), 0::bigint, 'run_now gives its lock back with its transaction');
+
+-- A time zone of the role or the database moves no cut-off (C-017).
+create table public.session (sid integer primary key, expire timestamp not null);
+insert into public.session select g, (now() at time zone 'UTC') + (g - 50) * interval '6 minutes' from generate_series(1, 100) as g;
+select maintenance.set_policy('web_sessions', 'public.session', 'delete', 'expire', '0') \g /dev/null
+select format('alter role %I in database %I set timezone = %L', current_user, current_database(), 'Asia/Tokyo') \gexec
+select format('alter database %I set timezone = %L', current_database(), 'America/New_York') \gexec
+select dblink_disconnect('other') \g /dev/null
+\ir connect.psql
+select is((select zone from dblink('other', 'show timezone') as d (zone text)), 'Asia/Tokyo', 'a session of another time zone');
+select from dblink('other', $$call maintenance.run_job('web_sessions')$$) as d (r jsonb) \g /dev/null
+select is((select min(sid) || ' ' || count(*) from public.session), '51 50', 'purges the same rows');
+
+-- The budget is of the wall clock: a run that has used it up leaves the rest to the next.
+create table public.many (id integer primary key, at timestamptz);
+insert into public.many select i, now() - interval '1 year' from generate_series(1, 100) as i;
+create function public.dawdle() returns trigger language plpgsql as $$ begin perform pg_sleep(0.2); return null; end $$;
+create trigger dawdle after delete on public.many for each statement execute function public.dawdle();
+select maintenance.set_policy('many', 'public.many', 'delete', 'at', '1 day') \g /dev/null
+select maintenance.configure_job('many', batch_size => 10, budget => '1 second') \g /dev/null
+call maintenance.run_job('many') \g /dev/null
+select results_eq($$select status, stop_reason, rows_affected = 100 - (select count(*) from public.many), rows_affected between 10 and 50
+    from maintenance.run_history where job_name = 'many'$$,
+  $$values ('succeeded', 'budget', true, true)$$, 'and says so');
 select * from finish();

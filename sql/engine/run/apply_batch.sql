@@ -58,8 +58,7 @@ begin
       -- A slice can go without its locked rows, so it waits less than a step function may.
       perform set_config('lock_timeout', '200ms', true);
       select * into v_policy from maintenance.policy as p where p.job_id = v_job.job_id;
-      v_leaf := (maintenance.leaf_tables(maintenance.find_target(v_policy.target)))
-        [progress.leaf_number];
+      v_leaf := maintenance.find_leaf(v_policy.target, progress.leaf_number);
       if progress.next = 'window' then
         -- Never so many pages that they could hold eight batches of rows that are all due.
         progress.sweep_pages := least(progress.sweep_pages,

@@ -2,7 +2,7 @@
 -- moment, months across a change of clocks, times without an end, row security, foreign tables.
 begin;
 create extension pgtap;
-select plan(27);
+select plan(43);
 
 -- C-001
 create table public.p1 (id int, at timestamptz, kind text, made timestamptz);
@@ -44,6 +44,51 @@ select is(pg_temp.in_zone(z), '14 14, 15 15: 14 15, left 7 of 7', 'C-048: a date
 from unnest(array['UTC', 'Pacific/Kiritimati', 'Pacific/Niue', 'Asia/Kathmandu']) as z;
 select matches(maintenance.explain_policy('d'), $$\(day\) <= \(\$1 at time zone 'UTC'\)::date$$, 'C-048: the cut-off is converted, never the column');
 select is_empty($$select * from maintenance.lint('d')$$, 'C-048: so that its index serves');
+
+-- C-017
+create table public.session (sid text primary key, sess json, expire timestamp(6) not null);
+create index on public.session (expire);
+select maintenance.set_policy('web_sessions', target => 'public.session', action => 'delete', age => 'expire', keep => '0');
+create function pg_temp.sessions_in(zone text) returns text language plpgsql as $$
+declare v text;
+begin
+  perform set_config('timezone', zone, true);
+  truncate public.session;
+  insert into public.session select g::text, '{}', (now() at time zone 'UTC') + (g - 50) * interval '6 minutes' from generate_series(1, 100) as g;
+  select p.due || ' ' || s.count into v from maintenance.preview('web_sessions') as p, public.maintenance_status as s where s.task = 'web_sessions';
+  v := v || ' ' || (maintenance.run_now('web_sessions') #>> '{data,rowsAffected}');
+  return v || ', left from ' || (select min(sid::int) from public.session);
+end $$;
+select is(pg_temp.sessions_in(z), '50 50 50, left from 51', 'C-017: a timestamp is read as UTC, in ' || z)
+from unnest(array['UTC', 'America/New_York', 'Asia/Kolkata', 'Asia/Tokyo']) as z;
+select is_empty($$select * from maintenance.lint('web_sessions')$$, 'C-017: an index on the column serves');
+set local timezone = 'Asia/Tokyo';
+truncate public.session;
+insert into public.session select g::text, '{}', (now() at time zone 'Europe/Paris') + (g - 50) * interval '6 minutes' from generate_series(1, 100) as g;
+select maintenance.set_policy('web_sessions', target => 'public.session', action => 'delete', age => $$expire at time zone 'Europe/Paris'$$, keep => '0');
+create index on public.session ((expire at time zone 'Europe/Paris'));
+select is((select due from maintenance.preview('web_sessions')), 50::bigint, 'C-017: local time is read as such where the age says so');
+select is_empty($$select * from maintenance.lint('web_sessions')$$, 'C-017: and can be indexed alike');
+set local timezone = 'UTC';
+
+-- C-019
+create table public.idle (id int primary key, last_access timestamptz, max_idle int);
+insert into public.idle select g, now() - g * interval '1 second', 1800 from generate_series(1, 50000) as g;
+select maintenance.set_policy('idle', target => 'public.idle', action => 'delete', age => 'last_access + make_interval(secs => max_idle)', keep => '0');
+select results_eq($$select finding, fix ~ '^--' from maintenance.lint('idle')$$, $$values ('no index serves the age (last_access + make_interval(secs => (max_idle)::double precision)) of public.idle', true)$$, 'C-019: lint warns of the full read, and advises no index that Postgres refuses');
+select lives_ok(fix || E'\nselect', 'C-019: the advice can be run as it stands') from maintenance.lint('idle');
+select is(maintenance.run_now('idle') #>> '{data,rowsAffected}', '48201', 'C-019: the rows whose own time is over go');
+select is((select max(id) from public.idle), 1799, 'C-019: and no others');
+-- What the advice comes to: the time in a column, kept by a trigger.
+alter table public.idle add over_at timestamptz;
+update public.idle set over_at = last_access + make_interval(secs => max_idle);
+create index on public.idle (over_at);
+select maintenance.set_policy('idle', target => 'public.idle', action => 'delete', age => 'over_at', keep => '0');
+select is_empty($$select * from maintenance.lint('idle')$$, 'C-019: with the time in a column lint is silent');
+select throws_ok($$select maintenance.set_policy('idle', target => 'public.idle', action => 'delete', age => 'last_access + random() * make_interval(secs => max_idle)', keep => '0')$$, 'PM004', null, 'C-019: a volatile age is refused');
+select throws_ok($$select maintenance.set_policy('idle', target => 'public.idle', action => 'delete', age => 'last_access', keep => '0', matching => 'last_access < clock_timestamp()')$$, 'PM004', null, 'C-019: and so is a volatile rule');
+select is((select age from maintenance.policy join maintenance.job using (job_id) where job_name = 'idle'), 'over_at', 'C-019: a refused policy changes nothing');
+select is((select count(*) from public.maintenance_status where task = 'idle' and severity = 'ok'), 1::bigint, 'C-019: and nothing is due');
 
 -- A month is a month of UTC, whatever the clocks of the session do.
 create table public.m (at timestamptz primary key);
