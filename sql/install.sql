@@ -63,6 +63,10 @@
 \ir engine/run/add_details.sql
 \ir engine/run/last_success.sql
 \ir engine/run/run_history.sql
+\ir engine/run/statement_tables.sql
+\ir engine/run/left_out_tables.sql
+\ir engine/run/note_statements.sql
+\ir engine/run/tick.sql
 
 -- schedule: when; the only folder that names cron
 \ir engine/schedule/cron_setting.sql
@@ -74,9 +78,10 @@
 \ir engine/schedule/cron_gap.sql
 \ir engine/schedule/cron_readable.sql
 \ir engine/schedule/cron_jobs.sql
+\ir engine/schedule/cron_runs.sql
 \ir engine/schedule/cron_zone.sql
 \ir engine/schedule/next_slot.sql
-\ir engine/schedule/current_slot.sql
+\ir engine/schedule/slot_at.sql
 \ir engine/schedule/fired_by_cron.sql
 \ir engine/schedule/job_status.sql
 \ir engine/schedule/cron_command.sql
@@ -129,6 +134,8 @@
 \ir engine/health/maintenance_status.sql
 \ir engine/health/index_health.sql
 \ir engine/health/table_bloat.sql
+
+\ir engine/jobs.sql
 
 \ir engine/revoke_defaults.sql
 \ir engine/roles.sql

@@ -1,6 +1,6 @@
 -- migrate:up
 
--- from sql/engine/schema.sql 2441940b4b1aa574
+-- from sql/engine/schema.sql 7f09b4c718e6f60a
 -- The schema that holds the engine.
 --
 -- Errors that a caller may want to tell apart have an SQLSTATE of ours:
@@ -22,6 +22,7 @@
 --   PM016  the task is not in a state for that
 --   PM017  an answer goes too far to be applied before somebody approves it (raised by an apply)
 --   PM018  an answer has not the shape that was asked for (raised by an apply)
+--   PM019  a statement job failed, or went by a table that it names (on receipts; never raised)
 
 create schema maintenance;
 
@@ -1537,7 +1538,7 @@ comment on function maintenance.lint(text) is
   'No row is good news. Errors: PM001 no such job.';
 -- end of sql/engine/policy/lint.sql
 
--- from sql/engine/run/tables.sql 9a8983477be51884
+-- from sql/engine/run/tables.sql 6b0891c47a1440bb
 -- The receipts: a row a run, written when it starts, after every batch, and when it ends.
 
 create table maintenance.run (
@@ -1555,6 +1556,7 @@ create table maintenance.run (
   rows_refused bigint not null default 0,
   batches integer not null default 0,
   backend_pid integer not null default pg_backend_pid(),
+  cron_run_id bigint,
   stop_reason text,
   error text,
   sqlstate text,
@@ -1572,6 +1574,8 @@ create table maintenance.run (
 ) with (fillfactor = 50);
 
 create index run_job_name_idx on maintenance.run (job_name, run_id);
+create index run_cron_run_id_idx on maintenance.run (cron_run_id) where cron_run_id is not null;
+create index run_finished_at_idx on maintenance.run (finished_at);
 create index run_running_idx on maintenance.run (job_id) where status = 'running';
 
 comment on table maintenance.run is
@@ -1581,6 +1585,8 @@ comment on column maintenance.run.slot is
 comment on column maintenance.run.cutoff is 'policies: rows as old as this were due';
 comment on column maintenance.run.backend_pid is
   'the backend that runs it: alive while it holds the job''s advisory lock, however long it takes';
+comment on column maintenance.run.cron_run_id is
+  'statement jobs: the run in pg_cron''s history that this receipt was written from';
 comment on column maintenance.run.error is
   'the first error, without any row''s text: SQLSTATE, constraint and table';
 comment on column maintenance.run.error_detail is
@@ -1752,7 +1758,7 @@ comment on function maintenance.stop_run(bigint, text, text, text, jsonb) is
   'Notes on a run''s receipt why it stops.';
 -- end of sql/engine/run/stop_run.sql
 
--- from sql/engine/run/start_run.sql e2d9a6019501f437
+-- from sql/engine/run/start_run.sql 78d5f1322e90d681
 -- Opens a run: takes the job's lock, closes the receipts of the dead, writes a receipt.
 -- Where the lock is held, or the job is disabled, the receipt says skipped and nothing starts.
 
@@ -1771,7 +1777,7 @@ declare
   v_run maintenance.run;
   v_keep interval;
 begin
-  if v_job.kind = 'statement' then
+  if v_job.kind = 'statement' and v_job.enabled then
     raise exception 'the job "%" is one statement that cannot run inside a transaction', p_job_name
       using errcode = 'PM011',
         hint = format('pg_cron runs it as it stands; so can psql: %s', v_job.statement);
@@ -1822,7 +1828,8 @@ begin
     (job_id, job_name, trigger, slot, status, finished_at, cutoff, stop_reason)
   values
     (v_job.job_id, v_job.job_name, v_run.trigger,
-      case when v_run.trigger = 'schedule' then maintenance.current_slot(v_job) end,
+      case when v_run.trigger = 'schedule' then maintenance.slot_at(v_job, clock_timestamp())
+        end,
       v_run.status, case when v_run.status = 'skipped' then clock_timestamp() end,
       maintenance.clock() - v_keep, v_run.stop_reason)
   returning r.run_id into v_run.run_id;
@@ -2655,6 +2662,213 @@ comment on view maintenance.run_history is
   'A row a run: what it did, how it ended and why. executionTime is finished_at - started_at.';
 -- end of sql/engine/run/run_history.sql
 
+-- from sql/engine/run/statement_tables.sql 1881049cd4d3391f
+-- Which tables a VACUUM or ANALYZE names, by its words: comments, quotes, options and column lists
+-- are stepped over. Partitioned tables stand for their leaves. A name without its schema is looked
+-- up in public, where a session would. No row for other statements, and where none is named.
+
+create function maintenance.statement_tables(p_statement text)
+returns table (verb text, relid regclass, options text)
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_words text[] := array(
+    select w.found[1]
+    from regexp_matches(p_statement,
+      '(--[^\n]*|/\*.*?\*/|"(?:[^"]|"")*"|[[:alpha:]_\u0080-\uffff][\w$]*|\S)', 'g')
+      with ordinality as w (found, n)
+    where w.found[1] !~ '^(--|/\*|;$)'
+    order by w.n);
+  v_word text;
+  v_depth integer := 0;
+  v_at integer := 1;
+  v_name text := '';
+begin
+  verb := lower(replace(v_words[1], 'analyse', 'analyze'));
+  if verb is null or verb not in ('vacuum', 'analyze') then
+    return;
+  end if;
+  options := '';
+  loop
+    v_at := v_at + 1;
+    v_word := lower(v_words[v_at]);
+    v_depth := v_depth + (v_word = '(')::integer - (v_word = ')')::integer;
+    exit when v_word is null or v_depth = 0
+      and v_word not in (')', 'full', 'freeze', 'verbose', 'analyze', 'analyse');
+    options := options || ' ' || v_word;
+  end loop;
+
+  foreach v_word in array array_append(v_words[v_at:], ',') loop
+    v_depth := v_depth + (v_word = '(')::integer - (v_word = ')')::integer;
+    if v_word = ',' and v_depth = 0 then
+      return query
+        select verb, t.leaf::regclass, options
+        from (select to_regclass(case when v_name ~ '^("("{2}|[^"])*"|[^".]+)$' then 'public.' else ''
+          end || v_name) as found) as f
+        join pg_class as c on c.oid = f.found
+        cross join unnest(case c.relkind when 'p' then maintenance.leaf_tables(f.found)
+          else array[f.found::oid] end) as t (leaf);
+      v_name := '';
+    elsif v_depth = 0 and v_word not in (')', '*') and lower(v_word) <> 'only' then
+      v_name := v_name || v_word;
+    end if;
+  end loop;
+end
+$$;
+
+comment on function maintenance.statement_tables(text) is
+  'Which tables a VACUUM or ANALYZE names, with its options. No row for other statements.';
+-- end of sql/engine/run/statement_tables.sql
+
+-- from sql/engine/run/left_out_tables.sql 12030e7a8a67e905
+-- Which tables a VACUUM or ANALYZE left out, although it ended without an error: Postgres only warns
+-- of a table that the role may not maintain, or whose lock a SKIP_LOCKED did not get. Told by the
+-- statistics, which know when a table was last maintained. A VACUUM FULL leaves no trace there, and
+-- neither does anything before a crash: then only the rights are looked at.
+
+create function maintenance.left_out_tables(
+  p_statement text,
+  p_username text,
+  p_started_at timestamptz)
+returns table (relid regclass, may boolean, reason text, tables bigint)
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+begin atomic
+  select o.relid, o.may,
+    case when not o.may then format('%s may not %s it: it is not the owner', p_username, o.verb)
+      when o.options ~ 'skip_locked' then 'its lock was not free'
+      else 'the statistics show no trace of it' end,
+    o.tables
+  from (
+    select t.relid, t.verb, t.options, count(*) over () as tables,
+      pg_has_role(r.oid, c.relowner, 'usage')
+        or not c.relisshared and pg_has_role(r.oid, d.datdba, 'usage')
+        or case when current_setting('server_version_num')::integer >= 170000
+          then has_table_privilege(r.oid, c.oid, 'maintain') else false end as may,
+      t.options ~ 'full' or p_started_at < greatest(s.stats_reset, pg_postmaster_start_time())
+        or case t.verb
+          when 'vacuum' then greatest(u.last_vacuum, u.last_autovacuum)
+          else greatest(u.last_analyze, u.last_autoanalyze)
+        end >= p_started_at as done
+    from maintenance.statement_tables(p_statement) as t
+    join pg_class as c on c.oid = t.relid
+    join pg_roles as r on r.rolname = p_username
+    join pg_database as d on d.datname = current_database()
+    left join pg_stat_database as s on s.datid = d.oid
+    left join pg_stat_all_tables as u on u.relid = c.oid
+  ) as o
+  where not o.may or o.done is not true;
+end;
+
+comment on function maintenance.left_out_tables(text, text, timestamptz) is
+  'Which tables a VACUUM or ANALYZE left out, although it ended without an error, and why; tables: '
+  'how many it named.';
+-- end of sql/engine/run/left_out_tables.sql
+
+-- from sql/engine/run/note_statements.sql f21524319a9cd164
+-- Writes the receipts of statement jobs, from what pg_cron says of them: pg_cron runs them as they
+-- stand, so nothing of ours is there when they begin or end. What pg_cron calls succeeded is failed
+-- here where a table was left out because its owner is somebody else, or where none was reached.
+
+create function maintenance.note_statements()
+returns bigint
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+set row_security = off
+set timezone = 'UTC'
+set lock_timeout = '5s'
+as $$
+declare
+  v_cron record;
+  v_job maintenance.job;
+  v_run maintenance.run;
+  v_left_out jsonb;
+  v_noted bigint := 0;
+begin
+  if not pg_try_advisory_xact_lock(maintenance.lock_class(), 0) then
+    return 0; -- somebody else is at it
+  end if;
+
+  for v_cron in select * from maintenance.cron_runs() order by cron_run_id loop
+    select * into v_job from maintenance.job as j where j.job_name = v_cron.job_name;
+    select * into v_run from maintenance.run as r
+    where r.job_id = v_job.job_id and r.cron_run_id = v_cron.cron_run_id
+      and (v_cron.started_at is null or r.started_at = v_cron.started_at);
+    continue when v_job.job_id is null or v_run.status <> 'running'
+      or v_run.run_id is not null and v_cron.status = 'running';
+
+    v_run.status := v_cron.status;
+    v_run.error := null;
+    v_run.error_detail := null;
+    v_run.details := '{}';
+    if v_cron.status = 'failed' then
+      v_run.error := 'pg_cron reports a failure';
+      v_run.error_detail := jsonb_build_object('message', v_cron.message);
+    elsif v_cron.status = 'succeeded' then
+      select jsonb_object_agg(l.relid::text, l.reason),
+        case when count(*) = max(l.tables) or bool_or(not l.may) then string_agg(
+          format('%s was left out: %s', l.relid, l.reason), '; ' order by l.relid::text) end
+      into v_left_out, v_run.error
+      from maintenance.left_out_tables(v_cron.command, v_cron.username, v_cron.started_at) as l;
+      v_run.details := jsonb_strip_nulls(jsonb_build_object('left_out', v_left_out));
+      v_run.status := case when v_run.error is null then 'succeeded' else 'failed' end;
+    end if;
+
+    if v_run.run_id is null then
+      insert into maintenance.run as r
+        (job_id, job_name, trigger, slot, status, started_at, backend_pid, cron_run_id)
+      values (v_job.job_id, v_job.job_name, 'schedule',
+        maintenance.slot_at(v_job, v_cron.started_at), 'running',
+        coalesce(v_cron.started_at, clock_timestamp()), coalesce(v_cron.pid, 0),
+        v_cron.cron_run_id)
+      returning r.run_id into v_run.run_id;
+    end if;
+    if v_run.status <> 'running' then
+      update maintenance.run as r
+      set status = v_run.status,
+        finished_at = coalesce(v_cron.finished_at, clock_timestamp()),
+        stop_reason = case v_run.status when 'succeeded' then 'done' else 'error' end,
+        error = v_run.error,
+        sqlstate = case when v_run.error is not null then 'PM019' end,
+        error_detail = v_run.error_detail,
+        details = v_run.details
+      where r.run_id = v_run.run_id;
+    end if;
+    v_noted := v_noted + 1;
+  end loop;
+  return v_noted;
+end
+$$;
+
+comment on function maintenance.note_statements() is
+  'Writes the receipts of statement jobs, from what pg_cron says of them.';
+-- end of sql/engine/run/note_statements.sql
+
+-- from sql/engine/run/tick.sql 4050f9507d48d6d5
+-- What has to be looked at every minute, in milliseconds.
+
+create procedure maintenance.tick()
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+set row_security = off
+set timezone = 'UTC'
+set lock_timeout = '5s'
+as $$
+begin
+  perform maintenance.note_statements();
+end
+$$;
+
+comment on procedure maintenance.tick() is
+  'What has to be looked at every minute: writes the receipts of the statements that pg_cron ran. '
+  'The job tick calls it.';
+-- end of sql/engine/run/tick.sql
+
 -- from sql/engine/schedule/cron_setting.sql 8ce55d3670fc3d0f
 -- A setting of pg_cron, or null: only superusers and pg_read_all_settings may see them.
 
@@ -2960,6 +3174,52 @@ comment on function maintenance.cron_jobs() is
   'The jobs named maintenance:<job_name> as pg_cron has them; empty where it cannot be read.';
 -- end of sql/engine/schedule/cron_jobs.sql
 
+-- from sql/engine/schedule/cron_runs.sql 0f7a6ae17c2aa9c1
+-- What pg_cron says of the statements that it ran as they stand, latest first: of the last 10,000
+-- firings, since its history has no index but on its own number. Runs that leave a receipt of their
+-- own are not among them, nor the ticks that went well.
+-- cron.job_run_details shows each role its own rows by a policy: row security has to be on here.
+
+create function maintenance.cron_runs()
+returns table (
+  job_name text,
+  cron_run_id bigint,
+  status text,
+  message text,
+  command text,
+  username text,
+  pid integer,
+  started_at timestamptz,
+  finished_at timestamptz)
+language plpgsql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+set row_security = on
+set timezone = 'UTC'
+set lock_timeout = '5s'
+as $$
+begin
+  if maintenance.cron_readable() and to_regclass('cron.job_run_details') is not null then
+    return query execute
+      'select c.job_name, d.runid, d.status, d.return_message, d.command, d.username, d.job_pid, '
+      '  d.start_time, d.end_time '
+      'from cron.job_run_details as d '
+      'join maintenance.cron_jobs() as c on c.cron_job_id = d.jobid '
+      'where d.runid > (select max(m.runid) from cron.job_run_details as m) - 10000 '
+      'and d.command !~ ''^call maintenance\.run_job\('' '
+      'and (d.status = ''failed'' or d.status in (''running'', ''succeeded'') '
+      '  and d.command <> ''call maintenance.tick()'') '
+      'order by d.runid desc';
+  end if;
+end
+$$;
+
+comment on function maintenance.cron_runs() is
+  'What pg_cron says of the statements that it ran as they stand, latest first; empty where its '
+  'history cannot be read.';
+-- end of sql/engine/schedule/cron_runs.sql
+
 -- from sql/engine/schedule/cron_zone.sql f358cd0689e335eb
 -- The time zone that pg_cron reads schedules in: GMT before 1.5, a setting of the server since.
 
@@ -2998,10 +3258,10 @@ comment on function maintenance.next_slot(text) is
   'read.';
 -- end of sql/engine/schedule/next_slot.sql
 
--- from sql/engine/schedule/current_slot.sql 3ad3fa992de2f51d
--- The scheduled minute that a run fired by pg_cron just now stands for.
+-- from sql/engine/schedule/slot_at.sql 436680e51a41685f
+-- The scheduled minute that a run stands for which pg_cron fired at some moment.
 
-create function maintenance.current_slot(p_job maintenance.job)
+create function maintenance.slot_at(p_job maintenance.job, p_at timestamptz)
 returns timestamptz
 language plpgsql
 stable
@@ -3014,15 +3274,14 @@ begin
   select c.schedule into v_schedule
   from maintenance.cron_jobs() as c
   where c.job_name = p_job.job_name;
-  return maintenance.find_slot(
-    coalesce(v_schedule, p_job.schedule), clock_timestamp() at time zone v_zone, false)
+  return maintenance.find_slot(coalesce(v_schedule, p_job.schedule), p_at at time zone v_zone, false)
     at time zone v_zone;
 end
 $$;
 
-comment on function maintenance.current_slot(maintenance.job) is
-  'The scheduled minute that a run fired by pg_cron just now stands for.';
--- end of sql/engine/schedule/current_slot.sql
+comment on function maintenance.slot_at(maintenance.job, timestamptz) is
+  'The scheduled minute that a run stands for which pg_cron fired at some moment.';
+-- end of sql/engine/schedule/slot_at.sql
 
 -- from sql/engine/schedule/fired_by_cron.sql cfb37a3533384952
 -- Whether pg_cron started this session: as a background worker, or over a connection of its own.
@@ -3100,7 +3359,7 @@ comment on view maintenance.job_status is
   'what scheduling says of it, when it runs next, and how it ran last (skipped runs left out).';
 -- end of sql/engine/schedule/job_status.sql
 
--- from sql/engine/schedule/cron_command.sql fd52e29db8c1a36b
+-- from sql/engine/schedule/cron_command.sql 92b7be6c51d597fa
 -- What pg_cron is to run for a job.
 
 create function maintenance.cron_command(p_job maintenance.job)
@@ -3108,7 +3367,9 @@ returns text
 language sql
 immutable
 set search_path = pg_catalog, pg_temp
-return coalesce(p_job.statement, format('call maintenance.run_job(%L)', p_job.job_name));
+return case when p_job.statement is not null and p_job.enabled then p_job.statement
+  -- Also for a statement that is disabled: the call then leaves a receipt that says skipped.
+  else format('call maintenance.run_job(%L)', p_job.job_name) end;
 
 comment on function maintenance.cron_command(maintenance.job) is
   'What pg_cron is to run for a job.';
@@ -3347,7 +3608,7 @@ comment on function maintenance.set_schedule(text, text) is
   'Errors: PM001 no such job, PM006 schedule, PM010 no pg_cron here (the hint has the statement).';
 -- end of sql/engine/schedule/set_schedule.sql
 
--- from sql/engine/schedule/set_enabled.sql e189c0f4ba6b2553
+-- from sql/engine/schedule/set_enabled.sql cbc2d5e4b4ebfc72
 -- The flag behind enable_job and disable_job.
 
 create function maintenance.set_enabled(p_job_name text, p_enabled boolean)
@@ -3362,6 +3623,9 @@ begin
   update maintenance.job as j
   set enabled = p_enabled, updated_at = now()
   where j.job_id = v_job.job_id;
+  if v_job.kind = 'statement' then
+    perform maintenance.sync_schedule(p_job_name); -- its command changes
+  end if;
   select * into v_status from maintenance.job_status as s where s.job_name = p_job_name;
   return v_status;
 end
@@ -5311,6 +5575,59 @@ comment on view maintenance.table_bloat is
   'A row a table outside the engine, by the statistics of autovacuum. is_bloated: more than 1,000 '
   'dead rows, and more than a fifth of the live ones.';
 -- end of sql/engine/health/table_bloat.sql
+
+-- from sql/engine/jobs.sql 44a85b679889059b
+-- The engine's own jobs: the tick, and what keeps its own history and pg_cron's from growing.
+
+select maintenance.set_statement(
+  'tick',
+  statement => 'call maintenance.tick()',
+  schedule => '* * * * *',
+  description => 'Receipts of the statements that pg_cron runs as they stand');
+
+select maintenance.set_policy(
+  'purge_receipts',
+  target => 'maintenance.run',
+  action => 'delete',
+  age => 'finished_at',
+  keep => '90 days',
+  schedule => '40 3 * * *',
+  description => 'Receipts that nobody needs any more');
+
+create function maintenance.purge_cron_history_step(batch_size integer)
+returns bigint
+language plpgsql
+set search_path = pg_catalog, pg_temp
+set row_security = on
+as $$
+declare
+  v_rows bigint := 0;
+begin
+  if to_regclass('cron.job_run_details') is not null and maintenance.cron_gap() is null then
+    -- Some rows have no times at all: what is older than a row that may go may go, too.
+    execute
+      'delete from cron.job_run_details as d where d.runid in ('
+      '  select o.runid from cron.job_run_details as o'
+      '  where o.runid <= (select l.runid from cron.job_run_details as l'
+      '    where l.start_time < $1 order by l.runid desc limit 1)'
+      '  order by o.runid limit $2)'
+    using maintenance.clock() - interval '7 days', batch_size;
+    get diagnostics v_rows = row_count;
+  end if;
+  return v_rows;
+end
+$$;
+
+comment on function maintenance.purge_cron_history_step(integer) is
+  'Step of purge_cron_history: deletes the oldest rows of pg_cron''s history of the owner''s jobs, '
+  'up to batch_size, from before the last seven days; rows deleted.';
+
+select maintenance.set_job(
+  'purge_cron_history',
+  step => 'maintenance.purge_cron_history_step',
+  schedule => '50 3 * * *',
+  description => 'pg_cron''s own history, a row for every firing, beyond seven days');
+-- end of sql/engine/jobs.sql
 
 -- from sql/engine/revoke_defaults.sql b56ec720154697dd
 -- Takes from PUBLIC, and from every role that default privileges of this host favour, what they got

@@ -16,7 +16,7 @@ declare
   v_run maintenance.run;
   v_keep interval;
 begin
-  if v_job.kind = 'statement' then
+  if v_job.kind = 'statement' and v_job.enabled then
     raise exception 'the job "%" is one statement that cannot run inside a transaction', p_job_name
       using errcode = 'PM011',
         hint = format('pg_cron runs it as it stands; so can psql: %s', v_job.statement);
@@ -67,7 +67,8 @@ begin
     (job_id, job_name, trigger, slot, status, finished_at, cutoff, stop_reason)
   values
     (v_job.job_id, v_job.job_name, v_run.trigger,
-      case when v_run.trigger = 'schedule' then maintenance.current_slot(v_job) end,
+      case when v_run.trigger = 'schedule' then maintenance.slot_at(v_job, clock_timestamp())
+        end,
       v_run.status, case when v_run.status = 'skipped' then clock_timestamp() end,
       maintenance.clock() - v_keep, v_run.stop_reason)
   returning r.run_id into v_run.run_id;

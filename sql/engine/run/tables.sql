@@ -15,6 +15,7 @@ create table maintenance.run (
   rows_refused bigint not null default 0,
   batches integer not null default 0,
   backend_pid integer not null default pg_backend_pid(),
+  cron_run_id bigint,
   stop_reason text,
   error text,
   sqlstate text,
@@ -32,6 +33,8 @@ create table maintenance.run (
 ) with (fillfactor = 50);
 
 create index run_job_name_idx on maintenance.run (job_name, run_id);
+create index run_cron_run_id_idx on maintenance.run (cron_run_id) where cron_run_id is not null;
+create index run_finished_at_idx on maintenance.run (finished_at);
 create index run_running_idx on maintenance.run (job_id) where status = 'running';
 
 comment on table maintenance.run is
@@ -41,6 +44,8 @@ comment on column maintenance.run.slot is
 comment on column maintenance.run.cutoff is 'policies: rows as old as this were due';
 comment on column maintenance.run.backend_pid is
   'the backend that runs it: alive while it holds the job''s advisory lock, however long it takes';
+comment on column maintenance.run.cron_run_id is
+  'statement jobs: the run in pg_cron''s history that this receipt was written from';
 comment on column maintenance.run.error is
   'the first error, without any row''s text: SQLSTATE, constraint and table';
 comment on column maintenance.run.error_detail is

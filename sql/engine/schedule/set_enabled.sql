@@ -12,6 +12,9 @@ begin
   update maintenance.job as j
   set enabled = p_enabled, updated_at = now()
   where j.job_id = v_job.job_id;
+  if v_job.kind = 'statement' then
+    perform maintenance.sync_schedule(p_job_name); -- its command changes
+  end if;
   select * into v_status from maintenance.job_status as s where s.job_name = p_job_name;
   return v_status;
 end
