@@ -79,6 +79,7 @@
 \ir engine/schedule/cron_readable.sql
 \ir engine/schedule/cron_jobs.sql
 \ir engine/schedule/cron_runs.sql
+\ir engine/schedule/purge_cron_history_step.sql
 \ir engine/schedule/cron_zone.sql
 \ir engine/schedule/next_slot.sql
 \ir engine/schedule/slot_at.sql

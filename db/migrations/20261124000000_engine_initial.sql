@@ -994,7 +994,7 @@ comment on function maintenance.set_job(text, text, text, text, text, text) is
   'Errors: PM002 argument, PM006 schedule, PM007 no such function, or not the owner''s.';
 -- end of sql/engine/policy/set_job.sql
 
--- from sql/engine/policy/set_statement.sql b3aa8d3d89b6de9a
+-- from sql/engine/policy/set_statement.sql 82ed1b31522b7fdc
 -- Sets a statement job: one top-level statement that no function can hold, run by pg_cron itself.
 
 create function maintenance.set_statement(
@@ -1038,6 +1038,12 @@ begin
       raise exception 'the statement "%" is not acceptable: %', set_statement.statement, v_message
         using errcode = 'PM007', hint = 'One statement, names with their schema.';
   end;
+
+  if regexp_replace(set_statement.statement, '--[^\n]*|/\*.*?\*/|\s|"', '', 'g')
+    ~* '^callmaintenance\.run_job\(' then
+    raise exception 'the statement "%" runs another job', set_statement.statement
+      using errcode = 'PM007', hint = 'Give that job the schedule: maintenance.set_schedule(…).';
+  end if;
 
   v_job.job_name := set_statement.job_name;
   v_job.kind := 'statement';
@@ -2662,7 +2668,7 @@ comment on view maintenance.run_history is
   'A row a run: what it did, how it ended and why. executionTime is finished_at - started_at.';
 -- end of sql/engine/run/run_history.sql
 
--- from sql/engine/run/statement_tables.sql 1881049cd4d3391f
+-- from sql/engine/run/statement_tables.sql 8467ded137585569
 -- Which tables a VACUUM or ANALYZE names, by its words: comments, quotes, options and column lists
 -- are stepped over. Partitioned tables stand for their leaves. A name without its schema is looked
 -- up in public, where a session would. No row for other statements, and where none is named.
@@ -2705,8 +2711,8 @@ begin
     if v_word = ',' and v_depth = 0 then
       return query
         select verb, t.leaf::regclass, options
-        from (select to_regclass(case when v_name ~ '^("("{2}|[^"])*"|[^".]+)$' then 'public.' else ''
-          end || v_name) as found) as f
+        from (select to_regclass(case when v_name ~ '^("(""|[^"])*"|[^".]+)$' then 'public.'
+          else '' end || v_name) as found) as f
         join pg_class as c on c.oid = f.found
         cross join unnest(case c.relkind when 'p' then maintenance.leaf_tables(f.found)
           else array[f.found::oid] end) as t (leaf);
@@ -2722,11 +2728,11 @@ comment on function maintenance.statement_tables(text) is
   'Which tables a VACUUM or ANALYZE names, with its options. No row for other statements.';
 -- end of sql/engine/run/statement_tables.sql
 
--- from sql/engine/run/left_out_tables.sql 12030e7a8a67e905
--- Which tables a VACUUM or ANALYZE left out, although it ended without an error: Postgres only warns
--- of a table that the role may not maintain, or whose lock a SKIP_LOCKED did not get. Told by the
--- statistics, which know when a table was last maintained. A VACUUM FULL leaves no trace there, and
--- neither does anything before a crash: then only the rights are looked at.
+-- from sql/engine/run/left_out_tables.sql 53a113febb8d18fa
+-- Which tables a VACUUM or ANALYZE left out, although it ended without an error: Postgres only
+-- warns of a table that the role may not maintain, or whose lock a SKIP_LOCKED did not get. Told by
+-- the statistics, which know when a table was last maintained. A VACUUM FULL leaves no trace there,
+-- and neither does anything before a crash: then only the rights are looked at.
 
 create function maintenance.left_out_tables(
   p_statement text,
@@ -2768,7 +2774,7 @@ comment on function maintenance.left_out_tables(text, text, timestamptz) is
   'how many it named.';
 -- end of sql/engine/run/left_out_tables.sql
 
--- from sql/engine/run/note_statements.sql f21524319a9cd164
+-- from sql/engine/run/note_statements.sql 49d980cd721bb3e8
 -- Writes the receipts of statement jobs, from what pg_cron says of them: pg_cron runs them as they
 -- stand, so nothing of ours is there when they begin or end. What pg_cron calls succeeded is failed
 -- here where a table was left out because its owner is somebody else, or where none was reached.
@@ -2783,7 +2789,7 @@ set timezone = 'UTC'
 set lock_timeout = '5s'
 as $$
 declare
-  v_cron record;
+  v_firing record;
   v_job maintenance.job;
   v_run maintenance.run;
   v_left_out jsonb;
@@ -2793,44 +2799,48 @@ begin
     return 0; -- somebody else is at it
   end if;
 
-  for v_cron in select * from maintenance.cron_runs() order by cron_run_id loop
-    select * into v_job from maintenance.job as j where j.job_name = v_cron.job_name;
+  for v_firing in select * from maintenance.cron_runs() order by cron_run_id loop
+    select * into v_job from maintenance.job as j where j.job_name = v_firing.job_name;
     select * into v_run from maintenance.run as r
-    where r.job_id = v_job.job_id and r.cron_run_id = v_cron.cron_run_id
-      and (v_cron.started_at is null or r.started_at = v_cron.started_at);
+    where r.job_id = v_job.job_id and r.cron_run_id = v_firing.cron_run_id
+      and (v_firing.started_at is null or r.started_at = v_firing.started_at);
     continue when v_job.job_id is null or v_run.status <> 'running'
-      or v_run.run_id is not null and v_cron.status = 'running';
+      or v_run.run_id is not null and v_firing.status = 'running';
 
-    v_run.status := v_cron.status;
+    v_run.status := v_firing.status;
     v_run.error := null;
     v_run.error_detail := null;
     v_run.details := '{}';
-    if v_cron.status = 'failed' then
+    if v_firing.status = 'failed' then
       v_run.error := 'pg_cron reports a failure';
-      v_run.error_detail := jsonb_build_object('message', v_cron.message);
-    elsif v_cron.status = 'succeeded' then
+      v_run.error_detail := jsonb_build_object('message', v_firing.message);
+    elsif v_firing.status = 'succeeded' then
       select jsonb_object_agg(l.relid::text, l.reason),
         case when count(*) = max(l.tables) or bool_or(not l.may) then string_agg(
           format('%s was left out: %s', l.relid, l.reason), '; ' order by l.relid::text) end
       into v_left_out, v_run.error
-      from maintenance.left_out_tables(v_cron.command, v_cron.username, v_cron.started_at) as l;
-      v_run.details := jsonb_strip_nulls(jsonb_build_object('left_out', v_left_out));
-      v_run.status := case when v_run.error is null then 'succeeded' else 'failed' end;
+      from maintenance.left_out_tables(
+        v_firing.command, v_firing.username, v_firing.started_at) as l;
+      if v_run.error is not null then
+        v_run.status := 'failed';
+      elsif v_left_out is not null then
+        v_run.details := jsonb_build_object('left_out', v_left_out);
+      end if;
     end if;
 
     if v_run.run_id is null then
       insert into maintenance.run as r
         (job_id, job_name, trigger, slot, status, started_at, backend_pid, cron_run_id)
       values (v_job.job_id, v_job.job_name, 'schedule',
-        maintenance.slot_at(v_job, v_cron.started_at), 'running',
-        coalesce(v_cron.started_at, clock_timestamp()), coalesce(v_cron.pid, 0),
-        v_cron.cron_run_id)
+        maintenance.slot_at(v_job, v_firing.started_at), 'running',
+        coalesce(v_firing.started_at, clock_timestamp()), coalesce(v_firing.pid, 0),
+        v_firing.cron_run_id)
       returning r.run_id into v_run.run_id;
     end if;
     if v_run.status <> 'running' then
       update maintenance.run as r
       set status = v_run.status,
-        finished_at = coalesce(v_cron.finished_at, clock_timestamp()),
+        finished_at = coalesce(v_firing.finished_at, clock_timestamp()),
         stop_reason = case v_run.status when 'succeeded' then 'done' else 'error' end,
         error = v_run.error,
         sqlstate = case when v_run.error is not null then 'PM019' end,
@@ -3220,6 +3230,38 @@ comment on function maintenance.cron_runs() is
   'history cannot be read.';
 -- end of sql/engine/schedule/cron_runs.sql
 
+-- from sql/engine/schedule/purge_cron_history_step.sql 9887ddf04041b2b9
+-- Deletes what is old in pg_cron's own history, which has no retention: a row for every firing.
+
+create function maintenance.purge_cron_history_step(batch_size integer)
+returns bigint
+language plpgsql
+set search_path = pg_catalog, pg_temp
+set row_security = on
+as $$
+declare
+  v_rows bigint := 0;
+begin
+  if to_regclass('cron.job_run_details') is not null and maintenance.cron_gap() is null then
+    -- Some rows have no times at all: what is older than a row that may go may go, too.
+    execute
+      'delete from cron.job_run_details as d where d.runid in ('
+      '  select o.runid from cron.job_run_details as o'
+      '  where o.runid <= (select l.runid from cron.job_run_details as l'
+      '    where l.start_time < $1 order by l.runid desc limit 1)'
+      '  order by o.runid limit $2)'
+    using maintenance.clock() - interval '7 days', batch_size;
+    get diagnostics v_rows = row_count;
+  end if;
+  return v_rows;
+end
+$$;
+
+comment on function maintenance.purge_cron_history_step(integer) is
+  'Step of purge_cron_history: deletes the oldest rows of pg_cron''s history of the owner''s jobs, '
+  'up to batch_size, from before the last seven days; rows deleted.';
+-- end of sql/engine/schedule/purge_cron_history_step.sql
+
 -- from sql/engine/schedule/cron_zone.sql f358cd0689e335eb
 -- The time zone that pg_cron reads schedules in: GMT before 1.5, a setting of the server since.
 
@@ -3258,7 +3300,7 @@ comment on function maintenance.next_slot(text) is
   'read.';
 -- end of sql/engine/schedule/next_slot.sql
 
--- from sql/engine/schedule/slot_at.sql 436680e51a41685f
+-- from sql/engine/schedule/slot_at.sql d96d7260e8c1b92d
 -- The scheduled minute that a run stands for which pg_cron fired at some moment.
 
 create function maintenance.slot_at(p_job maintenance.job, p_at timestamptz)
@@ -3274,8 +3316,8 @@ begin
   select c.schedule into v_schedule
   from maintenance.cron_jobs() as c
   where c.job_name = p_job.job_name;
-  return maintenance.find_slot(coalesce(v_schedule, p_job.schedule), p_at at time zone v_zone, false)
-    at time zone v_zone;
+  return maintenance.find_slot(
+    coalesce(v_schedule, p_job.schedule), p_at at time zone v_zone, false) at time zone v_zone;
 end
 $$;
 
@@ -5576,7 +5618,7 @@ comment on view maintenance.table_bloat is
   'dead rows, and more than a fifth of the live ones.';
 -- end of sql/engine/health/table_bloat.sql
 
--- from sql/engine/jobs.sql 44a85b679889059b
+-- from sql/engine/jobs.sql 9039f96254566579
 -- The engine's own jobs: the tick, and what keeps its own history and pg_cron's from growing.
 
 select maintenance.set_statement(
@@ -5593,34 +5635,6 @@ select maintenance.set_policy(
   keep => '90 days',
   schedule => '40 3 * * *',
   description => 'Receipts that nobody needs any more');
-
-create function maintenance.purge_cron_history_step(batch_size integer)
-returns bigint
-language plpgsql
-set search_path = pg_catalog, pg_temp
-set row_security = on
-as $$
-declare
-  v_rows bigint := 0;
-begin
-  if to_regclass('cron.job_run_details') is not null and maintenance.cron_gap() is null then
-    -- Some rows have no times at all: what is older than a row that may go may go, too.
-    execute
-      'delete from cron.job_run_details as d where d.runid in ('
-      '  select o.runid from cron.job_run_details as o'
-      '  where o.runid <= (select l.runid from cron.job_run_details as l'
-      '    where l.start_time < $1 order by l.runid desc limit 1)'
-      '  order by o.runid limit $2)'
-    using maintenance.clock() - interval '7 days', batch_size;
-    get diagnostics v_rows = row_count;
-  end if;
-  return v_rows;
-end
-$$;
-
-comment on function maintenance.purge_cron_history_step(integer) is
-  'Step of purge_cron_history: deletes the oldest rows of pg_cron''s history of the owner''s jobs, '
-  'up to batch_size, from before the last seven days; rows deleted.';
 
 select maintenance.set_job(
   'purge_cron_history',
@@ -5664,7 +5678,7 @@ comment on function maintenance.revoke_defaults("char", text) is
   'sequence, f function); p_objects as after REVOKE ALL ON.';
 -- end of sql/engine/revoke_defaults.sql
 
--- from sql/engine/roles.sql 07f6ba52e87f816b
+-- from sql/engine/roles.sql 00181fe874b42fef
 -- Who may call what. Last in the build, so that it sees everything.
 --
 --   maintenance_viewer    reads status and history
@@ -5751,7 +5765,9 @@ begin
         execute format('create role %I nologin', role_name);
         outcome := 'created';
       exception when duplicate_object or unique_violation then
-        null; -- another database's migration has just made it
+        -- Another database's migration has just made it: opening the catalogue anew makes this
+        -- session hear of it.
+        perform from pg_roles as r where r.rolname = grant_roles.role_name;
       when insufficient_privilege then
         outcome := format('missing: %s may not create roles', current_user);
         fix := format('create role %I nologin; -- then: select * from maintenance.grant_roles();',

@@ -84,7 +84,9 @@ begin
         execute format('create role %I nologin', role_name);
         outcome := 'created';
       exception when duplicate_object or unique_violation then
-        null; -- another database's migration has just made it
+        -- Another database's migration has just made it: opening the catalogue anew makes this
+        -- session hear of it.
+        perform from pg_roles as r where r.rolname = grant_roles.role_name;
       when insufficient_privilege then
         outcome := format('missing: %s may not create roles', current_user);
         fix := format('create role %I nologin; -- then: select * from maintenance.grant_roles();',

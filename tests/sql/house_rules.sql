@@ -17,7 +17,7 @@ select ok(count(*) > 100, 'the routines are found') from routine;
 select is_empty($$select name from routine where prokind = 'f' and not coalesce(proconfig, '{}') @> array['search_path=pg_catalog, pg_temp']$$,
   'every function is pinned to pg_catalog, pg_temp');
 select is_empty($$select name from routine where prosecdef and prorettype <> 'trigger'::regtype
-    and not proconfig @> array[case oid when 'maintenance.cron_jobs()'::regprocedure then 'row_security=on' else 'row_security=off' end, 'TimeZone=UTC']$$,
+    and not proconfig @> array[case when oid in ('maintenance.cron_jobs()'::regprocedure, 'maintenance.cron_runs()'::regprocedure) then 'row_security=on' else 'row_security=off' end, 'TimeZone=UTC']$$,
   'every definer function sees all rows, but of cron.job, where each role is shown its own; and knows UTC alone');
 select is_empty($$select name from routine where obj_description(oid, 'pg_proc') is null$$, 'every routine is commented');
 select is_empty($$select name from routine where has_function_privilege('public', oid, 'execute')$$, 'none is open to PUBLIC');

@@ -42,6 +42,12 @@ begin
         using errcode = 'PM007', hint = 'One statement, names with their schema.';
   end;
 
+  if regexp_replace(set_statement.statement, '--[^\n]*|/\*.*?\*/|\s|"', '', 'g')
+    ~* '^callmaintenance\.run_job\(' then
+    raise exception 'the statement "%" runs another job', set_statement.statement
+      using errcode = 'PM007', hint = 'Give that job the schedule: maintenance.set_schedule(…).';
+  end if;
+
   v_job.job_name := set_statement.job_name;
   v_job.kind := 'statement';
   v_job.statement := set_statement.statement;

@@ -12,7 +12,7 @@ set timezone = 'UTC'
 set lock_timeout = '5s'
 as $$
 declare
-  v_cron record;
+  v_firing record;
   v_job maintenance.job;
   v_run maintenance.run;
   v_left_out jsonb;
@@ -22,44 +22,48 @@ begin
     return 0; -- somebody else is at it
   end if;
 
-  for v_cron in select * from maintenance.cron_runs() order by cron_run_id loop
-    select * into v_job from maintenance.job as j where j.job_name = v_cron.job_name;
+  for v_firing in select * from maintenance.cron_runs() order by cron_run_id loop
+    select * into v_job from maintenance.job as j where j.job_name = v_firing.job_name;
     select * into v_run from maintenance.run as r
-    where r.job_id = v_job.job_id and r.cron_run_id = v_cron.cron_run_id
-      and (v_cron.started_at is null or r.started_at = v_cron.started_at);
+    where r.job_id = v_job.job_id and r.cron_run_id = v_firing.cron_run_id
+      and (v_firing.started_at is null or r.started_at = v_firing.started_at);
     continue when v_job.job_id is null or v_run.status <> 'running'
-      or v_run.run_id is not null and v_cron.status = 'running';
+      or v_run.run_id is not null and v_firing.status = 'running';
 
-    v_run.status := v_cron.status;
+    v_run.status := v_firing.status;
     v_run.error := null;
     v_run.error_detail := null;
     v_run.details := '{}';
-    if v_cron.status = 'failed' then
+    if v_firing.status = 'failed' then
       v_run.error := 'pg_cron reports a failure';
-      v_run.error_detail := jsonb_build_object('message', v_cron.message);
-    elsif v_cron.status = 'succeeded' then
+      v_run.error_detail := jsonb_build_object('message', v_firing.message);
+    elsif v_firing.status = 'succeeded' then
       select jsonb_object_agg(l.relid::text, l.reason),
         case when count(*) = max(l.tables) or bool_or(not l.may) then string_agg(
           format('%s was left out: %s', l.relid, l.reason), '; ' order by l.relid::text) end
       into v_left_out, v_run.error
-      from maintenance.left_out_tables(v_cron.command, v_cron.username, v_cron.started_at) as l;
-      v_run.details := jsonb_strip_nulls(jsonb_build_object('left_out', v_left_out));
-      v_run.status := case when v_run.error is null then 'succeeded' else 'failed' end;
+      from maintenance.left_out_tables(
+        v_firing.command, v_firing.username, v_firing.started_at) as l;
+      if v_run.error is not null then
+        v_run.status := 'failed';
+      elsif v_left_out is not null then
+        v_run.details := jsonb_build_object('left_out', v_left_out);
+      end if;
     end if;
 
     if v_run.run_id is null then
       insert into maintenance.run as r
         (job_id, job_name, trigger, slot, status, started_at, backend_pid, cron_run_id)
       values (v_job.job_id, v_job.job_name, 'schedule',
-        maintenance.slot_at(v_job, v_cron.started_at), 'running',
-        coalesce(v_cron.started_at, clock_timestamp()), coalesce(v_cron.pid, 0),
-        v_cron.cron_run_id)
+        maintenance.slot_at(v_job, v_firing.started_at), 'running',
+        coalesce(v_firing.started_at, clock_timestamp()), coalesce(v_firing.pid, 0),
+        v_firing.cron_run_id)
       returning r.run_id into v_run.run_id;
     end if;
     if v_run.status <> 'running' then
       update maintenance.run as r
       set status = v_run.status,
-        finished_at = coalesce(v_cron.finished_at, clock_timestamp()),
+        finished_at = coalesce(v_firing.finished_at, clock_timestamp()),
         stop_reason = case v_run.status when 'succeeded' then 'done' else 'error' end,
         error = v_run.error,
         sqlstate = case when v_run.error is not null then 'PM019' end,

@@ -40,8 +40,8 @@ begin
     if v_word = ',' and v_depth = 0 then
       return query
         select verb, t.leaf::regclass, options
-        from (select to_regclass(case when v_name ~ '^("("{2}|[^"])*"|[^".]+)$' then 'public.' else ''
-          end || v_name) as found) as f
+        from (select to_regclass(case when v_name ~ '^("(""|[^"])*"|[^".]+)$' then 'public.'
+          else '' end || v_name) as found) as f
         join pg_class as c on c.oid = f.found
         cross join unnest(case c.relkind when 'p' then maintenance.leaf_tables(f.found)
           else array[f.found::oid] end) as t (leaf);

@@ -13,8 +13,8 @@ begin
   select c.schedule into v_schedule
   from maintenance.cron_jobs() as c
   where c.job_name = p_job.job_name;
-  return maintenance.find_slot(coalesce(v_schedule, p_job.schedule), p_at at time zone v_zone, false)
-    at time zone v_zone;
+  return maintenance.find_slot(
+    coalesce(v_schedule, p_job.schedule), p_at at time zone v_zone, false) at time zone v_zone;
 end
 $$;
 
