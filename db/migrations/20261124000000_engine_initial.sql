@@ -5565,7 +5565,7 @@ comment on view public.maintenance_status is
   'dead; critical the rule is broken.';
 -- end of sql/engine/health/maintenance_status.sql
 
--- from sql/engine/health/index_health.sql 30b4508be51660f7
+-- from sql/engine/health/index_health.sql 055b8f9a978be905
 -- Every index of the application: its size and whether anything reads it.
 
 create view maintenance.index_health as
@@ -5573,7 +5573,7 @@ select
   s.schemaname as schema_name,
   s.relname as table_name,
   s.indexrelname as index_name,
-  pg_relation_size(s.indexrelid) as bytes,
+  c.relpages::bigint * current_setting('block_size')::bigint as bytes,
   s.idx_scan,
   i.indisunique as is_unique,
   i.indisvalid as is_valid,
@@ -5581,10 +5581,12 @@ select
   -- has had no time to be.
   s.idx_scan = 0
     and not i.indisunique
-    and coalesce(d.stats_reset, pg_postmaster_start_time()) < now() - interval '7 days'
+    and coalesce(d.stats_reset, pg_postmaster_start_time())
+      < maintenance.clock() - interval '7 days'
     as is_unused
 from pg_stat_user_indexes as s
 join pg_index as i on i.indexrelid = s.indexrelid
+join pg_class as c on c.oid = s.indexrelid
 cross join (
   select d.stats_reset from pg_stat_database as d where d.datname = current_database()
 ) as d
@@ -5592,10 +5594,10 @@ where s.schemaname not in ('maintenance', 'cron');
 
 comment on view maintenance.index_health is
   'A row an index outside the engine. is_unused: never read since statistics began at least seven '
-  'days ago, and not unique.';
+  'days ago, and not unique. bytes: as of the last VACUUM or ANALYZE, so that no lock is waited for.';
 -- end of sql/engine/health/index_health.sql
 
--- from sql/engine/health/table_bloat.sql 880e0dc286b1f3da
+-- from sql/engine/health/table_bloat.sql a739b39b5f69275d
 -- Every table of the application: how much of it is dead.
 
 create view maintenance.table_bloat as
@@ -5605,17 +5607,19 @@ select
   s.n_live_tup as live_rows,
   s.n_dead_tup as dead_rows,
   round(100.0 * s.n_dead_tup / nullif(s.n_live_tup + s.n_dead_tup, 0), 1) as dead_percent,
-  -- Dead rows above a fifth of the live ones, in a table that is worth the look.
-  s.n_dead_tup > 1000 and s.n_dead_tup > 0.2 * s.n_live_tup as is_bloated,
-  pg_total_relation_size(s.relid) as bytes,
+  -- More than a fifth is dead, in a table that is worth the look.
+  s.n_dead_tup > 1000 and s.n_dead_tup > 0.2 * (s.n_live_tup + s.n_dead_tup) as is_bloated,
+  c.relpages::bigint * current_setting('block_size')::bigint as bytes,
   greatest(s.last_vacuum, s.last_autovacuum) as last_vacuum,
   greatest(s.last_analyze, s.last_autoanalyze) as last_analyze
 from pg_stat_user_tables as s
+join pg_class as c on c.oid = s.relid
 where s.schemaname not in ('maintenance', 'cron');
 
 comment on view maintenance.table_bloat is
   'A row a table outside the engine, by the statistics of autovacuum. is_bloated: more than 1,000 '
-  'dead rows, and more than a fifth of the live ones.';
+  'dead rows, and more than a fifth of all. bytes: of the table without its indexes, as of the '
+  'last VACUUM or ANALYZE, so that no lock is waited for.';
 -- end of sql/engine/health/table_bloat.sql
 
 -- from sql/engine/jobs.sql 9039f96254566579

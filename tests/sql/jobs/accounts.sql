@@ -1,7 +1,7 @@
 -- The account jobs, rule by rule: S4-01 to S4-10, S4-16, S4-18, C-27 to C-31.
 begin;
 create extension pgtap;
-select plan(31);
+select plan(33);
 
 -- S4-01
 insert into public.sessions (token, expires_at) values
@@ -53,12 +53,28 @@ select lives_ok('select public.refresh_subscription_summary()', 'S4-18: an unpop
 select is((select details ->> 'concurrently' from maintenance.run_history where job_name = 'refresh_subscription_summary' order by run_id desc limit 1),
   'false', 'and the receipt says so');
 
+-- C-016
+insert into public.users (id, email) values ('00000000-0000-0000-0001-00000000000a', 'a@example.org'), ('00000000-0000-0000-0001-00000000000b', 'b@example.org'),
+  ('00000000-0000-0000-0001-00000000000c', 'c@example.org'), ('00000000-0000-0000-0001-00000000000d', 'd@example.org');
+insert into public.user_subscriptions (user_id, plan, status, current_period_end, created_at) values
+  ('00000000-0000-0000-0001-00000000000a', 'vt_plus', 'active', null, now()), ('00000000-0000-0000-0001-00000000000a', 'vt_base', 'active', now() + interval '5 days', now()),
+  ('00000000-0000-0000-0001-00000000000b', 'vt_plus', 'active', now() + interval '5 days', now()), ('00000000-0000-0000-0001-00000000000b', 'vt_base', 'active', now() + interval '5 days', now()),
+  ('00000000-0000-0000-0001-00000000000c', 'vt_plus', 'cancelled', null, now()), ('00000000-0000-0000-0001-00000000000c', 'vt_base', 'cancelled', now() - interval '5 days', now());
+select public.refresh_subscription_summary();
+create temporary table seen as select user_id, user_plan_slug, subscription_status, current_period_end, is_vt_plus, subscription_created_at from public.user_subscription_summary;
+select results_eq($$select left(email, 1), user_plan_slug, subscription_status, is_vt_plus from public.user_subscription_summary where email ~ '^[acd]@' order by email$$,
+  $$values ('a', 'vt_base', 'active', false), ('c', 'vt_base', 'cancelled', false), ('d', 'vt_base', null, false)$$, 'C-016: a subscription without an end gives way to one that has one');
+update public.user_subscriptions set updated_at = updated_at where plan = 'vt_plus';
+update public.user_subscriptions set updated_at = updated_at where plan <> 'vt_plus';
+select public.refresh_subscription_summary();
+select set_eq('select user_id, user_plan_slug, subscription_status, current_period_end, is_vt_plus, subscription_created_at from public.user_subscription_summary', 'table seen', 'C-016: and rows that change their place change nothing');
+
 -- S4-04 to S4-07
 select is(maintenance.run_now('analyze_account_tables') ->> 'success', 'true', 'S4-04: ANALYZE runs as a job');
 select ok((select last_analyze from pg_stat_all_tables where relid = 'public.users'::regclass) is not null
   or (select reltuples from pg_class where oid = 'public.users'::regclass) = 4, 'and the tables have statistics');
 select is((select kind || ' ' || schedule || ' ' || statement from maintenance.job where job_name = 'vacuum_account_tables'),
-  'statement 0 2 * * 0 vacuum (analyze) public.users, public.user_subscriptions, public.sessions', 'S4-05: the weekly VACUUM is one statement');
+  'statement 0 2 * * 0 vacuum (analyze, skip_locked) public.users, public.user_subscriptions, public.sessions', 'S4-05: the weekly VACUUM is one statement');
 select is(maintenance.run_now('weekly_index_report') ->> 'success', 'true', 'S4-05: the index report runs as a job');
 select ok((select details ?& array['indexes', 'bytes', 'unused', 'invalid', 'bloated'] from maintenance.run_history
   where job_name = 'weekly_index_report' order by run_id desc limit 1), 'and is kept on the receipt');
