@@ -1873,8 +1873,8 @@ comment on function maintenance.first_progress(bigint) is
   'Where the loop of a run begins.';
 -- end of sql/engine/run/first_progress.sql
 
--- from sql/engine/run/rows_a_page.sql 9b515f34d7266554
--- How many rows a page of a table holds, by the statistics; fifty where there are none.
+-- from sql/engine/run/rows_a_page.sql 643500b25f8359ba
+-- How many rows a page of a table holds, by the statistics; a hundred where there are none.
 
 create function maintenance.rows_a_page(p_leaf regclass)
 returns double precision
@@ -1883,15 +1883,15 @@ stable
 set search_path = pg_catalog, pg_temp
 return (
   select case when c.reltuples > 0 and c.relpages > 0 then greatest(c.reltuples / c.relpages, 1)
-    else 50 end
+    else 100 end
   from pg_class as c where c.oid = p_leaf);
 
 comment on function maintenance.rows_a_page(regclass) is
-  'How many rows a page of a table holds, by the statistics; fifty where there are none.';
+  'How many rows a page of a table holds, by the statistics; a hundred where there are none.';
 -- end of sql/engine/run/rows_a_page.sql
 
--- from sql/engine/run/first_window.sql 942c764c3f0beeef
--- How many pages of a leaf hold about one batch of due rows, where sweeping over the whole leaf
+-- from sql/engine/run/first_window.sql 8552cc360415239c
+-- How many pages of a leaf the first window of a sweep has, where sweeping over the whole leaf
 -- costs less than finding the due rows one by one; null where it does not. The planner is asked:
 -- a sweep is worth it where finding the rows costs as much as reading all pages, or where a fifth
 -- of the rows are due. The plan is that of reading ctid, which no index-only scan can give.
@@ -1930,13 +1930,14 @@ begin
   then
     return;
   end if;
-  pages := greatest(least(p_job.batch_size / v_due_a_page, leaf_pages), 1);
+  -- As if all its rows were due, which an estimate cannot rule out; windows double as they may.
+  pages := greatest(least(p_job.batch_size / v_rows_a_page, leaf_pages), 1);
 end
 $$;
 
 comment on function maintenance.first_window(
   maintenance.policy, maintenance.job, regclass, timestamptz) is
-  'How many pages of a leaf hold about one batch of due rows, where sweeping over the whole leaf '
+  'How many pages of a leaf the first window of a sweep has, where sweeping over the whole leaf '
   'costs less than finding the due rows one by one; null where it does not.';
 -- end of sql/engine/run/first_window.sql
 
@@ -5565,7 +5566,7 @@ comment on view public.maintenance_status is
   'dead; critical the rule is broken.';
 -- end of sql/engine/health/maintenance_status.sql
 
--- from sql/engine/health/index_health.sql 055b8f9a978be905
+-- from sql/engine/health/index_health.sql 4d043977882b7b36
 -- Every index of the application: its size and whether anything reads it.
 
 create view maintenance.index_health as
@@ -5594,7 +5595,8 @@ where s.schemaname not in ('maintenance', 'cron');
 
 comment on view maintenance.index_health is
   'A row an index outside the engine. is_unused: never read since statistics began at least seven '
-  'days ago, and not unique. bytes: as of the last VACUUM or ANALYZE, so that no lock is waited for.';
+  'days ago, and not unique. bytes: as of the last VACUUM or ANALYZE, so that no lock is waited '
+  'for.';
 -- end of sql/engine/health/index_health.sql
 
 -- from sql/engine/health/table_bloat.sql a739b39b5f69275d

@@ -571,7 +571,7 @@ comment on function public.run_maintenance_cleanup() is
   'commits in batches.';
 -- end of sql/jobs/imports.sql
 
--- from sql/jobs/accounts.sql 0a07f8381d3b274b
+-- from sql/jobs/accounts.sql 156da18df6454679
 -- Accounts: expired sessions go, the subscription summary is refreshed, statistics are kept fresh,
 -- indexes are reported. Rules S4-01 to S4-10, S4-16 and S4-18.
 
@@ -716,7 +716,8 @@ select maintenance.set_job(
 
 select maintenance.set_statement(
   'vacuum_account_tables',
-  statement => 'vacuum (analyze, skip_locked) public.users, public.user_subscriptions, public.sessions',
+  statement => 'vacuum (analyze, skip_locked) '
+    'public.users, public.user_subscriptions, public.sessions',
   schedule => '0 2 * * 0',
   description => 'VACUUM of users, user_subscriptions and sessions, but what autovacuum is at');
 

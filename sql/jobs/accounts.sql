@@ -142,7 +142,8 @@ select maintenance.set_job(
 
 select maintenance.set_statement(
   'vacuum_account_tables',
-  statement => 'vacuum (analyze, skip_locked) public.users, public.user_subscriptions, public.sessions',
+  statement => 'vacuum (analyze, skip_locked) '
+    'public.users, public.user_subscriptions, public.sessions',
   schedule => '0 2 * * 0',
   description => 'VACUUM of users, user_subscriptions and sessions, but what autovacuum is at');
 

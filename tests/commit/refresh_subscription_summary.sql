@@ -3,10 +3,11 @@
 \set QUIET on
 set client_min_messages = error;
 create extension pgtap;
-select plan(4);
+select plan(5);
 \ir connect.psql
 
 insert into public.users (email) values ('ada@example.org');
+select dblink_exec('other', 'listen subscription_summary_refreshed') \g /dev/null
 call maintenance.run_job('refresh_subscription_summary') \g /dev/null
 insert into public.users (email) values ('grace@example.org');
 
@@ -20,4 +21,6 @@ select is((select count(*) from public.user_subscription_summary), 2::bigint, 'a
 select is((select n from dblink('other', 'select count(*) from public.user_subscription_summary') as d (n bigint)), 2::bigint,
   'to the reader too, at its next statement');
 select dblink_exec('other', 'commit') \g /dev/null
+call maintenance.run_job('refresh_subscription_summary') \g /dev/null
+select isnt_empty($$select from dblink_get_notify('other') where notify_name = 'subscription_summary_refreshed'$$, 'S4-23: and a listener is told');
 select * from finish();

@@ -58,7 +58,7 @@ begin
 end $$;
 
 select ok(count(*) filter (where statement is not null) > 250, 'everything is tried') from attempt;
-select results_eq(format('select c from pg_temp.can(%L) as c order by c collate "C"', :'nobody'), array[]::text[], 'a login without a role can do nothing');
+select results_eq(format('select c from pg_temp.can(%L) as c order by c collate "C"', :'nobody'), array[]::text[], 'S4-12: a login without a role can do nothing');
 select results_eq(format('select c from pg_temp.can(%L) as c order by c collate "C"', :'worker'), array[
   'maintenance.claim_tasks(text,integer,interval)',
   'maintenance.complete_task(bigint,uuid,text,jsonb)',

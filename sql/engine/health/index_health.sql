@@ -26,4 +26,5 @@ where s.schemaname not in ('maintenance', 'cron');
 
 comment on view maintenance.index_health is
   'A row an index outside the engine. is_unused: never read since statistics began at least seven '
-  'days ago, and not unique. bytes: as of the last VACUUM or ANALYZE, so that no lock is waited for.';
+  'days ago, and not unique. bytes: as of the last VACUUM or ANALYZE, so that no lock is waited '
+  'for.';

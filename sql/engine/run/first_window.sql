@@ -1,4 +1,4 @@
--- How many pages of a leaf hold about one batch of due rows, where sweeping over the whole leaf
+-- How many pages of a leaf the first window of a sweep has, where sweeping over the whole leaf
 -- costs less than finding the due rows one by one; null where it does not. The planner is asked:
 -- a sweep is worth it where finding the rows costs as much as reading all pages, or where a fifth
 -- of the rows are due. The plan is that of reading ctid, which no index-only scan can give.
@@ -37,11 +37,12 @@ begin
   then
     return;
   end if;
-  pages := greatest(least(p_job.batch_size / v_due_a_page, leaf_pages), 1);
+  -- As if all its rows were due, which an estimate cannot rule out; windows double as they may.
+  pages := greatest(least(p_job.batch_size / v_rows_a_page, leaf_pages), 1);
 end
 $$;
 
 comment on function maintenance.first_window(
   maintenance.policy, maintenance.job, regclass, timestamptz) is
-  'How many pages of a leaf hold about one batch of due rows, where sweeping over the whole leaf '
+  'How many pages of a leaf the first window of a sweep has, where sweeping over the whole leaf '
   'costs less than finding the due rows one by one; null where it does not.';

@@ -1,4 +1,4 @@
--- How many rows a page of a table holds, by the statistics; fifty where there are none.
+-- How many rows a page of a table holds, by the statistics; a hundred where there are none.
 
 create function maintenance.rows_a_page(p_leaf regclass)
 returns double precision
@@ -7,8 +7,8 @@ stable
 set search_path = pg_catalog, pg_temp
 return (
   select case when c.reltuples > 0 and c.relpages > 0 then greatest(c.reltuples / c.relpages, 1)
-    else 50 end
+    else 100 end
   from pg_class as c where c.oid = p_leaf);
 
 comment on function maintenance.rows_a_page(regclass) is
-  'How many rows a page of a table holds, by the statistics; fifty where there are none.';
+  'How many rows a page of a table holds, by the statistics; a hundred where there are none.';
