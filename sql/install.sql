@@ -73,6 +73,7 @@
 \ir engine/schedule/extension.sql
 \ir engine/schedule/tables.sql
 \ir engine/schedule/cron_field.sql
+\ir engine/schedule/cron_fault.sql
 \ir engine/schedule/find_slot.sql
 \ir engine/schedule/next_run_at.sql
 \ir engine/schedule/cron_gap.sql

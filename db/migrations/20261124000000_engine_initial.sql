@@ -2993,7 +2993,86 @@ comment on function maintenance.cron_field(text, integer, integer, text[]) is
   'values, ranges and *, a step after a range or *.';
 -- end of sql/engine/schedule/cron_field.sql
 
--- from sql/engine/schedule/find_slot.sql df3d91f28e205179
+-- from sql/engine/schedule/cron_fault.sql 96dba3a723faa9ec
+-- What is wrong with a cron expression, and what to write instead; no row for one that is right.
+
+create function maintenance.cron_fault(p_schedule text)
+returns table (fault text, fix text)
+language plpgsql
+immutable
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_names constant text[] := '{minute,hour,"day of month",month,"day of week"}'::text[];
+  v_lows constant integer[] := '{0,0,1,1,0}'::integer[];
+  v_highs constant integer[] := '{59,23,31,12,7}'::integer[];
+  v_words constant text[] := array[null, null, null,
+    'jan,feb,mar,apr,may,jun,jul,aug,sep,oct,nov,dec', 'sun,mon,tue,wed,thu,fri,sat'];
+  v_fields text[] := regexp_split_to_array(btrim(p_schedule, e' \t'), '[ \t]+');
+  v_ends integer[];
+  v_part text;
+  v_first integer;
+  v_last integer;
+begin
+  fix := 'Minute, hour, day of month, month, day of week; ''0 3 * * *'' is 03:00 UTC each day.';
+  if p_schedule ~ '^\s*([1-9]|[1-5]\d)\s+seconds?\s*$'
+    or p_schedule ~ '^\s*@(yearly|annually|monthly|weekly|daily|midnight|hourly)\s*$' then
+    return;
+  elsif p_schedule ~ '^\s*@reboot' then
+    fault := '@reboot names no time';
+  elsif cardinality(v_fields) <> 5 then
+    fault := format('it has %s fields, and not five', case when p_schedule ~ '\S'
+      then cardinality(v_fields) else 0 end);
+    if cardinality(v_fields) > 5 then
+      fix := format('pg_cron knows no seconds and no years, and ignores what stands behind the '
+        'fifth field: %s', array_to_string(v_fields[1:5], ' '));
+    end if;
+  else
+    for i in 1 .. 5 loop
+      continue when maintenance.cron_field(v_fields[i], v_lows[i], v_highs[i],
+        coalesce(string_to_array(v_words[i], ','), '{}')) is not null;
+      -- The last day of the month, alone or in a list.
+      continue when i = 3 and v_fields[i] ~ '(^|,)\$(,|$)'
+        and (v_fields[i] = '$' or maintenance.cron_field(
+          regexp_replace(v_fields[i], ',\$(?=,|$)|^\$,', '', 'g'), 1, 31) is not null);
+
+      -- The first part of a list that is at fault, and whether it is a range that runs backwards.
+      select p.part into v_part
+      from unnest(string_to_array(v_fields[i], ',')) with ordinality as p (part, n)
+      where maintenance.cron_field(p.part, v_lows[i], v_highs[i],
+        coalesce(string_to_array(v_words[i], ','), '{}')) is null
+      order by p.n
+      limit 1;
+      fault := format('its %s "%s" cannot be read', v_names[i], coalesce(v_part, v_fields[i]));
+      select array_agg((maintenance.cron_field(e.word, v_lows[i], v_highs[i],
+          coalesce(string_to_array(v_words[i], ','), '{}')))[1] order by e.n)
+      into v_ends
+      from unnest(regexp_match(v_part, '^([a-zA-Z0-9]+)-([a-zA-Z0-9]+)(?:/\d+)?$'))
+        with ordinality as e (word, n);
+      if v_ends[1] > v_ends[2] then
+        v_last := case i when 5 then 6 else v_highs[i] end;
+        v_first := least(v_ends[1], v_last);
+        fault := format('its %s "%s" runs backwards, so pg_cron would never fire',
+          v_names[i], v_part);
+        fix := format('Write it in two parts: %s,%s',
+          concat_ws('-', v_first, nullif(v_last, v_first)),
+          concat_ws('-', v_lows[i], nullif(v_ends[2], v_lows[i])));
+      end if;
+      exit;
+    end loop;
+    if fault is null then
+      return;
+    end if;
+  end if;
+  return next;
+end
+$$;
+
+comment on function maintenance.cron_fault(text) is
+  'What is wrong with a cron expression, and what to write instead; no row for one that is right.';
+-- end of sql/engine/schedule/cron_fault.sql
+
+-- from sql/engine/schedule/find_slot.sql c24e7b2e87b9197b
 -- The nearest minute that a schedule names: after a time, or at the latest at that time.
 --
 -- As pg_cron reads it: a day has to match day-of-month and day-of-week where one of the two starts
@@ -3010,6 +3089,8 @@ declare
   v_months constant text[] :=
     '{jan,feb,mar,apr,may,jun,jul,aug,sep,oct,nov,dec}'::text[];
   v_days constant text[] := '{sun,mon,tue,wed,thu,fri,sat}'::text[];
+  v_fault text;
+  v_fix text;
   v_fields text[];
   v_minute integer[];
   v_hour integer[];
@@ -3028,7 +3109,12 @@ begin
     return p_at + v_way * (substring(p_schedule from '\d+') || ' seconds')::interval;
   end if;
 
-  v_fields := regexp_split_to_array(btrim(case lower(btrim(p_schedule))
+  select f.fault, f.fix into v_fault, v_fix from maintenance.cron_fault(p_schedule) as f;
+  if found then
+    raise exception 'the schedule "%" is not a cron expression: %', p_schedule, v_fault
+      using errcode = 'PM006', hint = v_fix;
+  end if;
+  v_fields := regexp_split_to_array(btrim(case btrim(p_schedule)
     when '@yearly' then '0 0 1 1 *' when '@annually' then '0 0 1 1 *'
     when '@monthly' then '0 0 1 * *' when '@weekly' then '0 0 * * 0'
     when '@daily' then '0 0 * * *' when '@midnight' then '0 0 * * *'
@@ -3042,13 +3128,6 @@ begin
   v_month := maintenance.cron_field(v_fields[4], 1, 12, v_months);
   v_dow := maintenance.cron_field(v_fields[5], 0, 7, v_days);
 
-  if cardinality(v_fields) <> 5
-    or v_minute is null or v_hour is null or v_dom is null or v_month is null or v_dow is null then
-    raise exception 'the schedule "%" is not a cron expression', p_schedule
-      using errcode = 'PM006',
-        hint = 'Minute, hour, day of month, month, day of week; '
-          '''0 3 * * *'' is 03:00 UTC each day.';
-  end if;
   v_both := v_fields[3] like '*%' or v_fields[5] like '*%';
 
   -- Twelve years see every day of the calendar that a schedule can name.
@@ -3277,8 +3356,9 @@ comment on function maintenance.cron_zone() is
   'The time zone that pg_cron reads schedules in: GMT before 1.5, a setting of the server since.';
 -- end of sql/engine/schedule/cron_zone.sql
 
--- from sql/engine/schedule/next_slot.sql 57a89c7a94cea85e
--- When a schedule fires next in pg_cron's own time zone; null for one that only pg_cron can read.
+-- from sql/engine/schedule/next_slot.sql c37a9219630855cb
+-- When a schedule that stands in pg_cron fires next, in pg_cron's own time zone: pg_cron ignores
+-- what stands behind the fifth field. Null for one that never fires, or that only pg_cron can read.
 
 create function maintenance.next_slot(p_schedule text)
 returns timestamptz
@@ -3289,16 +3369,17 @@ as $$
 declare
   v_zone text := maintenance.cron_zone();
 begin
-  return maintenance.find_slot(p_schedule, maintenance.clock() at time zone v_zone, true)
-    at time zone v_zone;
+  return maintenance.find_slot(
+    coalesce(substring(p_schedule from '^[ \t]*(?:[^ \t]+[ \t]+){4}[^ \t]+'), p_schedule),
+    maintenance.clock() at time zone v_zone, true) at time zone v_zone;
 exception when sqlstate 'PM006' then
   return null;
 end
 $$;
 
 comment on function maintenance.next_slot(text) is
-  'When a schedule fires next in pg_cron''s own time zone; null for one that only pg_cron can '
-  'read.';
+  'When a schedule fires next in pg_cron''s own time zone; null for one that never fires or that '
+  'only pg_cron can read.';
 -- end of sql/engine/schedule/next_slot.sql
 
 -- from sql/engine/schedule/slot_at.sql d96d7260e8c1b92d
@@ -3344,7 +3425,7 @@ comment on function maintenance.fired_by_cron() is
   'Whether pg_cron started this session: as a background worker, or over a connection of its own.';
 -- end of sql/engine/schedule/fired_by_cron.sql
 
--- from sql/engine/schedule/job_status.sql 8ee34571b84afa47
+-- from sql/engine/schedule/job_status.sql 54ae55a8ad6aa498
 -- A job a row: whether it is on, when it runs, how it ran last.
 
 create view maintenance.job_status as
@@ -3364,6 +3445,7 @@ select
     when c.schedule is null and i.job_id is null then 'not installed yet'
     when c.schedule is null then 'removed by an operator'
     when not c.active then 'inactive in pg_cron'
+    when f.fault is not null then 'edited by an operator: ' || f.fault
     when c.schedule is distinct from i.schedule then 'edited by an operator'
     else 'scheduled'
   end as scheduling,
@@ -3381,6 +3463,7 @@ cross join (
   select maintenance.cron_gap() as gap, maintenance.cron_readable() as readable
 ) as g
 left join maintenance.cron_jobs() as c on c.job_name = j.job_name
+left join lateral maintenance.cron_fault(c.schedule) as f on c.schedule is not null
 left join maintenance.installed_schedule as i
   on i.job_id = j.job_id
   and i.database_oid = (select d.oid from pg_database as d where d.datname = current_database())
@@ -5416,7 +5499,7 @@ comment on function maintenance.task_backlog() is
   '10,000.';
 -- end of sql/engine/queue/task_backlog.sql
 
--- from sql/engine/health/backlog.sql 3afc8d177b175665
+-- from sql/engine/health/backlog.sql 5bf3f7277dea8e0e
 -- A row a backlog: what is due now under each rule, read with the rule itself.
 -- Each count stands in a block of its own: a broken rule makes its own row critical and no other.
 
@@ -5456,7 +5539,9 @@ begin
     from maintenance.job_status as s
     join maintenance.job as j on j.job_name = s.job_name
     where j.kind = 'policy' or j.backlog_function is not null
-    order by j.job_id
+    -- The engine's own come after the application's.
+    order by exists (select from maintenance.policy as p
+      where p.job_id = j.job_id and p.target like 'maintenance.%'), j.job_id
   loop
     task := coalesce(v_status.backlog_name, v_status.job_name);
     count := null;
@@ -5489,6 +5574,7 @@ begin
       -- Rows fall due between two runs: late are those that two firings should have taken.
       select case when count = 0 then 'ok'
           when v_status.last_status = 'failed' or not v_status.active
+            or v_status.next_run_at is null
             or v_late > 2 * (n.following - v_status.next_run_at) then 'warning'
           else 'notice' end
       into severity
@@ -5502,7 +5588,8 @@ begin
           v_status.last_error, job_name)
         when not v_status.enabled
           then format('Disabled. select maintenance.enable_job(%L);', job_name)
-        when not v_status.active then format('Not scheduled (%s). call maintenance.run_job(%L);',
+        when not v_status.active or v_status.next_run_at is null then format(
+          'Not scheduled (%s). call maintenance.run_job(%L);',
           v_status.scheduling, job_name)
         when severity = 'warning' then format(
           'Behind its schedule. select * from maintenance.preview(%L);', job_name)
@@ -5684,7 +5771,7 @@ comment on function maintenance.revoke_defaults("char", text) is
   'sequence, f function); p_objects as after REVOKE ALL ON.';
 -- end of sql/engine/revoke_defaults.sql
 
--- from sql/engine/roles.sql 00181fe874b42fef
+-- from sql/engine/roles.sql 4978da14564e4c94
 -- Who may call what. Last in the build, so that it sees everything.
 --
 --   maintenance_viewer    reads status and history
@@ -5716,6 +5803,7 @@ declare
     'function maintenance.cron_setting(text)',
     'function maintenance.clock()',
     'function maintenance.cron_field(text, integer, integer, text[])',
+    'function maintenance.cron_fault(text)',
     'function maintenance.find_slot(text, timestamp, boolean)',
     'function maintenance.next_slot(text)',
     'function maintenance.next_run_at(text, timestamptz)',

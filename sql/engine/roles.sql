@@ -29,6 +29,7 @@ declare
     'function maintenance.cron_setting(text)',
     'function maintenance.clock()',
     'function maintenance.cron_field(text, integer, integer, text[])',
+    'function maintenance.cron_fault(text)',
     'function maintenance.find_slot(text, timestamp, boolean)',
     'function maintenance.next_slot(text)',
     'function maintenance.next_run_at(text, timestamptz)',

@@ -70,6 +70,7 @@ create temporary table viewer as select unnest(array[
   'get_database_health_stats()',
   'maintenance.backlog()',
   'maintenance.clock()',
+  'maintenance.cron_fault(text)',
   'maintenance.cron_field(text,integer,integer,text[])',
   'maintenance.cron_gap()',
   'maintenance.cron_jobs()',

@@ -37,7 +37,9 @@ begin
     from maintenance.job_status as s
     join maintenance.job as j on j.job_name = s.job_name
     where j.kind = 'policy' or j.backlog_function is not null
-    order by j.job_id
+    -- The engine's own come after the application's.
+    order by exists (select from maintenance.policy as p
+      where p.job_id = j.job_id and p.target like 'maintenance.%'), j.job_id
   loop
     task := coalesce(v_status.backlog_name, v_status.job_name);
     count := null;
@@ -70,6 +72,7 @@ begin
       -- Rows fall due between two runs: late are those that two firings should have taken.
       select case when count = 0 then 'ok'
           when v_status.last_status = 'failed' or not v_status.active
+            or v_status.next_run_at is null
             or v_late > 2 * (n.following - v_status.next_run_at) then 'warning'
           else 'notice' end
       into severity
@@ -83,7 +86,8 @@ begin
           v_status.last_error, job_name)
         when not v_status.enabled
           then format('Disabled. select maintenance.enable_job(%L);', job_name)
-        when not v_status.active then format('Not scheduled (%s). call maintenance.run_job(%L);',
+        when not v_status.active or v_status.next_run_at is null then format(
+          'Not scheduled (%s). call maintenance.run_job(%L);',
           v_status.scheduling, job_name)
         when severity = 'warning' then format(
           'Behind its schedule. select * from maintenance.preview(%L);', job_name)

@@ -14,6 +14,8 @@ declare
   v_months constant text[] :=
     '{jan,feb,mar,apr,may,jun,jul,aug,sep,oct,nov,dec}'::text[];
   v_days constant text[] := '{sun,mon,tue,wed,thu,fri,sat}'::text[];
+  v_fault text;
+  v_fix text;
   v_fields text[];
   v_minute integer[];
   v_hour integer[];
@@ -32,7 +34,12 @@ begin
     return p_at + v_way * (substring(p_schedule from '\d+') || ' seconds')::interval;
   end if;
 
-  v_fields := regexp_split_to_array(btrim(case lower(btrim(p_schedule))
+  select f.fault, f.fix into v_fault, v_fix from maintenance.cron_fault(p_schedule) as f;
+  if found then
+    raise exception 'the schedule "%" is not a cron expression: %', p_schedule, v_fault
+      using errcode = 'PM006', hint = v_fix;
+  end if;
+  v_fields := regexp_split_to_array(btrim(case btrim(p_schedule)
     when '@yearly' then '0 0 1 1 *' when '@annually' then '0 0 1 1 *'
     when '@monthly' then '0 0 1 * *' when '@weekly' then '0 0 * * 0'
     when '@daily' then '0 0 * * *' when '@midnight' then '0 0 * * *'
@@ -46,13 +53,6 @@ begin
   v_month := maintenance.cron_field(v_fields[4], 1, 12, v_months);
   v_dow := maintenance.cron_field(v_fields[5], 0, 7, v_days);
 
-  if cardinality(v_fields) <> 5
-    or v_minute is null or v_hour is null or v_dom is null or v_month is null or v_dow is null then
-    raise exception 'the schedule "%" is not a cron expression', p_schedule
-      using errcode = 'PM006',
-        hint = 'Minute, hour, day of month, month, day of week; '
-          '''0 3 * * *'' is 03:00 UTC each day.';
-  end if;
   v_both := v_fields[3] like '*%' or v_fields[5] like '*%';
 
   -- Twelve years see every day of the calendar that a schedule can name.

@@ -17,6 +17,7 @@ select
     when c.schedule is null and i.job_id is null then 'not installed yet'
     when c.schedule is null then 'removed by an operator'
     when not c.active then 'inactive in pg_cron'
+    when f.fault is not null then 'edited by an operator: ' || f.fault
     when c.schedule is distinct from i.schedule then 'edited by an operator'
     else 'scheduled'
   end as scheduling,
@@ -34,6 +35,7 @@ cross join (
   select maintenance.cron_gap() as gap, maintenance.cron_readable() as readable
 ) as g
 left join maintenance.cron_jobs() as c on c.job_name = j.job_name
+left join lateral maintenance.cron_fault(c.schedule) as f on c.schedule is not null
 left join maintenance.installed_schedule as i
   on i.job_id = j.job_id
   and i.database_oid = (select d.oid from pg_database as d where d.datname = current_database())

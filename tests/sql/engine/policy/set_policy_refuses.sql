@@ -95,7 +95,7 @@ select throws_ok($$select pg_temp.set_policy(target => 'shop.parts', action => '
   'assign "kind = ''old''" changes kind, which shop.parts is partitioned by',
   'an assign of a partition key is refused');
 select throws_ok($$select pg_temp.set_policy(schedule => '61 * * * *')$$, 'PM006',
-  'the schedule "61 * * * *" is not a cron expression', 'a bad schedule is refused');
+  'the schedule "61 * * * *" is not a cron expression: its minute "61" cannot be read', 'a bad schedule is refused');
 select throws_ok($$select pg_temp.set_policy(job_name => 'a job')$$, 'PM002',
   'the job name "a job" is not acceptable', 'a job name with a blank is refused');
 

@@ -1,10 +1,10 @@
 -- What is in pg_cron belongs to the operator, except for the command. Needs pg_cron in this database.
 begin;
 create extension pgtap;
-select plan(26);
+select plan(29);
 select to_regclass('cron.job') is null as no_cron \gset
 \if :no_cron
-select skip('pg_cron is not in this database', 26);
+select skip('pg_cron is not in this database', 29);
 \else
 
 create table public.events (at timestamptz);
@@ -38,6 +38,16 @@ select cron.schedule('maintenance:purge', '*/5 * * * *', 'select 1');
 select is(pg_temp.install('purge'), 'command repaired', 'a changed command is repaired');
 select is(pg_temp.cron('purge'), '*/5 * * * * true call maintenance.run_job(''purge'')', 'and the operator''s schedule stays');
 
+select cron.schedule('maintenance:purge', '0 22-4 * * *', $$call maintenance.run_job('purge')$$);
+insert into public.events values (now() - interval '2 days');
+select results_eq($$select scheduling, next_run_at from maintenance.job_status where job_name = 'purge'$$,
+  $$values ('edited by an operator: its hour "22-4" runs backwards, so pg_cron would never fire', null::timestamptz)$$, 'C-010: a range that runs backwards is told');
+select results_eq($$select severity, advice from public.maintenance_status where task = 'purge'$$,
+  $$values ('warning', 'Not scheduled (edited by an operator: its hour "22-4" runs backwards, so pg_cron would never fire). call maintenance.run_job(''purge'');')$$, 'C-010: and a warning');
+select cron.schedule('maintenance:purge', '0 3 1 1 * 2027', $$call maintenance.run_job('purge')$$);
+select results_eq($$select scheduling, next_run_at = maintenance.next_run_at('0 3 1 1 *', now()) from maintenance.job_status where job_name = 'purge'$$,
+  $$values ('edited by an operator: it has 6 fields, and not five', true)$$, 'C-011: so is a sixth field');
+delete from public.events;
 select cron.unschedule('maintenance:purge');
 select is(pg_temp.install('purge'), 'removed by an operator', 'a removal is seen');
 select pg_temp.declare('0 6 * * *');

@@ -1,7 +1,7 @@
 -- next_run_at reads cron expressions as pg_cron does.
 begin;
 create extension pgtap;
-select plan(38);
+select plan(60);
 
 create function pg_temp.next(schedule text, after text default '2026-11-24 12:34:56+00')
 returns text language sql
@@ -95,7 +95,7 @@ select setseed(0.42);
 create temporary table cases as
 select format('%s %s %s %s %s', pg_temp.random_field(0, 59), pg_temp.random_field(0, 23),
     pg_temp.random_field(1, 31), pg_temp.random_field(1, 12), pg_temp.random_field(0, 7)) as schedule,
-  timestamp '2026-01-01' + random() * interval '1500 days' as after
+  timestamp '2026-01-01' + random() * interval '3650 days' as after
 from generate_series(1, 400);
 select is_empty($$
   select c.*, b.at, n.at from cases as c,
@@ -103,6 +103,46 @@ select is_empty($$
     lateral (select maintenance.next_run_at(c.schedule, c.after at time zone 'UTC') at time zone 'UTC' as at) as n
   where b.at is not null and b.at is distinct from n.at
     or b.at is null and n.at < c.after + interval '800 days'$$,
-  '400 random expressions agree with a minute-by-minute matcher');
+  '400 random expressions agree with a minute-by-minute matcher over ten years');
+
+-- What is refused is named, and the hint says what to write instead (C-010, C-011).
+create function pg_temp.refusal(schedule text) returns text language plpgsql as $$
+declare v_hint text;
+begin
+  return 'taken: ' || maintenance.next_run_at(schedule, now());
+exception when sqlstate 'PM006' then
+  get stacked diagnostics v_hint = pg_exception_hint;
+  return regexp_replace(sqlerrm, '^.* is not a cron expression: ', '') || coalesce(substring(v_hint from ': .*$'), '');
+end $$;
+select is(pg_temp.refusal(s), r, format('"%s" is refused in words', s)) from (values
+  ('0 22-4 * * *', 'its hour "22-4" runs backwards, so pg_cron would never fire: 22-23,0-4'),
+  ('0 0 * * fri-mon', 'its day of week "fri-mon" runs backwards, so pg_cron would never fire: 5-6,0-1'),
+  ('0 0 * * mon-sun', 'its day of week "mon-sun" runs backwards, so pg_cron would never fire: 1-6,0'),
+  ('0 0 * nov-feb *', 'its month "nov-feb" runs backwards, so pg_cron would never fire: 11-12,1-2'),
+  ('30-10/5 * * * *', 'its minute "30-10/5" runs backwards, so pg_cron would never fire: 30-59,0-10'),
+  ('0 0 * * 7-1', 'its day of week "7-1" runs backwards, so pg_cron would never fire: 6,0-1'),
+  ('0 3 1 1 * 2027', 'it has 6 fields, and not five: 0 3 1 1 *'), ('0 2 * * * *', 'it has 6 fields, and not five: 0 2 * * *'),
+  ('0 9,22-4 * * *', 'its hour "22-4" runs backwards, so pg_cron would never fire: 22-23,0-4'),
+  ('0 0 * * 1#2', 'its day of week "1#2" cannot be read'), ('*x * * * *', 'its minute "*x" cannot be read'), ('0 0 * *', 'it has 4 fields, and not five'),
+  ('', 'it has 0 fields, and not five'), ('@reboot', '@reboot names no time'), ('@MIDNIGHT', 'it has 1 fields, and not five'), ('0 0 L * *', 'its day of month "L" cannot be read'), ('5/10 * * * *', 'its minute "5/10" cannot be read')) as v (s, r);
+select is(pg_temp.next(e'0\t0  *   * 5-7', '2026-11-22 10:00:00+00'), '2026-11-27 00:00', 'tabs and several blanks are fine, and so is a range up to 7');
+select is(pg_temp.next('0 0 * * sun-sat'), '2026-11-25 00:00', 'sun-sat is every day');
+
+-- What we take, pg_cron takes; and what it takes and never fires, or cuts off, we do not.
+select to_regclass('cron.job') is null as no_cron \gset
+\if :no_cron
+select pass('pg_cron is not in this database') from generate_series(1, 3);
+\else
+create function pg_temp.ours(schedule text) returns boolean language plpgsql as
+$$ begin perform maintenance.next_run_at(schedule, now()); return true; exception when sqlstate 'PM006' then return false; end $$;
+create function pg_temp.theirs(schedule text) returns boolean language plpgsql as
+$$ begin perform cron.schedule('probe', schedule, 'select 1'); return true; exception when others then return false; end $$;
+create temporary table mangled as
+select case when random() < 0.4 then schedule else overlay(schedule placing substr('0123456789*/,-, @#ax', 1 + floor(random() * 20)::int, 1) from 1 + floor(random() * length(schedule))::int for floor(random() * 2)::int) end as s
+from cases, generate_series(1, 3);
+select ok(count(*) filter (where pg_temp.ours(s)) > 300 and count(*) filter (where not pg_temp.ours(s)) > 200, 'random expressions, good and bad: ' || count(*) filter (where pg_temp.ours(s)) || ' of ' || count(*)) from mangled;
+select is_empty($$select s from mangled where pg_temp.ours(s) and not pg_temp.theirs(s)$$, 'pg_cron takes whatever we take');
+select is(maintenance.next_slot('0 3 1 1 * 2027'), maintenance.next_run_at('0 3 1 1 *', now()), 'C-011: a sixth field that stands in pg_cron is read as pg_cron reads it');
+\endif
 select * from finish();
 rollback;
