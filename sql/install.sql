@@ -56,6 +56,7 @@
 \ir engine/run/run_result.sql
 \ir engine/run/release_lock.sql
 \ir engine/run/raise_failure.sql
+\ir engine/run/look_again.sql
 \ir engine/run/run_batches.sql
 \ir engine/run/run_job.sql
 \ir engine/run/run_now.sql

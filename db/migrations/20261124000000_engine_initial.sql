@@ -656,10 +656,11 @@ comment on function maintenance.batch_statement(maintenance.policy, regclass, te
   'and $3 which rows.';
 -- end of sql/engine/policy/batch_statement.sql
 
--- from sql/engine/policy/count_due.sql 06b94c6fbe1a0143
+-- from sql/engine/policy/count_due.sql a6446e7bbced4eac
 -- How many rows are due at a cut-off, counted up to a cap, and how old the oldest is.
 -- Pinned to index order: after a purge, a bitmap or sequential scan would step over every dead
 -- row again at each look, while an index scan marks their entries and is fast the second time.
+-- Plans without an index look dear enough for JIT, which would then cost more than all the rest.
 
 create function maintenance.count_due(
   p_policy maintenance.policy,
@@ -674,6 +675,7 @@ set row_security = off
 set timezone = 'UTC'
 set enable_seqscan = off
 set enable_bitmapscan = off
+set jit = off
 as $$
 begin
   execute maintenance.count_statement(p_policy) into due, oldest using p_cutoff, p_cap;
@@ -684,7 +686,7 @@ comment on function maintenance.count_due(maintenance.policy, timestamptz, integ
   'How many rows are due at a cut-off, counted up to a cap, and how old the oldest is.';
 -- end of sql/engine/policy/count_due.sql
 
--- from sql/engine/policy/count_kept.sql 9b75d0615221ecce
+-- from sql/engine/policy/count_kept.sql 7fe55717ee35cc78
 -- How many rows are past a cut-off and yet kept by what matching says, counted up to a cap.
 
 create function maintenance.count_kept(
@@ -699,6 +701,7 @@ set row_security = off
 set timezone = 'UTC'
 set enable_seqscan = off
 set enable_bitmapscan = off
+set jit = off
 as $$
 declare
   v_kept maintenance.policy := p_policy;
@@ -1966,7 +1969,7 @@ comment on function maintenance.may_swallow(maintenance.policy, oid[]) is
   'rule in its place.';
 -- end of sql/engine/run/may_swallow.sql
 
--- from sql/engine/run/collect_slab.sql b7fa183449d0e70c
+-- from sql/engine/run/collect_slab.sql 641df13bed67db55
 -- What a policy's run works on next: a slab of due rows of one leaf, as ctids in heap order; or, in
 -- a leaf that is swept, the next window of pages; or the rows of a window that failed, so that it
 -- is offered again row by row and never stepped over.
@@ -1981,12 +1984,13 @@ security definer
 set search_path = pg_catalog, pg_temp
 set row_security = off
 set timezone = 'UTC'
+set jit = off
 set lock_timeout = '2s'
 as $$
 declare
   v_slab_limit constant integer := 500000;
-  -- The last look walks over all that the run has taken out of the index: it is left out after
-  -- more rows than these, where nothing makes it needed.
+  -- The last look walks over all that the run has taken out of the index: after more rows than
+  -- these, where nothing makes it needed, it is left to look_again.
   v_most_to_look_over constant bigint := 100000;
   v_run maintenance.run := maintenance.find_running(progress.run_id);
   v_job maintenance.job;
@@ -2157,7 +2161,7 @@ comment on function maintenance.change_rows(
   'would be due again.';
 -- end of sql/engine/run/change_rows.sql
 
--- from sql/engine/run/apply_batch.sql 2f690c9684bd82e9
+-- from sql/engine/run/apply_batch.sql 83e36bbd3d84726d
 -- One batch: a slice of a slab or a window of pages under its rule, or one call of a step function.
 --
 -- A slice that fails is halved until the row that cannot be changed stands alone; that row is
@@ -2172,6 +2176,7 @@ security definer
 set search_path = pg_catalog, pg_temp
 set row_security = off
 set timezone = 'UTC'
+set jit = off
 set lock_timeout = '2s'
 as $$
 declare
@@ -2465,6 +2470,45 @@ comment on function maintenance.raise_failure(bigint) is
   'too.';
 -- end of sql/engine/run/raise_failure.sql
 
+-- from sql/engine/run/look_again.sql 3c13c23c319ea7a2
+-- After a run that took very many rows: one more look at what is due. The index still leads to
+-- every row that the run took; whoever looks first steps over all of them, and leaves a mark for
+-- those who come after. So the run pays that, and not the next reader of maintenance_status. It
+-- comes when the receipt is closed and the lock given back, and not at all after so many rows that
+-- it would hold a snapshot for minutes.
+
+create function maintenance.look_again(p_run_id bigint)
+returns void
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+set row_security = off
+set timezone = 'UTC'
+set lock_timeout = '1s'
+as $$
+declare
+  v_most_rows constant bigint := 5000000; -- a minute at most
+  v_run maintenance.run := maintenance.find_run(p_run_id);
+  v_policy maintenance.policy;
+begin
+  select * into v_policy from maintenance.policy as p where p.job_id = v_run.job_id;
+  if found and v_run.status = 'succeeded' and not v_run.details ? 'left'
+    and v_run.rows_affected between 1 and v_most_rows then
+    update maintenance.run as r
+    set details = r.details || jsonb_build_object('left', c.due)
+    from maintenance.count_due(v_policy, v_run.cutoff, 10000) as c
+    where r.run_id = v_run.run_id;
+  end if;
+exception when lock_not_available then
+  null; -- somebody alters the table: it was not needed, and the next reader is told of the lock
+end
+$$;
+
+comment on function maintenance.look_again(bigint) is
+  'After a run that took very many rows: one more look at what is due, so that it is not the next '
+  'reader of maintenance_status who has to step over all of them.';
+-- end of sql/engine/run/look_again.sql
+
 -- from sql/engine/run/run_batches.sql 26f2ee7eedda0f1e
 -- The one loop of every run: collect, batch, batch, … With commits it needs the outermost
 -- transaction, so it can have no set clause, no security definer and no exception block: the
@@ -2504,7 +2548,7 @@ comment on procedure maintenance.run_batches(bigint, boolean) is
   'functions that it calls catch their own errors and note them on the receipt.';
 -- end of sql/engine/run/run_batches.sql
 
--- from sql/engine/run/run_job.sql 16c5583c52db2646
+-- from sql/engine/run/run_job.sql 44fc9c58695e4584
 -- The scheduled door: one run of a job in committed batches, with a receipt.
 -- It commits, so it can have neither a set clause nor security definer: every name is qualified.
 
@@ -2525,6 +2569,7 @@ begin
     result := maintenance.run_result(v_run_id);
   end if;
   perform maintenance.release_lock(v_run_id);
+  perform maintenance.look_again(v_run_id);
   perform maintenance.raise_failure(v_run_id);
 end
 $$;
@@ -2993,13 +3038,14 @@ comment on function maintenance.cron_field(text, integer, integer, text[]) is
   'values, ranges and *, a step after a range or *.';
 -- end of sql/engine/schedule/cron_field.sql
 
--- from sql/engine/schedule/cron_fault.sql 96dba3a723faa9ec
+-- from sql/engine/schedule/cron_fault.sql 420db4cd3c54b580
 -- What is wrong with a cron expression, and what to write instead; no row for one that is right.
 
 create function maintenance.cron_fault(p_schedule text)
 returns table (fault text, fix text)
 language plpgsql
 immutable
+rows 1
 set search_path = pg_catalog, pg_temp
 as $$
 declare
@@ -3236,7 +3282,7 @@ comment on function maintenance.cron_readable() is
   'Whether cron.job can be read here. Where not, the declared schedules are the truth.';
 -- end of sql/engine/schedule/cron_readable.sql
 
--- from sql/engine/schedule/cron_jobs.sql 93cc74f745e166dd
+-- from sql/engine/schedule/cron_jobs.sql ecebaf3bb1c26ad4
 -- Our jobs as pg_cron has them now; no row where it cannot be read.
 -- cron.job shows each role its own rows by a policy: row security has to be on here.
 
@@ -3244,6 +3290,7 @@ create function maintenance.cron_jobs()
 returns table (job_name text, cron_job_id bigint, schedule text, command text, active boolean)
 language plpgsql
 stable
+rows 20
 security definer
 set search_path = pg_catalog, pg_temp
 set row_security = on
@@ -5499,7 +5546,7 @@ comment on function maintenance.task_backlog() is
   '10,000.';
 -- end of sql/engine/queue/task_backlog.sql
 
--- from sql/engine/health/backlog.sql 5bf3f7277dea8e0e
+-- from sql/engine/health/backlog.sql a48a3097cbb9b38f
 -- A row a backlog: what is due now under each rule, read with the rule itself.
 -- Each count stands in a block of its own: a broken rule makes its own row critical and no other.
 
@@ -5524,6 +5571,7 @@ set search_path = pg_catalog, pg_temp
 set row_security = off
 set timezone = 'UTC'
 set lock_timeout = '1s'
+set jit = off
 as $$
 declare
   v_cap constant integer := 10000;
@@ -5771,7 +5819,7 @@ comment on function maintenance.revoke_defaults("char", text) is
   'sequence, f function); p_objects as after REVOKE ALL ON.';
 -- end of sql/engine/revoke_defaults.sql
 
--- from sql/engine/roles.sql 4978da14564e4c94
+-- from sql/engine/roles.sql 3849697ab9f80469
 -- Who may call what. Last in the build, so that it sees everything.
 --
 --   maintenance_viewer    reads status and history
@@ -5822,6 +5870,7 @@ declare
     'function maintenance.finish_run(bigint)',
     'function maintenance.run_result(bigint)',
     'function maintenance.release_lock(bigint)',
+    'function maintenance.look_again(bigint)',
     'function maintenance.raise_failure(bigint)',
     'function maintenance.install_schedules()',
     'function maintenance.set_schedule(text, text)',

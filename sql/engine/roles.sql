@@ -48,6 +48,7 @@ declare
     'function maintenance.finish_run(bigint)',
     'function maintenance.run_result(bigint)',
     'function maintenance.release_lock(bigint)',
+    'function maintenance.look_again(bigint)',
     'function maintenance.raise_failure(bigint)',
     'function maintenance.install_schedules()',
     'function maintenance.set_schedule(text, text)',

@@ -104,6 +104,7 @@ select results_eq(format('select c from (select pg_temp.can(%L) as c except sele
   'maintenance.finish_run(bigint)',
   'maintenance.first_progress(bigint)',
   'maintenance.install_schedules()',
+  'maintenance.look_again(bigint)',
   'maintenance.raise_failure(bigint)',
   'maintenance.reject_task(bigint,text)',
   'maintenance.release_lock(bigint)',

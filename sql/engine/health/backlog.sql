@@ -22,6 +22,7 @@ set search_path = pg_catalog, pg_temp
 set row_security = off
 set timezone = 'UTC'
 set lock_timeout = '1s'
+set jit = off
 as $$
 declare
   v_cap constant integer := 10000;

@@ -12,6 +12,7 @@ set row_security = off
 set timezone = 'UTC'
 set enable_seqscan = off
 set enable_bitmapscan = off
+set jit = off
 as $$
 declare
   v_kept maintenance.policy := p_policy;

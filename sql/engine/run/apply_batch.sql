@@ -12,6 +12,7 @@ security definer
 set search_path = pg_catalog, pg_temp
 set row_security = off
 set timezone = 'UTC'
+set jit = off
 set lock_timeout = '2s'
 as $$
 declare

@@ -12,12 +12,13 @@ security definer
 set search_path = pg_catalog, pg_temp
 set row_security = off
 set timezone = 'UTC'
+set jit = off
 set lock_timeout = '2s'
 as $$
 declare
   v_slab_limit constant integer := 500000;
-  -- The last look walks over all that the run has taken out of the index: it is left out after
-  -- more rows than these, where nothing makes it needed.
+  -- The last look walks over all that the run has taken out of the index: after more rows than
+  -- these, where nothing makes it needed, it is left to look_again.
   v_most_to_look_over constant bigint := 100000;
   v_run maintenance.run := maintenance.find_running(progress.run_id);
   v_job maintenance.job;

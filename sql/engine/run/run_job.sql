@@ -18,6 +18,7 @@ begin
     result := maintenance.run_result(v_run_id);
   end if;
   perform maintenance.release_lock(v_run_id);
+  perform maintenance.look_again(v_run_id);
   perform maintenance.raise_failure(v_run_id);
 end
 $$;

@@ -4,6 +4,7 @@ create function maintenance.cron_fault(p_schedule text)
 returns table (fault text, fix text)
 language plpgsql
 immutable
+rows 1
 set search_path = pg_catalog, pg_temp
 as $$
 declare

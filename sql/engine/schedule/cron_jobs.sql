@@ -5,6 +5,7 @@ create function maintenance.cron_jobs()
 returns table (job_name text, cron_job_id bigint, schedule text, command text, active boolean)
 language plpgsql
 stable
+rows 20
 security definer
 set search_path = pg_catalog, pg_temp
 set row_security = on

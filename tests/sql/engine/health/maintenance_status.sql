@@ -1,7 +1,7 @@
 -- maintenance_status: every backlog a row, true counts, no row hidden by another's fault.
 begin;
 create extension pgtap;
-select plan(23);
+select plan(25);
 
 select columns_are('public', 'maintenance_status', array['task', 'count', 'description', 'severity',
   'oldest', 'job_name', 'schedule', 'active', 'last_run_at', 'last_status', 'next_run_at', 'advice']);
@@ -70,6 +70,11 @@ select is_empty($$select table_schema, table_name from information_schema.role_t
     ('maintenance', 'job_status'), ('maintenance', 'run_history'), ('maintenance', 'index_health'), ('maintenance', 'table_bloat'))$$,
   'and has no right on any table');
 reset role;
+create function pg_temp.cost(query text) returns numeric language plpgsql as
+$$ declare v json; begin execute 'explain (format json) ' || query into v; return v #>> '{0,Plan,Total Cost}'; end $$;
+select ok(pg_temp.cost('select * from maintenance.job_status') < current_setting('jit_above_cost')::numeric, 'job_status is planned without JIT, which would take longer than all the rest');
+select is((select count(*) from pg_proc where oid in ('maintenance.backlog()'::regprocedure, 'maintenance.count_due(maintenance.policy, timestamptz, integer)'::regprocedure,
+  'maintenance.count_kept(maintenance.policy, timestamptz, integer)'::regprocedure) and proconfig @> '{jit=off}'), 3::bigint, 'and so are the counts');
 set transaction read only;
 select lives_ok('select * from public.maintenance_status', 'it works in a read-only transaction');
 select lives_ok('select * from maintenance.job_status', 'and so does job_status');
