@@ -88,6 +88,8 @@
 \ir engine/schedule/fired_by_cron.sql
 \ir engine/schedule/job_status.sql
 \ir engine/schedule/cron_command.sql
+\ir engine/schedule/cron_statement.sql
+\ir engine/schedule/cron_statements.sql
 \ir engine/schedule/write_cron_job.sql
 \ir engine/schedule/remove_schedule.sql
 \ir engine/schedule/sync_schedule.sql

@@ -2945,12 +2945,12 @@ comment on function maintenance.cron_setting(text) is
   'A setting of pg_cron, or null: only superusers and pg_read_all_settings may see them.';
 -- end of sql/engine/schedule/cron_setting.sql
 
--- from sql/engine/schedule/extension.sql 84f534a760f83952
+-- from sql/engine/schedule/extension.sql 53fe39d9ddfa7d68
 -- pg_cron, where this database is known to be its home and we may create it.
 
 do $$
 begin
-  if to_regclass('cron.job') is null
+  if to_regnamespace('cron') is null
     and maintenance.cron_setting('database_name') = current_database() then
     create extension pg_cron;
   end if;
@@ -3229,7 +3229,7 @@ comment on function maintenance.next_run_at(text, timestamptz) is
   'null. Errors: PM006 not a cron expression.';
 -- end of sql/engine/schedule/next_run_at.sql
 
--- from sql/engine/schedule/cron_gap.sql 5824ea522c0ded53
+-- from sql/engine/schedule/cron_gap.sql 1c2bf6fad1dbe261
 -- Why nothing can be scheduled in this database, or null where pg_cron can be used.
 
 create function maintenance.cron_gap()
@@ -3245,7 +3245,11 @@ as $$
 declare
   v_home text := maintenance.cron_setting('database_name');
 begin
-  if to_regnamespace('cron') is null or to_regclass('cron.job') is null then
+  -- Not to_regclass, which raises where the schema may not be used.
+  if not exists (
+    select from pg_class as c
+    where c.relname = 'job' and c.relnamespace = to_regnamespace('cron')
+  ) then
     return case
       when v_home = current_database() then 'pg_cron is loaded, but not created in this database'
       when v_home is not null then format('pg_cron lives in the database %s', v_home)
@@ -3311,7 +3315,7 @@ comment on function maintenance.cron_jobs() is
   'The jobs named maintenance:<job_name> as pg_cron has them; empty where it cannot be read.';
 -- end of sql/engine/schedule/cron_jobs.sql
 
--- from sql/engine/schedule/cron_runs.sql 0f7a6ae17c2aa9c1
+-- from sql/engine/schedule/cron_runs.sql a6eeedb2731e1711
 -- What pg_cron says of the statements that it ran as they stand, latest first: of the last 10,000
 -- firings, since its history has no index but on its own number. Runs that leave a receipt of their
 -- own are not among them, nor the ticks that went well.
@@ -3337,7 +3341,7 @@ set timezone = 'UTC'
 set lock_timeout = '5s'
 as $$
 begin
-  if maintenance.cron_readable() and to_regclass('cron.job_run_details') is not null then
+  if maintenance.cron_readable() then
     return query execute
       'select c.job_name, d.runid, d.status, d.return_message, d.command, d.username, d.job_pid, '
       '  d.start_time, d.end_time '
@@ -3357,7 +3361,7 @@ comment on function maintenance.cron_runs() is
   'history cannot be read.';
 -- end of sql/engine/schedule/cron_runs.sql
 
--- from sql/engine/schedule/purge_cron_history_step.sql 9887ddf04041b2b9
+-- from sql/engine/schedule/purge_cron_history_step.sql d8dc30807bc95ab3
 -- Deletes what is old in pg_cron's own history, which has no retention: a row for every firing.
 
 create function maintenance.purge_cron_history_step(batch_size integer)
@@ -3369,7 +3373,7 @@ as $$
 declare
   v_rows bigint := 0;
 begin
-  if to_regclass('cron.job_run_details') is not null and maintenance.cron_gap() is null then
+  if maintenance.cron_gap() is null then
     -- Some rows have no times at all: what is older than a row that may go may go, too.
     execute
       'delete from cron.job_run_details as d where d.runid in ('
@@ -3547,6 +3551,50 @@ return case when p_job.statement is not null and p_job.enabled then p_job.statem
 comment on function maintenance.cron_command(maintenance.job) is
   'What pg_cron is to run for a job.';
 -- end of sql/engine/schedule/cron_command.sql
+
+-- from sql/engine/schedule/cron_statement.sql f70615a705d3e142
+-- The statement that schedules a job from pg_cron's own database, where that is another one of the
+-- server. pg_cron knows a job by its name and its role, whatever the database: so the name begins
+-- with the database.
+
+create function maintenance.cron_statement(p_job maintenance.job, p_schedule text)
+returns text
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+return format('select cron.schedule_in_database(%L, %L, %L, %L, %L);',
+  left(current_database() || '/' || p_job.job_name, 63), p_schedule,
+  maintenance.cron_command(p_job), current_database(), current_user);
+
+comment on function maintenance.cron_statement(maintenance.job, text) is
+  'The statement that schedules a job from pg_cron''s own database, where that is another one of '
+  'the server.';
+-- end of sql/engine/schedule/cron_statement.sql
+
+-- from sql/engine/schedule/cron_statements.sql be0ba8d8b170ae63
+-- What is to be run in pg_cron's own database, where that is another one of the server.
+
+create function maintenance.cron_statements()
+returns setof text
+language sql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+set row_security = off
+set timezone = 'UTC'
+set lock_timeout = '5s'
+begin atomic
+  select maintenance.cron_statement(j, j.schedule)
+  from maintenance.job as j
+  where j.schedule is not null
+  order by j.job_id;
+end;
+
+comment on function maintenance.cron_statements() is
+  'The statements that schedule every job of this database, for pg_cron''s own database where that '
+  'is another one of the server, to be run by a superuser there; the jobs run as the engine''s '
+  'owner. A row a job.';
+-- end of sql/engine/schedule/cron_statements.sql
 
 -- from sql/engine/schedule/write_cron_job.sql 7ccecc50c6682838
 -- Puts a job into pg_cron, or changes it there: cron.schedule is an upsert by name that keeps the
@@ -3731,7 +3779,7 @@ comment on function maintenance.install_schedules() is
   'a second call changes nothing. A job that fails says so in its row and stops no other.';
 -- end of sql/engine/schedule/install_schedules.sql
 
--- from sql/engine/schedule/set_schedule.sql 175e8a945eaf8d6d
+-- from sql/engine/schedule/set_schedule.sql 0eeb8987b617f24b
 -- Changes when a job runs, in pg_cron, as an operator does it.
 
 create function maintenance.set_schedule(job_name text, schedule text)
@@ -3755,10 +3803,8 @@ begin
   perform maintenance.next_run_at(set_schedule.schedule, now());
   if v_gap is not null then
     raise exception '% cannot be scheduled here: %', v_job.job_name, v_gap
-      using errcode = 'PM010', hint = format(
-        'In pg_cron''s own database: select cron.schedule_in_database(%L, %L, %L, %L);',
-        'maintenance:' || v_job.job_name, set_schedule.schedule, maintenance.cron_command(v_job),
-        current_database());
+      using errcode = 'PM010', hint = 'In pg_cron''s own database: '
+        || maintenance.cron_statement(v_job, set_schedule.schedule);
   end if;
 
   perform maintenance.write_cron_job(v_job, set_schedule.schedule);
@@ -5819,7 +5865,7 @@ comment on function maintenance.revoke_defaults("char", text) is
   'sequence, f function); p_objects as after REVOKE ALL ON.';
 -- end of sql/engine/revoke_defaults.sql
 
--- from sql/engine/roles.sql 3849697ab9f80469
+-- from sql/engine/roles.sql e52329f9dc18c8a3
 -- Who may call what. Last in the build, so that it sees everything.
 --
 --   maintenance_viewer    reads status and history
@@ -5873,6 +5919,7 @@ declare
     'function maintenance.look_again(bigint)',
     'function maintenance.raise_failure(bigint)',
     'function maintenance.install_schedules()',
+    'function maintenance.cron_statements()',
     'function maintenance.set_schedule(text, text)',
     'function maintenance.enable_job(text)',
     'function maintenance.disable_job(text)',

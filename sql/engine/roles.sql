@@ -51,6 +51,7 @@ declare
     'function maintenance.look_again(bigint)',
     'function maintenance.raise_failure(bigint)',
     'function maintenance.install_schedules()',
+    'function maintenance.cron_statements()',
     'function maintenance.set_schedule(text, text)',
     'function maintenance.enable_job(text)',
     'function maintenance.disable_job(text)',

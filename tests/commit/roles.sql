@@ -98,6 +98,7 @@ select results_eq(format('select c from (select pg_temp.can(%L) as c except sele
   'maintenance.apply_batch(maintenance.progress,tid[])',
   'maintenance.approve_task(bigint)',
   'maintenance.collect_slab(maintenance.progress,tid[])',
+  'maintenance.cron_statements()',
   'maintenance.disable_job(text)',
   'maintenance.enable_job(text)',
   'maintenance.enqueue_task(text,text,integer,timestamp with time zone,jsonb,boolean)',

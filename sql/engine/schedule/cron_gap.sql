@@ -13,7 +13,11 @@ as $$
 declare
   v_home text := maintenance.cron_setting('database_name');
 begin
-  if to_regnamespace('cron') is null or to_regclass('cron.job') is null then
+  -- Not to_regclass, which raises where the schema may not be used.
+  if not exists (
+    select from pg_class as c
+    where c.relname = 'job' and c.relnamespace = to_regnamespace('cron')
+  ) then
     return case
       when v_home = current_database() then 'pg_cron is loaded, but not created in this database'
       when v_home is not null then format('pg_cron lives in the database %s', v_home)

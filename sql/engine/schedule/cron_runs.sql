@@ -23,7 +23,7 @@ set timezone = 'UTC'
 set lock_timeout = '5s'
 as $$
 begin
-  if maintenance.cron_readable() and to_regclass('cron.job_run_details') is not null then
+  if maintenance.cron_readable() then
     return query execute
       'select c.job_name, d.runid, d.status, d.return_message, d.command, d.username, d.job_pid, '
       '  d.start_time, d.end_time '

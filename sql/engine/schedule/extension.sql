@@ -2,7 +2,7 @@
 
 do $$
 begin
-  if to_regclass('cron.job') is null
+  if to_regnamespace('cron') is null
     and maintenance.cron_setting('database_name') = current_database() then
     create extension pg_cron;
   end if;

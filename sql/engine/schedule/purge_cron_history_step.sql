@@ -9,7 +9,7 @@ as $$
 declare
   v_rows bigint := 0;
 begin
-  if to_regclass('cron.job_run_details') is not null and maintenance.cron_gap() is null then
+  if maintenance.cron_gap() is null then
     -- Some rows have no times at all: what is older than a row that may go may go, too.
     execute
       'delete from cron.job_run_details as d where d.runid in ('

@@ -21,10 +21,8 @@ begin
   perform maintenance.next_run_at(set_schedule.schedule, now());
   if v_gap is not null then
     raise exception '% cannot be scheduled here: %', v_job.job_name, v_gap
-      using errcode = 'PM010', hint = format(
-        'In pg_cron''s own database: select cron.schedule_in_database(%L, %L, %L, %L);',
-        'maintenance:' || v_job.job_name, set_schedule.schedule, maintenance.cron_command(v_job),
-        current_database());
+      using errcode = 'PM010', hint = 'In pg_cron''s own database: '
+        || maintenance.cron_statement(v_job, set_schedule.schedule);
   end if;
 
   perform maintenance.write_cron_job(v_job, set_schedule.schedule);
