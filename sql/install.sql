@@ -7,6 +7,7 @@
 
 -- policy: what should hold
 \ir engine/policy/tables.sql
+\ir engine/policy/note_edit.sql
 \ir engine/policy/find_job.sql
 \ir engine/policy/leaf_tables.sql
 \ir engine/policy/find_target.sql
@@ -92,6 +93,7 @@
 \ir engine/schedule/cron_statements.sql
 \ir engine/schedule/write_cron_job.sql
 \ir engine/schedule/remove_schedule.sql
+\ir engine/schedule/note_schedule.sql
 \ir engine/schedule/sync_schedule.sql
 \ir engine/schedule/install_schedules.sql
 \ir engine/schedule/set_schedule.sql

@@ -131,7 +131,7 @@ comment on function maintenance.error_text(text, text, text, text, text) is
   'constraint and the table, and the message only where it cannot hold a row''s text.';
 -- end of sql/engine/error_text.sql
 
--- from sql/engine/policy/tables.sql 089f321012c94789
+-- from sql/engine/policy/tables.sql ef2cf28e4e440f3a
 -- What should be done: a job a row, and for a job that is a rule over a table its policy.
 -- Rows are written by set_policy, set_job and set_statement, and by nobody else.
 
@@ -204,7 +204,66 @@ comment on column maintenance.policy.target is
   'qualified name of the table, resolved again by every run';
 comment on column maintenance.policy.index_on is
   'what an index that serves the rule is on, as Postgres takes it; null where it takes none';
+
+create table maintenance.edit (
+  edit_id bigint generated always as identity,
+  job_name text not null,
+  changed_at timestamptz not null default clock_timestamp(),
+  changed_by text not null default session_user,
+  what jsonb not null,
+  constraint edit_pkey primary key (edit_id)
+);
+
+comment on table maintenance.edit is
+  'Who changed what of a job, its rule or its schedule, and when: a row a change, kept when the '
+  'job is dropped.';
+comment on column maintenance.edit.changed_by is
+  'the login; pg_cron where the change was found there, which does not say whose it was';
+comment on column maintenance.edit.what is
+  'what changed: {"keep": [before, after], …}; schedule and active are those in pg_cron, where '
+  'the change was made or found there';
 -- end of sql/engine/policy/tables.sql
+
+-- from sql/engine/policy/note_edit.sql 174db285e01bd7b2
+-- Trigger: keeps who changed what of a job or its rule, and when.
+
+create function maintenance.note_edit()
+returns trigger
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+set row_security = off
+set timezone = 'UTC'
+set lock_timeout = '5s'
+as $$
+declare
+  v_job_name text := (select j.job_name from maintenance.job as j where j.job_id = old.job_id);
+  v_what jsonb;
+begin
+  if tg_op = 'DELETE' then
+    v_job_name := old.job_name;
+    v_what := jsonb_build_object('dropped', jsonb_build_array(false, true));
+  else
+    select jsonb_object_agg(o.key, jsonb_build_array(o.value, n.value)) into v_what
+    from jsonb_each(to_jsonb(old)) as o
+    join jsonb_each(to_jsonb(new)) as n on n.key = o.key
+    where o.value is distinct from n.value and o.key not in ('updated_at', 'description');
+  end if;
+  if v_what is not null then
+    insert into maintenance.edit (job_name, what) values (v_job_name, v_what);
+  end if;
+  return null;
+end
+$$;
+
+comment on function maintenance.note_edit() is
+  'Trigger: keeps who changed what of a job or its rule, and when.';
+
+create trigger note_edit after update or delete on maintenance.job
+for each row execute function maintenance.note_edit();
+create trigger note_edit after update on maintenance.policy
+for each row execute function maintenance.note_edit();
+-- end of sql/engine/policy/note_edit.sql
 
 -- from sql/engine/policy/find_job.sql 9990e73d9048ea36
 -- A job by its name, or a clear error.
@@ -2904,7 +2963,7 @@ comment on function maintenance.note_statements() is
   'Writes the receipts of statement jobs, from what pg_cron says of them.';
 -- end of sql/engine/run/note_statements.sql
 
--- from sql/engine/run/tick.sql 4050f9507d48d6d5
+-- from sql/engine/run/tick.sql 6f27a115841f1b68
 -- What has to be looked at every minute, in milliseconds.
 
 create procedure maintenance.tick()
@@ -2917,12 +2976,14 @@ set lock_timeout = '5s'
 as $$
 begin
   perform maintenance.note_statements();
+  perform maintenance.note_schedule(i.job_id, 'pg_cron')
+  from maintenance.installed_schedule as i;
 end
 $$;
 
 comment on procedure maintenance.tick() is
-  'What has to be looked at every minute: writes the receipts of the statements that pg_cron ran. '
-  'The job tick calls it.';
+  'What has to be looked at every minute: writes the receipts of the statements that pg_cron ran, '
+  'and keeps what somebody has edited in pg_cron. The job tick calls it.';
 -- end of sql/engine/run/tick.sql
 
 -- from sql/engine/schedule/cron_setting.sql 8ce55d3670fc3d0f
@@ -2961,7 +3022,7 @@ end
 $$;
 -- end of sql/engine/schedule/extension.sql
 
--- from sql/engine/schedule/tables.sql a05ce42d0d06c3a4
+-- from sql/engine/schedule/tables.sql 028fdb3d87c337f1
 -- What was put into pg_cron here, so that an operator's edit or removal can be told from ours.
 
 create table maintenance.installed_schedule (
@@ -2970,6 +3031,7 @@ create table maintenance.installed_schedule (
   schedule text,
   command text not null,
   since timestamptz not null default now(),
+  seen jsonb,
   constraint installed_schedule_pkey primary key (job_id),
   constraint installed_schedule_job_id_fkey foreign key (job_id)
     references maintenance.job (job_id) on delete cascade
@@ -2980,6 +3042,8 @@ comment on table maintenance.installed_schedule is
   'none. What cron.job shows beside it and this does not is the operator''s.';
 comment on column maintenance.installed_schedule.since is
   'when this schedule was first put into pg_cron: no slot before it was ever promised';
+comment on column maintenance.installed_schedule.seen is
+  'schedule and active as pg_cron had them at the last look; what differs is an edit';
 -- end of sql/engine/schedule/tables.sql
 
 -- from sql/engine/schedule/cron_field.sql 5e83f867de6be205
@@ -3656,7 +3720,52 @@ comment on function maintenance.remove_schedule(maintenance.job) is
   'Takes a job out of pg_cron, and forgets that it was there.';
 -- end of sql/engine/schedule/remove_schedule.sql
 
--- from sql/engine/schedule/sync_schedule.sql 4d8906fb0296b7ea
+-- from sql/engine/schedule/note_schedule.sql 2c0d46342c0bc816
+-- Keeps what has changed in pg_cron since the last look at a job there: its schedule, whether it is
+-- active, whether it is there at all. pg_cron does not say who edits it; our own calls do.
+
+create function maintenance.note_schedule(p_job_id integer, p_changed_by text)
+returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_job_name text := (select j.job_name from maintenance.job as j where j.job_id = p_job_id);
+  v_seen jsonb;
+  v_found jsonb;
+begin
+  if not maintenance.cron_readable() then
+    return;
+  end if;
+  select jsonb_build_object('schedule', c.schedule, 'active', c.active) into v_found
+  from maintenance.cron_jobs() as c
+  where c.job_name = v_job_name;
+  v_found := coalesce(v_found, '{"schedule": null, "active": null}');
+  select i.seen into v_seen
+  from maintenance.installed_schedule as i
+  where i.job_id = p_job_id and i.seen is distinct from v_found
+  for update skip locked;
+  if not found then
+    return;
+  end if;
+  if v_seen is not null then
+    insert into maintenance.edit (job_name, changed_by, what)
+    select v_job_name, p_changed_by,
+      jsonb_object_agg(s.key, jsonb_build_array(s.value, v_found -> s.key))
+    from jsonb_each(v_seen) as s
+    where s.value is distinct from v_found -> s.key;
+  end if;
+  update maintenance.installed_schedule as i
+  set seen = v_found
+  where i.job_id = p_job_id;
+end
+$$;
+
+comment on function maintenance.note_schedule(integer, text) is
+  'Keeps what has changed in pg_cron since the last look at a job there.';
+-- end of sql/engine/schedule/note_schedule.sql
+
+-- from sql/engine/schedule/sync_schedule.sql 1889a33d360e0413
 -- Brings pg_cron and what was declared together for one job, and says what it did.
 -- Schedule, active flag and absence belong to the operator; the command belongs to us.
 
@@ -3729,6 +3838,7 @@ begin
     since = case when i.schedule is not distinct from excluded.schedule
       and i.database_oid = excluded.database_oid then i.since else now() end,
     schedule = case when v_is_edited and v_is_installed then i.schedule else excluded.schedule end;
+  perform maintenance.note_schedule(v_job.job_id, session_user);
 
   return case
     when not v_is_there and not v_is_installed then 'created'
@@ -3779,7 +3889,7 @@ comment on function maintenance.install_schedules() is
   'a second call changes nothing. A job that fails says so in its row and stops no other.';
 -- end of sql/engine/schedule/install_schedules.sql
 
--- from sql/engine/schedule/set_schedule.sql 0eeb8987b617f24b
+-- from sql/engine/schedule/set_schedule.sql 1116e0b9931abab5
 -- Changes when a job runs, in pg_cron, as an operator does it.
 
 create function maintenance.set_schedule(job_name text, schedule text)
@@ -3815,6 +3925,7 @@ begin
     v_job.schedule, maintenance.cron_command(v_job))
   on conflict (job_id) do update
   set database_oid = excluded.database_oid, command = excluded.command, since = now();
+  perform maintenance.note_schedule(v_job.job_id, session_user);
 
   select * into v_status from maintenance.job_status as s where s.job_name = v_job.job_name;
   return v_status;
@@ -5865,7 +5976,7 @@ comment on function maintenance.revoke_defaults("char", text) is
   'sequence, f function); p_objects as after REVOKE ALL ON.';
 -- end of sql/engine/revoke_defaults.sql
 
--- from sql/engine/roles.sql e52329f9dc18c8a3
+-- from sql/engine/roles.sql 5ebed37e3f89d29e
 -- Who may call what. Last in the build, so that it sees everything.
 --
 --   maintenance_viewer    reads status and history
@@ -5886,6 +5997,7 @@ declare
     'table public.maintenance_status',
     'table maintenance.job_status',
     'table maintenance.run_history',
+    'table maintenance.edit',
     'table maintenance.index_health',
     'table maintenance.table_bloat',
     'function maintenance.backlog()',

@@ -18,6 +18,7 @@ declare
     'table public.maintenance_status',
     'table maintenance.job_status',
     'table maintenance.run_history',
+    'table maintenance.edit',
     'table maintenance.index_health',
     'table maintenance.table_bloat',
     'function maintenance.backlog()',

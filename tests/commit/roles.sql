@@ -84,6 +84,7 @@ create temporary table viewer as select unnest(array[
   'maintenance.next_slot(text)',
   'maintenance.preview(text)',
   'maintenance.task_backlog()',
+  'read maintenance.edit',
   'read maintenance.index_health',
   'read maintenance.job_status',
   'read maintenance.run_history',

@@ -70,3 +70,21 @@ comment on column maintenance.policy.target is
   'qualified name of the table, resolved again by every run';
 comment on column maintenance.policy.index_on is
   'what an index that serves the rule is on, as Postgres takes it; null where it takes none';
+
+create table maintenance.edit (
+  edit_id bigint generated always as identity,
+  job_name text not null,
+  changed_at timestamptz not null default clock_timestamp(),
+  changed_by text not null default session_user,
+  what jsonb not null,
+  constraint edit_pkey primary key (edit_id)
+);
+
+comment on table maintenance.edit is
+  'Who changed what of a job, its rule or its schedule, and when: a row a change, kept when the '
+  'job is dropped.';
+comment on column maintenance.edit.changed_by is
+  'the login; pg_cron where the change was found there, which does not say whose it was';
+comment on column maintenance.edit.what is
+  'what changed: {"keep": [before, after], …}; schedule and active are those in pg_cron, where '
+  'the change was made or found there';

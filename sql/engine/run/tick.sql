@@ -10,9 +10,11 @@ set lock_timeout = '5s'
 as $$
 begin
   perform maintenance.note_statements();
+  perform maintenance.note_schedule(i.job_id, 'pg_cron')
+  from maintenance.installed_schedule as i;
 end
 $$;
 
 comment on procedure maintenance.tick() is
-  'What has to be looked at every minute: writes the receipts of the statements that pg_cron ran. '
-  'The job tick calls it.';
+  'What has to be looked at every minute: writes the receipts of the statements that pg_cron ran, '
+  'and keeps what somebody has edited in pg_cron. The job tick calls it.';

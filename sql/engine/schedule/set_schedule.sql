@@ -33,6 +33,7 @@ begin
     v_job.schedule, maintenance.cron_command(v_job))
   on conflict (job_id) do update
   set database_oid = excluded.database_oid, command = excluded.command, since = now();
+  perform maintenance.note_schedule(v_job.job_id, session_user);
 
   select * into v_status from maintenance.job_status as s where s.job_name = v_job.job_name;
   return v_status;

@@ -6,6 +6,7 @@ create table maintenance.installed_schedule (
   schedule text,
   command text not null,
   since timestamptz not null default now(),
+  seen jsonb,
   constraint installed_schedule_pkey primary key (job_id),
   constraint installed_schedule_job_id_fkey foreign key (job_id)
     references maintenance.job (job_id) on delete cascade
@@ -16,3 +17,5 @@ comment on table maintenance.installed_schedule is
   'none. What cron.job shows beside it and this does not is the operator''s.';
 comment on column maintenance.installed_schedule.since is
   'when this schedule was first put into pg_cron: no slot before it was ever promised';
+comment on column maintenance.installed_schedule.seen is
+  'schedule and active as pg_cron had them at the last look; what differs is an edit';
