@@ -5703,7 +5703,7 @@ comment on function maintenance.task_backlog() is
   '10,000.';
 -- end of sql/engine/queue/task_backlog.sql
 
--- from sql/engine/health/backlog.sql a48a3097cbb9b38f
+-- from sql/engine/health/backlog.sql 8bc2443d1268b1f9
 -- A row a backlog: what is due now under each rule, read with the rule itself.
 -- Each count stands in a block of its own: a broken rule makes its own row critical and no other.
 
@@ -5793,7 +5793,10 @@ begin
           v_status.last_error, job_name)
         when not v_status.enabled
           then format('Disabled. select maintenance.enable_job(%L);', job_name)
-        when not v_status.active or v_status.next_run_at is null then format(
+        when v_status.active and v_status.next_run_at is null then format(
+          'Its schedule: %s. select maintenance.set_schedule(%L, %L);',
+          v_status.scheduling, job_name, coalesce(v_status.declared_schedule, '0 3 * * *'))
+        when not v_status.active then format(
           'Not scheduled (%s). call maintenance.run_job(%L);',
           v_status.scheduling, job_name)
         when severity = 'warning' then format(

@@ -87,7 +87,10 @@ begin
           v_status.last_error, job_name)
         when not v_status.enabled
           then format('Disabled. select maintenance.enable_job(%L);', job_name)
-        when not v_status.active or v_status.next_run_at is null then format(
+        when v_status.active and v_status.next_run_at is null then format(
+          'Its schedule: %s. select maintenance.set_schedule(%L, %L);',
+          v_status.scheduling, job_name, coalesce(v_status.declared_schedule, '0 3 * * *'))
+        when not v_status.active then format(
           'Not scheduled (%s). call maintenance.run_job(%L);',
           v_status.scheduling, job_name)
         when severity = 'warning' then format(
