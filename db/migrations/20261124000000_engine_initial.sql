@@ -5703,7 +5703,7 @@ comment on function maintenance.task_backlog() is
   '10,000.';
 -- end of sql/engine/queue/task_backlog.sql
 
--- from sql/engine/health/backlog.sql 8bc2443d1268b1f9
+-- from sql/engine/health/backlog.sql a43d69f381ddc256
 -- A row a backlog: what is due now under each rule, read with the rule itself.
 -- Each count stands in a block of its own: a broken rule makes its own row critical and no other.
 
@@ -5808,7 +5808,10 @@ begin
       severity := 'critical';
       description := format('%s: cannot be counted: %s', v_status.description,
         maintenance.error_text(v_state, v_message, v_context));
-      advice := format('select * from maintenance.lint(%L);', job_name);
+      advice := case when v_state = '55P03' and v_status.kind = 'policy' then format(
+          'Locked by somebody else: select * from pg_locks where relation = %L::regclass;',
+          v_policy.target)
+        else format('select * from maintenance.lint(%L);', job_name) end;
     end;
     return next;
   end loop;

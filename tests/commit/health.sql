@@ -3,7 +3,7 @@
 \set QUIET on
 set client_min_messages = error;
 create extension pgtap;
-select plan(17);
+select plan(19);
 \ir connect.psql
 
 select unnest(array[is(h ->> 'healthy', 'true', 'S4-03: a fresh database is healthy'), is(h -> 'issues', '[]', 'and has no issues'), is(h #> '{stats,unusedIndexes}', '[]', 'C-31: nobody has used its indexes yet, and that is no fault of theirs')])
@@ -41,7 +41,10 @@ select is(public.get_database_health_stats() -> 'issues', '["1001 expired sessio
 
 select dblink_exec('other', 'begin'), dblink_exec('other', 'lock table public.sessions, public.worn in access exclusive mode') \g /dev/null
 select is(public.get_database_health_stats() -> 'issues', '["public.sessions is locked: its expired rows are not counted"]', 'C-014: a locked table does not keep health from answering');
+select results_eq($$select task, count, severity, advice from public.maintenance_status where severity = 'critical'$$,
+  $$values ('expired_sessions', null::bigint, 'critical', 'Locked by somebody else: select * from pg_locks where relation = ''public.sessions''::regclass;')$$, 'C-014: nor the status, where its row alone is critical');
 select dblink_exec('other', 'rollback') \g /dev/null
+select is((select severity from public.maintenance_status where task = 'expired_sessions'), 'warning', 'C-014: and the next look is as before');
 
 -- The weekly VACUUM goes round what autovacuum is at.
 select dblink_exec('other', 'begin'), dblink_exec('other', 'lock table public.users in share update exclusive mode') \g /dev/null

@@ -102,7 +102,10 @@ begin
       severity := 'critical';
       description := format('%s: cannot be counted: %s', v_status.description,
         maintenance.error_text(v_state, v_message, v_context));
-      advice := format('select * from maintenance.lint(%L);', job_name);
+      advice := case when v_state = '55P03' and v_status.kind = 'policy' then format(
+          'Locked by somebody else: select * from pg_locks where relation = %L::regclass;',
+          v_policy.target)
+        else format('select * from maintenance.lint(%L);', job_name) end;
     end;
     return next;
   end loop;

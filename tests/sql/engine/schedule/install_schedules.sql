@@ -1,10 +1,10 @@
 -- What is in pg_cron belongs to the operator, except for the command. Needs pg_cron in this database.
 begin;
 create extension pgtap;
-select plan(29);
+select plan(31);
 select to_regclass('cron.job') is null as no_cron \gset
 \if :no_cron
-select skip('pg_cron is not in this database', 29);
+select skip('pg_cron is not in this database', 31);
 \else
 
 create table public.events (at timestamptz);
@@ -78,6 +78,19 @@ select is(pg_temp.install('purge'), 'created', 'and what was never installed her
 
 select throws_ok($$select maintenance.set_schedule('purge', 'often')$$, 'PM006', null, 'a bad schedule is refused');
 select throws_ok($$select maintenance.set_schedule('nothing', '* * * * *')$$, 'PM001', null, 'so is an unknown job');
+
+-- Seconds, where this pg_cron knows them; refused with a hint where not.
+create function pg_temp.seconds() returns text language plpgsql as $$
+declare v_hint text;
+begin
+  return (maintenance.set_schedule('purge', '30 seconds')).schedule;
+exception when sqlstate 'PM006' then
+  get stacked diagnostics v_hint = pg_exception_hint;
+  return v_hint;
+end $$;
+select is(pg_temp.seconds(), case when (select string_to_array(replace(extversion, '-', '.'), '.')::int[] >= '{1,5}' from pg_extension where extname = 'pg_cron')
+  then '30 seconds' else 'Five fields work in every version of pg_cron.' end, 'seconds are for the pg_cron that knows them');
+select ok((select next_run_at > now() from maintenance.job_status where job_name = 'purge'), 'and its next run is told');
 \endif
 select * from finish();
 rollback;
