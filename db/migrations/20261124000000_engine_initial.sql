@@ -2879,7 +2879,7 @@ comment on function maintenance.left_out_tables(text, text, timestamptz) is
   'how many it named.';
 -- end of sql/engine/run/left_out_tables.sql
 
--- from sql/engine/run/note_statements.sql 49d980cd721bb3e8
+-- from sql/engine/run/note_statements.sql b757685e7ea5567b
 -- Writes the receipts of statement jobs, from what pg_cron says of them: pg_cron runs them as they
 -- stand, so nothing of ours is there when they begin or end. What pg_cron calls succeeded is failed
 -- here where a table was left out because its owner is somebody else, or where none was reached.
@@ -2909,8 +2909,7 @@ begin
     select * into v_run from maintenance.run as r
     where r.job_id = v_job.job_id and r.cron_run_id = v_firing.cron_run_id
       and (v_firing.started_at is null or r.started_at = v_firing.started_at);
-    continue when v_job.job_id is null or v_run.status <> 'running'
-      or v_run.run_id is not null and v_firing.status = 'running';
+    continue when v_job.job_id is null or v_run.status <> 'running';
 
     v_run.status := v_firing.status;
     v_run.error := null;

@@ -4,7 +4,7 @@
 \set QUIET on
 set client_min_messages = error;
 create extension pgtap;
-select plan(37);
+select plan(38);
 \ir connect.psql
 select current_database() || '_stranger' as stranger \gset
 create role :"stranger";
@@ -69,6 +69,12 @@ vacuum public.t;
 call maintenance.tick();
 select is(public.receipt(), format('3|failed|error|PM019|pg_authid was left out: %1$s may not vacuum it: it is not the owner; public.t was left out: %1$s may not vacuum it: it is not the owner', :'stranger'),
   'so is one of a role that owns no table that it names');
+select public.fired(33, 'vacuum public.t, pg_catalog.pg_database') \g /dev/null
+vacuum public.t;
+call maintenance.tick();
+select is(public.receipt(), format('4|failed|error|PM019|pg_database was left out: %s may not vacuum it: it is not the owner', current_user), 'or of a role that owns one and not the other: the owner of a database does not own the shared catalogue');
+delete from cron.job_run_details where runid = 33;
+delete from maintenance.run where cron_run_id = 33;
 select public.fired(14, 'vacuum (skip_locked) public.t, public.p') \g /dev/null
 vacuum public.t;
 call maintenance.tick();
@@ -120,7 +126,7 @@ select is(public.receipt('tick'), '1|failed|error|PM019|pg_cron reports a failur
 -- A history of before the last seven days goes.
 insert into cron.job_run_details select 1, -g, 1, current_user, 'x', 'succeeded', '', now() - interval '8 days', now() from generate_series(1, 9) as g;
 update cron.job_run_details set start_time = null where runid = -9;
-select is(maintenance.run_now('purge_cron_history') #>> '{data,rowsAffected}', '9', 'pg_cron''s own history is purged, rows without a time among it');
+select is(concat_ws(' ', r #>> '{data,rowsAffected}', r #>> '{data,batches}'), '9 2', 'pg_cron''s own history is purged, rows without a time among it, in one batch and a look') from maintenance.run_now('purge_cron_history') as r;
 select is((select min(runid) from cron.job_run_details), 11::bigint, 'and no later row');
 drop role :"stranger";
 select * from finish();

@@ -27,8 +27,7 @@ begin
     select * into v_run from maintenance.run as r
     where r.job_id = v_job.job_id and r.cron_run_id = v_firing.cron_run_id
       and (v_firing.started_at is null or r.started_at = v_firing.started_at);
-    continue when v_job.job_id is null or v_run.status <> 'running'
-      or v_run.run_id is not null and v_firing.status = 'running';
+    continue when v_job.job_id is null or v_run.status <> 'running';
 
     v_run.status := v_firing.status;
     v_run.error := null;
