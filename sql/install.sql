@@ -84,7 +84,7 @@
 \ir engine/schedule/cron_runs.sql
 \ir engine/schedule/purge_cron_history_step.sql
 \ir engine/schedule/cron_zone.sql
-\ir engine/schedule/next_slot.sql
+\ir engine/schedule/nearest_slot.sql
 \ir engine/schedule/slot_at.sql
 \ir engine/schedule/fired_by_cron.sql
 \ir engine/schedule/job_status.sql

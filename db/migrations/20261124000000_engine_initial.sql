@@ -3045,15 +3045,13 @@ comment on column maintenance.installed_schedule.seen is
   'schedule and active as pg_cron had them at the last look; what differs is an edit';
 -- end of sql/engine/schedule/tables.sql
 
--- from sql/engine/schedule/cron_field.sql 5e83f867de6be205
--- One field of a cron expression as the values it allows, read as pg_cron reads it: lists of
--- values, ranges and *, a step after a range or *. Null where it is not well formed.
+-- from sql/engine/schedule/cron_field.sql d5c278090f8d6d36
+-- One of the five fields of a cron expression as the values that it allows, read as pg_cron reads
+-- it: lists of values, ranges and *, a step after a range or *, and $ alone for the last day of a
+-- month, which stands here as 32. Null where it is not well formed.
+-- A step is no larger than the field's highest value: pg_cron refuses such a one from 1.6.5 on.
 
-create function maintenance.cron_field(
-  p_field text,
-  p_low integer,
-  p_high integer,
-  p_names text[] default '{}')
+create function maintenance.cron_field(p_field text, p_place integer)
 returns integer[]
 language plpgsql
 immutable
@@ -3061,32 +3059,38 @@ strict
 set search_path = pg_catalog, pg_temp
 as $$
 declare
+  v_low constant integer := ('{0,0,1,1,0}'::integer[])[p_place];
+  v_high constant integer := ('{59,23,31,12,7}'::integer[])[p_place];
+  v_names constant text[] := string_to_array(case p_place
+    when 4 then 'jan,feb,mar,apr,may,jun,jul,aug,sep,oct,nov,dec'
+    when 5 then 'sun,mon,tue,wed,thu,fri,sat' end, ',');
   v_item text;
   v_parts text[];
-  v_ends text[];
   v_bounds integer[];
   v_values integer[] := '{}'::integer[];
 begin
+  if p_place = 3 and p_field = '$' then
+    return array[32];
+  end if;
   foreach v_item in array string_to_array(lower(p_field), ',') loop
     v_parts := regexp_match(v_item, '^(\*|[a-z0-9]+)(?:-([a-z0-9]+))?(?:/(\d{1,4}))?$');
     if v_parts is null
       or (v_parts[1] = '*' and v_parts[2] is not null)
       or (v_parts[1] <> '*' and v_parts[2] is null and v_parts[3] is not null)
-      or v_parts[3]::integer = 0 then
+      or v_parts[3]::integer not between 1 and v_high then
       return null;
     end if;
     if v_parts[1] = '*' then
-      v_bounds := array[p_low, p_high];
+      v_bounds := array[v_low, v_high];
     else
-      v_ends := array[v_parts[1], coalesce(v_parts[2], v_parts[1])];
-      select array_agg(coalesce(
-          array_position(p_names, e.name) - 1 + p_low,
-          case when e.name ~ '^\d{1,4}$' then e.name::integer end) order by e.ordinality)
+      select array_agg(coalesce(array_position(v_names, e.word) - 1 + v_low,
+          case when e.word ~ '^\d{1,4}$' then e.word::integer end) order by e.n)
       into v_bounds
-      from unnest(v_ends) with ordinality as e (name, ordinality);
+      from unnest(array[v_parts[1], coalesce(v_parts[2], v_parts[1])])
+        with ordinality as e (word, n);
     end if;
-    if v_bounds[1] is null or v_bounds[2] is null or v_bounds[1] < p_low
-      or v_bounds[2] > p_high or v_bounds[1] > v_bounds[2] then
+    if v_bounds[1] is null or v_bounds[2] is null or v_bounds[1] < v_low
+      or v_bounds[2] > v_high or v_bounds[1] > v_bounds[2] then
       return null;
     end if;
     v_values := v_values
@@ -3096,12 +3100,13 @@ begin
 end
 $$;
 
-comment on function maintenance.cron_field(text, integer, integer, text[]) is
-  'One field of a cron expression as the values it allows, read as pg_cron reads it: lists of '
-  'values, ranges and *, a step after a range or *.';
+comment on function maintenance.cron_field(text, integer) is
+  'One of the five fields of a cron expression (1 minute, 2 hour, 3 day of month, 4 month, 5 day '
+  'of week) as the values that it allows, read as pg_cron reads it; 32 is the last day of a month. '
+  'Null where it is not well formed.';
 -- end of sql/engine/schedule/cron_field.sql
 
--- from sql/engine/schedule/cron_fault.sql 420db4cd3c54b580
+-- from sql/engine/schedule/cron_fault.sql c0c7be15d3978beb
 -- What is wrong with a cron expression, and what to write instead; no row for one that is right.
 
 create function maintenance.cron_fault(p_schedule text)
@@ -3115,10 +3120,10 @@ declare
   v_names constant text[] := '{minute,hour,"day of month",month,"day of week"}'::text[];
   v_lows constant integer[] := '{0,0,1,1,0}'::integer[];
   v_highs constant integer[] := '{59,23,31,12,7}'::integer[];
-  v_words constant text[] := array[null, null, null,
-    'jan,feb,mar,apr,may,jun,jul,aug,sep,oct,nov,dec', 'sun,mon,tue,wed,thu,fri,sat'];
+  v_step constant text := '/\d*[1-9]\d*$';
   v_fields text[] := regexp_split_to_array(btrim(p_schedule, e' \t'), '[ \t]+');
   v_ends integer[];
+  v_place integer;
   v_part text;
   v_first integer;
   v_last integer;
@@ -3129,6 +3134,8 @@ begin
     return;
   elsif p_schedule ~ '^\s*@reboot' then
     fault := '@reboot names no time';
+    return next;
+    return;
   elsif cardinality(v_fields) <> 5 then
     fault := format('it has %s fields, and not five', case when p_schedule ~ '\S'
       then cardinality(v_fields) else 0 end);
@@ -3136,42 +3143,61 @@ begin
       fix := format('pg_cron knows no seconds and no years, and ignores what stands behind the '
         'fifth field: %s', array_to_string(v_fields[1:5], ' '));
     end if;
-  else
-    for i in 1 .. 5 loop
-      continue when maintenance.cron_field(v_fields[i], v_lows[i], v_highs[i],
-        coalesce(string_to_array(v_words[i], ','), '{}')) is not null;
-      -- The last day of the month, alone or in a list.
-      continue when i = 3 and v_fields[i] ~ '(^|,)\$(,|$)'
-        and (v_fields[i] = '$' or maintenance.cron_field(
-          regexp_replace(v_fields[i], ',\$(?=,|$)|^\$,', '', 'g'), 1, 31) is not null);
+    return next;
+    return;
+  end if;
 
-      -- The first part of a list that is at fault, and whether it is a range that runs backwards.
-      select p.part into v_part
-      from unnest(string_to_array(v_fields[i], ',')) with ordinality as p (part, n)
-      where maintenance.cron_field(p.part, v_lows[i], v_highs[i],
-        coalesce(string_to_array(v_words[i], ','), '{}')) is null
-      order by p.n
-      limit 1;
-      fault := format('its %s "%s" cannot be read', v_names[i], coalesce(v_part, v_fields[i]));
-      select array_agg((maintenance.cron_field(e.word, v_lows[i], v_highs[i],
-          coalesce(string_to_array(v_words[i], ','), '{}')))[1] order by e.n)
-      into v_ends
-      from unnest(regexp_match(v_part, '^([a-zA-Z0-9]+)-([a-zA-Z0-9]+)(?:/\d+)?$'))
-        with ordinality as e (word, n);
-      if v_ends[1] > v_ends[2] then
-        v_last := case i when 5 then 6 else v_highs[i] end;
-        v_first := least(v_ends[1], v_last);
-        fault := format('its %s "%s" runs backwards, so pg_cron would never fire',
-          v_names[i], v_part);
-        fix := format('Write it in two parts: %s,%s',
-          concat_ws('-', v_first, nullif(v_last, v_first)),
-          concat_ws('-', v_lows[i], nullif(v_ends[2], v_lows[i])));
-      end if;
-      exit;
-    end loop;
-    if fault is null then
-      return;
-    end if;
+  -- The first part of a list that is at fault, of the first field that has one.
+  select p.place, p.part into v_place, v_part
+  from (
+    select f.place, f.field, coalesce(i.part, f.field) as part, i.n
+    from unnest(v_fields) with ordinality as f (field, place)
+    left join lateral unnest(string_to_array(f.field, ',')) with ordinality as i (part, n)
+      on maintenance.cron_field(i.part, f.place::integer) is null or i.part = '$'
+    where maintenance.cron_field(f.field, f.place::integer) is null
+  ) as p
+  order by p.place, p.n
+  limit 1;
+  if not found then
+    return;
+  end if;
+  fault := format('its %s "%s" cannot be read', v_names[v_place], v_part);
+
+  select array_agg((maintenance.cron_field(e.word, v_place))[1] order by e.n)
+  into v_ends
+  from unnest(regexp_match(v_part, '^([a-zA-Z0-9]+)-([a-zA-Z0-9]+)(?:/\d+)?$'))
+    with ordinality as e (word, n);
+  v_last := case v_place when 5 then 6 else v_highs[v_place] end;
+  if v_ends[1] > v_ends[2] then
+    v_first := least(v_ends[1], v_last);
+    fault := format('its %s "%s" runs backwards, so pg_cron would never fire',
+      v_names[v_place], v_part);
+    fix := format('Write it in two parts: %s,%s',
+      concat_ws('-', v_first, nullif(v_last, v_first)),
+      concat_ws('-', v_lows[v_place], nullif(v_ends[2], v_lows[v_place])));
+  elsif maintenance.cron_field(regexp_replace(v_part, v_step, '/1'), v_place) is not null
+    and v_part ~ v_step then
+    fault := format('its %s "%s" steps by more than %s, which pg_cron refuses from 1.6.5 on',
+      v_names[v_place], v_part, v_highs[v_place]);
+    -- Such a step leaves the first value alone. Where the other day field is no plain *, a day
+    -- field has to go on beginning with *: that decides whether a day needs to match both.
+    select 'Its first value is all that it means: ' || string_agg(p.field, ' ' order by p.place)
+    into fix
+    from (
+      select f.place, string_agg(
+        case
+          when maintenance.cron_field(i.part, f.place::integer) is not null or b.first is null
+            then i.part
+          when i.part like '*%' and f.place in (3, 5) and v_fields[8 - f.place] <> '*'
+            then '*/' || v_highs[f.place]
+          else b.first::text
+        end, ',' order by i.n) as field
+      from unnest(v_fields) with ordinality as f (field, place)
+      cross join lateral unnest(string_to_array(f.field, ',')) with ordinality as i (part, n)
+      cross join lateral (select (maintenance.cron_field(
+        regexp_replace(i.part, v_step, '/1'), f.place::integer))[1] as first) as b
+      group by f.place
+    ) as p;
   end if;
   return next;
 end
@@ -3181,7 +3207,7 @@ comment on function maintenance.cron_fault(text) is
   'What is wrong with a cron expression, and what to write instead; no row for one that is right.';
 -- end of sql/engine/schedule/cron_fault.sql
 
--- from sql/engine/schedule/find_slot.sql c24e7b2e87b9197b
+-- from sql/engine/schedule/find_slot.sql fcc16bc4a6e65aec
 -- The nearest minute that a schedule names: after a time, or at the latest at that time.
 --
 -- As pg_cron reads it: a day has to match day-of-month and day-of-week where one of the two starts
@@ -3195,9 +3221,6 @@ strict
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_months constant text[] :=
-    '{jan,feb,mar,apr,may,jun,jul,aug,sep,oct,nov,dec}'::text[];
-  v_days constant text[] := '{sun,mon,tue,wed,thu,fri,sat}'::text[];
   v_fault text;
   v_fix text;
   v_fields text[];
@@ -3206,7 +3229,6 @@ declare
   v_dom integer[];
   v_month integer[];
   v_dow integer[];
-  v_last_day boolean;
   v_both boolean;
   v_way constant integer := case when p_forward then 1 else -1 end;
   v_from constant timestamp := date_trunc('minute', p_at) + case when p_forward
@@ -3228,14 +3250,11 @@ begin
     when '@monthly' then '0 0 1 * *' when '@weekly' then '0 0 * * 0'
     when '@daily' then '0 0 * * *' when '@midnight' then '0 0 * * *'
     when '@hourly' then '0 * * * *' else p_schedule end), '\s+');
-  v_last_day := v_fields[3] ~ '(^|,)\$(,|$)';
-  v_minute := maintenance.cron_field(v_fields[1], 0, 59);
-  v_hour := maintenance.cron_field(v_fields[2], 0, 23);
-  v_dom := case when v_fields[3] = '$' then '{}'
-    else maintenance.cron_field(
-      regexp_replace(v_fields[3], ',\$(?=,|$)|^\$,', '', 'g'), 1, 31) end;
-  v_month := maintenance.cron_field(v_fields[4], 1, 12, v_months);
-  v_dow := maintenance.cron_field(v_fields[5], 0, 7, v_days);
+  v_minute := maintenance.cron_field(v_fields[1], 1);
+  v_hour := maintenance.cron_field(v_fields[2], 2);
+  v_dom := maintenance.cron_field(v_fields[3], 3);
+  v_month := maintenance.cron_field(v_fields[4], 4);
+  v_dow := maintenance.cron_field(v_fields[5], 5);
 
   v_both := v_fields[3] like '*%' or v_fields[5] like '*%';
 
@@ -3250,7 +3269,7 @@ begin
     if (select case when v_both then d.by_month and d.by_week else d.by_month or d.by_week end
       from (select
         extract(day from v_day)::integer = any(v_dom)
-          or v_last_day and extract(day from v_day + 1) = 1 as by_month,
+          or 32 = any(v_dom) and extract(day from v_day + 1) = 1 as by_month,
         extract(dow from v_day)::integer = any(v_dow)
           or extract(dow from v_day) = 0 and 7 = any(v_dow) as by_week) as d)
     then
@@ -3470,11 +3489,12 @@ comment on function maintenance.cron_zone() is
   'The time zone that pg_cron reads schedules in: GMT before 1.5, a setting of the server since.';
 -- end of sql/engine/schedule/cron_zone.sql
 
--- from sql/engine/schedule/next_slot.sql c37a9219630855cb
--- When a schedule that stands in pg_cron fires next, in pg_cron's own time zone: pg_cron ignores
--- what stands behind the fifth field. Null for one that never fires, or that only pg_cron can read.
+-- from sql/engine/schedule/nearest_slot.sql ce2b5c249cff3360
+-- The minute that a schedule of pg_cron's names next after a time, or named last, in pg_cron's own
+-- time zone: pg_cron ignores what stands behind the fifth field. Null for a schedule that never
+-- fires, or that only pg_cron can read: an operator may have put any into it.
 
-create function maintenance.next_slot(p_schedule text)
+create function maintenance.nearest_slot(p_schedule text, p_at timestamptz, p_forward boolean)
 returns timestamptz
 language plpgsql
 stable
@@ -3485,40 +3505,36 @@ declare
 begin
   return maintenance.find_slot(
     coalesce(substring(p_schedule from '^[ \t]*(?:[^ \t]+[ \t]+){4}[^ \t]+'), p_schedule),
-    maintenance.clock() at time zone v_zone, true) at time zone v_zone;
+    p_at at time zone v_zone, p_forward) at time zone v_zone;
 exception when sqlstate 'PM006' then
   return null;
 end
 $$;
 
-comment on function maintenance.next_slot(text) is
-  'When a schedule fires next in pg_cron''s own time zone; null for one that never fires or that '
-  'only pg_cron can read.';
--- end of sql/engine/schedule/next_slot.sql
+comment on function maintenance.nearest_slot(text, timestamptz, boolean) is
+  'The minute that a schedule of pg_cron''s names next after a time or, not forward, the latest at '
+  'that time, in pg_cron''s own time zone; null for one that never fires or that only pg_cron can '
+  'read.';
+-- end of sql/engine/schedule/nearest_slot.sql
 
--- from sql/engine/schedule/slot_at.sql d96d7260e8c1b92d
--- The scheduled minute that a run stands for which pg_cron fired at some moment.
+-- from sql/engine/schedule/slot_at.sql fb877ce1e71c1548
+-- The scheduled minute that a run stands for which pg_cron fired at some moment; null where only
+-- pg_cron can read the schedule.
 
 create function maintenance.slot_at(p_job maintenance.job, p_at timestamptz)
 returns timestamptz
-language plpgsql
+language sql
 stable
 set search_path = pg_catalog, pg_temp
-as $$
-declare
-  v_zone text := maintenance.cron_zone();
-  v_schedule text;
-begin
-  select c.schedule into v_schedule
-  from maintenance.cron_jobs() as c
-  where c.job_name = p_job.job_name;
-  return maintenance.find_slot(
-    coalesce(v_schedule, p_job.schedule), p_at at time zone v_zone, false) at time zone v_zone;
-end
-$$;
+return maintenance.nearest_slot(
+  coalesce(
+    (select c.schedule from maintenance.cron_jobs() as c where c.job_name = (p_job).job_name),
+    (p_job).schedule),
+  p_at, false);
 
 comment on function maintenance.slot_at(maintenance.job, timestamptz) is
-  'The scheduled minute that a run stands for which pg_cron fired at some moment.';
+  'The scheduled minute that a run stands for which pg_cron fired at some moment; null where only '
+  'pg_cron can read the schedule.';
 -- end of sql/engine/schedule/slot_at.sql
 
 -- from sql/engine/schedule/fired_by_cron.sql cfb37a3533384952
@@ -3539,7 +3555,7 @@ comment on function maintenance.fired_by_cron() is
   'Whether pg_cron started this session: as a background worker, or over a connection of its own.';
 -- end of sql/engine/schedule/fired_by_cron.sql
 
--- from sql/engine/schedule/job_status.sql 54ae55a8ad6aa498
+-- from sql/engine/schedule/job_status.sql e1770befc4fb6f8a
 -- A job a row: whether it is on, when it runs, how it ran last.
 
 create view maintenance.job_status as
@@ -3563,9 +3579,10 @@ select
     when c.schedule is distinct from i.schedule then 'edited by an operator'
     else 'scheduled'
   end as scheduling,
-  case when j.enabled and g.readable and c.active then maintenance.next_slot(c.schedule)
+  case when j.enabled and g.readable and c.active
+      then maintenance.nearest_slot(c.schedule, maintenance.clock(), true)
     when j.enabled and not g.readable and i.job_id is not null
-      then maintenance.next_slot(j.schedule)
+      then maintenance.nearest_slot(j.schedule, maintenance.clock(), true)
   end as next_run_at,
   l.status = 'running' as running,
   l.started_at as last_run_at,
@@ -5981,7 +5998,7 @@ comment on function maintenance.revoke_defaults("char", text) is
   'sequence, f function); p_objects as after REVOKE ALL ON.';
 -- end of sql/engine/revoke_defaults.sql
 
--- from sql/engine/roles.sql 5ebed37e3f89d29e
+-- from sql/engine/roles.sql d8f45b5a8245d57d
 -- Who may call what. Last in the build, so that it sees everything.
 --
 --   maintenance_viewer    reads status and history
@@ -6013,10 +6030,10 @@ declare
     'function maintenance.cron_zone()',
     'function maintenance.cron_setting(text)',
     'function maintenance.clock()',
-    'function maintenance.cron_field(text, integer, integer, text[])',
+    'function maintenance.cron_field(text, integer)',
     'function maintenance.cron_fault(text)',
     'function maintenance.find_slot(text, timestamp, boolean)',
-    'function maintenance.next_slot(text)',
+    'function maintenance.nearest_slot(text, timestamptz, boolean)',
     'function maintenance.next_run_at(text, timestamptz)',
     'function maintenance.lint(text)',
     'function maintenance.preview(text)',

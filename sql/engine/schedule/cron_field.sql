@@ -1,11 +1,9 @@
--- One field of a cron expression as the values it allows, read as pg_cron reads it: lists of
--- values, ranges and *, a step after a range or *. Null where it is not well formed.
+-- One of the five fields of a cron expression as the values that it allows, read as pg_cron reads
+-- it: lists of values, ranges and *, a step after a range or *, and $ alone for the last day of a
+-- month, which stands here as 32. Null where it is not well formed.
+-- A step is no larger than the field's highest value: pg_cron refuses such a one from 1.6.5 on.
 
-create function maintenance.cron_field(
-  p_field text,
-  p_low integer,
-  p_high integer,
-  p_names text[] default '{}')
+create function maintenance.cron_field(p_field text, p_place integer)
 returns integer[]
 language plpgsql
 immutable
@@ -13,32 +11,38 @@ strict
 set search_path = pg_catalog, pg_temp
 as $$
 declare
+  v_low constant integer := ('{0,0,1,1,0}'::integer[])[p_place];
+  v_high constant integer := ('{59,23,31,12,7}'::integer[])[p_place];
+  v_names constant text[] := string_to_array(case p_place
+    when 4 then 'jan,feb,mar,apr,may,jun,jul,aug,sep,oct,nov,dec'
+    when 5 then 'sun,mon,tue,wed,thu,fri,sat' end, ',');
   v_item text;
   v_parts text[];
-  v_ends text[];
   v_bounds integer[];
   v_values integer[] := '{}'::integer[];
 begin
+  if p_place = 3 and p_field = '$' then
+    return array[32];
+  end if;
   foreach v_item in array string_to_array(lower(p_field), ',') loop
     v_parts := regexp_match(v_item, '^(\*|[a-z0-9]+)(?:-([a-z0-9]+))?(?:/(\d{1,4}))?$');
     if v_parts is null
       or (v_parts[1] = '*' and v_parts[2] is not null)
       or (v_parts[1] <> '*' and v_parts[2] is null and v_parts[3] is not null)
-      or v_parts[3]::integer = 0 then
+      or v_parts[3]::integer not between 1 and v_high then
       return null;
     end if;
     if v_parts[1] = '*' then
-      v_bounds := array[p_low, p_high];
+      v_bounds := array[v_low, v_high];
     else
-      v_ends := array[v_parts[1], coalesce(v_parts[2], v_parts[1])];
-      select array_agg(coalesce(
-          array_position(p_names, e.name) - 1 + p_low,
-          case when e.name ~ '^\d{1,4}$' then e.name::integer end) order by e.ordinality)
+      select array_agg(coalesce(array_position(v_names, e.word) - 1 + v_low,
+          case when e.word ~ '^\d{1,4}$' then e.word::integer end) order by e.n)
       into v_bounds
-      from unnest(v_ends) with ordinality as e (name, ordinality);
+      from unnest(array[v_parts[1], coalesce(v_parts[2], v_parts[1])])
+        with ordinality as e (word, n);
     end if;
-    if v_bounds[1] is null or v_bounds[2] is null or v_bounds[1] < p_low
-      or v_bounds[2] > p_high or v_bounds[1] > v_bounds[2] then
+    if v_bounds[1] is null or v_bounds[2] is null or v_bounds[1] < v_low
+      or v_bounds[2] > v_high or v_bounds[1] > v_bounds[2] then
       return null;
     end if;
     v_values := v_values
@@ -48,6 +52,7 @@ begin
 end
 $$;
 
-comment on function maintenance.cron_field(text, integer, integer, text[]) is
-  'One field of a cron expression as the values it allows, read as pg_cron reads it: lists of '
-  'values, ranges and *, a step after a range or *.';
+comment on function maintenance.cron_field(text, integer) is
+  'One of the five fields of a cron expression (1 minute, 2 hour, 3 day of month, 4 month, 5 day '
+  'of week) as the values that it allows, read as pg_cron reads it; 32 is the last day of a month. '
+  'Null where it is not well formed.';

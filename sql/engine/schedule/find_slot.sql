@@ -11,9 +11,6 @@ strict
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_months constant text[] :=
-    '{jan,feb,mar,apr,may,jun,jul,aug,sep,oct,nov,dec}'::text[];
-  v_days constant text[] := '{sun,mon,tue,wed,thu,fri,sat}'::text[];
   v_fault text;
   v_fix text;
   v_fields text[];
@@ -22,7 +19,6 @@ declare
   v_dom integer[];
   v_month integer[];
   v_dow integer[];
-  v_last_day boolean;
   v_both boolean;
   v_way constant integer := case when p_forward then 1 else -1 end;
   v_from constant timestamp := date_trunc('minute', p_at) + case when p_forward
@@ -44,14 +40,11 @@ begin
     when '@monthly' then '0 0 1 * *' when '@weekly' then '0 0 * * 0'
     when '@daily' then '0 0 * * *' when '@midnight' then '0 0 * * *'
     when '@hourly' then '0 * * * *' else p_schedule end), '\s+');
-  v_last_day := v_fields[3] ~ '(^|,)\$(,|$)';
-  v_minute := maintenance.cron_field(v_fields[1], 0, 59);
-  v_hour := maintenance.cron_field(v_fields[2], 0, 23);
-  v_dom := case when v_fields[3] = '$' then '{}'
-    else maintenance.cron_field(
-      regexp_replace(v_fields[3], ',\$(?=,|$)|^\$,', '', 'g'), 1, 31) end;
-  v_month := maintenance.cron_field(v_fields[4], 1, 12, v_months);
-  v_dow := maintenance.cron_field(v_fields[5], 0, 7, v_days);
+  v_minute := maintenance.cron_field(v_fields[1], 1);
+  v_hour := maintenance.cron_field(v_fields[2], 2);
+  v_dom := maintenance.cron_field(v_fields[3], 3);
+  v_month := maintenance.cron_field(v_fields[4], 4);
+  v_dow := maintenance.cron_field(v_fields[5], 5);
 
   v_both := v_fields[3] like '*%' or v_fields[5] like '*%';
 
@@ -66,7 +59,7 @@ begin
     if (select case when v_both then d.by_month and d.by_week else d.by_month or d.by_week end
       from (select
         extract(day from v_day)::integer = any(v_dom)
-          or v_last_day and extract(day from v_day + 1) = 1 as by_month,
+          or 32 = any(v_dom) and extract(day from v_day + 1) = 1 as by_month,
         extract(dow from v_day)::integer = any(v_dow)
           or extract(dow from v_day) = 0 and 7 = any(v_dow) as by_week) as d)
     then

@@ -21,9 +21,10 @@ select
     when c.schedule is distinct from i.schedule then 'edited by an operator'
     else 'scheduled'
   end as scheduling,
-  case when j.enabled and g.readable and c.active then maintenance.next_slot(c.schedule)
+  case when j.enabled and g.readable and c.active
+      then maintenance.nearest_slot(c.schedule, maintenance.clock(), true)
     when j.enabled and not g.readable and i.job_id is not null
-      then maintenance.next_slot(j.schedule)
+      then maintenance.nearest_slot(j.schedule, maintenance.clock(), true)
   end as next_run_at,
   l.status = 'running' as running,
   l.started_at as last_run_at,

@@ -1,10 +1,10 @@
 -- What is in pg_cron belongs to the operator, except for the command. Needs pg_cron in this database.
 begin;
 create extension pgtap;
-select plan(31);
+select plan(33);
 select to_regclass('cron.job') is null as no_cron \gset
 \if :no_cron
-select skip('pg_cron is not in this database', 31);
+select skip('pg_cron is not in this database', 33);
 \else
 
 create table public.events (at timestamptz);
@@ -47,7 +47,20 @@ select results_eq($$select severity, advice from public.maintenance_status where
 select cron.schedule('maintenance:purge', '0 3 1 1 * 2027', $$call maintenance.run_job('purge')$$);
 select results_eq($$select scheduling, next_run_at = maintenance.next_run_at('0 3 1 1 *', now()) from maintenance.job_status where job_name = 'purge'$$,
   $$values ('edited by an operator: it has 6 fields, and not five', true)$$, 'C-011: so is a sixth field');
-delete from public.events;
+-- A schedule that we refuse and this pg_cron may take: what it fires leaves a receipt.
+create function pg_temp.by_hand(schedule text) returns void language plpgsql as $$
+begin
+  perform cron.schedule('maintenance:purge', schedule, $c$call maintenance.run_job('purge')$c$);
+exception when others then -- from 1.6.5 on; as if it stood there
+  perform cron.unschedule('maintenance:purge');
+  update maintenance.job as j set schedule = by_hand.schedule where j.job_name = 'purge';
+end $$;
+select pg_temp.by_hand('*/60 * * * *');
+set local application_name = 'pg_cron';
+select is(maintenance.run_now('purge') ->> 'message', 'purge succeeded: 1 row in 1 batch', 'a schedule that only pg_cron can read: its firing is run');
+reset application_name;
+select results_eq($$select trigger, status, slot from maintenance.run_history where job_name = 'purge'$$, $$values ('schedule', 'succeeded', null::timestamptz)$$, 'and its receipt has no slot');
+select cron.schedule('maintenance:purge', '0 3 1 1 *', $$call maintenance.run_job('purge')$$);
 select cron.unschedule('maintenance:purge');
 select is(pg_temp.install('purge'), 'removed by an operator', 'a removal is seen');
 select pg_temp.declare('0 6 * * *');

@@ -1,7 +1,7 @@
 -- next_run_at reads cron expressions as pg_cron does.
 begin;
 create extension pgtap;
-select plan(60);
+select plan(72);
 
 create function pg_temp.next(schedule text, after text default '2026-11-24 12:34:56+00')
 returns text language sql
@@ -86,7 +86,7 @@ begin
   for i in 1 .. 1 + floor(random() * 3)::int loop
     a := low + floor(random() * (high - low + 1))::int;
     b := a + floor(random() * (high - a + 1))::int;
-    parts := parts || (array['*', '*', a::text, a::text, a || '-' || b, '*/' || 1 + a, a || '-' || b || '/' || 1 + floor(random() * 5)::int])[1 + floor(random() * 7)::int];
+    parts := parts || (array['*', '*', a::text, a::text, a || '-' || b, '*/' || least(1 + a, high), a || '-' || b || '/' || 1 + floor(random() * 5)::int])[1 + floor(random() * 7)::int];
   end loop;
   return case when random() < 0.3 then '*' else array_to_string(parts, ',') end;
 end
@@ -124,7 +124,19 @@ select is(pg_temp.refusal(s), r, format('"%s" is refused in words', s)) from (va
   ('0 3 1 1 * 2027', 'it has 6 fields, and not five: 0 3 1 1 *'), ('0 2 * * * *', 'it has 6 fields, and not five: 0 2 * * *'),
   ('0 9,22-4 * * *', 'its hour "22-4" runs backwards, so pg_cron would never fire: 22-23,0-4'),
   ('0 0 * * 1#2', 'its day of week "1#2" cannot be read'), ('*x * * * *', 'its minute "*x" cannot be read'), ('0 0 * *', 'it has 4 fields, and not five'),
-  ('', 'it has 0 fields, and not five'), ('@reboot', '@reboot names no time'), ('@MIDNIGHT', 'it has 1 fields, and not five'), ('0 0 L * *', 'its day of month "L" cannot be read'), ('5/10 * * * *', 'its minute "5/10" cannot be read')) as v (s, r);
+  ('', 'it has 0 fields, and not five'), ('@reboot', '@reboot names no time'), ('@MIDNIGHT', 'it has 1 fields, and not five'), ('0 0 L * *', 'its day of month "L" cannot be read'), ('5/10 * * * *', 'its minute "5/10" cannot be read'),
+  ('0 0 $,15 * *', 'its day of month "$" cannot be read'), ('0 $ * * *', 'its hour "$" cannot be read'), ('0 5-/2 * * *', 'its hour "5-/2" cannot be read')) as v (s, r);
+-- A step above the field's highest value, which pg_cron refuses from 1.6.5 on: what it means, ready to be pasted.
+select is(pg_temp.refusal(s), r, format('"%s" is refused, with its plain form', s)) from (values
+  ('*/60 * * * *', 'its minute "*/60" steps by more than 59, which pg_cron refuses from 1.6.5 on: 0 * * * *'),
+  ('0 */24 * * *', 'its hour "*/24" steps by more than 23, which pg_cron refuses from 1.6.5 on: 0 0 * * *'),
+  ('0 0 */32 * *', 'its day of month "*/32" steps by more than 31, which pg_cron refuses from 1.6.5 on: 0 0 1 * *'),
+  ('0 0 1 */13 *', 'its month "*/13" steps by more than 12, which pg_cron refuses from 1.6.5 on: 0 0 1 1 *'),
+  ('0 0 * * */8', 'its day of week "*/8" steps by more than 7, which pg_cron refuses from 1.6.5 on: 0 0 * * 0'),
+  ('0 0 */40 * Fri', 'its day of month "*/40" steps by more than 31, which pg_cron refuses from 1.6.5 on: 0 0 */31 * Fri'),
+  ('0-9/60 2,4-6/99999 * * mon-fri/8', 'its minute "0-9/60" steps by more than 59, which pg_cron refuses from 1.6.5 on: 0 2,4 * * 1'),
+  ('*/60 */0 * * *', 'its minute "*/60" steps by more than 59, which pg_cron refuses from 1.6.5 on: 0 */0 * * *')) as v (s, r);
+select isnt(pg_temp.next(s), null, format('"%s" is the largest step', s)) from unnest(array['*/59 */23 */31 */12 */7']) as s;
 select is(pg_temp.next(e'0\t0  *   * 5-7', '2026-11-22 10:00:00+00'), '2026-11-27 00:00', 'tabs and several blanks are fine, and so is a range up to 7');
 select is(pg_temp.next('0 0 * * sun-sat'), '2026-11-25 00:00', 'sun-sat is every day');
 
@@ -142,7 +154,7 @@ select case when random() < 0.4 then schedule else overlay(schedule placing subs
 from cases, generate_series(1, 3);
 select ok(count(*) filter (where pg_temp.ours(s)) > 300 and count(*) filter (where not pg_temp.ours(s)) > 200, 'random expressions, good and bad: ' || count(*) filter (where pg_temp.ours(s)) || ' of ' || count(*)) from mangled;
 select is_empty($$select s from mangled where pg_temp.ours(s) and not pg_temp.theirs(s)$$, 'pg_cron takes whatever we take');
-select is(maintenance.next_slot('0 3 1 1 * 2027'), maintenance.next_run_at('0 3 1 1 *', now()), 'C-011: a sixth field that stands in pg_cron is read as pg_cron reads it');
+select is(maintenance.nearest_slot('0 3 1 1 * 2027', now(), true), maintenance.next_run_at('0 3 1 1 *', now()), 'C-011: a sixth field that stands in pg_cron is read as pg_cron reads it');
 \endif
 select * from finish();
 rollback;
