@@ -37,7 +37,7 @@ verify: ## Prove that db/migrations and sql/ describe the same database
 	@scripts/verify
 
 migration: ## Write a migration of what changed in sql/: NAME=what_changed
-	@npx tsx scripts/new-migration.ts $(NAME)
+	@scripts/new-migration $(NAME)
 
 bench: ## Measure a purge, the queue and the worker beside what is plain; prints ratios (about ten minutes)
 	@scripts/bench

@@ -68,17 +68,23 @@ install_packages() {
   esac
 }
 
-# install_modules: what package.json pins, when package-lock.json is newer than what is installed.
-# Not npm ci: it refuses a lock file that lacks another platform's binary package.
+# install_modules production|development: what package-lock.json pins, where it is newer than what
+# is installed, and puts its programs on PATH. The tools of development are what make lint needs.
 install_modules() {
   command -v npm >/dev/null || die 'npm is missing: install Node.js 20 or newer'
   [ "$(node -p 'process.versions.node.split(".")[0]')" -ge 20 ] ||
     die "Node.js $(node --version) is too old: 20 or newer is needed"
-  if [ ! node_modules/.package-lock.json -nt package-lock.json ]; then
+  local output omit=--omit=dev
+  [ "$1" != development ] || omit=--include=dev
+  if [ ! node_modules/.package-lock.json -nt package-lock.json ] ||
+    { [ "$1" = development ] && [ ! -e node_modules/.bin/tsc ]; }
+  then
     say 'Installing the npm packages ...'
-    npm install --no-save --no-audit --no-fund --no-update-notifier --loglevel=error >/dev/null </dev/null
+    output=$(npm ci $omit --no-audit --no-fund --no-update-notifier --loglevel=error 2>&1 </dev/null) ||
+      die "npm ci: $output"
     touch node_modules/.package-lock.json
   fi
+  PATH=$PWD/node_modules/.bin:$PATH
 }
 
 # database_url: the caller's DATABASE_URL, or that of the private cluster from .env.
@@ -95,7 +101,7 @@ database_url() {
 # migrate URL: everything that dbmate has not applied yet.
 migrate() {
   local log
-  log=$(npx dbmate --url "$1" --no-dump-schema --migrations-dir "${2:-db/migrations}" migrate 2>&1) ||
+  log=$(dbmate --url "$1" --no-dump-schema --migrations-dir "${2:-db/migrations}" migrate 2>&1) ||
     die "dbmate: $log"
 }
 
