@@ -33,7 +33,7 @@ check: ## Everything that has to hold before a commit
 lint: ## Types, style, shell and migration lint
 	@scripts/lint
 
-verify: ## Prove that db/migrations and sql/ describe the same database
+verify: ## Prove that db/ and sql/ describe the same database
 	@scripts/verify
 
 migration: ## Write a migration of what changed in sql/: NAME=what_changed

@@ -98,11 +98,14 @@ database_url() {
   fi
 }
 
-# migrate URL: everything that dbmate has not applied yet.
+# migrate URL [FOLDER ...]: what dbmate has not applied yet of these folders; without any, of the
+# engine and the reference application.
 migrate() {
-  local log
-  log=$(dbmate --url "$1" --no-dump-schema --migrations-dir "${2:-db/migrations}" migrate 2>&1) ||
-    die "dbmate: $log"
+  local url=$1 log folder folders=()
+  shift
+  [ $# -gt 0 ] || set -- db/migrations db/reference
+  for folder in "$@"; do folders+=(--migrations-dir "$folder"); done
+  log=$(DATABASE_URL=$url dbmate --no-dump-schema "${folders[@]}" migrate 2>&1) || die "dbmate: $log"
 }
 
 # in_database URL NAME: the same server, another database; user, host and options stay as they are.

@@ -1,10 +1,11 @@
-// Writes the migrations that carry what changed in sql/, engine and application apart.
+// Writes the migrations that carry what changed in sql/: the engine's to db/migrations/, those of
+// the reference application to db/reference/.
 //
 // Each migration holds a fresh copy of a file between two marker lines. The markers say what has
 // shipped, so neither git nor a database is asked. Until the first release (version 0.0.x) there is
 // one initial migration each, and it is written anew; after it, migrations are only added. Files
-// named tables.sql and those of app/ hold data, so once shipped they are not copied: the migration
-// gets a place for the alter statements, and make verify fails until they are right.
+// that make tables hold data, so once shipped they are not copied: the migration gets a place for
+// the alter statements, and make verify fails until they are right.
 import { createHash } from "node:crypto";
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
@@ -15,11 +16,11 @@ const { values, positionals } = parseArgs({
 });
 const root = values.root;
 const name = positionals[0] ?? "";
-const migrations = `${root}/db/migrations`;
+const folders = { engine: "db/migrations", reference: "db/reference" };
 
 const read = (path: string) => readFileSync(`${root}/${path}`, "utf8");
 const digest = (text: string) => createHash("sha256").update(text).digest("hex").slice(0, 16);
-const partOf = (path: string) => (path.startsWith("sql/engine/") ? "engine" : "app");
+const partOf = (path: string) => (path.startsWith("sql/engine/") ? "engine" : "reference");
 
 const version = (JSON.parse(read("package.json")) as { version: string }).version;
 const isReleased = !version.startsWith("0.0.");
@@ -28,13 +29,12 @@ if (isReleased && !/^[a-z][a-z0-9_]*$/.test(name)) {
   process.exit(1);
 }
 
-mkdirSync(migrations, { recursive: true });
 const shipped = new Map<string, string>();
-if (isReleased) {
-  for (const file of readdirSync(migrations).sort()) {
-    for (const [, path, hash] of read(`db/migrations/${file}`).matchAll(
-      /^-- from (\S+) (\w+)$/gm,
-    )) {
+for (const folder of Object.values(folders)) {
+  mkdirSync(`${root}/${folder}`, { recursive: true });
+  if (!isReleased) continue;
+  for (const file of readdirSync(`${root}/${folder}`).sort()) {
+    for (const [, path, hash] of read(`${folder}/${file}`).matchAll(/^-- from (\S+) (\w+)$/gm)) {
       if (path && hash) shipped.set(path, hash);
     }
   }
@@ -49,7 +49,7 @@ const gone = [...shipped.keys()].filter((path) => !paths.includes(path));
 let stamp = isReleased
   ? Number(new Date().toISOString().replace(/\D/g, "").slice(0, 14))
   : 20261124000000;
-for (const part of ["engine", "app"]) {
+for (const part of ["engine", "reference"] as const) {
   const mine = changed.filter((path) => partOf(path) === part);
   // roles.sql takes new routines from PUBLIC, so it comes again with every change of the engine.
   const roles = paths.filter((path) => path === "sql/engine/roles.sql");
@@ -58,19 +58,16 @@ for (const part of ["engine", "app"]) {
   if (files.length === 0 && dropped.length === 0) continue;
 
   const blocks = files.map((path) => {
-    const holdsData = path.endsWith("/tables.sql") || path.startsWith("sql/app/");
+    const holdsData = /^create (table|materialized view) /m.test(read(path));
     const body =
       holdsData && shipped.has(path) ? "-- TODO write the alter statements\n" : code(path);
     return `-- from ${path} ${digest(read(path))}\n${body}-- end of ${path}\n`;
   });
   for (const path of dropped) blocks.push(`-- TODO write the drop statements for ${path}\n`);
 
-  const file = `${String(stamp++)}_${part}_${isReleased ? name : "initial"}.sql`;
-  writeFileSync(
-    `${migrations}/${file}`,
-    `-- migrate:up\n\n${blocks.join("\n")}\n-- migrate:down\n`,
-  );
-  console.log(`db/migrations/${file}: ${files.length} files of sql/`);
+  const file = `${folders[part]}/${String(stamp++)}_${part}_${isReleased ? name : "initial"}.sql`;
+  writeFileSync(`${root}/${file}`, `-- migrate:up\n\n${blocks.join("\n")}\n-- migrate:down\n`);
+  console.log(`${file}: ${files.length} files of sql/`);
 }
 if (changed.length === 0 && gone.length === 0) console.log("Nothing in sql/ has changed.");
 

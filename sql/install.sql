@@ -141,26 +141,28 @@
 \ir engine/health/maintenance_status.sql
 \ir engine/health/index_health.sql
 \ir engine/health/table_bloat.sql
+\ir engine/health/index_report_step.sql
 
 \ir engine/jobs.sql
 
 \ir engine/revoke_defaults.sql
 \ir engine/roles.sql
 
--- the reference application: the tables that the shipped jobs maintain
-\ir app/touch_updated_at.sql
-\ir app/accounts.sql
-\ir app/user_subscription_summary.sql
-\ir app/imports.sql
-\ir app/messages.sql
-\ir app/profiles.sql
-\ir app/memories.sql
-
--- the shipped jobs
-\ir jobs/imports.sql
-\ir jobs/accounts.sql
-\ir jobs/apply_profile.sql
-\ir jobs/profile.sql
-\ir jobs/apply_consolidation.sql
-\ir jobs/consolidation.sql
-\ir jobs/grant_front_doors.sql
+-- the reference application: a subject's tables, its rules, and what only SQL can say
+\ir reference/objects.sql
+\ir reference/touch_updated_at.sql
+\ir reference/imports/tables.sql
+\ir reference/imports/rules.sql
+\ir reference/imports/front_doors.sql
+\ir reference/accounts/tables.sql
+\ir reference/accounts/rules.sql
+\ir reference/accounts/subscription_summary.sql
+\ir reference/accounts/front_doors.sql
+\ir reference/chat/tables.sql
+\ir reference/profiles/tables.sql
+\ir reference/profiles/apply_profile.sql
+\ir reference/profiles/analysis.sql
+\ir reference/memories/tables.sql
+\ir reference/memories/apply_consolidation.sql
+\ir reference/memories/consolidation.sql
+\ir reference/grant_front_doors.sql

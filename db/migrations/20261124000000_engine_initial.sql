@@ -1,7 +1,8 @@
 -- migrate:up
 
--- from sql/engine/schema.sql 7f09b4c718e6f60a
--- The schema that holds the engine.
+-- from sql/engine/schema.sql 021c5371bff5c797
+-- The schema that holds the engine, and the guard in front of it: where a name of ours is taken,
+-- nothing is installed.
 --
 -- Errors that a caller may want to tell apart have an SQLSTATE of ours:
 --   PM001  no such job
@@ -23,6 +24,26 @@
 --   PM017  an answer goes too far to be applied before somebody approves it (raised by an apply)
 --   PM018  an answer has not the shape that was asked for (raised by an apply)
 --   PM019  a statement job failed, or went by a table that it names (on receipts; never raised)
+--   PM020  a name that an installation needs is taken, or what it stands on is not there
+
+do $$
+begin
+  if obj_description(to_regnamespace('maintenance'), 'pg_namespace') like 'pg-maintenance:%' then
+    raise exception 'pg-maintenance is in this database already, and dbmate does not know of it '
+      '(it was not dbmate that installed it, or its table of migrations is another one): nothing '
+      'was changed.' using errcode = 'PM020';
+  elsif to_regnamespace('maintenance') is not null then
+    raise exception 'pg-maintenance is not installed, and nothing was changed, since this '
+      'database has a schema "maintenance" of its own: rename it (alter schema maintenance rename '
+      'to ...), or install into another database.' using errcode = 'PM020';
+  elsif to_regclass('public.maintenance_status') is not null
+    or to_regtype('public.maintenance_status') is not null then
+    raise exception 'pg-maintenance is not installed, and nothing was changed, since this '
+      'database has a public.maintenance_status of its own: rename it, or install into another '
+      'database.' using errcode = 'PM020';
+  end if;
+end
+$$;
 
 create schema maintenance;
 
@@ -5719,7 +5740,7 @@ comment on function maintenance.task_backlog() is
   '10,000.';
 -- end of sql/engine/queue/task_backlog.sql
 
--- from sql/engine/health/backlog.sql a43d69f381ddc256
+-- from sql/engine/health/backlog.sql 86cff6c5d37aaaf6
 -- A row a backlog: what is due now under each rule, read with the rule itself.
 -- Each count stands in a block of its own: a broken rule makes its own row critical and no other.
 
@@ -5799,7 +5820,8 @@ begin
             or v_late > 2 * (n.following - v_status.next_run_at) then 'warning'
           else 'notice' end
       into severity
-      from (select maintenance.next_run_at(schedule, v_status.next_run_at) as following) as n;
+      from (select maintenance.nearest_slot(schedule, v_status.next_run_at, true) as following)
+        as n;
 
       advice := case
         when count = 0 then null
@@ -5937,6 +5959,38 @@ comment on view maintenance.table_bloat is
   'dead rows, and more than a fifth of all. bytes: of the table without its indexes, as of the '
   'last VACUUM or ANALYZE, so that no lock is waited for.';
 -- end of sql/engine/health/table_bloat.sql
+
+-- from sql/engine/health/index_report_step.sql 4107b5580e43cc58
+-- A report on indexes and bloat, left on the receipt of the job whose step this is.
+
+create function maintenance.index_report_step(batch_size integer)
+returns bigint
+language sql
+set search_path = pg_catalog, pg_temp
+begin atomic
+  select maintenance.add_details(jsonb_build_object(
+    'indexes', (select count(*) from maintenance.index_health),
+    'bytes', (select coalesce(sum(h.bytes), 0) from maintenance.index_health as h),
+    'unused', (
+      select coalesce(jsonb_agg(jsonb_build_object(
+        'index', format('%I.%I', h.schema_name, h.index_name), 'bytes', h.bytes)
+        order by h.bytes desc), '[]')
+      from maintenance.index_health as h where h.is_unused),
+    'invalid', (
+      select coalesce(jsonb_agg(format('%I.%I', h.schema_name, h.index_name)), '[]')
+      from maintenance.index_health as h where not h.is_valid),
+    'bloated', (
+      select coalesce(jsonb_agg(jsonb_build_object(
+        'table', format('%I.%I', b.schema_name, b.table_name), 'deadPercent', b.dead_percent)
+        order by b.dead_rows desc), '[]')
+      from maintenance.table_bloat as b where b.is_bloated)));
+  select 0::bigint;
+end;
+
+comment on function maintenance.index_report_step(integer) is
+  'A step for set_job: leaves unused and invalid indexes and bloated tables on the receipt, in '
+  'details (S4-05 to S4-07).';
+-- end of sql/engine/health/index_report_step.sql
 
 -- from sql/engine/jobs.sql 9039f96254566579
 -- The engine's own jobs: the tick, and what keeps its own history and pg_cron's from growing.

@@ -1,4 +1,5 @@
--- The schema that holds the engine.
+-- The schema that holds the engine, and the guard in front of it: where a name of ours is taken,
+-- nothing is installed.
 --
 -- Errors that a caller may want to tell apart have an SQLSTATE of ours:
 --   PM001  no such job
@@ -20,6 +21,26 @@
 --   PM017  an answer goes too far to be applied before somebody approves it (raised by an apply)
 --   PM018  an answer has not the shape that was asked for (raised by an apply)
 --   PM019  a statement job failed, or went by a table that it names (on receipts; never raised)
+--   PM020  a name that an installation needs is taken, or what it stands on is not there
+
+do $$
+begin
+  if obj_description(to_regnamespace('maintenance'), 'pg_namespace') like 'pg-maintenance:%' then
+    raise exception 'pg-maintenance is in this database already, and dbmate does not know of it '
+      '(it was not dbmate that installed it, or its table of migrations is another one): nothing '
+      'was changed.' using errcode = 'PM020';
+  elsif to_regnamespace('maintenance') is not null then
+    raise exception 'pg-maintenance is not installed, and nothing was changed, since this '
+      'database has a schema "maintenance" of its own: rename it (alter schema maintenance rename '
+      'to ...), or install into another database.' using errcode = 'PM020';
+  elsif to_regclass('public.maintenance_status') is not null
+    or to_regtype('public.maintenance_status') is not null then
+    raise exception 'pg-maintenance is not installed, and nothing was changed, since this '
+      'database has a public.maintenance_status of its own: rename it, or install into another '
+      'database.' using errcode = 'PM020';
+  end if;
+end
+$$;
 
 create schema maintenance;
 

@@ -77,7 +77,8 @@ begin
             or v_late > 2 * (n.following - v_status.next_run_at) then 'warning'
           else 'notice' end
       into severity
-      from (select maintenance.next_run_at(schedule, v_status.next_run_at) as following) as n;
+      from (select maintenance.nearest_slot(schedule, v_status.next_run_at, true) as following)
+        as n;
 
       advice := case
         when count = 0 then null

@@ -1,6 +1,96 @@
 -- migrate:up
 
--- from sql/app/touch_updated_at.sql af2c173683024245
+-- from sql/reference/objects.sql ded2133d83c0aace
+-- What the reference application calls its own in public, and the guard in front of it: where one
+-- of these names is taken, nothing of it is installed.
+
+do $$
+begin
+  if to_regprocedure('maintenance.grant_roles()') is null then
+    raise exception 'The reference application needs the engine, which is not in this database: '
+      'apply db/migrations first.' using errcode = 'PM020';
+  end if;
+end
+$$;
+
+create function maintenance.reference_objects()
+returns table (kind "char", name text)
+language sql
+immutable
+set search_path = pg_catalog, pg_temp
+begin atomic
+  select 'r'::"char", unnest(array[
+    'import_runs',
+    'raw_import_items',
+    'temp_uploads',
+    'import_jobs',
+    'users',
+    'sessions',
+    'user_subscriptions',
+    'user_subscription_now',
+    'user_subscription_summary',
+    'messages',
+    'user_profiles',
+    'user_preferences',
+    'memories',
+    'memory_prompt_cache'])
+  union all
+  select 'f', unnest(array[
+    'touch_updated_at',
+    'mark_stuck_import_runs',
+    'cleanup_temp_uploads',
+    'cleanup_old_raw_items',
+    'compact_old_import_jobs',
+    'run_maintenance_cleanup',
+    'cleanup_expired_sessions',
+    'get_database_health_stats',
+    'refresh_subscription_summary',
+    'refresh_subscription_summary_step',
+    'stale_subscription_summary',
+    'profile_subjects',
+    'prepare_profile',
+    'profile_value',
+    'apply_profile',
+    'trigger_analysis_step',
+    'raise_version',
+    'drop_memory_prompt',
+    'consolidation_subjects',
+    'prepare_consolidation',
+    'memory_hash',
+    'check_consolidation',
+    'apply_consolidation',
+    'trigger_consolidation_step']);
+end;
+
+comment on function maintenance.reference_objects() is
+  'What the reference application has in public: tables and views (kind r), functions (kind f).';
+
+do $$
+declare
+  v_taken text;
+begin
+  select string_agg('public.' || o.name, ', ' order by o.name) into v_taken
+  from maintenance.reference_objects() as o
+  where case o.kind
+    when 'f' then exists (
+      select from pg_proc as p
+      where p.pronamespace = 'public'::regnamespace and p.proname = o.name)
+    else exists (
+      select from pg_type as t
+      where t.typnamespace = 'public'::regnamespace and t.typname = o.name)
+      or to_regclass('public.' || o.name) is not null
+    end;
+  if v_taken is not null then
+    raise exception 'The reference application is not installed, and nothing was changed, since '
+      'this database has tables or functions of the same names: %. Leave out db/reference, and run '
+      'the rules that fit your tables: psql -f sql/reference/imports/rules.sql.', v_taken
+      using errcode = 'PM020';
+  end if;
+end
+$$;
+-- end of sql/reference/objects.sql
+
+-- from sql/reference/touch_updated_at.sql af2c173683024245
 -- Keeps updated_at true, whoever writes the row: two edits of one transaction differ too.
 
 create function public.touch_updated_at()
@@ -15,120 +105,9 @@ end
 $$;
 
 comment on function public.touch_updated_at() is 'Trigger: sets updated_at on every update.';
--- end of sql/app/touch_updated_at.sql
+-- end of sql/reference/touch_updated_at.sql
 
--- from sql/app/accounts.sql 1c2ace20aa0b766e
--- Users, their sign-in sessions and their subscriptions.
-
-create table public.users (
-  id uuid not null default gen_random_uuid(),
-  email text,
-  name text,
-  role text not null default 'user',
-  is_guest boolean not null default false,
-  deleted_at timestamptz,
-  created_at timestamptz not null default now(),
-  updated_at timestamptz not null default now(),
-  constraint users_pkey primary key (id),
-  constraint users_email_is_unique unique (email),
-  constraint users_role_is_known check (role in ('user', 'admin', 'super_admin'))
-);
-
-create index users_updated_at_idx on public.users (updated_at);
-
-create trigger users_touch_updated_at
-before update on public.users
-for each row execute function public.touch_updated_at();
-
-create table public.sessions (
-  id uuid not null default gen_random_uuid(),
-  user_id uuid,
-  token text,
-  expires_at timestamptz not null default now() + interval '30 days',
-  ip_address text,
-  user_agent text,
-  created_at timestamptz not null default now(),
-  updated_at timestamptz not null default now(),
-  constraint sessions_pkey primary key (id),
-  constraint sessions_user_id_fkey
-    foreign key (user_id) references public.users (id) on delete cascade
-);
-
-create index sessions_expires_at_idx on public.sessions (expires_at);
-create index sessions_user_id_expires_at_idx on public.sessions (user_id, expires_at);
-create index idx_sessions_token_hash on public.sessions using hash (token);
-
-create table public.user_subscriptions (
-  id uuid not null default gen_random_uuid(),
-  user_id uuid,
-  plan text not null default 'vt_base',
-  status text not null default 'active',
-  current_period_start timestamptz,
-  current_period_end timestamptz,
-  creem_subscription_id text,
-  created_at timestamptz not null default now(),
-  updated_at timestamptz not null default now(),
-  constraint user_subscriptions_pkey primary key (id),
-  constraint user_subscriptions_user_id_fkey
-    foreign key (user_id) references public.users (id) on delete cascade
-);
-
-create index user_subscriptions_user_id_idx on public.user_subscriptions (user_id);
-create index user_subscriptions_updated_at_idx on public.user_subscriptions (updated_at);
-create index idx_user_subscriptions_plan_status on public.user_subscriptions (plan, status)
-where status = 'active';
-
-create trigger user_subscriptions_touch_updated_at
-before update on public.user_subscriptions
-for each row execute function public.touch_updated_at();
-
-comment on table public.users is 'The people of the application; deleted_at is a soft delete.';
-comment on table public.sessions is 'Sign-in sessions: worth nothing from expires_at on.';
-comment on table public.user_subscriptions is
-  'Subscriptions, past ones too: a user may have several.';
--- end of sql/app/accounts.sql
-
--- from sql/app/user_subscription_summary.sql fb71e081d18ff051
--- One row a user with the subscription that counts: an active one first, then the one that runs
--- longest. The view is always right; the materialized view is quick, and as fresh as its refresh.
-
-create view public.user_subscription_now as
-select
-  u.id as user_id,
-  u.email,
-  coalesce(s.plan, 'vt_base') as user_plan_slug,
-  s.status as subscription_status,
-  s.current_period_end,
-  s.creem_subscription_id,
-  -- Both spellings are in use.
-  coalesce(s.plan in ('vt-plus', 'vt_plus') and s.status = 'active', false) as is_vt_plus,
-  s.created_at as subscription_created_at,
-  s.updated_at as subscription_updated_at
-from public.users as u
-left join lateral (
-  select us.*
-  from public.user_subscriptions as us
-  where us.user_id = u.id
-  order by us.status = 'active' desc, us.current_period_end desc nulls last,
-    us.created_at desc, us.id
-  limit 1
-) as s on true;
-
-create materialized view public.user_subscription_summary as
-select n.* from public.user_subscription_now as n;
-
-create unique index user_subscription_summary_user_id_idx
-on public.user_subscription_summary (user_id);
-create index user_subscription_summary_plus_idx
-on public.user_subscription_summary (current_period_end desc) where is_vt_plus;
-
-comment on view public.user_subscription_now is
-  'A row a user with the subscription that counts, worked out anew at each look.';
-comment on materialized view public.user_subscription_summary is
-  'user_subscription_now as of the last refresh, for quick checks by user_id.';
--- end of sql/app/user_subscription_summary.sql
-
--- from sql/app/imports.sql 33c578e023691baf
+-- from sql/reference/imports/tables.sql 33c578e023691baf
 -- Imports: a run reads an upload into raw items; a job maps them.
 
 create table public.import_runs (
@@ -226,194 +205,12 @@ comment on table public.temp_uploads is 'Uploaded files that wait to be imported
 comment on table public.import_jobs is 'The mapping of an upload; upload_ref is its token.';
 comment on column public.import_jobs.compacted_at is
   'when mapping and options gave way to {"compacted": true}';
--- end of sql/app/imports.sql
+-- end of sql/reference/imports/tables.sql
 
--- from sql/app/messages.sql 0b60f66025a86ed1
--- What users and assistants said.
-
-create table public.messages (
-  id uuid not null default gen_random_uuid(),
-  user_id uuid,
-  conversation_id uuid,
-  role text not null default 'user',
-  content text not null default '',
-  created_at timestamptz not null default now(),
-  updated_at timestamptz not null default now(),
-  deleted_at timestamptz,
-  constraint messages_pkey primary key (id),
-  constraint messages_user_id_fkey
-    foreign key (user_id) references public.users (id) on delete cascade,
-  constraint messages_role_is_known check (role in ('user', 'assistant', 'system'))
-);
-
-create index messages_user_id_idx on public.messages (user_id, created_at desc, id)
-where role = 'user' and deleted_at is null;
-
-create trigger messages_touch_updated_at
-before update on public.messages
-for each row execute function public.touch_updated_at();
-
-comment on table public.messages is 'Messages; deleted_at is a soft delete, updated_at sees edits.';
--- end of sql/app/messages.sql
-
--- from sql/app/profiles.sql 242d6d9fc4712817
--- What is known of a user, and how they want to be spoken to. set_by says field by field who set
--- it, 'user' or 'model'. What the user set, no model changes.
-
-create table public.user_profiles (
-  user_id uuid not null,
-  name text,
-  sport text,
-  goal text,
-  experience text,
-  notes text,
-  set_by jsonb not null default '{}',
-  created_at timestamptz not null default now(),
-  updated_at timestamptz not null default now(),
-  constraint user_profiles_pkey primary key (user_id),
-  constraint user_profiles_user_id_fkey
-    foreign key (user_id) references public.users (id) on delete cascade,
-  constraint user_profiles_set_by_is_an_object check (jsonb_typeof(set_by) = 'object')
-);
-
-create trigger user_profiles_touch_updated_at
-before update on public.user_profiles
-for each row execute function public.touch_updated_at();
-
-create table public.user_preferences (
-  user_id uuid not null,
-  tone text,
-  mode text,
-  language text,
-  set_by jsonb not null default '{}',
-  created_at timestamptz not null default now(),
-  updated_at timestamptz not null default now(),
-  constraint user_preferences_pkey primary key (user_id),
-  constraint user_preferences_user_id_fkey
-    foreign key (user_id) references public.users (id) on delete cascade,
-  constraint user_preferences_tone_is_known
-    check (tone in ('calm', 'energetic', 'professional', 'friendly', 'direct')),
-  constraint user_preferences_mode_is_known check (mode in ('coaching', 'friendly', 'direct')),
-  constraint user_preferences_set_by_is_an_object check (jsonb_typeof(set_by) = 'object')
-);
-
-create trigger user_preferences_touch_updated_at
-before update on public.user_preferences
-for each row execute function public.touch_updated_at();
-
-comment on table public.user_profiles is 'What is known of a user, a row a user.';
-comment on table public.user_preferences is 'How a user wants to be spoken to, a row a user.';
-comment on column public.user_profiles.set_by is 'field -> "user" or "model"';
-comment on column public.user_preferences.set_by is 'field -> "user" or "model"';
--- end of sql/app/profiles.sql
-
--- from sql/app/memories.sql 7b15eb65e7a3d6f0
--- What the application remembers of a user: a fact a row. A row is retired, never destroyed: only
--- active rows are facts, the others say what became of them. Whoever changes a memory makes the
--- cached prompt of its user stale, so that goes in the same transaction.
-
-create table public.memories (
-  id uuid not null default gen_random_uuid(),
-  user_id uuid not null,
-  key text not null,
-  content text not null,
-  category text,
-  confidence numeric,
-  origin text not null default 'inferred',
-  pinned boolean not null default false,
-  status text not null default 'active',
-  superseded_by uuid,
-  merged_from uuid[],
-  version integer not null default 1,
-  observed_at timestamptz not null default now(),
-  created_at timestamptz not null default now(),
-  updated_at timestamptz not null default now(),
-  constraint memories_pkey primary key (id),
-  constraint memories_user_id_fkey
-    foreign key (user_id) references public.users (id) on delete cascade,
-  constraint memories_confidence_is_a_share check (confidence between 0 and 1),
-  constraint memories_origin_is_known check (origin in ('user', 'inferred', 'consolidation')),
-  constraint memories_status_is_known check (status in ('active', 'merged', 'superseded')),
-  constraint memories_active_stands_alone check (status <> 'active' or superseded_by is null)
-);
-
-create unique index memories_active_key_is_unique on public.memories (user_id, key)
-where status = 'active';
-create index memories_user_id_idx on public.memories (user_id);
-
-create table public.memory_prompt_cache (
-  user_id uuid not null,
-  prompt text not null default '',
-  created_at timestamptz not null default now(),
-  updated_at timestamptz not null default now(),
-  constraint memory_prompt_cache_pkey primary key (user_id),
-  constraint memory_prompt_cache_user_id_fkey
-    foreign key (user_id) references public.users (id) on delete cascade
-);
-
-create trigger memory_prompt_cache_touch_updated_at
-before update on public.memory_prompt_cache
-for each row execute function public.touch_updated_at();
-
-create function public.raise_version()
-returns trigger
-language plpgsql
-set search_path = pg_catalog, pg_temp
-as $$
-begin
-  new.version := old.version + 1;
-  return new;
-end
-$$;
-
-create trigger memories_raise_version
-before update on public.memories
-for each row execute function public.raise_version();
-
-create trigger memories_touch_updated_at
-before update on public.memories
-for each row execute function public.touch_updated_at();
-
-create function public.drop_memory_prompt()
-returns trigger
-language plpgsql
-security definer
-set search_path = pg_catalog, pg_temp
-as $$
-begin
-  delete from public.memory_prompt_cache as c where c.user_id in (old.user_id, new.user_id);
-  perform pg_notify('memory_cache_invalidated', u.user_id::text)
-  from (select old.user_id union select new.user_id) as u (user_id)
-  where u.user_id is not null;
-  return null;
-end
-$$;
-
-create trigger memories_drop_memory_prompt
-after insert or update or delete on public.memories
-for each row execute function public.drop_memory_prompt();
-
-comment on table public.memories is
-  'What is remembered of a user, a fact a row; only the active ones count.';
-comment on column public.memories.origin is
-  'who said it: the user in so many words, the application that inferred it, or a consolidation';
-comment on column public.memories.pinned is 'nobody but the user retires it';
-comment on column public.memories.superseded_by is 'the memory in its place, which may be gone too';
-comment on column public.memories.merged_from is 'the memories that a consolidation made it of';
-comment on column public.memories.version is 'goes up with every update';
-comment on column public.memories.observed_at is 'when it was true to the one who said it';
-comment on table public.memory_prompt_cache is
-  'The prompt text made of a user''s memories, until one of them changes; then the row goes, and '
-  'memory_cache_invalidated is notified with the user''s id.';
-comment on function public.raise_version() is 'Trigger: counts the updates of a row in version.';
-comment on function public.drop_memory_prompt() is
-  'Trigger: drops the cached prompt of a memory''s user (S0-11) and notifies '
-  'memory_cache_invalidated with the user''s id, both in the transaction of the change.';
--- end of sql/app/memories.sql
-
--- from sql/jobs/imports.sql 96bdf2774ae98a0f
+-- from sql/reference/imports/rules.sql 8c7778cc95ac1dd2
 -- Imports: stuck runs fail, old uploads and old raw items of unsuccessful runs go, old import jobs
 -- are compacted. Rules S1-01 to S1-04, in the order of S1-07.
+-- Over tables of your own of these names: psql -f sql/reference/imports/rules.sql
 
 select maintenance.set_policy(
   'mark_stuck_import_runs',
@@ -486,6 +283,10 @@ select maintenance.set_policy(
   schedule => '0 3 * * *',
   description => 'Ended import jobs older than 7 days whose mapping is still kept in full',
   backlog_name => 'old_import_jobs');
+-- end of sql/reference/imports/rules.sql
+
+-- from sql/reference/imports/front_doors.sql 1f522fb5c6e5a53f
+-- The import jobs as functions, each in its caller's one transaction.
 
 create function public.mark_stuck_import_runs()
 returns integer
@@ -569,11 +370,83 @@ comment on function public.run_maintenance_cleanup() is
   'stuckRunsMarked, tempUploadsPurged, rawItemsCleaned, importJobsCompacted, errors}. A step that '
   'fails stops no other and is named in errors. For modest backlogs: call maintenance.run_job '
   'commits in batches.';
--- end of sql/jobs/imports.sql
+-- end of sql/reference/imports/front_doors.sql
 
--- from sql/jobs/accounts.sql 156da18df6454679
--- Accounts: expired sessions go, the subscription summary is refreshed, statistics are kept fresh,
--- indexes are reported. Rules S4-01 to S4-10, S4-16 and S4-18.
+-- from sql/reference/accounts/tables.sql 1c2ace20aa0b766e
+-- Users, their sign-in sessions and their subscriptions.
+
+create table public.users (
+  id uuid not null default gen_random_uuid(),
+  email text,
+  name text,
+  role text not null default 'user',
+  is_guest boolean not null default false,
+  deleted_at timestamptz,
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now(),
+  constraint users_pkey primary key (id),
+  constraint users_email_is_unique unique (email),
+  constraint users_role_is_known check (role in ('user', 'admin', 'super_admin'))
+);
+
+create index users_updated_at_idx on public.users (updated_at);
+
+create trigger users_touch_updated_at
+before update on public.users
+for each row execute function public.touch_updated_at();
+
+create table public.sessions (
+  id uuid not null default gen_random_uuid(),
+  user_id uuid,
+  token text,
+  expires_at timestamptz not null default now() + interval '30 days',
+  ip_address text,
+  user_agent text,
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now(),
+  constraint sessions_pkey primary key (id),
+  constraint sessions_user_id_fkey
+    foreign key (user_id) references public.users (id) on delete cascade
+);
+
+create index sessions_expires_at_idx on public.sessions (expires_at);
+create index sessions_user_id_expires_at_idx on public.sessions (user_id, expires_at);
+create index idx_sessions_token_hash on public.sessions using hash (token);
+
+create table public.user_subscriptions (
+  id uuid not null default gen_random_uuid(),
+  user_id uuid,
+  plan text not null default 'vt_base',
+  status text not null default 'active',
+  current_period_start timestamptz,
+  current_period_end timestamptz,
+  creem_subscription_id text,
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now(),
+  constraint user_subscriptions_pkey primary key (id),
+  constraint user_subscriptions_user_id_fkey
+    foreign key (user_id) references public.users (id) on delete cascade
+);
+
+create index user_subscriptions_user_id_idx on public.user_subscriptions (user_id);
+create index user_subscriptions_updated_at_idx on public.user_subscriptions (updated_at);
+create index idx_user_subscriptions_plan_status on public.user_subscriptions (plan, status)
+where status = 'active';
+
+create trigger user_subscriptions_touch_updated_at
+before update on public.user_subscriptions
+for each row execute function public.touch_updated_at();
+
+comment on table public.users is 'The people of the application; deleted_at is a soft delete.';
+comment on table public.sessions is 'Sign-in sessions: worth nothing from expires_at on.';
+comment on table public.user_subscriptions is
+  'Subscriptions, past ones too: a user may have several.';
+-- end of sql/reference/accounts/tables.sql
+
+-- from sql/reference/accounts/rules.sql e388b136147d6a37
+-- Accounts: expired sessions go, statistics are kept fresh, indexes are reported. Rules S4-01 and
+-- S4-04 to S4-10.
+-- Over tables of your own of these names: psql -f sql/reference/accounts/rules.sql
 
 select maintenance.set_policy(
   'cleanup_expired_sessions',
@@ -585,15 +458,65 @@ select maintenance.set_policy(
   description => 'Sessions that have expired',
   backlog_name => 'expired_sessions');
 
-create function public.cleanup_expired_sessions()
-returns integer
-language sql
-set search_path = pg_catalog, pg_temp
-return maintenance.run_or_raise('cleanup_expired_sessions');
+select maintenance.set_statement(
+  'analyze_account_tables',
+  statement => 'analyze public.users, public.user_subscriptions, public.sessions',
+  schedule => '0 * * * *',
+  description => 'Fresh planner statistics for users, user_subscriptions and sessions');
 
-comment on function public.cleanup_expired_sessions() is
-  'Deletes the sessions whose expires_at has come (S4-01), in the caller''s transaction; rows '
-  'deleted. Errors: PM008 it failed, PM009 it is running or disabled.';
+select maintenance.set_statement(
+  'vacuum_account_tables',
+  statement => 'vacuum (analyze, skip_locked) '
+    'public.users, public.user_subscriptions, public.sessions',
+  schedule => '0 2 * * 0',
+  description => 'VACUUM of users, user_subscriptions and sessions, but what autovacuum is at');
+
+select maintenance.set_job(
+  'weekly_index_report',
+  step => 'maintenance.index_report_step',
+  schedule => '10 2 * * 0',
+  description => 'Unused and invalid indexes and bloated tables, kept in details of the receipt');
+-- end of sql/reference/accounts/rules.sql
+
+-- from sql/reference/accounts/subscription_summary.sql be86b5061785a962
+-- One row a user with the subscription that counts: an active one first, then the one that runs
+-- longest. The view is always right; the materialized view is quick, and as fresh as its refresh,
+-- which a job does and the status watches. Rules S4-02, S4-16 and S4-18.
+
+create view public.user_subscription_now as
+select
+  u.id as user_id,
+  u.email,
+  coalesce(s.plan, 'vt_base') as user_plan_slug,
+  s.status as subscription_status,
+  s.current_period_end,
+  s.creem_subscription_id,
+  -- Both spellings are in use.
+  coalesce(s.plan in ('vt-plus', 'vt_plus') and s.status = 'active', false) as is_vt_plus,
+  s.created_at as subscription_created_at,
+  s.updated_at as subscription_updated_at
+from public.users as u
+left join lateral (
+  select us.*
+  from public.user_subscriptions as us
+  where us.user_id = u.id
+  order by us.status = 'active' desc, us.current_period_end desc nulls last,
+    us.created_at desc, us.id
+  limit 1
+) as s on true;
+
+create materialized view public.user_subscription_summary as
+select n.* from public.user_subscription_now as n;
+
+create unique index user_subscription_summary_user_id_idx
+on public.user_subscription_summary (user_id);
+create index user_subscription_summary_plus_idx
+on public.user_subscription_summary (current_period_end desc) where is_vt_plus;
+
+comment on view public.user_subscription_now is
+  'A row a user with the subscription that counts, worked out anew at each look.';
+comment on materialized view public.user_subscription_summary is
+  'user_subscription_now as of the last refresh, for quick checks by user_id.';
 
 create function public.refresh_subscription_summary_step(batch_size integer)
 returns bigint
@@ -693,67 +616,20 @@ $$;
 comment on function public.refresh_subscription_summary() is
   'Refreshes user_subscription_summary (S4-02), concurrently where it is filled, in the caller''s '
   'transaction. Errors: PM008 it failed, PM009 it is running or disabled.';
+-- end of sql/reference/accounts/subscription_summary.sql
 
-create function public.analyze_account_tables_step(batch_size integer)
-returns bigint
-language plpgsql
-set search_path = pg_catalog, pg_temp
-as $$
-begin
-  analyze public.users, public.user_subscriptions, public.sessions;
-  return 0;
-end
-$$;
+-- from sql/reference/accounts/front_doors.sql 634a38bb9c0b3575
+-- What an application asks of its accounts by function.
 
-comment on function public.analyze_account_tables_step(integer) is
-  'Step of analyze_account_tables: ANALYZE of users, user_subscriptions and sessions (S4-04).';
-
-select maintenance.set_job(
-  'analyze_account_tables',
-  step => 'public.analyze_account_tables_step',
-  schedule => '0 * * * *',
-  description => 'Fresh planner statistics for users, user_subscriptions and sessions');
-
-select maintenance.set_statement(
-  'vacuum_account_tables',
-  statement => 'vacuum (analyze, skip_locked) '
-    'public.users, public.user_subscriptions, public.sessions',
-  schedule => '0 2 * * 0',
-  description => 'VACUUM of users, user_subscriptions and sessions, but what autovacuum is at');
-
-create function public.weekly_index_report_step(batch_size integer)
-returns bigint
+create function public.cleanup_expired_sessions()
+returns integer
 language sql
 set search_path = pg_catalog, pg_temp
-begin atomic
-  select maintenance.add_details(jsonb_build_object(
-    'indexes', (select count(*) from maintenance.index_health),
-    'bytes', (select coalesce(sum(h.bytes), 0) from maintenance.index_health as h),
-    'unused', (
-      select coalesce(jsonb_agg(jsonb_build_object(
-        'index', format('%I.%I', h.schema_name, h.index_name), 'bytes', h.bytes)
-        order by h.bytes desc), '[]')
-      from maintenance.index_health as h where h.is_unused),
-    'invalid', (
-      select coalesce(jsonb_agg(format('%I.%I', h.schema_name, h.index_name)), '[]')
-      from maintenance.index_health as h where not h.is_valid),
-    'bloated', (
-      select coalesce(jsonb_agg(jsonb_build_object(
-        'table', format('%I.%I', b.schema_name, b.table_name), 'deadPercent', b.dead_percent)
-        order by b.dead_rows desc), '[]')
-      from maintenance.table_bloat as b where b.is_bloated)));
-  select 0::bigint;
-end;
+return maintenance.run_or_raise('cleanup_expired_sessions');
 
-comment on function public.weekly_index_report_step(integer) is
-  'Step of weekly_index_report: leaves unused and invalid indexes and bloated tables on the '
-  'receipt (S4-05 to S4-07).';
-
-select maintenance.set_job(
-  'weekly_index_report',
-  step => 'public.weekly_index_report_step',
-  schedule => '10 2 * * 0',
-  description => 'Unused and invalid indexes and bloated tables, kept in details of the receipt');
+comment on function public.cleanup_expired_sessions() is
+  'Deletes the sessions whose expires_at has come (S4-01), in the caller''s transaction; rows '
+  'deleted. Errors: PM008 it failed, PM009 it is running or disabled.';
 
 create function public.get_database_health_stats()
 returns jsonb
@@ -822,9 +698,88 @@ comment on function public.get_database_health_stats() is
   '{healthy, issues, stats: {bloatedTables, unusedIndexes, expiredSessions (counted up to 10,000; '
   'null while the table is locked), totalSessions (the planner''s estimate), databaseBytes}, '
   'timestamp} (S4-03). Unused indexes are told and are no issue (C-31).';
--- end of sql/jobs/accounts.sql
+-- end of sql/reference/accounts/front_doors.sql
 
--- from sql/jobs/apply_profile.sql 73a5fa8e57725bc9
+-- from sql/reference/chat/tables.sql 0b60f66025a86ed1
+-- What users and assistants said.
+
+create table public.messages (
+  id uuid not null default gen_random_uuid(),
+  user_id uuid,
+  conversation_id uuid,
+  role text not null default 'user',
+  content text not null default '',
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now(),
+  deleted_at timestamptz,
+  constraint messages_pkey primary key (id),
+  constraint messages_user_id_fkey
+    foreign key (user_id) references public.users (id) on delete cascade,
+  constraint messages_role_is_known check (role in ('user', 'assistant', 'system'))
+);
+
+create index messages_user_id_idx on public.messages (user_id, created_at desc, id)
+where role = 'user' and deleted_at is null;
+
+create trigger messages_touch_updated_at
+before update on public.messages
+for each row execute function public.touch_updated_at();
+
+comment on table public.messages is 'Messages; deleted_at is a soft delete, updated_at sees edits.';
+-- end of sql/reference/chat/tables.sql
+
+-- from sql/reference/profiles/tables.sql 242d6d9fc4712817
+-- What is known of a user, and how they want to be spoken to. set_by says field by field who set
+-- it, 'user' or 'model'. What the user set, no model changes.
+
+create table public.user_profiles (
+  user_id uuid not null,
+  name text,
+  sport text,
+  goal text,
+  experience text,
+  notes text,
+  set_by jsonb not null default '{}',
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now(),
+  constraint user_profiles_pkey primary key (user_id),
+  constraint user_profiles_user_id_fkey
+    foreign key (user_id) references public.users (id) on delete cascade,
+  constraint user_profiles_set_by_is_an_object check (jsonb_typeof(set_by) = 'object')
+);
+
+create trigger user_profiles_touch_updated_at
+before update on public.user_profiles
+for each row execute function public.touch_updated_at();
+
+create table public.user_preferences (
+  user_id uuid not null,
+  tone text,
+  mode text,
+  language text,
+  set_by jsonb not null default '{}',
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now(),
+  constraint user_preferences_pkey primary key (user_id),
+  constraint user_preferences_user_id_fkey
+    foreign key (user_id) references public.users (id) on delete cascade,
+  constraint user_preferences_tone_is_known
+    check (tone in ('calm', 'energetic', 'professional', 'friendly', 'direct')),
+  constraint user_preferences_mode_is_known check (mode in ('coaching', 'friendly', 'direct')),
+  constraint user_preferences_set_by_is_an_object check (jsonb_typeof(set_by) = 'object')
+);
+
+create trigger user_preferences_touch_updated_at
+before update on public.user_preferences
+for each row execute function public.touch_updated_at();
+
+comment on table public.user_profiles is 'What is known of a user, a row a user.';
+comment on table public.user_preferences is 'How a user wants to be spoken to, a row a user.';
+comment on column public.user_profiles.set_by is 'field -> "user" or "model"';
+comment on column public.user_preferences.set_by is 'field -> "user" or "model"';
+-- end of sql/reference/profiles/tables.sql
+
+-- from sql/reference/profiles/apply_profile.sql 73a5fa8e57725bc9
 -- What an analysis may do to a profile: a value is taken only where a message that still stands
 -- bears it out. The answer is hostile input: a field that fails is refused alone.
 
@@ -1004,9 +959,9 @@ comment on function public.apply_profile(text, jsonb, jsonb, jsonb) is
   'apply of analyze_profile (S0-14, S0-15): field by field, a value with evidence that still '
   'stands is taken; null never overwrites; what the user set stays; notes are appended once, up to '
   '4,000 characters. Returns {applied: [field], refused: {field: reason}}, no value.';
--- end of sql/jobs/apply_profile.sql
+-- end of sql/reference/profiles/apply_profile.sql
 
--- from sql/jobs/profile.sql 9e69a42a196c3e5a
+-- from sql/reference/profiles/analysis.sql 9e69a42a196c3e5a
 -- Profiles: a model reads a user's last messages and nominates what they say of themselves; SQL
 -- decides (apply_profile). Rules S0-12 to S0-15.
 
@@ -1136,9 +1091,113 @@ select maintenance.set_job(
   step => 'public.trigger_analysis_step',
   schedule => '30 5 * * 1',
   description => 'Asks for an analysis of every user''s profile');
--- end of sql/jobs/profile.sql
+-- end of sql/reference/profiles/analysis.sql
 
--- from sql/jobs/apply_consolidation.sql 06d6c33caff98b52
+-- from sql/reference/memories/tables.sql 7b15eb65e7a3d6f0
+-- What the application remembers of a user: a fact a row. A row is retired, never destroyed: only
+-- active rows are facts, the others say what became of them. Whoever changes a memory makes the
+-- cached prompt of its user stale, so that goes in the same transaction.
+
+create table public.memories (
+  id uuid not null default gen_random_uuid(),
+  user_id uuid not null,
+  key text not null,
+  content text not null,
+  category text,
+  confidence numeric,
+  origin text not null default 'inferred',
+  pinned boolean not null default false,
+  status text not null default 'active',
+  superseded_by uuid,
+  merged_from uuid[],
+  version integer not null default 1,
+  observed_at timestamptz not null default now(),
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now(),
+  constraint memories_pkey primary key (id),
+  constraint memories_user_id_fkey
+    foreign key (user_id) references public.users (id) on delete cascade,
+  constraint memories_confidence_is_a_share check (confidence between 0 and 1),
+  constraint memories_origin_is_known check (origin in ('user', 'inferred', 'consolidation')),
+  constraint memories_status_is_known check (status in ('active', 'merged', 'superseded')),
+  constraint memories_active_stands_alone check (status <> 'active' or superseded_by is null)
+);
+
+create unique index memories_active_key_is_unique on public.memories (user_id, key)
+where status = 'active';
+create index memories_user_id_idx on public.memories (user_id);
+
+create table public.memory_prompt_cache (
+  user_id uuid not null,
+  prompt text not null default '',
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now(),
+  constraint memory_prompt_cache_pkey primary key (user_id),
+  constraint memory_prompt_cache_user_id_fkey
+    foreign key (user_id) references public.users (id) on delete cascade
+);
+
+create trigger memory_prompt_cache_touch_updated_at
+before update on public.memory_prompt_cache
+for each row execute function public.touch_updated_at();
+
+create function public.raise_version()
+returns trigger
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  new.version := old.version + 1;
+  return new;
+end
+$$;
+
+create trigger memories_raise_version
+before update on public.memories
+for each row execute function public.raise_version();
+
+create trigger memories_touch_updated_at
+before update on public.memories
+for each row execute function public.touch_updated_at();
+
+create function public.drop_memory_prompt()
+returns trigger
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  delete from public.memory_prompt_cache as c where c.user_id in (old.user_id, new.user_id);
+  perform pg_notify('memory_cache_invalidated', u.user_id::text)
+  from (select old.user_id union select new.user_id) as u (user_id)
+  where u.user_id is not null;
+  return null;
+end
+$$;
+
+create trigger memories_drop_memory_prompt
+after insert or update or delete on public.memories
+for each row execute function public.drop_memory_prompt();
+
+comment on table public.memories is
+  'What is remembered of a user, a fact a row; only the active ones count.';
+comment on column public.memories.origin is
+  'who said it: the user in so many words, the application that inferred it, or a consolidation';
+comment on column public.memories.pinned is 'nobody but the user retires it';
+comment on column public.memories.superseded_by is 'the memory in its place, which may be gone too';
+comment on column public.memories.merged_from is 'the memories that a consolidation made it of';
+comment on column public.memories.version is 'goes up with every update';
+comment on column public.memories.observed_at is 'when it was true to the one who said it';
+comment on table public.memory_prompt_cache is
+  'The prompt text made of a user''s memories, until one of them changes; then the row goes, and '
+  'memory_cache_invalidated is notified with the user''s id.';
+comment on function public.raise_version() is 'Trigger: counts the updates of a row in version.';
+comment on function public.drop_memory_prompt() is
+  'Trigger: drops the cached prompt of a memory''s user (S0-11) and notifies '
+  'memory_cache_invalidated with the user''s id, both in the transaction of the change.';
+-- end of sql/reference/memories/tables.sql
+
+-- from sql/reference/memories/apply_consolidation.sql 06d6c33caff98b52
 -- What a consolidation may do to memories: retire several for one. The answer is hostile input: an
 -- operation that is not beyond doubt is refused with its reason, and the others stand.
 
@@ -1381,9 +1440,9 @@ comment on function public.apply_consolidation(text, jsonb, jsonb, jsonb) is
   'two of the same time, what an undo took apart, a key that is taken, a text that is too long. '
   'Returns {applied, refused, retired, added}. Errors: PM017 more than 3 and more than 30 % of '
   'the memories would go, PM018 the answer has not the shape that was asked for.';
--- end of sql/jobs/apply_consolidation.sql
+-- end of sql/reference/memories/apply_consolidation.sql
 
--- from sql/jobs/consolidation.sql 9578ed3a76972b45
+-- from sql/reference/memories/consolidation.sql 9578ed3a76972b45
 -- Consolidation: a model reads a user's memories and nominates duplicates and contradictions; SQL
 -- decides (apply_consolidation). Rules S0-07 to S0-11.
 
@@ -1524,9 +1583,9 @@ select maintenance.set_job(
   step => 'public.trigger_consolidation_step',
   schedule => '15 3 * * *',
   description => 'Asks for a consolidation of every user''s memories');
--- end of sql/jobs/consolidation.sql
+-- end of sql/reference/memories/consolidation.sql
 
--- from sql/jobs/grant_front_doors.sql 7fcf97a980f95376
+-- from sql/reference/grant_front_doors.sql 1e91818c1deb8964
 -- Who may call the front doors of the application. Called by maintenance.grant_roles().
 
 create function maintenance.grant_front_doors()
@@ -1544,48 +1603,12 @@ declare
     'public.cleanup_expired_sessions()',
     'public.refresh_subscription_summary()',
     'public.get_database_health_stats()'];
-  -- What only the engine calls, as its owner.
-  v_inside constant text[] := array[
-    'public.refresh_subscription_summary_step(integer)',
-    'public.stale_subscription_summary(integer)',
-    'public.analyze_account_tables_step(integer)',
-    'public.weekly_index_report_step(integer)',
-    'public.trigger_analysis_step(integer)',
-    'public.profile_subjects()',
-    'public.prepare_profile(text, jsonb)',
-    'public.profile_value(text, jsonb, text[])',
-    'public.apply_profile(text, jsonb, jsonb, jsonb)',
-    'public.consolidation_subjects()',
-    'public.prepare_consolidation(text, jsonb)',
-    'public.memory_hash(text[])',
-    'public.check_consolidation(jsonb, jsonb, text[])',
-    'public.apply_consolidation(text, jsonb, jsonb, jsonb)',
-    'public.trigger_consolidation_step(integer)',
-    'public.touch_updated_at()',
-    'public.raise_version()',
-    'public.drop_memory_prompt()'];
-  v_tables constant text[] := array[
-    'public.users',
-    'public.sessions',
-    'public.user_subscriptions',
-    'public.user_subscription_now',
-    'public.user_subscription_summary',
-    'public.import_runs',
-    'public.raw_import_items',
-    'public.temp_uploads',
-    'public.import_jobs',
-    'public.messages',
-    'public.memories',
-    'public.memory_prompt_cache',
-    'public.user_profiles',
-    'public.user_preferences'];
+  v_object record;
   v_door text;
 begin
-  foreach v_door in array v_doors || v_inside loop
-    perform maintenance.revoke_defaults('f', 'function ' || v_door);
-  end loop;
-  foreach v_door in array v_tables loop
-    perform maintenance.revoke_defaults('r', 'table ' || v_door);
+  for v_object in select * from maintenance.reference_objects() loop
+    perform maintenance.revoke_defaults(v_object.kind, format('%s public.%I',
+      case v_object.kind when 'f' then 'function' else 'table' end, v_object.name));
   end loop;
   if to_regrole('maintenance_operator') is not null then
     foreach v_door in array v_doors loop
@@ -1602,6 +1625,6 @@ comment on function maintenance.grant_front_doors() is
   'Takes the front doors of the application from PUBLIC and grants them to operator and viewer.';
 
 select from maintenance.grant_roles();
--- end of sql/jobs/grant_front_doors.sql
+-- end of sql/reference/grant_front_doors.sql
 
 -- migrate:down

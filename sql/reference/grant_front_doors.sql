@@ -1,0 +1,39 @@
+-- Who may call the front doors of the application. Called by maintenance.grant_roles().
+
+create function maintenance.grant_front_doors()
+returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_doors constant text[] := array[
+    'public.mark_stuck_import_runs()',
+    'public.cleanup_temp_uploads()',
+    'public.cleanup_old_raw_items()',
+    'public.compact_old_import_jobs()',
+    'public.run_maintenance_cleanup()',
+    'public.cleanup_expired_sessions()',
+    'public.refresh_subscription_summary()',
+    'public.get_database_health_stats()'];
+  v_object record;
+  v_door text;
+begin
+  for v_object in select * from maintenance.reference_objects() loop
+    perform maintenance.revoke_defaults(v_object.kind, format('%s public.%I',
+      case v_object.kind when 'f' then 'function' else 'table' end, v_object.name));
+  end loop;
+  if to_regrole('maintenance_operator') is not null then
+    foreach v_door in array v_doors loop
+      execute format('grant execute on function %s to maintenance_operator', v_door);
+    end loop;
+  end if;
+  if to_regrole('maintenance_viewer') is not null then
+    grant execute on function public.get_database_health_stats() to maintenance_viewer;
+  end if;
+end
+$$;
+
+comment on function maintenance.grant_front_doors() is
+  'Takes the front doors of the application from PUBLIC and grants them to operator and viewer.';
+
+select from maintenance.grant_roles();

@@ -1,0 +1,87 @@
+-- What the reference application calls its own in public, and the guard in front of it: where one
+-- of these names is taken, nothing of it is installed.
+
+do $$
+begin
+  if to_regprocedure('maintenance.grant_roles()') is null then
+    raise exception 'The reference application needs the engine, which is not in this database: '
+      'apply db/migrations first.' using errcode = 'PM020';
+  end if;
+end
+$$;
+
+create function maintenance.reference_objects()
+returns table (kind "char", name text)
+language sql
+immutable
+set search_path = pg_catalog, pg_temp
+begin atomic
+  select 'r'::"char", unnest(array[
+    'import_runs',
+    'raw_import_items',
+    'temp_uploads',
+    'import_jobs',
+    'users',
+    'sessions',
+    'user_subscriptions',
+    'user_subscription_now',
+    'user_subscription_summary',
+    'messages',
+    'user_profiles',
+    'user_preferences',
+    'memories',
+    'memory_prompt_cache'])
+  union all
+  select 'f', unnest(array[
+    'touch_updated_at',
+    'mark_stuck_import_runs',
+    'cleanup_temp_uploads',
+    'cleanup_old_raw_items',
+    'compact_old_import_jobs',
+    'run_maintenance_cleanup',
+    'cleanup_expired_sessions',
+    'get_database_health_stats',
+    'refresh_subscription_summary',
+    'refresh_subscription_summary_step',
+    'stale_subscription_summary',
+    'profile_subjects',
+    'prepare_profile',
+    'profile_value',
+    'apply_profile',
+    'trigger_analysis_step',
+    'raise_version',
+    'drop_memory_prompt',
+    'consolidation_subjects',
+    'prepare_consolidation',
+    'memory_hash',
+    'check_consolidation',
+    'apply_consolidation',
+    'trigger_consolidation_step']);
+end;
+
+comment on function maintenance.reference_objects() is
+  'What the reference application has in public: tables and views (kind r), functions (kind f).';
+
+do $$
+declare
+  v_taken text;
+begin
+  select string_agg('public.' || o.name, ', ' order by o.name) into v_taken
+  from maintenance.reference_objects() as o
+  where case o.kind
+    when 'f' then exists (
+      select from pg_proc as p
+      where p.pronamespace = 'public'::regnamespace and p.proname = o.name)
+    else exists (
+      select from pg_type as t
+      where t.typnamespace = 'public'::regnamespace and t.typname = o.name)
+      or to_regclass('public.' || o.name) is not null
+    end;
+  if v_taken is not null then
+    raise exception 'The reference application is not installed, and nothing was changed, since '
+      'this database has tables or functions of the same names: %. Leave out db/reference, and run '
+      'the rules that fit your tables: psql -f sql/reference/imports/rules.sql.', v_taken
+      using errcode = 'PM020';
+  end if;
+end
+$$;
