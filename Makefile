@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help up down reset psql demo test check lint verify migration try bench
+.PHONY: help up down reset psql demo test soak matrix check lint verify migration try bench
 SHELL := bash
 
 help: ## Show what there is
@@ -10,6 +10,12 @@ demo: ## From a fresh machine to rows maintained by a job that pg_cron fired
 
 test: ## From a fresh machine to a green suite, in a cluster of its own
 	@scripts/test
+
+soak: ## What kills servers and waits for the real pg_cron, in a cluster of its own
+	@scripts/test crash e2e
+
+matrix: ## make demo and make test on bare machines, Debian 12, 13 and testing (as root; half an hour)
+	@scripts/matrix
 
 try: ## One test file against a scratch database made of sql/: FILE=tests/sql/...
 	@scripts/try $(FILE)

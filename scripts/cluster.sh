@@ -147,6 +147,13 @@ restart_command() {
   printf '%s%s/pg_ctl -D %q -l %q -m fast -w restart >/dev/null </dev/null' "$as" "$pg_bin" "$1/data" "$1/log"
 }
 
+# superuser_command HOME: what opens psql on the database app as the superuser, for tests that do.
+superuser_command() {
+  local as=''
+  [ "$(id -u)" -ne 0 ] || as='runuser -u postgres -- '
+  printf '%s%s/psql -qX -h %s -p %s -U postgres app' "$as" "$pg_bin" "$(socket_dir "$1")" "$(cat "$1/port")"
+}
+
 # cluster_down HOME
 cluster_down() {
   if cluster_is_up "$1"; then

@@ -111,6 +111,16 @@ migrate() {
 # in_database URL NAME: the same server, another database; user, host and options stay as they are.
 in_database() { sed -E "s#^([a-z]+://[^/]*)/[^?]*#\1/$2#" <<<"$1"; }
 
+# drop_scratch URL PREFIX: the databases and roles whose names begin with PREFIX.
+drop_scratch() {
+  PGOPTIONS='-c client_min_messages=warning' psql -qX -v prefix="$2" "$1" <<'SQL'
+select format('drop database if exists %I', d.datname)
+from pg_database as d where starts_with(d.datname, :'prefix') \gexec
+select format('drop role if exists %I', r.rolname)
+from pg_roles as r where starts_with(r.rolname, :'prefix') \gexec
+SQL
+}
+
 # pgtap URL FILE ...: pg_prove cannot take a URL, so the URL goes by the variables of libpq. Warnings
 # that are meant for people are left out.
 pgtap() {

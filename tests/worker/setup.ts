@@ -15,7 +15,7 @@ assert(url, "TEST_DATABASE_URL is not set: run make test, or make try");
 export const db = new Client({ connectionString: url });
 
 // The worker comes as a login of its own, with the rights of maintenance_worker and no other.
-const login = { user: "worker_test", password: randomUUID() };
+const login = { user: `${new URL(url).pathname.slice(1)}_login`, password: randomUUID() };
 const workerUrl = new URL(url);
 workerUrl.username = login.user;
 workerUrl.password = login.password;

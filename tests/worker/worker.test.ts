@@ -190,17 +190,25 @@ test("a second signal exits at once", async () => {
 });
 
 test("no more calls are in flight than CONCURRENCY says", async () => {
+  const held = gate();
   let now = 0;
   let most = 0;
   const standIn = await startStandIn(async () => {
     now += 1;
     most = Math.max(most, now);
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    await held.opened;
     now -= 1;
     return word("x");
   });
   for (let i = 0; i < 12; i += 1) await enqueue(`many ${i}`);
-  await runOnce(standIn.url, { concurrency: 3, pollMs: 10 });
+  const running = runOnce(standIn.url, { concurrency: 3, pollMs: 10 });
+  await until("three calls are made", () => standIn.seen.length >= 3);
+  const { rows } = await db.query(
+    "select count(*)::integer as n from maintenance.task where state = 'leased'",
+  );
+  assert.equal(rows[0].n, 3);
+  held.open();
+  await running;
   await standIn.close();
   assert.equal(standIn.seen.length, 12);
   assert.equal(most, 3);

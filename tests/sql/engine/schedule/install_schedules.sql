@@ -1,10 +1,10 @@
 -- What is in pg_cron belongs to the operator, except for the command. Needs pg_cron in this database.
 begin;
 create extension pgtap;
-select plan(33);
+select plan(34);
 select to_regclass('cron.job') is null as no_cron \gset
 \if :no_cron
-select skip('pg_cron is not in this database', 33);
+select skip('pg_cron is not in this database', 34);
 \else
 
 create table public.events (at timestamptz);
@@ -47,6 +47,7 @@ select results_eq($$select severity, advice from public.maintenance_status where
 select cron.schedule('maintenance:purge', '0 3 1 1 * 2027', $$call maintenance.run_job('purge')$$);
 select results_eq($$select scheduling, next_run_at = maintenance.next_run_at('0 3 1 1 *', now()) from maintenance.job_status where job_name = 'purge'$$,
   $$values ('edited by an operator: it has 6 fields, and not five', true)$$, 'C-011: so is a sixth field');
+select is((select severity from public.maintenance_status where task = 'purge'), 'notice', 'C-011: and its backlog is counted all the same');
 -- A schedule that we refuse and this pg_cron may take: what it fires leaves a receipt.
 create function pg_temp.by_hand(schedule text) returns void language plpgsql as $$
 begin

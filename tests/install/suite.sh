@@ -1,0 +1,134 @@
+#!/usr/bin/env bash
+# As somebody else would: dbmate in databases of many kinds.
+. "$(dirname "$0")/../suite.sh"
+
+place=$(mktemp -d)
+trap 'rm -r "$place"' EXIT
+dump() { # dump NAME [OPTION ...]: schema and rows, but for what dbmate and pg_dump write anew each time
+  pg_dump --exclude-table=public.schema_migrations "${@:2}" "$(in_database "$url" "$1")" | sed -E '/^(--|\\restrict|\\unrestrict|$)/d'
+}
+
+# The engine alone, by plain dbmate up from a folder without .env.
+make_database "${prefix}_engine"
+engine=$(in_database "$url" "${prefix}_engine")
+mkdir "$place/checkout"
+cp -r db "$place/checkout"
+(cd "$place/checkout" && DATABASE_URL=$engine DBMATE_NO_DUMP_SCHEMA=true dbmate up) >"$place/log" 2>&1 ||
+  not_ok "dbmate up: $(cat "$place/log")"
+pgtap "$engine" tests/install/engine_alone.sql || result=1
+# What lint finds, set_policy says at once; pgTAP cannot see a warning.
+psql -qX "$engine" -c 'create table public.seen (at timestamptz)' \
+  -c "select maintenance.set_policy('seen', 'public.seen', 'delete', 'at', '30')" >/dev/null 2>"$place/warnings"
+[ "$(grep -c -e '^WARNING:  no index serves the age at of public.seen' -e '^HINT:  -- If 30 days are meant' \
+  "$place/warnings")" -eq 2 ] || not_ok 'set_policy has not warned of what lint finds'
+
+# With the reference application.
+make_database "${prefix}_deployed"
+(cd "$place/checkout" && DATABASE_URL=$(in_database "$url" "${prefix}_deployed") DBMATE_NO_DUMP_SCHEMA=true \
+  dbmate -d db/migrations -d db/reference up) >"$place/log" 2>&1 || not_ok "dbmate -d … up: $(cat "$place/log")"
+pgtap "$(in_database "$url" "${prefix}_deployed")" tests/install/deployed.sql || result=1
+
+# A host with tables of the same names: they stay as they are, whatever is installed beside them.
+make_database "${prefix}_host"
+host=$(in_database "$url" "${prefix}_host")
+psql -qX -v ON_ERROR_STOP=1 "$host" -f tests/install/own_tables.psql
+own() { dump "${prefix}_host" --schema=public --exclude-table=maintenance_status; }
+own >"$place/before"
+DATABASE_URL=$host scripts/up 2>/dev/null || not_ok 'make up beside tables of the same names'
+diff "$place/before" <(own) || not_ok 'make up has changed the tables of the host'
+dump "${prefix}_host" >"$place/installed"
+DATABASE_URL=$host scripts/up 2>/dev/null || not_ok 'make up for the second time'
+diff "$place/installed" <(dump "${prefix}_host") || not_ok 'make up for the second time has changed something'
+DATABASE_URL=$host REFERENCE=1 scripts/up >"$place/log" 2>&1 && not_ok 'the reference application is installed over tables of the host'
+grep -q 'Error: pq: The reference application is not installed, and nothing was changed, since this database has tables or functions of the same names: public.cleanup_temp_uploads, public.import_jobs, public.import_runs, public.raw_import_items, public.sessions, public.temp_uploads, public.user_subscriptions, public.users. Leave out db/reference, and run the rules that fit your tables: psql -f sql/reference/imports/rules.sql.$' \
+  "$place/log" || not_ok "what is said of tables of the same names: $(cat "$place/log")"
+diff "$place/installed" <(dump "${prefix}_host") || not_ok 'a refused reference application has changed something'
+for rules in sql/reference/*/rules.sql; do
+  PGOPTIONS='-c client_min_messages=error' psql -qX -v ON_ERROR_STOP=1 -o /dev/null "$host" -f "$rules" || not_ok "$rules by itself"
+done
+pgtap "$host" tests/install/own_tables.sql || result=1
+
+# Where a name of ours is taken, one sentence says so, and nothing is changed.
+taken() { # taken FOLDER SENTENCE STATEMENT ...
+  local folder=$1 sentence=$2 statement statements=()
+  shift 2
+  for statement in "$@"; do statements+=(-c "$statement"); done
+  make_database "${prefix}_taken"
+  host=$(in_database "$url" "${prefix}_taken")
+  psql -qX -v ON_ERROR_STOP=1 "$host" "${statements[@]}"
+  dump "${prefix}_taken" >"$place/before"
+  (migrate "$host" "$folder") 2>"$place/log" && not_ok "installed where a name is taken: $*"
+  grep -q "Error: pq: .*$sentence" "$place/log" || not_ok "what is said of a name that is taken: $(cat "$place/log")"
+  [ "$(grep -c . "$place/log")" -le 3 ] || not_ok "more than a sentence: $(cat "$place/log")"
+  diff "$place/before" <(dump "${prefix}_taken") || not_ok 'an installation that was refused has changed something'
+  psql -qX "$url" -c "drop database ${prefix}_taken"
+}
+taken db/migrations 'has a schema "maintenance" of its own: rename it' 'create schema maintenance' 'create table maintenance.job (id integer)'
+taken db/migrations 'has a public.maintenance_status of its own: rename it' 'create view public.maintenance_status as select 1 as i'
+taken db/migrations 'has a public.maintenance_status of its own: rename it' "create type public.maintenance_status as enum ('on', 'off')"
+taken db/migrations 'is in this database already, and dbmate does not know of it' 'create schema maintenance' \
+  "comment on schema maintenance is 'pg-maintenance: restored from a dump'"
+taken db/reference 'needs the engine, which is not in this database: apply db/migrations first' 'create schema maintenance'
+
+# A host whose default privileges are generous.
+make_database "${prefix}_generous"
+host=$(in_database "$url" "${prefix}_generous")
+psql -qX -v ON_ERROR_STOP=1 "$host" -c "create role ${prefix}_generous_role" \
+  -c "alter default privileges grant all on tables to public, ${prefix}_generous_role" \
+  -c "alter default privileges grant all on functions to ${prefix}_generous_role" \
+  -c "alter default privileges grant all on sequences to ${prefix}_generous_role" \
+  -c "alter default privileges grant all on schemas to ${prefix}_generous_role" \
+  -c "alter default privileges in schema public grant all on functions to ${prefix}_generous_role"
+migrate "$host"
+pgtap "$host" tests/install/generous_host.sql || result=1
+
+# Hosts with a search_path of their own, and with migrations that leave settings behind: they are no
+# matter to ours, nor ours to them.
+settings="select string_agg(name || '=' || setting, ' ' order by name) as settings from pg_settings where name in
+  ('search_path', 'TimeZone', 'statement_timeout', 'lock_timeout', 'check_function_bodies', 'role', 'row_security')"
+mkdir "$place/leaky"
+# shellcheck disable=SC2016 # $user is Postgres' own
+for path in '"$user", public' 'app, public'; do
+  make_database "${prefix}_leaky"
+  host=$(in_database "$url" "${prefix}_leaky")
+  psql -qX -v ON_ERROR_STOP=1 "$host" -c 'create schema app' \
+    -c "alter database ${prefix}_leaky set search_path = $path"
+  cp db/*/*.sql "$place/leaky"
+  printf -- '-- migrate:up\n%s set statement_timeout = 999999;\ncreate table app.settings as %s;\n-- migrate:down\n' \
+    "$([ "$path" = 'app, public' ] || echo "select pg_catalog.set_config('search_path', '', false);")" "$settings" \
+    >"$place/leaky/20000101000000_host.sql"
+  printf -- '-- migrate:up\ninsert into app.settings %s;\n-- migrate:down\n' "$settings" \
+    >"$place/leaky/99990101000000_host.sql"
+  (migrate "$host" "$place/leaky") || result=1
+  pgtap "$host" tests/install/leaky_host.sql || result=1
+  psql -qX "$url" -c "drop database ${prefix}_leaky"
+done
+
+# Two installs at the same moment, on a server that has none of the roles yet.
+if [ -n "${DATABASE_URL:-}" ]; then exit $result; fi
+cluster_up "$folder/fresh" --no-sync
+trap 'rm -r "$place"; cluster_remove "$folder/fresh"' EXIT
+server=$(cluster_url "$home" app)
+for round in 1 2 3; do
+  one=$(in_database "$server" one)
+  two=$(in_database "$server" two)
+  [ $((round % 2)) -eq 1 ] || two=$one # every other time into one and the same database
+  psql -qX -v ON_ERROR_STOP=1 "$server" -c 'create database one' -c 'create database two'
+  if [ $round -eq 3 ]; then # certain to meet: the roles are made, and not committed yet
+    psql -qX -v ON_ERROR_STOP=1 "$server" -c "begin; create role maintenance_viewer; create role maintenance_operator;
+      create role maintenance_worker; select pg_sleep(3); commit" >"$place/one.log" 2>&1 &
+  else
+    (migrate "$one") 2>"$place/one.log" &
+  fi
+  other=$!
+  # Of two in the same database one may lose, with an error; the next dbmate up is clean.
+  (migrate "$two") 2>"$place/two.log" || [ "$one" = "$two" ] || not_ok "two installs, round $round: $(cat "$place/two.log")"
+  wait "$other" || [ "$one" = "$two" ] || not_ok "two installs, round $round: $(cat "$place/one.log")"
+  for host in "$one" "$two"; do
+    (migrate "$host") || not_ok "two installs, and one more, round $round"
+    pgtap "$host" tests/install/two_installs.sql || not_ok "two installs, round $round"
+  done
+  psql -qX -v ON_ERROR_STOP=1 "$server" -c 'drop database one' -c 'drop database two' \
+    -c 'drop role maintenance_viewer, maintenance_operator, maintenance_worker'
+done
+exit $result
