@@ -5,10 +5,17 @@
 \ir engine/find_function.sql
 \ir engine/error_text.sql
 
--- policy: what should hold
+-- job: what should be done, and who changed it
+\ir engine/job/tables.sql
+\ir engine/job/note_edit.sql
+\ir engine/job/find_job.sql
+\ir engine/job/put_job.sql
+\ir engine/job/set_job.sql
+\ir engine/job/configure_job.sql
+\ir engine/job/drop_job.sql
+
+-- policy: a job that is a rule over a table
 \ir engine/policy/tables.sql
-\ir engine/policy/note_edit.sql
-\ir engine/policy/find_job.sql
 \ir engine/policy/leaf_tables.sql
 \ir engine/policy/find_target.sql
 \ir engine/policy/find_leaf.sql
@@ -22,12 +29,7 @@
 \ir engine/policy/batch_statement.sql
 \ir engine/policy/count_due.sql
 \ir engine/policy/count_kept.sql
-\ir engine/policy/put_job.sql
 \ir engine/policy/set_policy.sql
-\ir engine/policy/set_job.sql
-\ir engine/policy/set_statement.sql
-\ir engine/policy/configure_job.sql
-\ir engine/policy/drop_job.sql
 \ir engine/policy/preview.sql
 \ir engine/policy/explain_policy.sql
 \ir engine/policy/lint_rights.sql
@@ -65,10 +67,13 @@
 \ir engine/run/add_details.sql
 \ir engine/run/last_success.sql
 \ir engine/run/run_history.sql
-\ir engine/run/statement_tables.sql
-\ir engine/run/left_out_tables.sql
-\ir engine/run/note_statements.sql
-\ir engine/run/tick.sql
+
+-- statement: jobs that pg_cron runs as they stand, and their receipts
+\ir engine/statement/set_statement.sql
+\ir engine/statement/statement_tables.sql
+\ir engine/statement/left_out_tables.sql
+\ir engine/statement/note_statements.sql
+\ir engine/statement/tick.sql
 
 -- schedule: when; the only folder that names cron
 \ir engine/schedule/cron_setting.sql

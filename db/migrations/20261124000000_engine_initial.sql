@@ -152,9 +152,9 @@ comment on function maintenance.error_text(text, text, text, text, text) is
   'constraint and the table, and the message only where it cannot hold a row''s text.';
 -- end of sql/engine/error_text.sql
 
--- from sql/engine/policy/tables.sql ef2cf28e4e440f3a
--- What should be done: a job a row, and for a job that is a rule over a table its policy.
--- Rows are written by set_policy, set_job and set_statement, and by nobody else.
+-- from sql/engine/job/tables.sql 790433b87a128e22
+-- What should be done, one row per job, and who changed it. Rows are written by set_policy, set_job
+-- and set_statement, and by nobody else.
 
 create table maintenance.job (
   job_id integer generated always as identity,
@@ -199,33 +199,6 @@ comment on column maintenance.job.backlog_function is
   'function jobs: qualified name of a function (cap integer) that counts what is due';
 comment on column maintenance.job.budget is 'a run stops cleanly after this much wall-clock time';
 
-create table maintenance.policy (
-  job_id integer not null,
-  target text not null,
-  action text not null,
-  age text not null,
-  age_type text not null,
-  keep interval not null,
-  matching text,
-  assign text,
-  index_on text,
-  constraint policy_pkey primary key (job_id),
-  constraint policy_job_id_fkey foreign key (job_id)
-    references maintenance.job (job_id) on delete cascade,
-  constraint policy_action_is_known check (action in ('delete', 'update')),
-  constraint policy_age_type_is_a_time check (age_type in ('timestamptz', 'timestamp', 'date')),
-  constraint policy_keep_is_not_negative check (keep >= interval '0'),
-  constraint policy_assign_belongs_to_updates check ((action = 'update') = (assign is not null))
-);
-
-comment on table maintenance.policy is
-  'The rule of a policy job, in the canonical form that Postgres printed when it was set: '
-  'age, matching and assign are never the text that somebody typed.';
-comment on column maintenance.policy.target is
-  'qualified name of the table, resolved again by every run';
-comment on column maintenance.policy.index_on is
-  'what an index that serves the rule is on, as Postgres takes it; null where it takes none';
-
 create table maintenance.edit (
   edit_id bigint generated always as identity,
   job_name text not null,
@@ -243,9 +216,9 @@ comment on column maintenance.edit.changed_by is
 comment on column maintenance.edit.what is
   'what changed: {"keep": [before, after], …}; schedule and active are those in pg_cron, where '
   'the change was made or found there';
--- end of sql/engine/policy/tables.sql
+-- end of sql/engine/job/tables.sql
 
--- from sql/engine/policy/note_edit.sql 174db285e01bd7b2
+-- from sql/engine/job/note_edit.sql b0a9d2a7e1b9ce16
 -- Trigger: keeps who changed what of a job or its rule, and when.
 
 create function maintenance.note_edit()
@@ -282,11 +255,9 @@ comment on function maintenance.note_edit() is
 
 create trigger note_edit after update or delete on maintenance.job
 for each row execute function maintenance.note_edit();
-create trigger note_edit after update on maintenance.policy
-for each row execute function maintenance.note_edit();
--- end of sql/engine/policy/note_edit.sql
+-- end of sql/engine/job/note_edit.sql
 
--- from sql/engine/policy/find_job.sql 9990e73d9048ea36
+-- from sql/engine/job/find_job.sql 9990e73d9048ea36
 -- A job by its name, or a clear error.
 
 create function maintenance.find_job(p_job_name text)
@@ -310,7 +281,225 @@ $$;
 
 comment on function maintenance.find_job(text) is
   'A job by its name, or a clear error.';
--- end of sql/engine/policy/find_job.sql
+-- end of sql/engine/job/find_job.sql
+
+-- from sql/engine/job/put_job.sql 902fe627e6b99161
+-- The upsert behind set_policy, set_job and set_statement: the job's own row and its schedule.
+
+create function maintenance.put_job(p_job maintenance.job)
+returns maintenance.job
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_job maintenance.job;
+  v_kind text;
+begin
+  if p_job.job_name is null or p_job.job_name !~ '^[A-Za-z0-9][A-Za-z0-9_.-]{0,50}$' then
+    raise exception 'the job name "%" is not acceptable', p_job.job_name
+      using errcode = 'PM002',
+        hint = 'Up to 51 letters, digits, ".", "_" and "-", a letter or a digit first.';
+  end if;
+  perform maintenance.next_run_at(p_job.schedule, now());
+
+  select j.kind into v_kind from maintenance.job as j where j.job_name = p_job.job_name;
+  if v_kind <> p_job.kind then
+    raise exception 'the job "%" is a % job already', p_job.job_name, v_kind
+      using errcode = 'PM002',
+        hint = format('select maintenance.drop_job(%L), or take another name.', p_job.job_name);
+  end if;
+
+  select j.job_name into v_kind
+  from maintenance.job as j
+  where j.job_name <> p_job.job_name
+    and coalesce(j.backlog_name, j.job_name) = coalesce(p_job.backlog_name, p_job.job_name);
+  if found then
+    raise exception 'the job "%" has the backlog name "%" already',
+      v_kind, coalesce(p_job.backlog_name, p_job.job_name)
+      using errcode = 'PM002', hint = 'Each row of maintenance_status needs a name of its own.';
+  end if;
+
+  insert into maintenance.job as j
+    (job_name, kind, step, statement, schedule, description, backlog_name, backlog_function)
+  values
+    (p_job.job_name, p_job.kind, p_job.step, p_job.statement, p_job.schedule,
+      coalesce(p_job.description, ''), p_job.backlog_name, p_job.backlog_function)
+  on conflict (job_name) do update
+  set step = excluded.step,
+    statement = excluded.statement,
+    schedule = excluded.schedule,
+    description = excluded.description,
+    backlog_name = excluded.backlog_name,
+    backlog_function = excluded.backlog_function,
+    updated_at = now()
+  returning * into v_job;
+  return v_job;
+end
+$$;
+
+comment on function maintenance.put_job(maintenance.job) is
+  'The upsert behind set_policy, set_job and set_statement: the job''s own row and its schedule.';
+-- end of sql/engine/job/put_job.sql
+
+-- from sql/engine/job/set_job.sql 248e83fbdae3134e
+-- Sets a function job: a function that handles one batch and returns its rows.
+
+create function maintenance.set_job(
+  job_name text,
+  step text,
+  schedule text default null,
+  description text default null,
+  backlog_name text default null,
+  backlog_function text default null)
+returns void
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+set row_security = off
+set timezone = 'UTC'
+set lock_timeout = '5s'
+as $$
+declare
+  v_job maintenance.job;
+begin
+  perform maintenance.find_function(set_job.step, 'integer', 'bigint');
+  if (set_job.backlog_name is null) <> (set_job.backlog_function is null) then
+    raise exception 'backlog_name and backlog_function go together'
+      using errcode = 'PM002', hint = 'Give both for a row in maintenance_status, or neither.';
+  end if;
+  if set_job.backlog_function is not null then
+    perform maintenance.find_function(
+      set_job.backlog_function, 'integer', 'TABLE(due bigint, oldest timestamp with time zone)');
+  end if;
+
+  v_job.job_name := set_job.job_name;
+  v_job.kind := 'function';
+  v_job.step := set_job.step;
+  v_job.schedule := set_job.schedule;
+  v_job.description := coalesce(set_job.description, 'Calls ' || set_job.step);
+  v_job.backlog_name := set_job.backlog_name;
+  v_job.backlog_function := set_job.backlog_function;
+  v_job := maintenance.put_job(v_job);
+  perform maintenance.sync_schedule(v_job.job_name);
+end
+$$;
+
+comment on function maintenance.set_job(text, text, text, text, text, text) is
+  'Sets a function job. step: qualified name of a function (batch_size integer) returns bigint '
+  'that handles one batch and returns its rows; 0 ends the run. backlog_function, optional: a '
+  'function (cap integer) returns table (due bigint, oldest timestamptz), shown in '
+  'maintenance_status under backlog_name. schedule: five-field cron, UTC. For the engine''s owner. '
+  'Errors: PM002 argument, PM006 schedule, PM007 no such function, or not the owner''s.';
+-- end of sql/engine/job/set_job.sql
+
+-- from sql/engine/job/configure_job.sql e2631526b291717a
+-- Changes the options of a job of any kind; what is not given stays.
+
+create function maintenance.configure_job(
+  job_name text,
+  batch_size integer default null,
+  budget interval default null,
+  max_batches integer default null,
+  max_rows bigint default null)
+returns void
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+set row_security = off
+set timezone = 'UTC'
+set lock_timeout = '5s'
+as $$
+declare
+  v_job maintenance.job := maintenance.find_job(configure_job.job_name);
+begin
+  if configure_job.batch_size not between 1 and 100000 then
+    raise exception 'the batch size % is out of range', configure_job.batch_size
+      using errcode = 'PM002', hint = 'Rows a batch: 1 to 100000.';
+  end if;
+  if configure_job.budget <= interval '0' then
+    raise exception 'the budget % is out of range', configure_job.budget
+      using errcode = 'PM002', hint = 'An interval above zero: ''5 minutes''.';
+  end if;
+  if configure_job.max_batches < 0 or configure_job.max_rows < 0 then
+    raise exception 'max_batches % or max_rows % is out of range',
+      configure_job.max_batches, configure_job.max_rows
+      using errcode = 'PM002', hint = 'One or more; 0 takes the limit away.';
+  end if;
+  update maintenance.job as j
+  set batch_size = coalesce(configure_job.batch_size, j.batch_size),
+    budget = coalesce(configure_job.budget, j.budget),
+    max_batches = nullif(coalesce(configure_job.max_batches, j.max_batches), 0),
+    max_rows = nullif(coalesce(configure_job.max_rows, j.max_rows), 0),
+    updated_at = now()
+  where j.job_id = v_job.job_id;
+end
+$$;
+
+comment on function maintenance.configure_job(text, integer, interval, integer, bigint) is
+  'Options of every kind of job; only those given change. batch_size: rows a batch, 1 to 100000, '
+  'shipped 5000. budget: wall-clock time after which a run stops cleanly, shipped 5 minutes. '
+  'max_batches, max_rows: a run stops after these, too; none are shipped, and 0 takes one away. '
+  'For the engine''s owner. Errors: PM001 no such job, PM002 out of range.';
+-- end of sql/engine/job/configure_job.sql
+
+-- from sql/engine/job/drop_job.sql 3caf6ae1393e4bf8
+-- Removes a job and its schedule; its receipts stay.
+
+create function maintenance.drop_job(job_name text)
+returns void
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+set row_security = off
+set timezone = 'UTC'
+set lock_timeout = '5s'
+as $$
+declare
+  v_job maintenance.job := maintenance.find_job(drop_job.job_name);
+begin
+  perform maintenance.remove_schedule(v_job);
+  delete from maintenance.job as j where j.job_id = v_job.job_id;
+end
+$$;
+
+comment on function maintenance.drop_job(text) is
+  'Removes a job of any kind and its schedule in pg_cron; its receipts stay in run_history. '
+  'For the engine''s owner. Errors: PM001 no such job.';
+-- end of sql/engine/job/drop_job.sql
+
+-- from sql/engine/policy/tables.sql 479e41cb7343d803
+-- The rules: one row per job that is a rule over a table.
+
+create table maintenance.policy (
+  job_id integer not null,
+  target text not null,
+  action text not null,
+  age text not null,
+  age_type text not null,
+  keep interval not null,
+  matching text,
+  assign text,
+  index_on text,
+  constraint policy_pkey primary key (job_id),
+  constraint policy_job_id_fkey foreign key (job_id)
+    references maintenance.job (job_id) on delete cascade,
+  constraint policy_action_is_known check (action in ('delete', 'update')),
+  constraint policy_age_type_is_a_time check (age_type in ('timestamptz', 'timestamp', 'date')),
+  constraint policy_keep_is_not_negative check (keep >= interval '0'),
+  constraint policy_assign_belongs_to_updates check ((action = 'update') = (assign is not null))
+);
+
+comment on table maintenance.policy is
+  'The rule of a policy job, in the canonical form that Postgres printed when it was set: '
+  'age, matching and assign are never the text that somebody typed.';
+comment on column maintenance.policy.target is
+  'qualified name of the table, resolved again by every run';
+comment on column maintenance.policy.index_on is
+  'what an index that serves the rule is on, as Postgres takes it; null where it takes none';
+
+create trigger note_edit after update on maintenance.policy
+for each row execute function maintenance.note_edit();
+-- end of sql/engine/policy/tables.sql
 
 -- from sql/engine/policy/leaf_tables.sql 51e68a32c6628a5d
 -- The tables that really hold a target's rows: itself, its partitions, its children.
@@ -800,64 +989,6 @@ comment on function maintenance.count_kept(maintenance.policy, timestamptz, inte
   'How many rows are past a cut-off and yet kept by what matching says, counted up to a cap.';
 -- end of sql/engine/policy/count_kept.sql
 
--- from sql/engine/policy/put_job.sql 902fe627e6b99161
--- The upsert behind set_policy, set_job and set_statement: the job's own row and its schedule.
-
-create function maintenance.put_job(p_job maintenance.job)
-returns maintenance.job
-language plpgsql
-set search_path = pg_catalog, pg_temp
-as $$
-declare
-  v_job maintenance.job;
-  v_kind text;
-begin
-  if p_job.job_name is null or p_job.job_name !~ '^[A-Za-z0-9][A-Za-z0-9_.-]{0,50}$' then
-    raise exception 'the job name "%" is not acceptable', p_job.job_name
-      using errcode = 'PM002',
-        hint = 'Up to 51 letters, digits, ".", "_" and "-", a letter or a digit first.';
-  end if;
-  perform maintenance.next_run_at(p_job.schedule, now());
-
-  select j.kind into v_kind from maintenance.job as j where j.job_name = p_job.job_name;
-  if v_kind <> p_job.kind then
-    raise exception 'the job "%" is a % job already', p_job.job_name, v_kind
-      using errcode = 'PM002',
-        hint = format('select maintenance.drop_job(%L), or take another name.', p_job.job_name);
-  end if;
-
-  select j.job_name into v_kind
-  from maintenance.job as j
-  where j.job_name <> p_job.job_name
-    and coalesce(j.backlog_name, j.job_name) = coalesce(p_job.backlog_name, p_job.job_name);
-  if found then
-    raise exception 'the job "%" has the backlog name "%" already',
-      v_kind, coalesce(p_job.backlog_name, p_job.job_name)
-      using errcode = 'PM002', hint = 'Each row of maintenance_status needs a name of its own.';
-  end if;
-
-  insert into maintenance.job as j
-    (job_name, kind, step, statement, schedule, description, backlog_name, backlog_function)
-  values
-    (p_job.job_name, p_job.kind, p_job.step, p_job.statement, p_job.schedule,
-      coalesce(p_job.description, ''), p_job.backlog_name, p_job.backlog_function)
-  on conflict (job_name) do update
-  set step = excluded.step,
-    statement = excluded.statement,
-    schedule = excluded.schedule,
-    description = excluded.description,
-    backlog_name = excluded.backlog_name,
-    backlog_function = excluded.backlog_function,
-    updated_at = now()
-  returning * into v_job;
-  return v_job;
-end
-$$;
-
-comment on function maintenance.put_job(maintenance.job) is
-  'The upsert behind set_policy, set_job and set_statement: the job''s own row and its schedule.';
--- end of sql/engine/policy/put_job.sql
-
 -- from sql/engine/policy/set_policy.sql ea01bef8742404d7
 -- Sets one rule over one table: which rows are due, and what becomes of them.
 
@@ -1025,199 +1156,6 @@ comment on function maintenance.set_policy(
   'For the engine''s owner. Errors: PM002 argument, PM003 target, PM004 expression, PM005 the '
   'update would match its own result, PM006 schedule.';
 -- end of sql/engine/policy/set_policy.sql
-
--- from sql/engine/policy/set_job.sql 248e83fbdae3134e
--- Sets a function job: a function that handles one batch and returns its rows.
-
-create function maintenance.set_job(
-  job_name text,
-  step text,
-  schedule text default null,
-  description text default null,
-  backlog_name text default null,
-  backlog_function text default null)
-returns void
-language plpgsql
-security definer
-set search_path = pg_catalog, pg_temp
-set row_security = off
-set timezone = 'UTC'
-set lock_timeout = '5s'
-as $$
-declare
-  v_job maintenance.job;
-begin
-  perform maintenance.find_function(set_job.step, 'integer', 'bigint');
-  if (set_job.backlog_name is null) <> (set_job.backlog_function is null) then
-    raise exception 'backlog_name and backlog_function go together'
-      using errcode = 'PM002', hint = 'Give both for a row in maintenance_status, or neither.';
-  end if;
-  if set_job.backlog_function is not null then
-    perform maintenance.find_function(
-      set_job.backlog_function, 'integer', 'TABLE(due bigint, oldest timestamp with time zone)');
-  end if;
-
-  v_job.job_name := set_job.job_name;
-  v_job.kind := 'function';
-  v_job.step := set_job.step;
-  v_job.schedule := set_job.schedule;
-  v_job.description := coalesce(set_job.description, 'Calls ' || set_job.step);
-  v_job.backlog_name := set_job.backlog_name;
-  v_job.backlog_function := set_job.backlog_function;
-  v_job := maintenance.put_job(v_job);
-  perform maintenance.sync_schedule(v_job.job_name);
-end
-$$;
-
-comment on function maintenance.set_job(text, text, text, text, text, text) is
-  'Sets a function job. step: qualified name of a function (batch_size integer) returns bigint '
-  'that handles one batch and returns its rows; 0 ends the run. backlog_function, optional: a '
-  'function (cap integer) returns table (due bigint, oldest timestamptz), shown in '
-  'maintenance_status under backlog_name. schedule: five-field cron, UTC. For the engine''s owner. '
-  'Errors: PM002 argument, PM006 schedule, PM007 no such function, or not the owner''s.';
--- end of sql/engine/policy/set_job.sql
-
--- from sql/engine/policy/set_statement.sql 82ed1b31522b7fdc
--- Sets a statement job: one top-level statement that no function can hold, run by pg_cron itself.
-
-create function maintenance.set_statement(
-  job_name text,
-  statement text,
-  schedule text default null,
-  description text default null)
-returns void
-language plpgsql
-security definer
-set search_path = pg_catalog, pg_temp
-set row_security = off
-set timezone = 'UTC'
-set lock_timeout = '5s'
-as $$
-declare
-  v_cursor refcursor;
-  v_several text;
-  v_message text;
-  v_job maintenance.job;
-begin
-  -- A cursor is opened and never fetched from: nothing runs. Utility commands are refused with the
-  -- same SQLSTATE as several statements, so the message for several is asked of the server first.
-  begin
-    open v_cursor for execute 'select 1; select 2';
-  exception when invalid_cursor_definition then
-    get stacked diagnostics v_several = message_text;
-  end;
-  begin
-    open v_cursor for execute set_statement.statement;
-    close v_cursor;
-  exception
-    when invalid_cursor_definition then
-      get stacked diagnostics v_message = message_text;
-      if v_message = v_several then
-        raise exception '"%" is not one statement', set_statement.statement
-          using errcode = 'PM007', hint = 'Give each statement a job of its own.';
-      end if;
-    when others then
-      get stacked diagnostics v_message = message_text;
-      raise exception 'the statement "%" is not acceptable: %', set_statement.statement, v_message
-        using errcode = 'PM007', hint = 'One statement, names with their schema.';
-  end;
-
-  if regexp_replace(set_statement.statement, '--[^\n]*|/\*.*?\*/|\s|"', '', 'g')
-    ~* '^callmaintenance\.run_job\(' then
-    raise exception 'the statement "%" runs another job', set_statement.statement
-      using errcode = 'PM007', hint = 'Give that job the schedule: maintenance.set_schedule(…).';
-  end if;
-
-  v_job.job_name := set_statement.job_name;
-  v_job.kind := 'statement';
-  v_job.statement := set_statement.statement;
-  v_job.schedule := set_statement.schedule;
-  v_job.description := coalesce(set_statement.description, set_statement.statement);
-  v_job := maintenance.put_job(v_job);
-  perform maintenance.sync_schedule(v_job.job_name);
-end
-$$;
-
-comment on function maintenance.set_statement(text, text, text, text) is
-  'Sets a statement job: one top-level statement such as VACUUM or REINDEX CONCURRENTLY, which '
-  'pg_cron runs as it stands. schedule: five-field cron, UTC. For the engine''s owner. '
-  'Errors: PM002 argument, PM006 schedule, PM007 no statement, or more than one.';
--- end of sql/engine/policy/set_statement.sql
-
--- from sql/engine/policy/configure_job.sql e2631526b291717a
--- Changes the options of a job of any kind; what is not given stays.
-
-create function maintenance.configure_job(
-  job_name text,
-  batch_size integer default null,
-  budget interval default null,
-  max_batches integer default null,
-  max_rows bigint default null)
-returns void
-language plpgsql
-security definer
-set search_path = pg_catalog, pg_temp
-set row_security = off
-set timezone = 'UTC'
-set lock_timeout = '5s'
-as $$
-declare
-  v_job maintenance.job := maintenance.find_job(configure_job.job_name);
-begin
-  if configure_job.batch_size not between 1 and 100000 then
-    raise exception 'the batch size % is out of range', configure_job.batch_size
-      using errcode = 'PM002', hint = 'Rows a batch: 1 to 100000.';
-  end if;
-  if configure_job.budget <= interval '0' then
-    raise exception 'the budget % is out of range', configure_job.budget
-      using errcode = 'PM002', hint = 'An interval above zero: ''5 minutes''.';
-  end if;
-  if configure_job.max_batches < 0 or configure_job.max_rows < 0 then
-    raise exception 'max_batches % or max_rows % is out of range',
-      configure_job.max_batches, configure_job.max_rows
-      using errcode = 'PM002', hint = 'One or more; 0 takes the limit away.';
-  end if;
-  update maintenance.job as j
-  set batch_size = coalesce(configure_job.batch_size, j.batch_size),
-    budget = coalesce(configure_job.budget, j.budget),
-    max_batches = nullif(coalesce(configure_job.max_batches, j.max_batches), 0),
-    max_rows = nullif(coalesce(configure_job.max_rows, j.max_rows), 0),
-    updated_at = now()
-  where j.job_id = v_job.job_id;
-end
-$$;
-
-comment on function maintenance.configure_job(text, integer, interval, integer, bigint) is
-  'Options of every kind of job; only those given change. batch_size: rows a batch, 1 to 100000, '
-  'shipped 5000. budget: wall-clock time after which a run stops cleanly, shipped 5 minutes. '
-  'max_batches, max_rows: a run stops after these, too; none are shipped, and 0 takes one away. '
-  'For the engine''s owner. Errors: PM001 no such job, PM002 out of range.';
--- end of sql/engine/policy/configure_job.sql
-
--- from sql/engine/policy/drop_job.sql 3caf6ae1393e4bf8
--- Removes a job and its schedule; its receipts stay.
-
-create function maintenance.drop_job(job_name text)
-returns void
-language plpgsql
-security definer
-set search_path = pg_catalog, pg_temp
-set row_security = off
-set timezone = 'UTC'
-set lock_timeout = '5s'
-as $$
-declare
-  v_job maintenance.job := maintenance.find_job(drop_job.job_name);
-begin
-  perform maintenance.remove_schedule(v_job);
-  delete from maintenance.job as j where j.job_id = v_job.job_id;
-end
-$$;
-
-comment on function maintenance.drop_job(text) is
-  'Removes a job of any kind and its schedule in pg_cron; its receipts stay in run_history. '
-  'For the engine''s owner. Errors: PM001 no such job.';
--- end of sql/engine/policy/drop_job.sql
 
 -- from sql/engine/policy/preview.sql 4b7b6e5953d6bdec
 -- What a run of a policy would do, read with the very rule that it would use.
@@ -2794,7 +2732,74 @@ comment on view maintenance.run_history is
   'A row a run: what it did, how it ended and why. executionTime is finished_at - started_at.';
 -- end of sql/engine/run/run_history.sql
 
--- from sql/engine/run/statement_tables.sql 8467ded137585569
+-- from sql/engine/statement/set_statement.sql 82ed1b31522b7fdc
+-- Sets a statement job: one top-level statement that no function can hold, run by pg_cron itself.
+
+create function maintenance.set_statement(
+  job_name text,
+  statement text,
+  schedule text default null,
+  description text default null)
+returns void
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+set row_security = off
+set timezone = 'UTC'
+set lock_timeout = '5s'
+as $$
+declare
+  v_cursor refcursor;
+  v_several text;
+  v_message text;
+  v_job maintenance.job;
+begin
+  -- A cursor is opened and never fetched from: nothing runs. Utility commands are refused with the
+  -- same SQLSTATE as several statements, so the message for several is asked of the server first.
+  begin
+    open v_cursor for execute 'select 1; select 2';
+  exception when invalid_cursor_definition then
+    get stacked diagnostics v_several = message_text;
+  end;
+  begin
+    open v_cursor for execute set_statement.statement;
+    close v_cursor;
+  exception
+    when invalid_cursor_definition then
+      get stacked diagnostics v_message = message_text;
+      if v_message = v_several then
+        raise exception '"%" is not one statement', set_statement.statement
+          using errcode = 'PM007', hint = 'Give each statement a job of its own.';
+      end if;
+    when others then
+      get stacked diagnostics v_message = message_text;
+      raise exception 'the statement "%" is not acceptable: %', set_statement.statement, v_message
+        using errcode = 'PM007', hint = 'One statement, names with their schema.';
+  end;
+
+  if regexp_replace(set_statement.statement, '--[^\n]*|/\*.*?\*/|\s|"', '', 'g')
+    ~* '^callmaintenance\.run_job\(' then
+    raise exception 'the statement "%" runs another job', set_statement.statement
+      using errcode = 'PM007', hint = 'Give that job the schedule: maintenance.set_schedule(…).';
+  end if;
+
+  v_job.job_name := set_statement.job_name;
+  v_job.kind := 'statement';
+  v_job.statement := set_statement.statement;
+  v_job.schedule := set_statement.schedule;
+  v_job.description := coalesce(set_statement.description, set_statement.statement);
+  v_job := maintenance.put_job(v_job);
+  perform maintenance.sync_schedule(v_job.job_name);
+end
+$$;
+
+comment on function maintenance.set_statement(text, text, text, text) is
+  'Sets a statement job: one top-level statement such as VACUUM or REINDEX CONCURRENTLY, which '
+  'pg_cron runs as it stands. schedule: five-field cron, UTC. For the engine''s owner. '
+  'Errors: PM002 argument, PM006 schedule, PM007 no statement, or more than one.';
+-- end of sql/engine/statement/set_statement.sql
+
+-- from sql/engine/statement/statement_tables.sql 8467ded137585569
 -- Which tables a VACUUM or ANALYZE names, by its words: comments, quotes, options and column lists
 -- are stepped over. Partitioned tables stand for their leaves. A name without its schema is looked
 -- up in public, where a session would. No row for other statements, and where none is named.
@@ -2852,9 +2857,9 @@ $$;
 
 comment on function maintenance.statement_tables(text) is
   'Which tables a VACUUM or ANALYZE names, with its options. No row for other statements.';
--- end of sql/engine/run/statement_tables.sql
+-- end of sql/engine/statement/statement_tables.sql
 
--- from sql/engine/run/left_out_tables.sql 53a113febb8d18fa
+-- from sql/engine/statement/left_out_tables.sql 53a113febb8d18fa
 -- Which tables a VACUUM or ANALYZE left out, although it ended without an error: Postgres only
 -- warns of a table that the role may not maintain, or whose lock a SKIP_LOCKED did not get. Told by
 -- the statistics, which know when a table was last maintained. A VACUUM FULL leaves no trace there,
@@ -2898,9 +2903,9 @@ end;
 comment on function maintenance.left_out_tables(text, text, timestamptz) is
   'Which tables a VACUUM or ANALYZE left out, although it ended without an error, and why; tables: '
   'how many it named.';
--- end of sql/engine/run/left_out_tables.sql
+-- end of sql/engine/statement/left_out_tables.sql
 
--- from sql/engine/run/note_statements.sql b757685e7ea5567b
+-- from sql/engine/statement/note_statements.sql b757685e7ea5567b
 -- Writes the receipts of statement jobs, from what pg_cron says of them: pg_cron runs them as they
 -- stand, so nothing of ours is there when they begin or end. What pg_cron calls succeeded is failed
 -- here where a table was left out because its owner is somebody else, or where none was reached.
@@ -2981,9 +2986,9 @@ $$;
 
 comment on function maintenance.note_statements() is
   'Writes the receipts of statement jobs, from what pg_cron says of them.';
--- end of sql/engine/run/note_statements.sql
+-- end of sql/engine/statement/note_statements.sql
 
--- from sql/engine/run/tick.sql 6f27a115841f1b68
+-- from sql/engine/statement/tick.sql 6f27a115841f1b68
 -- What has to be looked at every minute, in milliseconds.
 
 create procedure maintenance.tick()
@@ -3004,7 +3009,7 @@ $$;
 comment on procedure maintenance.tick() is
   'What has to be looked at every minute: writes the receipts of the statements that pg_cron ran, '
   'and keeps what somebody has edited in pg_cron. The job tick calls it.';
--- end of sql/engine/run/tick.sql
+-- end of sql/engine/statement/tick.sql
 
 -- from sql/engine/schedule/cron_setting.sql 8ce55d3670fc3d0f
 -- A setting of pg_cron, or null: only superusers and pg_read_all_settings may see them.

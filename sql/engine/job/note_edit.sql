@@ -34,5 +34,3 @@ comment on function maintenance.note_edit() is
 
 create trigger note_edit after update or delete on maintenance.job
 for each row execute function maintenance.note_edit();
-create trigger note_edit after update on maintenance.policy
-for each row execute function maintenance.note_edit();
