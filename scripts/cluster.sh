@@ -149,8 +149,8 @@ restart_command() {
 
 # superuser_command HOME: what opens psql on the database app as the superuser, for tests that do.
 superuser_command() {
-  local as=''
-  [ "$(id -u)" -ne 0 ] || as='runuser -u postgres -- '
+  local as='env -C / '
+  [ "$(id -u)" -ne 0 ] || as+='runuser -u postgres -- '
   printf '%s%s/psql -qX -h %s -p %s -U postgres app' "$as" "$pg_bin" "$(socket_dir "$1")" "$(cat "$1/port")"
 }
 

@@ -15,8 +15,8 @@ statement=$(psql -qXAt "$elsewhere" -c 'select s from maintenance.cron_statement
 cluster_superuser "$home" app -o /dev/null -c "${statement/0 \* \* \* \*/* * * * *}"
 psql -qX "$elsewhere" -c 'insert into public.sessions (expires_at) values (now())'
 
-true #pgtap "$url" tests/e2e/cron_fires.sql || result=1
-true #pgtap "$elsewhere" tests/e2e/elsewhere.sql || result=1
+pgtap "$url" tests/e2e/cron_fires.sql || result=1
+pgtap "$elsewhere" tests/e2e/elsewhere.sql || result=1
 # These speak for the superuser, too, and of make up.
 AS_SUPERUSER=$(superuser_command "$home") OWNERS_URL=$url \
   pgtap "$url" tests/e2e/rights_to_cron.sql tests/e2e/operators_edits.sql || result=1
