@@ -81,20 +81,16 @@
 \ir engine/schedule/tables.sql
 \ir engine/schedule/cron_field.sql
 \ir engine/schedule/cron_fault.sql
-\ir engine/schedule/find_slot.sql
+\ir engine/schedule/nearest_minute.sql
 \ir engine/schedule/next_run_at.sql
-\ir engine/schedule/cron_gap.sql
-\ir engine/schedule/cron_readable.sql
+\ir engine/schedule/cron_state.sql
 \ir engine/schedule/cron_jobs.sql
 \ir engine/schedule/cron_runs.sql
 \ir engine/schedule/purge_cron_history_step.sql
-\ir engine/schedule/cron_zone.sql
 \ir engine/schedule/nearest_slot.sql
-\ir engine/schedule/slot_at.sql
 \ir engine/schedule/fired_by_cron.sql
 \ir engine/schedule/job_status.sql
 \ir engine/schedule/cron_command.sql
-\ir engine/schedule/cron_statement.sql
 \ir engine/schedule/cron_statements.sql
 \ir engine/schedule/write_cron_job.sql
 \ir engine/schedule/remove_schedule.sql
@@ -102,9 +98,7 @@
 \ir engine/schedule/sync_schedule.sql
 \ir engine/schedule/install_schedules.sql
 \ir engine/schedule/set_schedule.sql
-\ir engine/schedule/set_enabled.sql
 \ir engine/schedule/enable_job.sql
-\ir engine/schedule/disable_job.sql
 
 -- model: which one may be asked, and what it cost
 \ir engine/model/tables.sql

@@ -1,7 +1,7 @@
 -- migrate:up
 
--- from sql/engine/schema.sql 021c5371bff5c797
--- The schema that holds the engine, and the guard in front of it: where a name of ours is taken,
+-- from sql/engine/schema.sql fa9b1878f1c55d33
+-- The two schemas of the engine, and the guard in front of it: where a name of ours is taken,
 -- nothing is installed.
 --
 -- Errors that a caller may want to tell apart have an SQLSTATE of ours:
@@ -32,10 +32,11 @@ begin
     raise exception 'pg-maintenance is in this database already, and dbmate does not know of it '
       '(it was not dbmate that installed it, or its table of migrations is another one): nothing '
       'was changed.' using errcode = 'PM020';
-  elsif to_regnamespace('maintenance') is not null then
+  elsif to_regnamespace('maintenance') is not null
+    or to_regnamespace('maintenance_internal') is not null then
     raise exception 'pg-maintenance is not installed, and nothing was changed, since this '
-      'database has a schema "maintenance" of its own: rename it (alter schema maintenance rename '
-      'to ...), or install into another database.' using errcode = 'PM020';
+      'database has a schema "maintenance" or "maintenance_internal" of its own: rename it (alter '
+      'schema ... rename to ...), or install into another database.' using errcode = 'PM020';
   elsif to_regclass('public.maintenance_status') is not null
     or to_regtype('public.maintenance_status') is not null then
     raise exception 'pg-maintenance is not installed, and nothing was changed, since this '
@@ -46,16 +47,19 @@ end
 $$;
 
 create schema maintenance;
+create schema maintenance_internal;
 
 comment on schema maintenance is
-  'pg-maintenance: policies, runs, schedules, tasks and health. Read sql/install.sql first.';
+  'pg-maintenance: what people call and read. \df maintenance.* is the manual.';
+comment on schema maintenance_internal is
+  'pg-maintenance: what the doors in schema maintenance are made of. Nothing here is a promise.';
 -- end of sql/engine/schema.sql
 
--- from sql/engine/clock.sql 311c397d88f0070b
+-- from sql/engine/clock.sql 1ebfaff2d2069bfa
 -- The one clock that every rule reads: the transaction's start, or what a test says it is.
 -- Only the engine's owner may move it: a cut-off in the future would make every row due.
 
-create function maintenance.clock()
+create function maintenance_internal.clock()
 returns timestamptz
 language sql
 stable
@@ -68,16 +72,16 @@ return case
   else now()
 end;
 
-comment on function maintenance.clock() is
+comment on function maintenance_internal.clock() is
   'The time that rules and schedules are read at: now(), or the setting maintenance.fake_now '
   'where the session belongs to the engine''s owner (for tests).';
 -- end of sql/engine/clock.sql
 
--- from sql/engine/find_function.sql 6df347517714c66e
+-- from sql/engine/find_function.sql 84b64db6d9355f1c
 -- A function that a job or a kind names, by exact signature, or a clear error. p_arguments: types.
 -- It runs with the owner's rights, so it has to belong to the owner or to a superuser.
 
-create function maintenance.find_function(p_name text, p_arguments text, p_result text)
+create function maintenance_internal.find_function(p_name text, p_arguments text, p_result text)
 returns regprocedure
 language plpgsql
 stable
@@ -113,16 +117,16 @@ begin
 end
 $$;
 
-comment on function maintenance.find_function(text, text, text) is
+comment on function maintenance_internal.find_function(text, text, text) is
   'A function that a job or a kind names, by exact signature, or a clear error.';
 -- end of sql/engine/find_function.sql
 
--- from sql/engine/error_text.sql 81b514ea3003661d
+-- from sql/engine/error_text.sql 1ff7b37f61cf6086
 -- What may be told of an error to people who may not read the tables: its SQLSTATE, the constraint
 -- and the table, and the message only where it cannot hold a row's text. Messages about values
 -- (class 22), and whatever somebody's function or trigger raises, are left to the owner.
 
-create function maintenance.error_text(
+create function maintenance_internal.error_text(
   p_sqlstate text,
   p_message text,
   p_context text,
@@ -139,7 +143,8 @@ return case
   -- What Postgres says of the engine's own statements, and not of those that somebody's trigger
   -- may have put together from values.
   when p_sqlstate ~ '^(3F|42)'
-    and substring(p_context from '(?n)^(?:PL/\S+|SQL) function "?([^.(" ]+\.)') = 'maintenance.'
+    and substring(p_context from '(?n)^(?:PL/\S+|SQL) function "?([^.(" ]+)\.')
+      in ('maintenance', 'maintenance_internal')
     then format('%s (SQLSTATE %s)', p_message, p_sqlstate)
   -- What Postgres, and nobody's RAISE, says of locks, resources and cancellations.
   when p_sqlstate ~ '^(0A|25|2B|40|53|54|55|57)' and p_context !~ '^[^\n]* at RAISE(\n|$)'
@@ -147,16 +152,16 @@ return case
   else format('SQLSTATE %s', p_sqlstate)
 end;
 
-comment on function maintenance.error_text(text, text, text, text, text) is
+comment on function maintenance_internal.error_text(text, text, text, text, text) is
   'What may be told of an error to people who may not read the tables: its SQLSTATE, the '
   'constraint and the table, and the message only where it cannot hold a row''s text.';
 -- end of sql/engine/error_text.sql
 
--- from sql/engine/job/tables.sql 790433b87a128e22
+-- from sql/engine/job/tables.sql 751436b1c4c1f743
 -- What should be done, one row per job, and who changed it. Rows are written by set_policy, set_job
 -- and set_statement, and by nobody else.
 
-create table maintenance.job (
+create table maintenance_internal.job (
   job_id integer generated always as identity,
   job_name text not null,
   kind text not null,
@@ -188,16 +193,17 @@ create table maintenance.job (
   constraint job_limits_are_positive check (max_batches > 0 and max_rows > 0)
 );
 
-comment on table maintenance.job is
+comment on table maintenance_internal.job is
   'A job a row: what set_policy, set_job and set_statement declared, and the options of '
   'configure_job. schedule is the declared one; job_status shows the one in force.';
-comment on column maintenance.job.step is
+comment on column maintenance_internal.job.step is
   'function jobs: qualified name of a function (batch_size integer) returns bigint';
-comment on column maintenance.job.backlog_name is
+comment on column maintenance_internal.job.backlog_name is
   'the name of the job''s row in maintenance_status; the job''s own name where null';
-comment on column maintenance.job.backlog_function is
+comment on column maintenance_internal.job.backlog_function is
   'function jobs: qualified name of a function (cap integer) that counts what is due';
-comment on column maintenance.job.budget is 'a run stops cleanly after this much wall-clock time';
+comment on column maintenance_internal.job.budget is
+  'a run stops cleanly after this much wall-clock time';
 
 create table maintenance.edit (
   edit_id bigint generated always as identity,
@@ -218,10 +224,10 @@ comment on column maintenance.edit.what is
   'the change was made or found there';
 -- end of sql/engine/job/tables.sql
 
--- from sql/engine/job/note_edit.sql b0a9d2a7e1b9ce16
+-- from sql/engine/job/note_edit.sql 370dd13c1b60560d
 -- Trigger: keeps who changed what of a job or its rule, and when.
 
-create function maintenance.note_edit()
+create function maintenance_internal.note_edit()
 returns trigger
 language plpgsql
 security definer
@@ -231,7 +237,8 @@ set timezone = 'UTC'
 set lock_timeout = '5s'
 as $$
 declare
-  v_job_name text := (select j.job_name from maintenance.job as j where j.job_id = old.job_id);
+  v_job_name text := (
+    select j.job_name from maintenance_internal.job as j where j.job_id = old.job_id);
   v_what jsonb;
 begin
   if tg_op = 'DELETE' then
@@ -250,26 +257,26 @@ begin
 end
 $$;
 
-comment on function maintenance.note_edit() is
+comment on function maintenance_internal.note_edit() is
   'Trigger: keeps who changed what of a job or its rule, and when.';
 
-create trigger note_edit after update or delete on maintenance.job
-for each row execute function maintenance.note_edit();
+create trigger note_edit after update or delete on maintenance_internal.job
+for each row execute function maintenance_internal.note_edit();
 -- end of sql/engine/job/note_edit.sql
 
--- from sql/engine/job/find_job.sql 9990e73d9048ea36
+-- from sql/engine/job/find_job.sql 48486cbf6164cbcd
 -- A job by its name, or a clear error.
 
-create function maintenance.find_job(p_job_name text)
-returns maintenance.job
+create function maintenance_internal.find_job(p_job_name text)
+returns maintenance_internal.job
 language plpgsql
 stable
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_job maintenance.job;
+  v_job maintenance_internal.job;
 begin
-  select * into v_job from maintenance.job as j where j.job_name = p_job_name;
+  select * into v_job from maintenance_internal.job as j where j.job_name = p_job_name;
   if not found then
     raise exception 'there is no job "%"', p_job_name
       using errcode = 'PM001',
@@ -279,20 +286,20 @@ begin
 end
 $$;
 
-comment on function maintenance.find_job(text) is
+comment on function maintenance_internal.find_job(text) is
   'A job by its name, or a clear error.';
 -- end of sql/engine/job/find_job.sql
 
--- from sql/engine/job/put_job.sql 902fe627e6b99161
+-- from sql/engine/job/put_job.sql 4d27b74287f78d52
 -- The upsert behind set_policy, set_job and set_statement: the job's own row and its schedule.
 
-create function maintenance.put_job(p_job maintenance.job)
-returns maintenance.job
+create function maintenance_internal.put_job(p_job maintenance_internal.job)
+returns maintenance_internal.job
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_job maintenance.job;
+  v_job maintenance_internal.job;
   v_kind text;
 begin
   if p_job.job_name is null or p_job.job_name !~ '^[A-Za-z0-9][A-Za-z0-9_.-]{0,50}$' then
@@ -302,7 +309,7 @@ begin
   end if;
   perform maintenance.next_run_at(p_job.schedule, now());
 
-  select j.kind into v_kind from maintenance.job as j where j.job_name = p_job.job_name;
+  select j.kind into v_kind from maintenance_internal.job as j where j.job_name = p_job.job_name;
   if v_kind <> p_job.kind then
     raise exception 'the job "%" is a % job already', p_job.job_name, v_kind
       using errcode = 'PM002',
@@ -310,7 +317,7 @@ begin
   end if;
 
   select j.job_name into v_kind
-  from maintenance.job as j
+  from maintenance_internal.job as j
   where j.job_name <> p_job.job_name
     and coalesce(j.backlog_name, j.job_name) = coalesce(p_job.backlog_name, p_job.job_name);
   if found then
@@ -319,7 +326,7 @@ begin
       using errcode = 'PM002', hint = 'Each row of maintenance_status needs a name of its own.';
   end if;
 
-  insert into maintenance.job as j
+  insert into maintenance_internal.job as j
     (job_name, kind, step, statement, schedule, description, backlog_name, backlog_function)
   values
     (p_job.job_name, p_job.kind, p_job.step, p_job.statement, p_job.schedule,
@@ -337,11 +344,11 @@ begin
 end
 $$;
 
-comment on function maintenance.put_job(maintenance.job) is
+comment on function maintenance_internal.put_job(maintenance_internal.job) is
   'The upsert behind set_policy, set_job and set_statement: the job''s own row and its schedule.';
 -- end of sql/engine/job/put_job.sql
 
--- from sql/engine/job/set_job.sql 248e83fbdae3134e
+-- from sql/engine/job/set_job.sql 6b3d14bf97988349
 -- Sets a function job: a function that handles one batch and returns its rows.
 
 create function maintenance.set_job(
@@ -360,15 +367,15 @@ set timezone = 'UTC'
 set lock_timeout = '5s'
 as $$
 declare
-  v_job maintenance.job;
+  v_job maintenance_internal.job;
 begin
-  perform maintenance.find_function(set_job.step, 'integer', 'bigint');
+  perform maintenance_internal.find_function(set_job.step, 'integer', 'bigint');
   if (set_job.backlog_name is null) <> (set_job.backlog_function is null) then
     raise exception 'backlog_name and backlog_function go together'
       using errcode = 'PM002', hint = 'Give both for a row in maintenance_status, or neither.';
   end if;
   if set_job.backlog_function is not null then
-    perform maintenance.find_function(
+    perform maintenance_internal.find_function(
       set_job.backlog_function, 'integer', 'TABLE(due bigint, oldest timestamp with time zone)');
   end if;
 
@@ -379,8 +386,8 @@ begin
   v_job.description := coalesce(set_job.description, 'Calls ' || set_job.step);
   v_job.backlog_name := set_job.backlog_name;
   v_job.backlog_function := set_job.backlog_function;
-  v_job := maintenance.put_job(v_job);
-  perform maintenance.sync_schedule(v_job.job_name);
+  v_job := maintenance_internal.put_job(v_job);
+  perform maintenance_internal.sync_schedule(v_job.job_name);
 end
 $$;
 
@@ -392,7 +399,7 @@ comment on function maintenance.set_job(text, text, text, text, text, text) is
   'Errors: PM002 argument, PM006 schedule, PM007 no such function, or not the owner''s.';
 -- end of sql/engine/job/set_job.sql
 
--- from sql/engine/job/configure_job.sql e2631526b291717a
+-- from sql/engine/job/configure_job.sql 69c92f7f39e13042
 -- Changes the options of a job of any kind; what is not given stays.
 
 create function maintenance.configure_job(
@@ -410,7 +417,7 @@ set timezone = 'UTC'
 set lock_timeout = '5s'
 as $$
 declare
-  v_job maintenance.job := maintenance.find_job(configure_job.job_name);
+  v_job maintenance_internal.job := maintenance_internal.find_job(configure_job.job_name);
 begin
   if configure_job.batch_size not between 1 and 100000 then
     raise exception 'the batch size % is out of range', configure_job.batch_size
@@ -425,7 +432,7 @@ begin
       configure_job.max_batches, configure_job.max_rows
       using errcode = 'PM002', hint = 'One or more; 0 takes the limit away.';
   end if;
-  update maintenance.job as j
+  update maintenance_internal.job as j
   set batch_size = coalesce(configure_job.batch_size, j.batch_size),
     budget = coalesce(configure_job.budget, j.budget),
     max_batches = nullif(coalesce(configure_job.max_batches, j.max_batches), 0),
@@ -442,7 +449,7 @@ comment on function maintenance.configure_job(text, integer, interval, integer, 
   'For the engine''s owner. Errors: PM001 no such job, PM002 out of range.';
 -- end of sql/engine/job/configure_job.sql
 
--- from sql/engine/job/drop_job.sql 3caf6ae1393e4bf8
+-- from sql/engine/job/drop_job.sql 1c8d903ac67a6075
 -- Removes a job and its schedule; its receipts stay.
 
 create function maintenance.drop_job(job_name text)
@@ -455,10 +462,10 @@ set timezone = 'UTC'
 set lock_timeout = '5s'
 as $$
 declare
-  v_job maintenance.job := maintenance.find_job(drop_job.job_name);
+  v_job maintenance_internal.job := maintenance_internal.find_job(drop_job.job_name);
 begin
-  perform maintenance.remove_schedule(v_job);
-  delete from maintenance.job as j where j.job_id = v_job.job_id;
+  perform maintenance_internal.remove_schedule(v_job);
+  delete from maintenance_internal.job as j where j.job_id = v_job.job_id;
 end
 $$;
 
@@ -467,10 +474,10 @@ comment on function maintenance.drop_job(text) is
   'For the engine''s owner. Errors: PM001 no such job.';
 -- end of sql/engine/job/drop_job.sql
 
--- from sql/engine/policy/tables.sql 479e41cb7343d803
+-- from sql/engine/policy/tables.sql a76bd651401d62ac
 -- The rules: one row per job that is a rule over a table.
 
-create table maintenance.policy (
+create table maintenance_internal.policy (
   job_id integer not null,
   target text not null,
   action text not null,
@@ -482,30 +489,30 @@ create table maintenance.policy (
   index_on text,
   constraint policy_pkey primary key (job_id),
   constraint policy_job_id_fkey foreign key (job_id)
-    references maintenance.job (job_id) on delete cascade,
+    references maintenance_internal.job (job_id) on delete cascade,
   constraint policy_action_is_known check (action in ('delete', 'update')),
   constraint policy_age_type_is_a_time check (age_type in ('timestamptz', 'timestamp', 'date')),
   constraint policy_keep_is_not_negative check (keep >= interval '0'),
   constraint policy_assign_belongs_to_updates check ((action = 'update') = (assign is not null))
 );
 
-comment on table maintenance.policy is
+comment on table maintenance_internal.policy is
   'The rule of a policy job, in the canonical form that Postgres printed when it was set: '
   'age, matching and assign are never the text that somebody typed.';
-comment on column maintenance.policy.target is
+comment on column maintenance_internal.policy.target is
   'qualified name of the table, resolved again by every run';
-comment on column maintenance.policy.index_on is
+comment on column maintenance_internal.policy.index_on is
   'what an index that serves the rule is on, as Postgres takes it; null where it takes none';
 
-create trigger note_edit after update on maintenance.policy
-for each row execute function maintenance.note_edit();
+create trigger note_edit after update on maintenance_internal.policy
+for each row execute function maintenance_internal.note_edit();
 -- end of sql/engine/policy/tables.sql
 
--- from sql/engine/policy/leaf_tables.sql 51e68a32c6628a5d
+-- from sql/engine/policy/leaf_tables.sql 4e31d004770077c6
 -- The tables that really hold a target's rows: itself, its partitions, its children.
 -- Batches go leaf by leaf with ONLY, since a ctid is unique in one table alone.
 
-create function maintenance.leaf_tables(p_table regclass)
+create function maintenance_internal.leaf_tables(p_table regclass)
 returns oid[]
 language plpgsql
 stable
@@ -535,14 +542,14 @@ begin
 end
 $$;
 
-comment on function maintenance.leaf_tables(regclass) is
+comment on function maintenance_internal.leaf_tables(regclass) is
   'The tables that really hold a target''s rows: itself, its partitions, its children.';
 -- end of sql/engine/policy/leaf_tables.sql
 
--- from sql/engine/policy/find_target.sql da62eb36efb3d189
+-- from sql/engine/policy/find_target.sql a5096a2a1e004187
 -- The table that a policy's target names, or a clear error where no policy can work on it.
 
-create function maintenance.find_target(p_target text)
+create function maintenance_internal.find_target(p_target text)
 returns regclass
 language plpgsql
 stable
@@ -581,20 +588,20 @@ begin
       using errcode = 'PM003', hint = 'Set the policy on a table of your own.';
   end if;
 
-  perform maintenance.leaf_tables(v_table);
+  perform maintenance_internal.leaf_tables(v_table);
   return v_table;
 end
 $$;
 
-comment on function maintenance.find_target(text) is
+comment on function maintenance_internal.find_target(text) is
   'The table that a policy''s target names, or a clear error where no policy can work on it.';
 -- end of sql/engine/policy/find_target.sql
 
--- from sql/engine/policy/find_leaf.sql 62f255d052069902
+-- from sql/engine/policy/find_leaf.sql b92a72286c147ffb
 -- One of the tables that hold a target's rows, by its number. Every batch asks, so the usual
 -- target, a table without children, costs one look at the catalogue.
 
-create function maintenance.find_leaf(p_target text, p_number integer)
+create function maintenance_internal.find_leaf(p_target text, p_number integer)
 returns regclass
 language sql
 stable
@@ -603,40 +610,41 @@ return coalesce(
   (select c.oid from pg_class as c
     where c.oid = to_regclass(p_target) and c.relkind = 'r' and not c.relhassubclass
       and p_number = 1),
-  (maintenance.leaf_tables(maintenance.find_target(p_target)))[p_number])::regclass;
+  (maintenance_internal.leaf_tables(
+    maintenance_internal.find_target(p_target)))[p_number])::regclass;
 
-comment on function maintenance.find_leaf(text, integer) is
+comment on function maintenance_internal.find_leaf(text, integer) is
   'One of the tables that hold a target''s rows, by its number.';
 -- end of sql/engine/policy/find_leaf.sql
 
--- from sql/engine/policy/target_alias.sql e8791b6c0d194001
+-- from sql/engine/policy/target_alias.sql f317be7c6c87fe21
 -- The alias that a rule's expressions know their table by: its name without the schema, quoted.
 
-create function maintenance.target_alias(p_table regclass)
+create function maintenance_internal.target_alias(p_table regclass)
 returns text
 language sql
 stable
 set search_path = pg_catalog, pg_temp
 return (select quote_ident(c.relname) from pg_class as c where c.oid = p_table);
 
-comment on function maintenance.target_alias(regclass) is
+comment on function maintenance_internal.target_alias(regclass) is
   'The alias that a rule''s expressions know their table by: its name without the schema, quoted.';
 -- end of sql/engine/policy/target_alias.sql
 
--- from sql/engine/policy/find_policy.sql 308c75ef37f3ee3e
+-- from sql/engine/policy/find_policy.sql a23235ffff3065db
 -- The policy of a job by its name, or a clear error.
 
-create function maintenance.find_policy(p_job_name text)
-returns maintenance.policy
+create function maintenance_internal.find_policy(p_job_name text)
+returns maintenance_internal.policy
 language plpgsql
 stable
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_job maintenance.job := maintenance.find_job(p_job_name);
-  v_policy maintenance.policy;
+  v_job maintenance_internal.job := maintenance_internal.find_job(p_job_name);
+  v_policy maintenance_internal.policy;
 begin
-  select * into v_policy from maintenance.policy as p where p.job_id = v_job.job_id;
+  select * into v_policy from maintenance_internal.policy as p where p.job_id = v_job.job_id;
   if not found then
     raise exception 'the job "%" is a % job and has no rule', p_job_name, v_job.kind
       using errcode = 'PM001', hint = 'Policies are the jobs that set_policy made.';
@@ -645,11 +653,11 @@ begin
 end
 $$;
 
-comment on function maintenance.find_policy(text) is
+comment on function maintenance_internal.find_policy(text) is
   'The policy of a job by its name, or a clear error.';
 -- end of sql/engine/policy/find_policy.sql
 
--- from sql/engine/policy/parse_expression.sql bc21a3e96e3d3d46
+-- from sql/engine/policy/parse_expression.sql eb64afe98c90241c
 -- One expression of a rule, as somebody typed it, in the form that Postgres prints.
 --
 -- Postgres itself is the parser. The table is an empty temporary copy of the target, so nothing
@@ -660,7 +668,7 @@ comment on function maintenance.find_policy(text) is
 -- CREATE POLICY wants a boolean. Another type is refused by datatype_mismatch after the text has
 -- passed as one expression, which is what makes the wrapped form of step 3 safe.
 
-create function maintenance.parse_expression(
+create function maintenance_internal.parse_expression(
   p_copy regclass,
   p_argument text,
   p_text text,
@@ -724,15 +732,16 @@ begin
   end if;
   -- The branch that is never taken has a type all the same, and nothing is evaluated.
   execute format('select pg_typeof(case when false then (%s) end) from (select) as maintenance_one '
-    'left join %s as %s on true', printed, p_copy, maintenance.target_alias(p_copy)) into type;
+    'left join %s as %s on true', printed, p_copy,
+    maintenance_internal.target_alias(p_copy)) into type;
 end
 $$;
 
-comment on function maintenance.parse_expression(regclass, text, text) is
+comment on function maintenance_internal.parse_expression(regclass, text, text) is
   'One expression of a rule, as somebody typed it, in the form that Postgres prints.';
 -- end of sql/engine/policy/parse_expression.sql
 
--- from sql/engine/policy/parse_assign.sql 7fd10fffa7f9906a
+-- from sql/engine/policy/parse_assign.sql d65755095195121f
 -- The SET list of an update, in the form that Postgres prints.
 --
 -- The guard in FROM and the WHERE behind it are ours: a list that brings a FROM, a WHERE or a
@@ -740,7 +749,7 @@ comment on function maintenance.parse_expression(regclass, text, text) is
 -- is opened and never fetched from. A function over the empty copy, never called, then prints the
 -- list (a rewrite rule would too, but not for a table that is named old or new).
 
-create function maintenance.parse_assign(p_table regclass, p_copy regclass, p_text text)
+create function maintenance_internal.parse_assign(p_table regclass, p_copy regclass, p_text text)
 returns text
 language plpgsql
 set search_path = pg_catalog, pg_temp
@@ -793,17 +802,17 @@ begin
 end
 $$;
 
-comment on function maintenance.parse_assign(regclass, regclass, text) is
+comment on function maintenance_internal.parse_assign(regclass, regclass, text) is
   'The SET list of an update, in the form that Postgres prints.';
 -- end of sql/engine/policy/parse_assign.sql
 
--- from sql/engine/policy/due_condition.sql c8a266d24367998d
+-- from sql/engine/policy/due_condition.sql 91fd79348a248ffe
 -- THE rule of a policy as SQL: which rows are due at a cut-off, given as $1 (timestamptz).
 -- The batch, the backlog count, the preview and the lint all read it from here.
 -- The cut-off is converted to the type of the age, never the age, so that an index serves it.
 -- It stands over the target's own name as alias, as the stored expressions do.
 
-create function maintenance.due_condition(p_policy maintenance.policy)
+create function maintenance_internal.due_condition(p_policy maintenance_internal.policy)
 returns text
 language sql
 immutable
@@ -816,40 +825,41 @@ return format('(%s) <= %s', p_policy.age,
     end)
   || coalesce(' and (' || p_policy.matching || ')', '');
 
-comment on function maintenance.due_condition(maintenance.policy) is
+comment on function maintenance_internal.due_condition(maintenance_internal.policy) is
   'THE rule of a policy as SQL: which rows are due at a cut-off, given as $1 (timestamptz).';
 -- end of sql/engine/policy/due_condition.sql
 
--- from sql/engine/policy/count_statement.sql 2addc218c863da73
+-- from sql/engine/policy/count_statement.sql 1e135a0a85b9897a
 -- The statement behind count_due, which lint asks the planner about: $1 cut-off, $2 cap.
 
-create function maintenance.count_statement(p_policy maintenance.policy)
+create function maintenance_internal.count_statement(p_policy maintenance_internal.policy)
 returns text
 language plpgsql
 stable
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_table regclass := maintenance.find_target(p_policy.target);
+  v_table regclass := maintenance_internal.find_target(p_policy.target);
 begin
   return format(
     'select count(*), min(d.age)::timestamptz '
     'from (select %1$s as age from %2$s as %3$s where %4$s order by %1$s limit $2) as d',
-    p_policy.age, v_table, maintenance.target_alias(v_table), maintenance.due_condition(p_policy));
+    p_policy.age, v_table, maintenance_internal.target_alias(v_table),
+    maintenance_internal.due_condition(p_policy));
 end
 $$;
 
-comment on function maintenance.count_statement(maintenance.policy) is
+comment on function maintenance_internal.count_statement(maintenance_internal.policy) is
   'The statement behind count_due, which lint asks the planner about: $1 cut-off, $2 cap.';
 -- end of sql/engine/policy/count_statement.sql
 
--- from sql/engine/policy/collect_statement.sql 507da47099a2f5ad
+-- from sql/engine/policy/collect_statement.sql 49fbd8dc69b4ed79
 -- The statement that collects a slab of due rows of one leaf, in heap order: $1 cut-off, $2 rows;
 -- of a window, $3 and $4, where that begins and ends.
 -- Collected once, the list outlives commits: no batch pays for the dead rows of those before it.
 
-create function maintenance.collect_statement(
-  p_policy maintenance.policy,
+create function maintenance_internal.collect_statement(
+  p_policy maintenance_internal.policy,
   p_leaf regclass,
   p_window boolean default false)
 returns text
@@ -858,23 +868,24 @@ stable
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_alias text := maintenance.target_alias(p_policy.target::regclass);
+  v_alias text := maintenance_internal.target_alias(p_policy.target::regclass);
 begin
   return format(
     e'select array_agg(d.ctid order by d.ctid) from (\n'
     '  select %2$s.ctid from only %1$s as %2$s where %4$s%3$s limit $2\n'
     ') as d',
-    p_leaf, v_alias, maintenance.due_condition(p_policy),
+    p_leaf, v_alias, maintenance_internal.due_condition(p_policy),
     case when p_window then format('%1$s.ctid >= $3 and %1$s.ctid < $4 and ', v_alias) end);
 end
 $$;
 
-comment on function maintenance.collect_statement(maintenance.policy, regclass, boolean) is
+comment on function maintenance_internal.collect_statement(
+  maintenance_internal.policy, regclass, boolean) is
   'The statement that collects due rows of one leaf, or of a window of it, in heap order: '
   '$1 cut-off, $2 rows, $3 and $4 the window.';
 -- end of sql/engine/policy/collect_statement.sql
 
--- from sql/engine/policy/batch_statement.sql 53653b63091076b6
+-- from sql/engine/policy/batch_statement.sql 7239700956deeffd
 -- The statement of one batch over one leaf: $1 cut-off, and which rows, in one of three forms:
 --   slice     $2 their addresses (ctid); waits for locked rows
 --   unlocked  the same, but for the rows that somebody else holds
@@ -883,8 +894,8 @@ comment on function maintenance.collect_statement(maintenance.policy, regclass, 
 -- went stale since it was collected does no harm. unnest keeps the planner from taking thousands
 -- of addresses for a reason to read the whole table.
 
-create function maintenance.batch_statement(
-  p_policy maintenance.policy,
+create function maintenance_internal.batch_statement(
+  p_policy maintenance_internal.policy,
   p_leaf regclass,
   p_form text)
 returns text
@@ -893,8 +904,8 @@ stable
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_alias text := maintenance.target_alias(p_policy.target::regclass);
-  v_due text := maintenance.due_condition(p_policy);
+  v_alias text := maintenance_internal.target_alias(p_policy.target::regclass);
+  v_due text := maintenance_internal.due_condition(p_policy);
   v_rows text := format(case p_form
     when 'slice' then '%1$s.ctid = any(array(select unnest($2)))'
     when 'window' then '%1$s.ctid >= $2 and %1$s.ctid < $3'
@@ -920,19 +931,20 @@ begin
 end
 $$;
 
-comment on function maintenance.batch_statement(maintenance.policy, regclass, text) is
+comment on function maintenance_internal.batch_statement(
+  maintenance_internal.policy, regclass, text) is
   'The statement of one batch over one leaf, as slice, unlocked slice or window: $1 cut-off, $2 '
   'and $3 which rows.';
 -- end of sql/engine/policy/batch_statement.sql
 
--- from sql/engine/policy/count_due.sql a6446e7bbced4eac
+-- from sql/engine/policy/count_due.sql b477fc7670868fef
 -- How many rows are due at a cut-off, counted up to a cap, and how old the oldest is.
 -- Pinned to index order: after a purge, a bitmap or sequential scan would step over every dead
 -- row again at each look, while an index scan marks their entries and is fast the second time.
 -- Plans without an index look dear enough for JIT, which would then cost more than all the rest.
 
-create function maintenance.count_due(
-  p_policy maintenance.policy,
+create function maintenance_internal.count_due(
+  p_policy maintenance_internal.policy,
   p_cutoff timestamptz,
   p_cap integer,
   out due bigint,
@@ -947,19 +959,20 @@ set enable_bitmapscan = off
 set jit = off
 as $$
 begin
-  execute maintenance.count_statement(p_policy) into due, oldest using p_cutoff, p_cap;
+  execute maintenance_internal.count_statement(p_policy) into due, oldest using p_cutoff, p_cap;
 end
 $$;
 
-comment on function maintenance.count_due(maintenance.policy, timestamptz, integer) is
+comment on function maintenance_internal.count_due(
+  maintenance_internal.policy, timestamptz, integer) is
   'How many rows are due at a cut-off, counted up to a cap, and how old the oldest is.';
 -- end of sql/engine/policy/count_due.sql
 
--- from sql/engine/policy/count_kept.sql 7fe55717ee35cc78
+-- from sql/engine/policy/count_kept.sql a404e6ba6ea6984a
 -- How many rows are past a cut-off and yet kept by what matching says, counted up to a cap.
 
-create function maintenance.count_kept(
-  p_policy maintenance.policy,
+create function maintenance_internal.count_kept(
+  p_policy maintenance_internal.policy,
   p_cutoff timestamptz,
   p_cap integer)
 returns bigint
@@ -973,23 +986,24 @@ set enable_bitmapscan = off
 set jit = off
 as $$
 declare
-  v_kept maintenance.policy := p_policy;
+  v_kept maintenance_internal.policy := p_policy;
   v_due bigint;
 begin
   if p_policy.matching is null then
     return 0;
   end if;
   v_kept.matching := format('(%s) is not true', p_policy.matching);
-  select c.due into v_due from maintenance.count_due(v_kept, p_cutoff, p_cap) as c;
+  select c.due into v_due from maintenance_internal.count_due(v_kept, p_cutoff, p_cap) as c;
   return v_due;
 end
 $$;
 
-comment on function maintenance.count_kept(maintenance.policy, timestamptz, integer) is
+comment on function maintenance_internal.count_kept(
+  maintenance_internal.policy, timestamptz, integer) is
   'How many rows are past a cut-off and yet kept by what matching says, counted up to a cap.';
 -- end of sql/engine/policy/count_kept.sql
 
--- from sql/engine/policy/set_policy.sql ea01bef8742404d7
+-- from sql/engine/policy/set_policy.sql 8200afdf0ac14a99
 -- Sets one rule over one table: which rows are due, and what becomes of them.
 
 create function maintenance.set_policy(
@@ -1012,13 +1026,13 @@ set timezone = 'UTC'
 set lock_timeout = '5s'
 as $$
 declare
-  v_table regclass := maintenance.find_target(set_policy.target::text);
-  v_alias text := maintenance.target_alias(v_table);
+  v_table regclass := maintenance_internal.find_target(set_policy.target::text);
+  v_alias text := maintenance_internal.target_alias(v_table);
   v_copy regclass;
   v_columns text;
   v_type text;
-  v_policy maintenance.policy;
-  v_job maintenance.job;
+  v_policy maintenance_internal.policy;
+  v_job maintenance_internal.job;
   v_again bigint;
   v_index_on text;
   v_finding record;
@@ -1055,7 +1069,7 @@ begin
   v_policy.action := set_policy.action;
   v_policy.keep := set_policy.keep;
   select e.printed, e.type into v_policy.age, v_type
-  from maintenance.parse_expression(v_copy, 'age', set_policy.age) as e;
+  from maintenance_internal.parse_expression(v_copy, 'age', set_policy.age) as e;
   v_policy.age_type := case v_type
     when 'timestamp with time zone' then 'timestamptz'
     when 'timestamp without time zone' then 'timestamp'
@@ -1068,7 +1082,7 @@ begin
 
   if set_policy.matching is not null then
     select e.printed, e.type into v_policy.matching, v_type
-    from maintenance.parse_expression(v_copy, 'matching', set_policy.matching) as e;
+    from maintenance_internal.parse_expression(v_copy, 'matching', set_policy.matching) as e;
     if v_type <> 'boolean' then
       raise exception 'matching "%" is no condition: its type is %', set_policy.matching, v_type
         using errcode = 'PM004', hint = 'Give an expression that is true for the rows that may go.';
@@ -1076,7 +1090,7 @@ begin
   end if;
 
   if set_policy.assign is not null then
-    v_policy.assign := maintenance.parse_assign(v_table, v_copy, set_policy.assign);
+    v_policy.assign := maintenance_internal.parse_assign(v_table, v_copy, set_policy.assign);
 
     -- What a sample shows; every batch checks the same again.
     select string_agg(quote_ident(a.attname), ', ' order by a.attnum) into v_columns
@@ -1085,13 +1099,13 @@ begin
     execute format(
       'insert into %1$s (%2$s) '
       'select %2$s from (select * from %3$s limit 10000) as %4$s where %5$s',
-      v_copy, v_columns, v_table, v_alias, maintenance.due_condition(v_policy))
-    using maintenance.clock() - v_policy.keep;
+      v_copy, v_columns, v_table, v_alias, maintenance_internal.due_condition(v_policy))
+    using maintenance_internal.clock() - v_policy.keep;
     execute format(
       'with changed as (update %1$s as %2$s set %3$s returning (%4$s) as again) '
       'select count(*) from changed where again',
-      v_copy, v_alias, v_policy.assign, maintenance.due_condition(v_policy))
-    into v_again using maintenance.clock() - v_policy.keep;
+      v_copy, v_alias, v_policy.assign, maintenance_internal.due_condition(v_policy))
+    into v_again using maintenance_internal.clock() - v_policy.keep;
     if v_again > 0 then
       raise exception 'after assign "%" the rows would be due again, for ever', set_policy.assign
         using errcode = 'PM005', hint = 'Let matching exclude what assign has set.';
@@ -1121,9 +1135,9 @@ begin
     initcap(v_policy.action || 's'), v_policy.target, v_policy.age,
     case when v_policy.keep = interval '0' then 'past' else 'older than ' || v_policy.keep end));
   v_job.backlog_name := set_policy.backlog_name;
-  v_job := maintenance.put_job(v_job);
+  v_job := maintenance_internal.put_job(v_job);
 
-  insert into maintenance.policy as p
+  insert into maintenance_internal.policy as p
     (job_id, target, action, age, age_type, keep, matching, assign, index_on)
   values
     (v_job.job_id, v_policy.target, v_policy.action, v_policy.age, v_policy.age_type,
@@ -1138,7 +1152,7 @@ begin
     assign = excluded.assign,
     index_on = excluded.index_on;
 
-  perform maintenance.sync_schedule(v_job.job_name);
+  perform maintenance_internal.sync_schedule(v_job.job_name);
   for v_finding in select * from maintenance.lint(v_job.job_name) loop
     raise warning '%', v_finding.finding using hint = v_finding.fix;
   end loop;
@@ -1157,7 +1171,7 @@ comment on function maintenance.set_policy(
   'update would match its own result, PM006 schedule.';
 -- end of sql/engine/policy/set_policy.sql
 
--- from sql/engine/policy/preview.sql 4b7b6e5953d6bdec
+-- from sql/engine/policy/preview.sql 356948bc166481c3
 -- What a run of a policy would do, read with the very rule that it would use.
 
 create function maintenance.preview(job_name text)
@@ -1172,32 +1186,32 @@ set lock_timeout = '5s'
 as $$
 declare
   v_cap constant integer := 1000000;
-  v_job maintenance.job := maintenance.find_job(preview.job_name);
-  v_policy maintenance.policy := maintenance.find_policy(preview.job_name);
-  v_table regclass := maintenance.find_target(v_policy.target);
-  v_alias text := maintenance.target_alias(v_table);
-  v_cutoff timestamptz := maintenance.clock() - v_policy.keep;
+  v_job maintenance_internal.job := maintenance_internal.find_job(preview.job_name);
+  v_policy maintenance_internal.policy := maintenance_internal.find_policy(preview.job_name);
+  v_table regclass := maintenance_internal.find_target(v_policy.target);
+  v_alias text := maintenance_internal.target_alias(v_table);
+  v_cutoff timestamptz := maintenance_internal.clock() - v_policy.keep;
   v_width numeric;
   v_state text;
   v_message text;
   v_context text;
 begin
   select c.due, c.oldest into due, oldest
-  from maintenance.count_due(v_policy, v_cutoff, v_cap) as c;
+  from maintenance_internal.count_due(v_policy, v_cutoff, v_cap) as c;
   capped := due = v_cap;
   batches := ceil(due::numeric / v_job.batch_size);
 
   execute format(
     'select avg(pg_column_size(d)) '
     'from (select %1$s.* from %2$s as %1$s where %3$s limit 1000) as d',
-    v_alias, v_table, maintenance.due_condition(v_policy)) into v_width using v_cutoff;
+    v_alias, v_table, maintenance_internal.due_condition(v_policy)) into v_width using v_cutoff;
   bytes := round(coalesce(v_width, 0) * due);
   return next;
 exception when others then
   get stacked diagnostics v_state = returned_sqlstate, v_message = message_text,
     v_context = pg_exception_context;
   raise exception 'the rule of "%" cannot be read: %', preview.job_name,
-      maintenance.error_text(v_state, v_message, v_context)
+      maintenance_internal.error_text(v_state, v_message, v_context)
     using errcode = v_state, hint = format('select * from maintenance.lint(%L);', preview.job_name);
 end
 $$;
@@ -1208,7 +1222,7 @@ comment on function maintenance.preview(text) is
   'Errors: PM001 no such policy, PM003 its table is gone.';
 -- end of sql/engine/policy/preview.sql
 
--- from sql/engine/policy/explain_policy.sql 031a10fbbbf068e1
+-- from sql/engine/policy/explain_policy.sql 8646b7991fa64feb
 -- Shows the SQL that a policy runs.
 
 create function maintenance.explain_policy(job_name text)
@@ -1222,18 +1236,19 @@ set timezone = 'UTC'
 set lock_timeout = '5s'
 as $$
 declare
-  v_policy maintenance.policy := maintenance.find_policy(explain_policy.job_name);
-  v_leaves oid[] := maintenance.leaf_tables(maintenance.find_target(v_policy.target));
+  v_policy maintenance_internal.policy := maintenance_internal.find_policy(explain_policy.job_name);
+  v_leaves oid[] := maintenance_internal.leaf_tables(
+    maintenance_internal.find_target(v_policy.target));
 begin
   return format(
     e'-- $1, the cut-off, fixed once a run: now() - %L::interval, now %L\n'
     '-- leaf by leaf, %s of them; first a list of rows in heap order, $2 at a time:\n%s;\n'
     '-- then slice by slice of that list, $2, with a commit after each:\n%s;\n'
     '-- or, where much of a leaf is due, window by window of its pages, $2 and $3:\n%s;\n',
-    v_policy.keep, maintenance.clock() - v_policy.keep, cardinality(v_leaves),
-    maintenance.collect_statement(v_policy, v_leaves[1]),
-    maintenance.batch_statement(v_policy, v_leaves[1], 'slice'),
-    maintenance.batch_statement(v_policy, v_leaves[1], 'window'));
+    v_policy.keep, maintenance_internal.clock() - v_policy.keep, cardinality(v_leaves),
+    maintenance_internal.collect_statement(v_policy, v_leaves[1]),
+    maintenance_internal.batch_statement(v_policy, v_leaves[1], 'slice'),
+    maintenance_internal.batch_statement(v_policy, v_leaves[1], 'window'));
 end
 $$;
 
@@ -1242,10 +1257,12 @@ comment on function maintenance.explain_policy(text) is
   'Errors: PM001 no such policy, PM003 its table is gone.';
 -- end of sql/engine/policy/explain_policy.sql
 
--- from sql/engine/policy/lint_rights.sql ed6e4bb7c9bce287
+-- from sql/engine/policy/lint_rights.sql f31f6e923b3ff7a1
 -- What would stop a policy's batches: rights, row security, replica identity.
 
-create function maintenance.lint_rights(p_policy maintenance.policy, p_table regclass)
+create function maintenance_internal.lint_rights(
+  p_policy maintenance_internal.policy,
+  p_table regclass)
 returns table (severity text, finding text, fix text)
 language plpgsql
 stable
@@ -1256,7 +1273,7 @@ declare
   v_missing text;
 begin
   for v_leaf in
-    select distinct t from unnest(p_table::oid || maintenance.leaf_tables(p_table)) as t
+    select distinct t from unnest(p_table::oid || maintenance_internal.leaf_tables(p_table)) as t
   loop
     -- FOR UPDATE needs UPDATE, for a delete too.
     select string_agg(r.name, ', ') into v_missing
@@ -1291,16 +1308,18 @@ begin
 end
 $$;
 
-comment on function maintenance.lint_rights(maintenance.policy, regclass) is
+comment on function maintenance_internal.lint_rights(maintenance_internal.policy, regclass) is
   'What would stop a policy''s batches: rights, row security, replica identity.';
 -- end of sql/engine/policy/lint_rights.sql
 
--- from sql/engine/policy/lint_indexes.sql 0ad180c844018ada
+-- from sql/engine/policy/lint_indexes.sql 55bac67eaf437320
 -- Whether an index serves a rule. The planner is asked, not the catalogue: could it read the due
 -- rows in the order of their age, without sorting and without reading the rest of the table? The
 -- fix is an index that Postgres took when the policy was set.
 
-create function maintenance.lint_indexes(p_policy maintenance.policy, p_table regclass)
+create function maintenance_internal.lint_indexes(
+  p_policy maintenance_internal.policy,
+  p_table regclass)
 returns table (severity text, finding text, fix text)
 language plpgsql
 set search_path = pg_catalog, pg_temp
@@ -1310,14 +1329,14 @@ set enable_bitmapscan = off
 set enable_sort = off
 as $$
 declare
-  v_leaves oid[] := maintenance.leaf_tables(p_table);
+  v_leaves oid[] := maintenance_internal.leaf_tables(p_table);
   v_partitioned boolean := (select c.relkind = 'p' from pg_class as c where c.oid = p_table);
   v_plan jsonb;
   v_scans jsonb;
   v_unserved oid[];
 begin
-  execute 'explain (format json) ' || maintenance.count_statement(p_policy)
-  into v_plan using maintenance.clock() - p_policy.keep, 10000;
+  execute 'explain (format json) ' || maintenance_internal.count_statement(p_policy)
+  into v_plan using maintenance_internal.clock() - p_policy.keep, 10000;
   v_scans := jsonb_path_query_array(v_plan,
     '$.** ? (@."Relation Name" == $names[*])', jsonb_build_object('names', (
       select jsonb_agg(c.relname)
@@ -1361,14 +1380,16 @@ begin
 end
 $$;
 
-comment on function maintenance.lint_indexes(maintenance.policy, regclass) is
+comment on function maintenance_internal.lint_indexes(maintenance_internal.policy, regclass) is
   'Whether an index serves a rule.';
 -- end of sql/engine/policy/lint_indexes.sql
 
--- from sql/engine/policy/lint_references.sql 437a111bfb258de3
+-- from sql/engine/policy/lint_references.sql 647329c0f3788835
 -- Foreign keys that a delete has to look up or cascades through, and that no index serves.
 
-create function maintenance.lint_references(p_policy maintenance.policy, p_table regclass)
+create function maintenance_internal.lint_references(
+  p_policy maintenance_internal.policy,
+  p_table regclass)
 returns table (severity text, finding text, fix text)
 language sql
 stable
@@ -1403,15 +1424,17 @@ begin atomic
   );
 end;
 
-comment on function maintenance.lint_references(maintenance.policy, regclass) is
+comment on function maintenance_internal.lint_references(maintenance_internal.policy, regclass) is
   'Foreign keys that a delete has to look up or cascades through, and that no index serves.';
 -- end of sql/engine/policy/lint_references.sql
 
--- from sql/engine/policy/lint_triggers.sql 07012335465842a2
+-- from sql/engine/policy/lint_triggers.sql 6fc46fee72dbc83a
 -- Triggers and rules of a policy's table that could swallow what a run does: the statement would
 -- succeed and change nothing.
 
-create function maintenance.lint_triggers(p_policy maintenance.policy, p_table regclass)
+create function maintenance_internal.lint_triggers(
+  p_policy maintenance_internal.policy,
+  p_table regclass)
 returns table (severity text, finding text, fix text)
 language sql
 stable
@@ -1424,7 +1447,7 @@ begin atomic
       case p_policy.action when 'delete' then ', or NEW, which a delete has not' else '' end),
     format('-- Let it return %s for a row that may be changed.',
       case p_policy.action when 'delete' then 'OLD' else 'NEW' end)
-  from unnest(p_table::oid || maintenance.leaf_tables(p_table)) as l (relid)
+  from unnest(p_table::oid || maintenance_internal.leaf_tables(p_table)) as l (relid)
   join pg_trigger as t on t.tgrelid = l.relid
   join pg_proc as p on p.oid = t.tgfoid
   where not t.tgisinternal
@@ -1440,21 +1463,23 @@ begin atomic
       p_policy.action),
     format('drop rule %I on %s; -- or set the policy where the rows are', r.rulename,
       r.ev_class::regclass)
-  from unnest(p_table::oid || maintenance.leaf_tables(p_table)) as l (relid)
+  from unnest(p_table::oid || maintenance_internal.leaf_tables(p_table)) as l (relid)
   join pg_rewrite as r on r.ev_class = l.relid
   where r.is_instead and r.ev_enabled in ('O', 'A')
     and r.ev_type = case p_policy.action when 'delete' then '4' else '2' end;
 end;
 
-comment on function maintenance.lint_triggers(maintenance.policy, regclass) is
+comment on function maintenance_internal.lint_triggers(maintenance_internal.policy, regclass) is
   'Triggers and rules of a policy''s table that could swallow what a run does: the statement '
   'would succeed and change nothing.';
 -- end of sql/engine/policy/lint_triggers.sql
 
--- from sql/engine/policy/lint_keep.sql 30b79e5fa61ab52b
+-- from sql/engine/policy/lint_keep.sql 2fd282fa0d6db88b
 -- A keep that is hardly meant: seconds that look like days, or another policy that makes it moot.
 
-create function maintenance.lint_keep(p_policy maintenance.policy, p_table regclass)
+create function maintenance_internal.lint_keep(
+  p_policy maintenance_internal.policy,
+  p_table regclass)
 returns table (severity text, finding text, fix text)
 language sql
 stable
@@ -1473,8 +1498,8 @@ begin atomic
     format('%s of the same rows by the same age keeps %s, and this one %s', j.job_name, o.keep,
       p_policy.keep),
     format('select maintenance.drop_job(%L); -- or tell their rows apart by matching', j.job_name)
-  from maintenance.policy as o
-  join maintenance.job as j on j.job_id = o.job_id
+  from maintenance_internal.policy as o
+  join maintenance_internal.job as j on j.job_id = o.job_id
   where o.job_id <> p_policy.job_id
     and o.target = p_policy.target
     and o.action = p_policy.action
@@ -1484,12 +1509,12 @@ begin atomic
       or o.matching is null or p_policy.matching is null);
 end;
 
-comment on function maintenance.lint_keep(maintenance.policy, regclass) is
+comment on function maintenance_internal.lint_keep(maintenance_internal.policy, regclass) is
   'A keep that is hardly meant: seconds that look like days, or another policy that makes it '
   'moot.';
 -- end of sql/engine/policy/lint_keep.sql
 
--- from sql/engine/policy/lint.sql 33327375c3d2cdc8
+-- from sql/engine/policy/lint.sql d79cab97f65f705c
 -- What will be slow, blocked or broken about the rules, and the statement that mends it.
 
 create function maintenance.lint(
@@ -1508,48 +1533,48 @@ as $$
 #variable_conflict use_column
 declare
   v_only constant text := lint.job_name;
-  v_job maintenance.job;
-  v_policy maintenance.policy;
+  v_job maintenance_internal.job;
+  v_policy maintenance_internal.policy;
   v_table regclass;
   v_message text;
   v_state text;
   v_context text;
 begin
   if v_only is not null then
-    perform maintenance.find_job(v_only);
+    perform maintenance_internal.find_job(v_only);
   end if;
   for v_job in
-    select j.* from maintenance.job as j
+    select j.* from maintenance_internal.job as j
     where v_only is null or j.job_name = v_only
     order by j.job_name
   loop
     begin
       if v_job.kind = 'function' then
-        perform maintenance.find_function(v_job.step, 'integer', 'bigint');
+        perform maintenance_internal.find_function(v_job.step, 'integer', 'bigint');
       elsif v_job.kind = 'policy' then
-        v_policy := maintenance.find_policy(v_job.job_name);
-        v_table := maintenance.find_target(v_policy.target);
+        v_policy := maintenance_internal.find_policy(v_job.job_name);
+        v_table := maintenance_internal.find_target(v_policy.target);
         return query
           select v_job.job_name, f.severity, f.finding, f.fix
-          from maintenance.lint_rights(v_policy, v_table) as f;
+          from maintenance_internal.lint_rights(v_policy, v_table) as f;
         return query
           select v_job.job_name, f.severity, f.finding, f.fix
-          from maintenance.lint_indexes(v_policy, v_table) as f;
+          from maintenance_internal.lint_indexes(v_policy, v_table) as f;
         return query
           select v_job.job_name, f.severity, f.finding, f.fix
-          from maintenance.lint_references(v_policy, v_table) as f;
+          from maintenance_internal.lint_references(v_policy, v_table) as f;
         return query
           select v_job.job_name, f.severity, f.finding, f.fix
-          from maintenance.lint_triggers(v_policy, v_table) as f;
+          from maintenance_internal.lint_triggers(v_policy, v_table) as f;
         return query
           select v_job.job_name, f.severity, f.finding, f.fix
-          from maintenance.lint_keep(v_policy, v_table) as f;
+          from maintenance_internal.lint_keep(v_policy, v_table) as f;
       end if;
     exception when others then
       get stacked diagnostics v_state = returned_sqlstate, v_message = message_text,
         v_context = pg_exception_context;
       return query select v_job.job_name, 'critical',
-        maintenance.error_text(v_state, v_message, v_context),
+        maintenance_internal.error_text(v_state, v_message, v_context),
         format('Set the job again, or: select maintenance.drop_job(%L);', v_job.job_name);
     end;
   end loop;
@@ -1565,10 +1590,10 @@ comment on function maintenance.lint(text) is
   'No row is good news. Errors: PM001 no such job.';
 -- end of sql/engine/policy/lint.sql
 
--- from sql/engine/run/tables.sql 6b0891c47a1440bb
+-- from sql/engine/run/tables.sql 2875f4ad548be0c8
 -- The receipts: a row a run, written when it starts, after every batch, and when it ends.
 
-create table maintenance.run (
+create table maintenance_internal.run (
   run_id bigint generated always as identity,
   job_id integer not null,
   job_name text not null,
@@ -1600,31 +1625,32 @@ create table maintenance.run (
   constraint run_error_has_an_sqlstate check ((error is null) = (sqlstate is null))
 ) with (fillfactor = 50);
 
-create index run_job_name_idx on maintenance.run (job_name, run_id);
-create index run_cron_run_id_idx on maintenance.run (cron_run_id) where cron_run_id is not null;
-create index run_finished_at_idx on maintenance.run (finished_at);
-create index run_running_idx on maintenance.run (job_id) where status = 'running';
+create index run_job_name_idx on maintenance_internal.run (job_name, run_id);
+create index run_cron_run_id_idx on maintenance_internal.run (cron_run_id)
+where cron_run_id is not null;
+create index run_finished_at_idx on maintenance_internal.run (finished_at);
+create index run_running_idx on maintenance_internal.run (job_id) where status = 'running';
 
-comment on table maintenance.run is
+comment on table maintenance_internal.run is
   'Receipts, a row a run. Kept when the job is dropped. Read them as maintenance.run_history.';
-comment on column maintenance.run.slot is
+comment on column maintenance_internal.run.slot is
   'the scheduled minute that the run stands for; null for a run started by hand';
-comment on column maintenance.run.cutoff is 'policies: rows as old as this were due';
-comment on column maintenance.run.backend_pid is
+comment on column maintenance_internal.run.cutoff is 'policies: rows as old as this were due';
+comment on column maintenance_internal.run.backend_pid is
   'the backend that runs it: alive while it holds the job''s advisory lock, however long it takes';
-comment on column maintenance.run.cron_run_id is
+comment on column maintenance_internal.run.cron_run_id is
   'statement jobs: the run in pg_cron''s history that this receipt was written from';
-comment on column maintenance.run.error is
+comment on column maintenance_internal.run.error is
   'the first error, without any row''s text: SQLSTATE, constraint and table';
-comment on column maintenance.run.error_detail is
+comment on column maintenance_internal.run.error_detail is
   'the first error in full, with the key of the row that was refused: for the owner alone';
-comment on column maintenance.run.stop_reason is
+comment on column maintenance_internal.run.stop_reason is
   'done, budget, max_rows, max_batches, rows_locked, no_effect, refused_rows, lock_timeout, error, '
   'cancelled, already_running, disabled, backend_gone';
 
 -- Where the loop of a run stands between two batches. It travels through the procedure that
 -- commits, so nothing in it is trusted: the functions that take it check the run and the leaf.
-create type maintenance.progress as (
+create type maintenance_internal.progress as (
   run_id bigint,
   next text,
   leaf_number integer,
@@ -1641,46 +1667,46 @@ create type maintenance.progress as (
   lock_timeouts integer
 );
 
-comment on type maintenance.progress is
+comment on type maintenance_internal.progress is
   'where the loop of a run stands between two batches. next: collect, window, again (a window that '
   'failed: collect its rows), slice, step or end; sweep_*: pages of a leaf that is swept; slab_* '
   'and position: the collected rows, and how far they are worked; size: of the next slice; '
   'bad_end: the end of a slice that failed';
 -- end of sql/engine/run/tables.sql
 
--- from sql/engine/run/lock_class.sql 32ebd4b24bbb478a
+-- from sql/engine/run/lock_class.sql 2b2fa1d98960cb04
 -- The first key of our advisory locks; the second is the job's id, or 0 for the sweep of leases.
 -- While a run goes on, its backend holds (lock class, job id), and that is what alive means.
 
-create function maintenance.lock_class()
+create function maintenance_internal.lock_class()
 returns integer
 language sql
 immutable
 set search_path = pg_catalog, pg_temp
 return 1886216560;
 
-comment on function maintenance.lock_class() is
+comment on function maintenance_internal.lock_class() is
   'First key of the two-key advisory lock (lock class, job id) that a run holds.';
 -- end of sql/engine/run/lock_class.sql
 
--- from sql/engine/run/table_bytes.sql 45d99b60f04462f6
+-- from sql/engine/run/table_bytes.sql 8fd49337ce770352
 -- What tables take on disk, with their indexes and TOAST, in bytes.
 
-create function maintenance.table_bytes(p_tables oid[])
+create function maintenance_internal.table_bytes(p_tables oid[])
 returns bigint
 language sql
 stable
 set search_path = pg_catalog, pg_temp
 return (select sum(pg_total_relation_size(t)) from unnest(p_tables) as t);
 
-comment on function maintenance.table_bytes(oid[]) is
+comment on function maintenance_internal.table_bytes(oid[]) is
   'What tables take on disk, with their indexes and TOAST, in bytes.';
 -- end of sql/engine/run/table_bytes.sql
 
--- from sql/engine/run/row_key.sql 2007ec5dc5108fd0
+-- from sql/engine/run/row_key.sql 719e142e5860f0f3
 -- What a row is known by: its primary key as jsonb, or its ctid where it has none.
 
-create function maintenance.row_key(p_table regclass, p_ctid tid)
+create function maintenance_internal.row_key(p_table regclass, p_ctid tid)
 returns jsonb
 language plpgsql
 stable
@@ -1703,24 +1729,24 @@ begin
 end
 $$;
 
-comment on function maintenance.row_key(regclass, tid) is
+comment on function maintenance_internal.row_key(regclass, tid) is
   'What a row is known by: its primary key as jsonb, or its ctid where it has none.';
 -- end of sql/engine/run/row_key.sql
 
--- from sql/engine/run/find_run.sql fa8657628a0f1eb7
+-- from sql/engine/run/find_run.sql bdc8affc74d73322
 -- A run that this session began, or an error: nobody hands in the id of somebody else's run.
 
-create function maintenance.find_run(p_run_id bigint)
-returns maintenance.run
+create function maintenance_internal.find_run(p_run_id bigint)
+returns maintenance_internal.run
 language plpgsql
 stable
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_run maintenance.run;
+  v_run maintenance_internal.run;
 begin
   select * into v_run
-  from maintenance.run as r
+  from maintenance_internal.run as r
   where r.run_id = p_run_id and r.backend_pid = pg_backend_pid();
   if not found then
     raise exception 'run % was not begun by this session', p_run_id
@@ -1730,22 +1756,22 @@ begin
 end
 $$;
 
-comment on function maintenance.find_run(bigint) is
+comment on function maintenance_internal.find_run(bigint) is
   'A run that this session began, or an error: nobody hands in the id of somebody else''s run.';
 -- end of sql/engine/run/find_run.sql
 
--- from sql/engine/run/find_running.sql 1aba71e3ec1979a1
+-- from sql/engine/run/find_running.sql 85517f2664d8b9cf
 -- The run that this backend is working on, or an error: a progress that a caller hands in is not
 -- trusted to name somebody else's run.
 
-create function maintenance.find_running(p_run_id bigint)
-returns maintenance.run
+create function maintenance_internal.find_running(p_run_id bigint)
+returns maintenance_internal.run
 language plpgsql
 stable
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_run maintenance.run := maintenance.find_run(p_run_id);
+  v_run maintenance_internal.run := maintenance_internal.find_run(p_run_id);
 begin
   if v_run.status <> 'running' then
     raise exception 'run % is over', p_run_id
@@ -1755,15 +1781,15 @@ begin
 end
 $$;
 
-comment on function maintenance.find_running(bigint) is
+comment on function maintenance_internal.find_running(bigint) is
   'The run that this backend is working on, or an error: a progress that a caller hands in is not '
   'trusted to name somebody else''s run.';
 -- end of sql/engine/run/find_running.sql
 
--- from sql/engine/run/stop_run.sql 659628bb6701002c
+-- from sql/engine/run/stop_run.sql b543b3a8b70ad59f
 -- Notes on a run's receipt why it stops. The first reason stands.
 
-create function maintenance.stop_run(
+create function maintenance_internal.stop_run(
   p_run_id bigint,
   p_stop_reason text,
   p_sqlstate text,
@@ -1773,7 +1799,7 @@ returns void
 language sql
 set search_path = pg_catalog, pg_temp
 begin atomic
-  update maintenance.run as r
+  update maintenance_internal.run as r
   set stop_reason = coalesce(r.stop_reason, p_stop_reason),
     error = coalesce(r.error, p_error),
     sqlstate = coalesce(r.sqlstate, p_sqlstate),
@@ -1781,15 +1807,15 @@ begin atomic
   where r.run_id = p_run_id and r.status = 'running';
 end;
 
-comment on function maintenance.stop_run(bigint, text, text, text, jsonb) is
+comment on function maintenance_internal.stop_run(bigint, text, text, text, jsonb) is
   'Notes on a run''s receipt why it stops.';
 -- end of sql/engine/run/stop_run.sql
 
--- from sql/engine/run/start_run.sql 78d5f1322e90d681
+-- from sql/engine/run/start_run.sql 4152eb85baa905d4
 -- Opens a run: takes the job's lock, closes the receipts of the dead, writes a receipt.
 -- Where the lock is held, or the job is disabled, the receipt says skipped and nothing starts.
 
-create function maintenance.start_run(p_job_name text, p_one_transaction boolean)
+create function maintenance_internal.start_run(p_job_name text, p_one_transaction boolean)
 returns bigint
 language plpgsql
 security definer
@@ -1799,9 +1825,9 @@ set timezone = 'UTC'
 set lock_timeout = '5s'
 as $$
 declare
-  v_class constant integer := maintenance.lock_class();
-  v_job maintenance.job := maintenance.find_job(p_job_name);
-  v_run maintenance.run;
+  v_class constant integer := maintenance_internal.lock_class();
+  v_job maintenance_internal.job := maintenance_internal.find_job(p_job_name);
+  v_run maintenance_internal.run;
   v_keep interval;
 begin
   if v_job.kind = 'statement' and v_job.enabled then
@@ -1810,7 +1836,7 @@ begin
         hint = format('pg_cron runs it as it stands; so can psql: %s', v_job.statement);
   end if;
 
-  v_run.trigger := case when maintenance.fired_by_cron() then 'schedule' else 'manual' end;
+  v_run.trigger := case when maintenance_internal.fired_by_cron() then 'schedule' else 'manual' end;
   v_run.status := 'running';
 
   if p_one_transaction then
@@ -1833,7 +1859,7 @@ begin
 
   if v_run.stop_reason is null then
     -- We hold the lock, so whoever wrote these receipts holds it no more.
-    update maintenance.run as r
+    update maintenance_internal.run as r
     set status = 'interrupted',
       finished_at = clock_timestamp(),
       stop_reason = 'backend_gone'
@@ -1850,29 +1876,29 @@ begin
     v_run.status := 'skipped';
   end if;
 
-  select p.keep into v_keep from maintenance.policy as p where p.job_id = v_job.job_id;
-  insert into maintenance.run as r
+  select p.keep into v_keep from maintenance_internal.policy as p where p.job_id = v_job.job_id;
+  insert into maintenance_internal.run as r
     (job_id, job_name, trigger, slot, status, finished_at, cutoff, stop_reason)
   values
     (v_job.job_id, v_job.job_name, v_run.trigger,
-      case when v_run.trigger = 'schedule' then maintenance.slot_at(v_job, clock_timestamp())
-        end,
+      case when v_run.trigger = 'schedule'
+        then maintenance_internal.slot_of(v_job, clock_timestamp()) end,
       v_run.status, case when v_run.status = 'skipped' then clock_timestamp() end,
-      maintenance.clock() - v_keep, v_run.stop_reason)
+      maintenance_internal.clock() - v_keep, v_run.stop_reason)
   returning r.run_id into v_run.run_id;
   return v_run.run_id;
 end
 $$;
 
-comment on function maintenance.start_run(text, boolean) is
+comment on function maintenance_internal.start_run(text, boolean) is
   'Opens a run: takes the job''s lock, closes the receipts of the dead, writes a receipt.';
 -- end of sql/engine/run/start_run.sql
 
--- from sql/engine/run/first_progress.sql db60367a89925e45
+-- from sql/engine/run/first_progress.sql 10b59911e57d72ee
 -- Where the loop of a run begins. A run that was skipped is finished before it starts.
 
-create function maintenance.first_progress(p_run_id bigint)
-returns maintenance.progress
+create function maintenance_internal.first_progress(p_run_id bigint)
+returns maintenance_internal.progress
 language sql
 stable
 security definer
@@ -1884,20 +1910,20 @@ return (
   select row(r.run_id,
     case when r.status <> 'running' then 'end' when p.job_id is null then 'step'
       else 'collect' end,
-    0, 0, false, null, null, null, 0, 0, 1, j.batch_size, null, 0)::maintenance.progress
-  from maintenance.find_run(p_run_id) as r
-  left join maintenance.job as j on j.job_id = r.job_id
-  left join maintenance.policy as p on p.job_id = r.job_id
+    0, 0, false, null, null, null, 0, 0, 1, j.batch_size, null, 0)::maintenance_internal.progress
+  from maintenance_internal.find_run(p_run_id) as r
+  left join maintenance_internal.job as j on j.job_id = r.job_id
+  left join maintenance_internal.policy as p on p.job_id = r.job_id
 );
 
-comment on function maintenance.first_progress(bigint) is
+comment on function maintenance_internal.first_progress(bigint) is
   'Where the loop of a run begins.';
 -- end of sql/engine/run/first_progress.sql
 
--- from sql/engine/run/rows_a_page.sql 643500b25f8359ba
+-- from sql/engine/run/rows_a_page.sql 5edacf00f470bbb3
 -- How many rows a page of a table holds, by the statistics; a hundred where there are none.
 
-create function maintenance.rows_a_page(p_leaf regclass)
+create function maintenance_internal.rows_a_page(p_leaf regclass)
 returns double precision
 language sql
 stable
@@ -1907,11 +1933,11 @@ return (
     else 100 end
   from pg_class as c where c.oid = p_leaf);
 
-comment on function maintenance.rows_a_page(regclass) is
+comment on function maintenance_internal.rows_a_page(regclass) is
   'How many rows a page of a table holds, by the statistics; a hundred where there are none.';
 -- end of sql/engine/run/rows_a_page.sql
 
--- from sql/engine/run/first_window.sql 8552cc360415239c
+-- from sql/engine/run/first_window.sql 1536edbd6de9c1e4
 -- How many pages of a leaf the first window of a sweep has, where sweeping over the whole leaf
 -- costs less than finding the due rows one by one; null where it does not. The planner is asked:
 -- a sweep is worth it where finding the rows costs as much as reading all pages, or where a fifth
@@ -1919,9 +1945,9 @@ comment on function maintenance.rows_a_page(regclass) is
 -- A window cannot stop at an exact row, so small leaves, small batches and runs with a limit on
 -- their rows are not swept.
 
-create function maintenance.first_window(
-  p_policy maintenance.policy,
-  p_job maintenance.job,
+create function maintenance_internal.first_window(
+  p_policy maintenance_internal.policy,
+  p_job maintenance_internal.job,
   p_leaf regclass,
   p_cutoff timestamptz,
   out pages integer,
@@ -1932,7 +1958,7 @@ as $$
 declare
   v_least_pages constant integer := 64;
   v_plan jsonb;
-  v_rows_a_page double precision := maintenance.rows_a_page(p_leaf);
+  v_rows_a_page double precision := maintenance_internal.rows_a_page(p_leaf);
   v_due_a_page double precision;
 begin
   leaf_pages := pg_relation_size(p_leaf) / current_setting('block_size')::integer;
@@ -1940,8 +1966,8 @@ begin
     return;
   end if;
   execute format('explain (format json) select %2$s.ctid from only %1$s as %2$s where %3$s', p_leaf,
-    maintenance.target_alias(maintenance.find_target(p_policy.target)),
-    maintenance.due_condition(p_policy))
+    maintenance_internal.target_alias(maintenance_internal.find_target(p_policy.target)),
+    maintenance_internal.due_condition(p_policy))
   into v_plan using p_cutoff;
   v_due_a_page := greatest((v_plan #>> '{0,Plan,Plan Rows}')::double precision / leaf_pages, 0.01);
   if p_job.batch_size < 4 * v_rows_a_page
@@ -1956,17 +1982,19 @@ begin
 end
 $$;
 
-comment on function maintenance.first_window(
-  maintenance.policy, maintenance.job, regclass, timestamptz) is
+comment on function maintenance_internal.first_window(
+  maintenance_internal.policy, maintenance_internal.job, regclass, timestamptz) is
   'How many pages of a leaf the first window of a sweep has, where sweeping over the whole leaf '
   'costs less than finding the due rows one by one; null where it does not.';
 -- end of sql/engine/run/first_window.sql
 
--- from sql/engine/run/may_swallow.sql dd416493b49f7c04
+-- from sql/engine/run/may_swallow.sql eee67b5ca37d7035
 -- Whether a row that is due could stay without an error: a row trigger before the change, or a rule
 -- in its place. Where none is there, a statement that went through has changed what it should.
 
-create function maintenance.may_swallow(p_policy maintenance.policy, p_leaves oid[])
+create function maintenance_internal.may_swallow(
+  p_policy maintenance_internal.policy,
+  p_leaves oid[])
 returns boolean
 language sql
 stable
@@ -1982,20 +2010,20 @@ return exists (
   select from pg_rewrite as r where r.ev_class = any (p_leaves)
 );
 
-comment on function maintenance.may_swallow(maintenance.policy, oid[]) is
+comment on function maintenance_internal.may_swallow(maintenance_internal.policy, oid[]) is
   'Whether a row that is due could stay without an error: a row trigger before the change, or a '
   'rule in its place.';
 -- end of sql/engine/run/may_swallow.sql
 
--- from sql/engine/run/collect_slab.sql 641df13bed67db55
+-- from sql/engine/run/collect_slab.sql 53850f3c5e20e15e
 -- What a policy's run works on next: a slab of due rows of one leaf, as ctids in heap order; or, in
 -- a leaf that is swept, the next window of pages; or the rows of a window that failed, so that it
 -- is offered again row by row and never stepped over.
 -- Where the last leaf is through, it looks once more at what is due: that proves the effect, and
 -- cleans the index of what is gone, so that the next look at the status is quick.
 
-create function maintenance.collect_slab(
-  inout progress maintenance.progress,
+create function maintenance_internal.collect_slab(
+  inout progress maintenance_internal.progress,
   inout slab tid[])
 language plpgsql
 security definer
@@ -2010,9 +2038,9 @@ declare
   -- The last look walks over all that the run has taken out of the index: after more rows than
   -- these, where nothing makes it needed, it is left to look_again.
   v_most_to_look_over constant bigint := 100000;
-  v_run maintenance.run := maintenance.find_running(progress.run_id);
-  v_job maintenance.job;
-  v_policy maintenance.policy;
+  v_run maintenance_internal.run := maintenance_internal.find_running(progress.run_id);
+  v_job maintenance_internal.job;
+  v_policy maintenance_internal.policy;
   v_leaves oid[];
   v_leaf_is_done boolean;
   v_left bigint;
@@ -2022,12 +2050,12 @@ declare
   v_detail text;
   v_context text;
 begin
-  select * into v_job from maintenance.job as j where j.job_id = v_run.job_id;
-  select * into v_policy from maintenance.policy as p where p.job_id = v_run.job_id;
-  v_leaves := maintenance.leaf_tables(maintenance.find_target(v_policy.target));
+  select * into v_job from maintenance_internal.job as j where j.job_id = v_run.job_id;
+  select * into v_policy from maintenance_internal.policy as p where p.job_id = v_run.job_id;
+  v_leaves := maintenance_internal.leaf_tables(maintenance_internal.find_target(v_policy.target));
 
   if progress.next = 'again' then
-    execute maintenance.collect_statement(v_policy, v_leaves[progress.leaf_number], true)
+    execute maintenance_internal.collect_statement(v_policy, v_leaves[progress.leaf_number], true)
       into slab using v_run.cutoff, null::integer,
         format('(%s,0)', progress.sweep_from)::tid,
         format('(%s,0)', progress.sweep_from + progress.sweep_pages)::tid;
@@ -2042,11 +2070,11 @@ begin
         'select count(*) from only %1$s as %2$s '
         'where %2$s.ctid = any(array(select unnest($2))) and %3$s',
         v_leaves[progress.leaf_number]::regclass,
-        maintenance.target_alias(maintenance.find_target(v_policy.target)),
-        maintenance.due_condition(v_policy))
+        maintenance_internal.target_alias(maintenance_internal.find_target(v_policy.target)),
+        maintenance_internal.due_condition(v_policy))
         into v_left using v_run.cutoff, slab;
       if v_left > 0 then
-        perform maintenance.stop_run(progress.run_id, 'no_effect', 'PM012', format(
+        perform maintenance_internal.stop_run(progress.run_id, 'no_effect', 'PM012', format(
           '%s due rows of %s were offered and none changed: a trigger may suppress it',
           v_left, v_policy.target));
         progress.next := 'end';
@@ -2072,7 +2100,7 @@ begin
         progress.leaf_changed := 0;
         exit when progress.leaf_number > cardinality(v_leaves);
         select w.pages, w.leaf_pages into progress.sweep_pages, progress.sweep_end
-        from maintenance.first_window(v_policy, v_job, v_leaves[progress.leaf_number],
+        from maintenance_internal.first_window(v_policy, v_job, v_leaves[progress.leaf_number],
           v_run.cutoff) as w;
         if progress.sweep_pages is not null then
           progress.sweep_from := 0;
@@ -2081,16 +2109,16 @@ begin
           exit;
         end if;
       end if;
-      execute maintenance.collect_statement(v_policy, v_leaves[progress.leaf_number])
+      execute maintenance_internal.collect_statement(v_policy, v_leaves[progress.leaf_number])
         into slab using v_run.cutoff, v_slab_limit;
       v_leaf_is_done := true;
     end loop;
   end if;
 
   if not v_run.details ? 'bytes_before' then
-    update maintenance.run as r
+    update maintenance_internal.run as r
     set details = r.details
-      || jsonb_build_object('bytes_before', maintenance.table_bytes(v_leaves))
+      || jsonb_build_object('bytes_before', maintenance_internal.table_bytes(v_leaves))
     where r.run_id = progress.run_id;
   end if;
   progress.slab_size := coalesce(cardinality(slab), 0);
@@ -2104,43 +2132,44 @@ begin
   elsif progress.next = 'collect' then
     progress.next := 'end';
     if v_run.rows_affected <= v_most_to_look_over or v_run.rows_refused > 0
-      or progress.contended or maintenance.may_swallow(v_policy, v_leaves)
+      or progress.contended or maintenance_internal.may_swallow(v_policy, v_leaves)
     then
-      select c.due into v_left from maintenance.count_due(v_policy, v_run.cutoff, 10000) as c;
+      select c.due into v_left
+      from maintenance_internal.count_due(v_policy, v_run.cutoff, 10000) as c;
       if v_policy.action = 'delete' then
-        v_kept := maintenance.count_kept(v_policy, v_run.cutoff, 10000);
+        v_kept := maintenance_internal.count_kept(v_policy, v_run.cutoff, 10000);
       end if;
     end if; -- else every row was offered, none was refused, and nothing can swallow a change
     if progress.contended and v_left > v_run.rows_refused then
-      perform maintenance.stop_run(progress.run_id, 'rows_locked', null, null);
+      perform maintenance_internal.stop_run(progress.run_id, 'rows_locked', null, null);
     end if;
-    update maintenance.run as r
+    update maintenance_internal.run as r
     set details = r.details || jsonb_strip_nulls(jsonb_build_object(
-        'left', v_left, 'kept', v_kept, 'bytes_after', maintenance.table_bytes(v_leaves)))
+        'left', v_left, 'kept', v_kept, 'bytes_after', maintenance_internal.table_bytes(v_leaves)))
     where r.run_id = progress.run_id;
   end if;
 exception when query_canceled or others then
   get stacked diagnostics v_state = returned_sqlstate, v_message = message_text,
     v_detail = pg_exception_detail, v_context = pg_exception_context;
   progress.next := 'end';
-  perform maintenance.stop_run(progress.run_id,
+  perform maintenance_internal.stop_run(progress.run_id,
     case v_state when '57014' then 'cancelled' when '55P03' then 'lock_timeout' else 'error' end,
-    v_state, maintenance.error_text(v_state, v_message, v_context),
+    v_state, maintenance_internal.error_text(v_state, v_message, v_context),
     jsonb_build_object('message', v_message, 'detail', v_detail, 'context', v_context));
 end
 $$;
 
-comment on function maintenance.collect_slab(maintenance.progress, tid[]) is
+comment on function maintenance_internal.collect_slab(maintenance_internal.progress, tid[]) is
   'What a policy''s run works on next: a slab of due rows of one leaf, the next window of one that '
   'is swept, or the rows of a window that failed.';
 -- end of sql/engine/run/collect_slab.sql
 
--- from sql/engine/run/change_rows.sql 7ae0ced5766f330e
+-- from sql/engine/run/change_rows.sql f9f390c666e75bbb
 -- Changes the due rows of a slice or a window, and counts them; of an update also those that would
 -- be due again. p_form and the arguments that it takes: see batch_statement.
 
-create function maintenance.change_rows(
-  p_policy maintenance.policy,
+create function maintenance_internal.change_rows(
+  p_policy maintenance_internal.policy,
   p_leaf regclass,
   p_form text,
   p_cutoff timestamptz,
@@ -2153,7 +2182,7 @@ language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_statement text := maintenance.batch_statement(p_policy, p_leaf, p_form);
+  v_statement text := maintenance_internal.batch_statement(p_policy, p_leaf, p_form);
 begin
   if p_policy.action = 'update' and p_form = 'window' then
     execute v_statement into changed, again
@@ -2173,13 +2202,13 @@ begin
 end
 $$;
 
-comment on function maintenance.change_rows(
-  maintenance.policy, regclass, text, timestamptz, tid[], bigint, bigint) is
+comment on function maintenance_internal.change_rows(
+  maintenance_internal.policy, regclass, text, timestamptz, tid[], bigint, bigint) is
   'Changes the due rows of a slice or a window, and counts them; of an update also those that '
   'would be due again.';
 -- end of sql/engine/run/change_rows.sql
 
--- from sql/engine/run/apply_batch.sql 83e36bbd3d84726d
+-- from sql/engine/run/apply_batch.sql f85810c69044f1db
 -- One batch: a slice of a slab or a window of pages under its rule, or one call of a step function.
 --
 -- A slice that fails is halved until the row that cannot be changed stands alone; that row is
@@ -2188,7 +2217,9 @@ comment on function maintenance.change_rows(
 -- A window that fails is collected and offered again in slices. Rows that somebody else holds are
 -- waited for briefly, then left out and found by the next run.
 
-create function maintenance.apply_batch(inout progress maintenance.progress, p_slice tid[])
+create function maintenance_internal.apply_batch(
+  inout progress maintenance_internal.progress,
+  p_slice tid[])
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
@@ -2201,9 +2232,9 @@ declare
   v_most_refused constant integer := 100;
   -- Halving alone takes seventeen; a table that is locked altogether refuses row after row.
   v_most_lock_timeouts constant integer := 20;
-  v_run maintenance.run := maintenance.find_running(progress.run_id);
-  v_job maintenance.job;
-  v_policy maintenance.policy;
+  v_run maintenance_internal.run := maintenance_internal.find_running(progress.run_id);
+  v_job maintenance_internal.job;
+  v_policy maintenance_internal.policy;
   v_leaf regclass;
   v_window_end bigint;
   v_changed bigint;
@@ -2218,9 +2249,9 @@ declare
   v_error_detail jsonb;
   v_limit text;
 begin
-  select * into v_job from maintenance.job as j where j.job_id = v_run.job_id;
+  select * into v_job from maintenance_internal.job as j where j.job_id = v_run.job_id;
   if not found then
-    perform maintenance.stop_run(progress.run_id, 'error', 'PM001', 'the job was dropped');
+    perform maintenance_internal.stop_run(progress.run_id, 'error', 'PM001', 'the job was dropped');
     progress.next := 'end';
     return;
   end if;
@@ -2232,7 +2263,7 @@ begin
     if v_job.kind = 'function' then
       perform set_config('maintenance.run_id', progress.run_id::text, true);
       execute format('select %s($1)',
-        maintenance.find_function(v_job.step, 'integer', 'bigint')::regproc)
+        maintenance_internal.find_function(v_job.step, 'integer', 'bigint')::regproc)
         into v_changed using progress.size;
       if coalesce(v_changed, 0) <= 0 then
         progress.next := 'end';
@@ -2240,24 +2271,26 @@ begin
     else
       -- A slice can go without its locked rows, so it waits less than a step function may.
       perform set_config('lock_timeout', '200ms', true);
-      select * into v_policy from maintenance.policy as p where p.job_id = v_job.job_id;
-      v_leaf := maintenance.find_leaf(v_policy.target, progress.leaf_number);
+      select * into v_policy from maintenance_internal.policy as p where p.job_id = v_job.job_id;
+      v_leaf := maintenance_internal.find_leaf(v_policy.target, progress.leaf_number);
       if progress.next = 'window' then
         -- Never so many pages that they could hold eight batches of rows that are all due.
         progress.sweep_pages := least(progress.sweep_pages,
-          ceil(8.0 * v_job.batch_size / maintenance.rows_a_page(v_leaf)));
+          ceil(8.0 * v_job.batch_size / maintenance_internal.rows_a_page(v_leaf)));
         v_window_end := least(progress.sweep_from + progress.sweep_pages, progress.sweep_end);
         select c.changed, c.again into v_changed, v_again
-        from maintenance.change_rows(v_policy, v_leaf, 'window', v_run.cutoff,
+        from maintenance_internal.change_rows(v_policy, v_leaf, 'window', v_run.cutoff,
           p_from => progress.sweep_from, p_to => v_window_end) as c;
       else
         begin
           select c.changed, c.again into v_changed, v_again
-          from maintenance.change_rows(v_policy, v_leaf, 'slice', v_run.cutoff, p_slice) as c;
+          from maintenance_internal.change_rows(
+            v_policy, v_leaf, 'slice', v_run.cutoff, p_slice) as c;
         exception when lock_not_available then
           progress.contended := true;
           select c.changed, c.again into v_changed, v_again
-          from maintenance.change_rows(v_policy, v_leaf, 'unlocked', v_run.cutoff, p_slice) as c;
+          from maintenance_internal.change_rows(
+            v_policy, v_leaf, 'unlocked', v_run.cutoff, p_slice) as c;
         end;
       end if;
       if v_again > 0 then
@@ -2269,13 +2302,14 @@ begin
     get stacked diagnostics v_state = returned_sqlstate, v_message = message_text,
       v_detail = pg_exception_detail, v_context = pg_exception_context,
       v_constraint = constraint_name, v_table = table_name;
-    v_error := maintenance.error_text(v_state, v_message, v_context, v_constraint, v_table);
+    v_error := maintenance_internal.error_text(
+      v_state, v_message, v_context, v_constraint, v_table);
     v_error_detail :=
       jsonb_build_object('message', v_message, 'detail', v_detail, 'context', v_context);
   end;
 
   if v_state is null then
-    update maintenance.run as r
+    update maintenance_internal.run as r
     set rows_affected = r.rows_affected + greatest(v_changed, 0),
       batches = r.batches + 1
     where r.run_id = progress.run_id
@@ -2306,11 +2340,13 @@ begin
     end if;
 
   elsif v_state = '57014' then
-    perform maintenance.stop_run(progress.run_id, 'cancelled', v_state, v_error, v_error_detail);
+    perform maintenance_internal.stop_run(
+      progress.run_id, 'cancelled', v_state, v_error, v_error_detail);
     progress.next := 'end';
 
   elsif v_job.kind = 'function' or v_state like 'PM%' then
-    perform maintenance.stop_run(progress.run_id, 'error', v_state, v_error, v_error_detail);
+    perform maintenance_internal.stop_run(
+      progress.run_id, 'error', v_state, v_error, v_error_detail);
     progress.next := 'end';
 
   elsif progress.next = 'window' then
@@ -2318,7 +2354,8 @@ begin
     progress.next := 'again';
 
   elsif v_state = '55P03' and progress.lock_timeouts + 1 >= v_most_lock_timeouts then
-    perform maintenance.stop_run(progress.run_id, 'lock_timeout', v_state, v_error, v_error_detail);
+    perform maintenance_internal.stop_run(
+      progress.run_id, 'lock_timeout', v_state, v_error, v_error_detail);
     progress.next := 'end';
 
   elsif cardinality(p_slice) > 1 then
@@ -2328,12 +2365,13 @@ begin
 
   else
     progress.lock_timeouts := progress.lock_timeouts + (v_state = '55P03')::integer;
-    update maintenance.run as r
+    update maintenance_internal.run as r
     set rows_refused = r.rows_refused + 1,
       error = coalesce(r.error, v_error),
       sqlstate = coalesce(r.sqlstate, v_state),
       error_detail = coalesce(r.error_detail,
-        v_error_detail || jsonb_build_object('row', maintenance.row_key(v_leaf, p_slice[1])))
+        v_error_detail
+          || jsonb_build_object('row', maintenance_internal.row_key(v_leaf, p_slice[1])))
     where r.run_id = progress.run_id
     returning case when r.rows_refused >= v_most_refused then 'refused_rows' end into v_limit;
     progress.position := progress.position + 1;
@@ -2348,20 +2386,20 @@ begin
     v_limit := 'budget';
   end if;
   if v_limit is not null and progress.next <> 'end' then
-    perform maintenance.stop_run(progress.run_id, v_limit, null, null);
+    perform maintenance_internal.stop_run(progress.run_id, v_limit, null, null);
     progress.next := 'end';
   end if;
 end
 $$;
 
-comment on function maintenance.apply_batch(maintenance.progress, tid[]) is
+comment on function maintenance_internal.apply_batch(maintenance_internal.progress, tid[]) is
   'One batch: a slice of a slab or a window of pages under its rule, or one call of a step.';
 -- end of sql/engine/run/apply_batch.sql
 
--- from sql/engine/run/finish_run.sql 608cf6cb74d0b8dc
+-- from sql/engine/run/finish_run.sql d78f86b1527def00
 -- Closes a run's receipt. What was noted on it decides how it ended.
 
-create function maintenance.finish_run(p_run_id bigint)
+create function maintenance_internal.finish_run(p_run_id bigint)
 returns void
 language plpgsql
 security definer
@@ -2371,9 +2409,9 @@ set timezone = 'UTC'
 set lock_timeout = '5s'
 as $$
 declare
-  v_run maintenance.run := maintenance.find_running(p_run_id);
+  v_run maintenance_internal.run := maintenance_internal.find_running(p_run_id);
 begin
-  update maintenance.run as r
+  update maintenance_internal.run as r
   set status = case
       when r.stop_reason = 'cancelled' then 'cancelled'
       when r.error is not null then 'failed'
@@ -2386,14 +2424,14 @@ begin
 end
 $$;
 
-comment on function maintenance.finish_run(bigint) is
+comment on function maintenance_internal.finish_run(bigint) is
   'Closes a run''s receipt.';
 -- end of sql/engine/run/finish_run.sql
 
--- from sql/engine/run/run_result.sql ab95d9d6f28e67d2
+-- from sql/engine/run/run_result.sql ec791d083ecde775
 -- What a run gives to its caller.
 
-create function maintenance.run_result(p_run_id bigint)
+create function maintenance_internal.run_result(p_run_id bigint)
 returns jsonb
 language sql
 stable
@@ -2425,17 +2463,17 @@ return (
       'details', r.details),
     'executionTime', round(1000 * extract(epoch from r.finished_at - r.started_at)),
     'timestamp', to_char(r.finished_at, 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'))
-  from maintenance.find_run(p_run_id) as r
+  from maintenance_internal.find_run(p_run_id) as r
 );
 
-comment on function maintenance.run_result(bigint) is
+comment on function maintenance_internal.run_result(bigint) is
   'What a run gives to its caller.';
 -- end of sql/engine/run/run_result.sql
 
--- from sql/engine/run/release_lock.sql 7cddcad0b84f677f
+-- from sql/engine/run/release_lock.sql 9af12ca96c58c548
 -- Gives back the lock of a run that is over.
 
-create function maintenance.release_lock(p_run_id bigint)
+create function maintenance_internal.release_lock(p_run_id bigint)
 returns void
 language sql
 security definer
@@ -2444,19 +2482,19 @@ set row_security = off
 set timezone = 'UTC'
 set lock_timeout = '5s'
 begin atomic
-  select pg_advisory_unlock(maintenance.lock_class(), r.job_id)
-  from maintenance.find_run(p_run_id) as r
+  select pg_advisory_unlock(maintenance_internal.lock_class(), r.job_id)
+  from maintenance_internal.find_run(p_run_id) as r
   where r.status <> 'skipped';
 end;
 
-comment on function maintenance.release_lock(bigint) is
+comment on function maintenance_internal.release_lock(bigint) is
   'Gives back the lock of a run that is over.';
 -- end of sql/engine/run/release_lock.sql
 
--- from sql/engine/run/raise_failure.sql 123f6da5cd179201
+-- from sql/engine/run/raise_failure.sql 1b41efc8af574188
 -- Raises what a failed run ended with, after its receipt is safe, so that pg_cron says failed too.
 
-create function maintenance.raise_failure(p_run_id bigint)
+create function maintenance_internal.raise_failure(p_run_id bigint)
 returns void
 language plpgsql
 stable
@@ -2467,7 +2505,7 @@ set timezone = 'UTC'
 set lock_timeout = '5s'
 as $$
 declare
-  v_run maintenance.run := maintenance.find_run(p_run_id);
+  v_run maintenance_internal.run := maintenance_internal.find_run(p_run_id);
 begin
   if v_run.status = 'cancelled' then
     raise exception '%', v_run.error
@@ -2477,25 +2515,25 @@ begin
       using errcode = 'PM008',
         detail = format('run %s, SQLSTATE %s, %s rows changed, %s refused',
           p_run_id, v_run.sqlstate, v_run.rows_affected, v_run.rows_refused),
-        hint = format('select error_detail from maintenance.run where run_id = %s; as the owner, '
-          'who alone may see what a row says.', p_run_id);
+        hint = format('select error_detail from maintenance.run_history where run_id = %s; as the '
+          'owner, who alone may see what a row says.', p_run_id);
   end if;
 end
 $$;
 
-comment on function maintenance.raise_failure(bigint) is
+comment on function maintenance_internal.raise_failure(bigint) is
   'Raises what a failed run ended with, after its receipt is safe, so that pg_cron says failed '
   'too.';
 -- end of sql/engine/run/raise_failure.sql
 
--- from sql/engine/run/look_again.sql 3c13c23c319ea7a2
+-- from sql/engine/run/look_again.sql 2ac63f51f41be7d5
 -- After a run that took very many rows: one more look at what is due. The index still leads to
 -- every row that the run took; whoever looks first steps over all of them, and leaves a mark for
 -- those who come after. So the run pays that, and not the next reader of maintenance_status. It
 -- comes when the receipt is closed and the lock given back, and not at all after so many rows that
 -- it would hold a snapshot for minutes.
 
-create function maintenance.look_again(p_run_id bigint)
+create function maintenance_internal.look_again(p_run_id bigint)
 returns void
 language plpgsql
 security definer
@@ -2506,15 +2544,15 @@ set lock_timeout = '1s'
 as $$
 declare
   v_most_rows constant bigint := 5000000; -- a minute at most
-  v_run maintenance.run := maintenance.find_run(p_run_id);
-  v_policy maintenance.policy;
+  v_run maintenance_internal.run := maintenance_internal.find_run(p_run_id);
+  v_policy maintenance_internal.policy;
 begin
-  select * into v_policy from maintenance.policy as p where p.job_id = v_run.job_id;
+  select * into v_policy from maintenance_internal.policy as p where p.job_id = v_run.job_id;
   if found and v_run.status = 'succeeded' and not v_run.details ? 'left'
     and v_run.rows_affected between 1 and v_most_rows then
-    update maintenance.run as r
+    update maintenance_internal.run as r
     set details = r.details || jsonb_build_object('left', c.due)
-    from maintenance.count_due(v_policy, v_run.cutoff, 10000) as c
+    from maintenance_internal.count_due(v_policy, v_run.cutoff, 10000) as c
     where r.run_id = v_run.run_id;
   end if;
 exception when lock_not_available then
@@ -2522,32 +2560,32 @@ exception when lock_not_available then
 end
 $$;
 
-comment on function maintenance.look_again(bigint) is
+comment on function maintenance_internal.look_again(bigint) is
   'After a run that took very many rows: one more look at what is due, so that it is not the next '
   'reader of maintenance_status who has to step over all of them.';
 -- end of sql/engine/run/look_again.sql
 
--- from sql/engine/run/run_batches.sql 26f2ee7eedda0f1e
+-- from sql/engine/run/run_batches.sql c1fcf1aca4078341
 -- The one loop of every run: collect, batch, batch, … With commits it needs the outermost
 -- transaction, so it can have no set clause, no security definer and no exception block: the
 -- functions that it calls catch their own errors and note them on the receipt.
 
-create procedure maintenance.run_batches(p_run_id bigint, p_commits boolean)
+create procedure maintenance_internal.run_batches(p_run_id bigint, p_commits boolean)
 language plpgsql
 as $$
 declare
-  v_progress maintenance.progress := maintenance.first_progress(p_run_id);
+  v_progress maintenance_internal.progress := maintenance_internal.first_progress(p_run_id);
   v_slab tid[];
   v_collected record;
 begin
   while v_progress.next <> 'end' loop
     if v_progress.next in ('collect', 'again') then
       select c.progress, c.slab into v_collected
-      from maintenance.collect_slab(v_progress, v_slab) as c;
+      from maintenance_internal.collect_slab(v_progress, v_slab) as c;
       v_progress := v_collected.progress;
       v_slab := v_collected.slab;
     else
-      v_progress := maintenance.apply_batch(v_progress,
+      v_progress := maintenance_internal.apply_batch(v_progress,
         v_slab[v_progress.position : v_progress.position + v_progress.size - 1]);
     end if;
     if p_commits then
@@ -2560,13 +2598,13 @@ begin
 end
 $$;
 
-comment on procedure maintenance.run_batches(bigint, boolean) is
+comment on procedure maintenance_internal.run_batches(bigint, boolean) is
   'The one loop of every run: collect, batch, batch, … With commits it needs the outermost '
   'transaction, so it can have no set clause, no security definer and no exception block: the '
   'functions that it calls catch their own errors and note them on the receipt.';
 -- end of sql/engine/run/run_batches.sql
 
--- from sql/engine/run/run_job.sql 44fc9c58695e4584
+-- from sql/engine/run/run_job.sql 548ed4535a131d9f
 -- The scheduled door: one run of a job in committed batches, with a receipt.
 -- It commits, so it can have neither a set clause nor security definer: every name is qualified.
 
@@ -2577,18 +2615,18 @@ declare
   v_run_id bigint;
 begin
   commit; -- inside somebody's transaction this fails, before a lock is taken
-  v_run_id := maintenance.start_run(job_name, false);
+  v_run_id := maintenance_internal.start_run(job_name, false);
   commit;
-  call maintenance.run_batches(v_run_id, true);
-  result := maintenance.run_result(v_run_id);
+  call maintenance_internal.run_batches(v_run_id, true);
+  result := maintenance_internal.run_result(v_run_id);
   if result #>> '{data,status}' = 'running' then
-    perform maintenance.finish_run(v_run_id);
+    perform maintenance_internal.finish_run(v_run_id);
     commit;
-    result := maintenance.run_result(v_run_id);
+    result := maintenance_internal.run_result(v_run_id);
   end if;
-  perform maintenance.release_lock(v_run_id);
-  perform maintenance.look_again(v_run_id);
-  perform maintenance.raise_failure(v_run_id);
+  perform maintenance_internal.release_lock(v_run_id);
+  perform maintenance_internal.look_again(v_run_id);
+  perform maintenance_internal.raise_failure(v_run_id);
 end
 $$;
 
@@ -2600,7 +2638,7 @@ comment on procedure maintenance.run_job(text, jsonb) is
   '2D000 called inside a transaction.';
 -- end of sql/engine/run/run_job.sql
 
--- from sql/engine/run/run_now.sql cf4056fd08fbe09a
+-- from sql/engine/run/run_now.sql 414143bff435b7c1
 -- The same run in the caller's one transaction, for functions and tests.
 
 create function maintenance.run_now(job_name text)
@@ -2609,13 +2647,13 @@ language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_run_id bigint := maintenance.start_run(run_now.job_name, true);
+  v_run_id bigint := maintenance_internal.start_run(run_now.job_name, true);
 begin
-  call maintenance.run_batches(v_run_id, false);
-  if maintenance.run_result(v_run_id) #>> '{data,status}' = 'running' then
-    perform maintenance.finish_run(v_run_id);
+  call maintenance_internal.run_batches(v_run_id, false);
+  if maintenance_internal.run_result(v_run_id) #>> '{data,status}' = 'running' then
+    perform maintenance_internal.finish_run(v_run_id);
   end if;
-  return maintenance.run_result(v_run_id);
+  return maintenance_internal.run_result(v_run_id);
 end
 $$;
 
@@ -2625,10 +2663,10 @@ comment on function maintenance.run_now(text) is
   'Errors: PM001 no such job, PM011 a statement job.';
 -- end of sql/engine/run/run_now.sql
 
--- from sql/engine/run/run_or_raise.sql fb1ffeb441d73efc
+-- from sql/engine/run/run_or_raise.sql 45807c78c87c35fc
 -- What the front doors in public do: run a job in the caller's transaction and return its rows.
 
-create function maintenance.run_or_raise(job_name text)
+create function maintenance_internal.run_or_raise(job_name text)
 returns integer
 language plpgsql
 set search_path = pg_catalog, pg_temp
@@ -2651,12 +2689,12 @@ begin
 end
 $$;
 
-comment on function maintenance.run_or_raise(text) is
+comment on function maintenance_internal.run_or_raise(text) is
   'run_now for functions that return a count: the rows changed, or an error. '
   'Errors: PM001 no such job, PM008 the run failed, PM009 it was skipped, PM011 a statement job.';
 -- end of sql/engine/run/run_or_raise.sql
 
--- from sql/engine/run/add_details.sql a4638801b5b8400a
+-- from sql/engine/run/add_details.sql fe2e737281232ef1
 -- What a step function wants to leave on its run's receipt.
 
 create function maintenance.add_details(details jsonb)
@@ -2669,7 +2707,7 @@ set timezone = 'UTC'
 set lock_timeout = '5s'
 as $$
 begin
-  update maintenance.run as r
+  update maintenance_internal.run as r
   set details = r.details || add_details.details
   where r.run_id = nullif(current_setting('maintenance.run_id', true), '')::bigint
     and r.status = 'running'
@@ -2682,10 +2720,10 @@ comment on function maintenance.add_details(jsonb) is
   'outside a run it does nothing.';
 -- end of sql/engine/run/add_details.sql
 
--- from sql/engine/run/last_success.sql 7cefe45b3909f360
+-- from sql/engine/run/last_success.sql a89b7a91bae55c3d
 -- When the last run of a job that succeeded began.
 
-create function maintenance.last_success(job_name text)
+create function maintenance_internal.last_success(job_name text)
 returns timestamptz
 language sql
 stable
@@ -2696,17 +2734,17 @@ set timezone = 'UTC'
 set lock_timeout = '5s'
 return (
   select r.started_at
-  from maintenance.run as r
+  from maintenance_internal.run as r
   where r.job_name = last_success.job_name and r.status = 'succeeded'
   order by r.run_id desc
   limit 1
 );
 
-comment on function maintenance.last_success(text) is
+comment on function maintenance_internal.last_success(text) is
   'When the last run of a job that succeeded began; null before the first.';
 -- end of sql/engine/run/last_success.sql
 
--- from sql/engine/run/run_history.sql 613ab784a4737182
+-- from sql/engine/run/run_history.sql 1e57a68ffeee67b1
 -- The receipts, as one reads them.
 
 create view maintenance.run_history as
@@ -2725,14 +2763,42 @@ select
   r.stop_reason,
   r.error,
   r.sqlstate,
-  r.details
-from maintenance.run as r;
+  r.details,
+  case when pg_has_role((select n.nspowner from pg_namespace as n where n.nspname = 'maintenance'),
+    'usage') then r.error_detail end as error_detail
+from maintenance_internal.run as r;
 
-comment on view maintenance.run_history is
-  'A row a run: what it did, how it ended and why. executionTime is finished_at - started_at.';
+comment on view maintenance.run_history is 'One row per run: what it did, how it ended and why.';
+comment on column maintenance.run_history.run_id is 'counts up';
+comment on column maintenance.run_history.job_name is 'kept when the job is dropped';
+comment on column maintenance.run_history.trigger is 'schedule (pg_cron started it) or manual';
+comment on column maintenance.run_history.slot is
+  'the scheduled minute that the run stands for; null for one started by hand';
+comment on column maintenance.run_history.attempt is 'counts the retries of one slot from 1';
+comment on column maintenance.run_history.status is
+  'running, succeeded, failed, skipped (another one was going on, or the job is disabled), '
+  'cancelled, or interrupted (its session died)';
+comment on column maintenance.run_history.started_at is 'when it began';
+comment on column maintenance.run_history.finished_at is 'when it ended; null while it runs';
+comment on column maintenance.run_history.rows_affected is
+  'rows deleted, updated or counted by a step';
+comment on column maintenance.run_history.rows_refused is 'due rows that could not be changed';
+comment on column maintenance.run_history.batches is 'committed batches';
+comment on column maintenance.run_history.stop_reason is
+  'done, budget, max_rows, max_batches, rows_locked, no_effect, refused_rows, lock_timeout, error, '
+  'cancelled, already_running, disabled, backend_gone';
+comment on column maintenance.run_history.error is
+  'the first error, without any row''s text: SQLSTATE, constraint and table';
+comment on column maintenance.run_history.sqlstate is 'the SQLSTATE of that error';
+comment on column maintenance.run_history.details is
+  'left (rows still due), kept (old enough, but kept by matching), bytes_before, bytes_after; and '
+  'what a step left by add_details';
+comment on column maintenance.run_history.error_detail is
+  'the first error in full, with the key of the row that was refused: for the engine''s owner '
+  'alone';
 -- end of sql/engine/run/run_history.sql
 
--- from sql/engine/statement/set_statement.sql 82ed1b31522b7fdc
+-- from sql/engine/statement/set_statement.sql b01f37482ae19689
 -- Sets a statement job: one top-level statement that no function can hold, run by pg_cron itself.
 
 create function maintenance.set_statement(
@@ -2752,7 +2818,7 @@ declare
   v_cursor refcursor;
   v_several text;
   v_message text;
-  v_job maintenance.job;
+  v_job maintenance_internal.job;
 begin
   -- A cursor is opened and never fetched from: nothing runs. Utility commands are refused with the
   -- same SQLSTATE as several statements, so the message for several is asked of the server first.
@@ -2788,8 +2854,8 @@ begin
   v_job.statement := set_statement.statement;
   v_job.schedule := set_statement.schedule;
   v_job.description := coalesce(set_statement.description, set_statement.statement);
-  v_job := maintenance.put_job(v_job);
-  perform maintenance.sync_schedule(v_job.job_name);
+  v_job := maintenance_internal.put_job(v_job);
+  perform maintenance_internal.sync_schedule(v_job.job_name);
 end
 $$;
 
@@ -2799,12 +2865,12 @@ comment on function maintenance.set_statement(text, text, text, text) is
   'Errors: PM002 argument, PM006 schedule, PM007 no statement, or more than one.';
 -- end of sql/engine/statement/set_statement.sql
 
--- from sql/engine/statement/statement_tables.sql 8467ded137585569
+-- from sql/engine/statement/statement_tables.sql baf456e59e739bdc
 -- Which tables a VACUUM or ANALYZE names, by its words: comments, quotes, options and column lists
 -- are stepped over. Partitioned tables stand for their leaves. A name without its schema is looked
 -- up in public, where a session would. No row for other statements, and where none is named.
 
-create function maintenance.statement_tables(p_statement text)
+create function maintenance_internal.statement_tables(p_statement text)
 returns table (verb text, relid regclass, options text)
 language plpgsql
 stable
@@ -2845,7 +2911,7 @@ begin
         from (select to_regclass(case when v_name ~ '^("(""|[^"])*"|[^".]+)$' then 'public.'
           else '' end || v_name) as found) as f
         join pg_class as c on c.oid = f.found
-        cross join unnest(case c.relkind when 'p' then maintenance.leaf_tables(f.found)
+        cross join unnest(case c.relkind when 'p' then maintenance_internal.leaf_tables(f.found)
           else array[f.found::oid] end) as t (leaf);
       v_name := '';
     elsif v_depth = 0 and v_word not in (')', '*') and lower(v_word) <> 'only' then
@@ -2855,17 +2921,17 @@ begin
 end
 $$;
 
-comment on function maintenance.statement_tables(text) is
+comment on function maintenance_internal.statement_tables(text) is
   'Which tables a VACUUM or ANALYZE names, with its options. No row for other statements.';
 -- end of sql/engine/statement/statement_tables.sql
 
--- from sql/engine/statement/left_out_tables.sql 53a113febb8d18fa
+-- from sql/engine/statement/left_out_tables.sql 58f5839eca3b3d0e
 -- Which tables a VACUUM or ANALYZE left out, although it ended without an error: Postgres only
 -- warns of a table that the role may not maintain, or whose lock a SKIP_LOCKED did not get. Told by
 -- the statistics, which know when a table was last maintained. A VACUUM FULL leaves no trace there,
 -- and neither does anything before a crash: then only the rights are looked at.
 
-create function maintenance.left_out_tables(
+create function maintenance_internal.left_out_tables(
   p_statement text,
   p_username text,
   p_started_at timestamptz)
@@ -2890,7 +2956,7 @@ begin atomic
           when 'vacuum' then greatest(u.last_vacuum, u.last_autovacuum)
           else greatest(u.last_analyze, u.last_autoanalyze)
         end >= p_started_at as done
-    from maintenance.statement_tables(p_statement) as t
+    from maintenance_internal.statement_tables(p_statement) as t
     join pg_class as c on c.oid = t.relid
     join pg_roles as r on r.rolname = p_username
     join pg_database as d on d.datname = current_database()
@@ -2900,17 +2966,17 @@ begin atomic
   where not o.may or o.done is not true;
 end;
 
-comment on function maintenance.left_out_tables(text, text, timestamptz) is
+comment on function maintenance_internal.left_out_tables(text, text, timestamptz) is
   'Which tables a VACUUM or ANALYZE left out, although it ended without an error, and why; tables: '
   'how many it named.';
 -- end of sql/engine/statement/left_out_tables.sql
 
--- from sql/engine/statement/note_statements.sql b757685e7ea5567b
+-- from sql/engine/statement/note_statements.sql 3372cd5d45b6ba87
 -- Writes the receipts of statement jobs, from what pg_cron says of them: pg_cron runs them as they
 -- stand, so nothing of ours is there when they begin or end. What pg_cron calls succeeded is failed
 -- here where a table was left out because its owner is somebody else, or where none was reached.
 
-create function maintenance.note_statements()
+create function maintenance_internal.note_statements()
 returns bigint
 language plpgsql
 security definer
@@ -2921,18 +2987,18 @@ set lock_timeout = '5s'
 as $$
 declare
   v_firing record;
-  v_job maintenance.job;
-  v_run maintenance.run;
+  v_job maintenance_internal.job;
+  v_run maintenance_internal.run;
   v_left_out jsonb;
   v_noted bigint := 0;
 begin
-  if not pg_try_advisory_xact_lock(maintenance.lock_class(), 0) then
+  if not pg_try_advisory_xact_lock(maintenance_internal.lock_class(), 0) then
     return 0; -- somebody else is at it
   end if;
 
-  for v_firing in select * from maintenance.cron_runs() order by cron_run_id loop
-    select * into v_job from maintenance.job as j where j.job_name = v_firing.job_name;
-    select * into v_run from maintenance.run as r
+  for v_firing in select * from maintenance_internal.cron_runs() order by cron_run_id loop
+    select * into v_job from maintenance_internal.job as j where j.job_name = v_firing.job_name;
+    select * into v_run from maintenance_internal.run as r
     where r.job_id = v_job.job_id and r.cron_run_id = v_firing.cron_run_id
       and (v_firing.started_at is null or r.started_at = v_firing.started_at);
     continue when v_job.job_id is null or v_run.status <> 'running';
@@ -2949,7 +3015,7 @@ begin
         case when count(*) = max(l.tables) or bool_or(not l.may) then string_agg(
           format('%s was left out: %s', l.relid, l.reason), '; ' order by l.relid::text) end
       into v_left_out, v_run.error
-      from maintenance.left_out_tables(
+      from maintenance_internal.left_out_tables(
         v_firing.command, v_firing.username, v_firing.started_at) as l;
       if v_run.error is not null then
         v_run.status := 'failed';
@@ -2959,16 +3025,16 @@ begin
     end if;
 
     if v_run.run_id is null then
-      insert into maintenance.run as r
+      insert into maintenance_internal.run as r
         (job_id, job_name, trigger, slot, status, started_at, backend_pid, cron_run_id)
       values (v_job.job_id, v_job.job_name, 'schedule',
-        maintenance.slot_at(v_job, v_firing.started_at), 'running',
+        maintenance_internal.slot_of(v_job, v_firing.started_at), 'running',
         coalesce(v_firing.started_at, clock_timestamp()), coalesce(v_firing.pid, 0),
         v_firing.cron_run_id)
       returning r.run_id into v_run.run_id;
     end if;
     if v_run.status <> 'running' then
-      update maintenance.run as r
+      update maintenance_internal.run as r
       set status = v_run.status,
         finished_at = coalesce(v_firing.finished_at, clock_timestamp()),
         stop_reason = case v_run.status when 'succeeded' then 'done' else 'error' end,
@@ -2984,11 +3050,11 @@ begin
 end
 $$;
 
-comment on function maintenance.note_statements() is
+comment on function maintenance_internal.note_statements() is
   'Writes the receipts of statement jobs, from what pg_cron says of them.';
 -- end of sql/engine/statement/note_statements.sql
 
--- from sql/engine/statement/tick.sql 6f27a115841f1b68
+-- from sql/engine/statement/tick.sql 5cef0aec400cd4b2
 -- What has to be looked at every minute, in milliseconds.
 
 create procedure maintenance.tick()
@@ -3000,9 +3066,9 @@ set timezone = 'UTC'
 set lock_timeout = '5s'
 as $$
 begin
-  perform maintenance.note_statements();
-  perform maintenance.note_schedule(i.job_id, 'pg_cron')
-  from maintenance.installed_schedule as i;
+  perform maintenance_internal.note_statements();
+  perform maintenance_internal.note_schedule(i.job_id, 'pg_cron')
+  from maintenance_internal.installed_schedule as i;
 end
 $$;
 
@@ -3011,10 +3077,10 @@ comment on procedure maintenance.tick() is
   'and keeps what somebody has edited in pg_cron. The job tick calls it.';
 -- end of sql/engine/statement/tick.sql
 
--- from sql/engine/schedule/cron_setting.sql 8ce55d3670fc3d0f
+-- from sql/engine/schedule/cron_setting.sql d15e181d37a881cb
 -- A setting of pg_cron, or null: only superusers and pg_read_all_settings may see them.
 
-create function maintenance.cron_setting(p_name text)
+create function maintenance_internal.cron_setting(p_name text)
 returns text
 language plpgsql
 stable
@@ -3027,17 +3093,17 @@ exception when insufficient_privilege then
 end
 $$;
 
-comment on function maintenance.cron_setting(text) is
+comment on function maintenance_internal.cron_setting(text) is
   'A setting of pg_cron, or null: only superusers and pg_read_all_settings may see them.';
 -- end of sql/engine/schedule/cron_setting.sql
 
--- from sql/engine/schedule/extension.sql 53fe39d9ddfa7d68
+-- from sql/engine/schedule/extension.sql 3b4a01ba89c358e2
 -- pg_cron, where this database is known to be its home and we may create it.
 
 do $$
 begin
   if to_regnamespace('cron') is null
-    and maintenance.cron_setting('database_name') = current_database() then
+    and maintenance_internal.cron_setting('database_name') = current_database() then
     create extension pg_cron;
   end if;
 exception when insufficient_privilege then
@@ -3047,10 +3113,10 @@ end
 $$;
 -- end of sql/engine/schedule/extension.sql
 
--- from sql/engine/schedule/tables.sql 028fdb3d87c337f1
+-- from sql/engine/schedule/tables.sql 7503e0f0d615ebc6
 -- What was put into pg_cron here, so that an operator's edit or removal can be told from ours.
 
-create table maintenance.installed_schedule (
+create table maintenance_internal.installed_schedule (
   job_id integer not null,
   database_oid oid not null,
   schedule text,
@@ -3059,25 +3125,25 @@ create table maintenance.installed_schedule (
   seen jsonb,
   constraint installed_schedule_pkey primary key (job_id),
   constraint installed_schedule_job_id_fkey foreign key (job_id)
-    references maintenance.job (job_id) on delete cascade
+    references maintenance_internal.job (job_id) on delete cascade
 );
 
-comment on table maintenance.installed_schedule is
+comment on table maintenance_internal.installed_schedule is
   'What we last put into pg_cron for a job. A row of another database (a restored dump) counts as '
   'none. What cron.job shows beside it and this does not is the operator''s.';
-comment on column maintenance.installed_schedule.since is
+comment on column maintenance_internal.installed_schedule.since is
   'when this schedule was first put into pg_cron: no slot before it was ever promised';
-comment on column maintenance.installed_schedule.seen is
+comment on column maintenance_internal.installed_schedule.seen is
   'schedule and active as pg_cron had them at the last look; what differs is an edit';
 -- end of sql/engine/schedule/tables.sql
 
--- from sql/engine/schedule/cron_field.sql d5c278090f8d6d36
+-- from sql/engine/schedule/cron_field.sql f43f4d2dd9ee89f2
 -- One of the five fields of a cron expression as the values that it allows, read as pg_cron reads
 -- it: lists of values, ranges and *, a step after a range or *, and $ alone for the last day of a
 -- month, which stands here as 32. Null where it is not well formed.
 -- A step is no larger than the field's highest value: pg_cron refuses such a one from 1.6.5 on.
 
-create function maintenance.cron_field(p_field text, p_place integer)
+create function maintenance_internal.cron_field(p_field text, p_place integer)
 returns integer[]
 language plpgsql
 immutable
@@ -3126,16 +3192,16 @@ begin
 end
 $$;
 
-comment on function maintenance.cron_field(text, integer) is
+comment on function maintenance_internal.cron_field(text, integer) is
   'One of the five fields of a cron expression (1 minute, 2 hour, 3 day of month, 4 month, 5 day '
   'of week) as the values that it allows, read as pg_cron reads it; 32 is the last day of a month. '
   'Null where it is not well formed.';
 -- end of sql/engine/schedule/cron_field.sql
 
--- from sql/engine/schedule/cron_fault.sql c0c7be15d3978beb
+-- from sql/engine/schedule/cron_fault.sql af56508952901fab
 -- What is wrong with a cron expression, and what to write instead; no row for one that is right.
 
-create function maintenance.cron_fault(p_schedule text)
+create function maintenance_internal.cron_fault(p_schedule text)
 returns table (fault text, fix text)
 language plpgsql
 immutable
@@ -3179,8 +3245,8 @@ begin
     select f.place, f.field, coalesce(i.part, f.field) as part, i.n
     from unnest(v_fields) with ordinality as f (field, place)
     left join lateral unnest(string_to_array(f.field, ',')) with ordinality as i (part, n)
-      on maintenance.cron_field(i.part, f.place::integer) is null or i.part = '$'
-    where maintenance.cron_field(f.field, f.place::integer) is null
+      on maintenance_internal.cron_field(i.part, f.place::integer) is null or i.part = '$'
+    where maintenance_internal.cron_field(f.field, f.place::integer) is null
   ) as p
   order by p.place, p.n
   limit 1;
@@ -3189,7 +3255,7 @@ begin
   end if;
   fault := format('its %s "%s" cannot be read', v_names[v_place], v_part);
 
-  select array_agg((maintenance.cron_field(e.word, v_place))[1] order by e.n)
+  select array_agg((maintenance_internal.cron_field(e.word, v_place))[1] order by e.n)
   into v_ends
   from unnest(regexp_match(v_part, '^([a-zA-Z0-9]+)-([a-zA-Z0-9]+)(?:/\d+)?$'))
     with ordinality as e (word, n);
@@ -3201,7 +3267,7 @@ begin
     fix := format('Write it in two parts: %s,%s',
       concat_ws('-', v_first, nullif(v_last, v_first)),
       concat_ws('-', v_lows[v_place], nullif(v_ends[2], v_lows[v_place])));
-  elsif maintenance.cron_field(regexp_replace(v_part, v_step, '/1'), v_place) is not null
+  elsif maintenance_internal.cron_field(regexp_replace(v_part, v_step, '/1'), v_place) is not null
     and v_part ~ v_step then
     fault := format('its %s "%s" steps by more than %s, which pg_cron refuses from 1.6.5 on',
       v_names[v_place], v_part, v_highs[v_place]);
@@ -3212,15 +3278,15 @@ begin
     from (
       select f.place, string_agg(
         case
-          when maintenance.cron_field(i.part, f.place::integer) is not null or b.first is null
-            then i.part
+          when b.first is null
+            or maintenance_internal.cron_field(i.part, f.place::integer) is not null then i.part
           when i.part like '*%' and f.place in (3, 5) and v_fields[8 - f.place] <> '*'
             then '*/' || v_highs[f.place]
           else b.first::text
         end, ',' order by i.n) as field
       from unnest(v_fields) with ordinality as f (field, place)
       cross join lateral unnest(string_to_array(f.field, ',')) with ordinality as i (part, n)
-      cross join lateral (select (maintenance.cron_field(
+      cross join lateral (select (maintenance_internal.cron_field(
         regexp_replace(i.part, v_step, '/1'), f.place::integer))[1] as first) as b
       group by f.place
     ) as p;
@@ -3229,17 +3295,20 @@ begin
 end
 $$;
 
-comment on function maintenance.cron_fault(text) is
+comment on function maintenance_internal.cron_fault(text) is
   'What is wrong with a cron expression, and what to write instead; no row for one that is right.';
 -- end of sql/engine/schedule/cron_fault.sql
 
--- from sql/engine/schedule/find_slot.sql fcc16bc4a6e65aec
+-- from sql/engine/schedule/nearest_minute.sql f11a01420eff232c
 -- The nearest minute that a schedule names: after a time, or at the latest at that time.
 --
 -- As pg_cron reads it: a day has to match day-of-month and day-of-week where one of the two starts
 -- with *, and either of them where neither does. Times are those of the schedule's own time zone.
 
-create function maintenance.find_slot(p_schedule text, p_at timestamp, p_forward boolean)
+create function maintenance_internal.nearest_minute(
+  p_schedule text,
+  p_at timestamp,
+  p_forward boolean)
 returns timestamp
 language plpgsql
 immutable
@@ -3266,7 +3335,7 @@ begin
     return p_at + v_way * (substring(p_schedule from '\d+') || ' seconds')::interval;
   end if;
 
-  select f.fault, f.fix into v_fault, v_fix from maintenance.cron_fault(p_schedule) as f;
+  select f.fault, f.fix into v_fault, v_fix from maintenance_internal.cron_fault(p_schedule) as f;
   if found then
     raise exception 'the schedule "%" is not a cron expression: %', p_schedule, v_fault
       using errcode = 'PM006', hint = v_fix;
@@ -3276,11 +3345,11 @@ begin
     when '@monthly' then '0 0 1 * *' when '@weekly' then '0 0 * * 0'
     when '@daily' then '0 0 * * *' when '@midnight' then '0 0 * * *'
     when '@hourly' then '0 * * * *' else p_schedule end), '\s+');
-  v_minute := maintenance.cron_field(v_fields[1], 1);
-  v_hour := maintenance.cron_field(v_fields[2], 2);
-  v_dom := maintenance.cron_field(v_fields[3], 3);
-  v_month := maintenance.cron_field(v_fields[4], 4);
-  v_dow := maintenance.cron_field(v_fields[5], 5);
+  v_minute := maintenance_internal.cron_field(v_fields[1], 1);
+  v_hour := maintenance_internal.cron_field(v_fields[2], 2);
+  v_dom := maintenance_internal.cron_field(v_fields[3], 3);
+  v_month := maintenance_internal.cron_field(v_fields[4], 4);
+  v_dow := maintenance_internal.cron_field(v_fields[5], 5);
 
   v_both := v_fields[3] like '*%' or v_fields[5] like '*%';
 
@@ -3315,19 +3384,22 @@ begin
 end
 $$;
 
-comment on function maintenance.find_slot(text, timestamp, boolean) is
+comment on function maintenance_internal.nearest_minute(text, timestamp, boolean) is
   'The nearest minute that a schedule names: after a time, or at the latest at that time.';
--- end of sql/engine/schedule/find_slot.sql
+-- end of sql/engine/schedule/nearest_minute.sql
 
--- from sql/engine/schedule/next_run_at.sql f2596c8997ad0366
--- When a schedule fires next.
+-- from sql/engine/schedule/next_run_at.sql 16b84f6dd6960258
+-- When a schedule fires next, for everybody who writes one.
 
 create function maintenance.next_run_at(schedule text, after timestamptz)
 returns timestamptz
 language sql
 immutable
+security definer
 set search_path = pg_catalog, pg_temp
-return maintenance.find_slot(
+set row_security = off
+set timezone = 'UTC'
+return maintenance_internal.nearest_minute(
   next_run_at.schedule, next_run_at.after at time zone 'UTC', true) at time zone 'UTC';
 
 comment on function maintenance.next_run_at(text, timestamptz) is
@@ -3337,11 +3409,13 @@ comment on function maintenance.next_run_at(text, timestamptz) is
   'null. Errors: PM006 not a cron expression.';
 -- end of sql/engine/schedule/next_run_at.sql
 
--- from sql/engine/schedule/cron_gap.sql 1c2bf6fad1dbe261
--- Why nothing can be scheduled in this database, or null where pg_cron can be used.
+-- from sql/engine/schedule/cron_state.sql 656c04f1392266cb
+-- What can be done with pg_cron from this database, and what it reads schedules in.
 
-create function maintenance.cron_gap()
-returns text
+create function maintenance_internal.cron_state(
+  out gap text,
+  out readable boolean,
+  out zone text)
 language plpgsql
 stable
 security definer
@@ -3351,54 +3425,36 @@ set timezone = 'UTC'
 set lock_timeout = '5s'
 as $$
 declare
-  v_home text := maintenance.cron_setting('database_name');
+  v_home text := maintenance_internal.cron_setting('database_name');
 begin
   -- Not to_regclass, which raises where the schema may not be used.
-  if not exists (
-    select from pg_class as c
-    where c.relname = 'job' and c.relnamespace = to_regnamespace('cron')
-  ) then
-    return case
-      when v_home = current_database() then 'pg_cron is loaded, but not created in this database'
-      when v_home is not null then format('pg_cron lives in the database %s', v_home)
-      else 'pg_cron is not in this database'
-    end;
-  elsif not has_schema_privilege('cron', 'usage') then
-    return format('%s may not use the schema cron', current_user);
-  end if;
-  return null;
+  gap := case
+    when exists (
+      select from pg_class as c
+      where c.relname = 'job' and c.relnamespace = to_regnamespace('cron')
+    ) then
+      case when not has_schema_privilege('cron', 'usage')
+        then format('%s may not use the schema cron', current_user) end
+    when v_home = current_database() then 'pg_cron is loaded, but not created in this database'
+    when v_home is not null then format('pg_cron lives in the database %s', v_home)
+    else 'pg_cron is not in this database'
+  end;
+  readable := case when gap is null then has_table_privilege('cron.job', 'select') else false end;
+  zone := coalesce(maintenance_internal.cron_setting('timezone'), 'UTC');
 end
 $$;
 
-comment on function maintenance.cron_gap() is
-  'Why jobs cannot be scheduled in this database: no pg_cron, another database, no right to it. '
-  'Null where they can.';
--- end of sql/engine/schedule/cron_gap.sql
+comment on function maintenance_internal.cron_state() is
+  'gap: why jobs cannot be scheduled in this database, null where they can. readable: cron.job can '
+  'be read; where not, the declared schedules are the truth. zone: the time zone of its schedules, '
+  'GMT before pg_cron 1.5, a setting of the server since.';
+-- end of sql/engine/schedule/cron_state.sql
 
--- from sql/engine/schedule/cron_readable.sql 2fd8dd4a35d873cb
--- Whether cron.job can be read: then the schedules in it are the truth.
-
-create function maintenance.cron_readable()
-returns boolean
-language sql
-stable
-security definer
-set search_path = pg_catalog, pg_temp
-set row_security = off
-set timezone = 'UTC'
-set lock_timeout = '5s'
-return case when maintenance.cron_gap() is null then has_table_privilege('cron.job', 'select')
-  else false end;
-
-comment on function maintenance.cron_readable() is
-  'Whether cron.job can be read here. Where not, the declared schedules are the truth.';
--- end of sql/engine/schedule/cron_readable.sql
-
--- from sql/engine/schedule/cron_jobs.sql ecebaf3bb1c26ad4
+-- from sql/engine/schedule/cron_jobs.sql b65386f6ddb9837f
 -- Our jobs as pg_cron has them now; no row where it cannot be read.
 -- cron.job shows each role its own rows by a policy: row security has to be on here.
 
-create function maintenance.cron_jobs()
+create function maintenance_internal.cron_jobs()
 returns table (job_name text, cron_job_id bigint, schedule text, command text, active boolean)
 language plpgsql
 stable
@@ -3410,7 +3466,7 @@ set timezone = 'UTC'
 set lock_timeout = '5s'
 as $$
 begin
-  if maintenance.cron_readable() then
+  if (maintenance_internal.cron_state()).readable then
     return query execute
       'select substr(c.jobname::text, 13), c.jobid, c.schedule, c.command, c.active '
       'from cron.job as c where c.jobname::text like ''maintenance:%'' '
@@ -3419,17 +3475,17 @@ begin
 end
 $$;
 
-comment on function maintenance.cron_jobs() is
+comment on function maintenance_internal.cron_jobs() is
   'The jobs named maintenance:<job_name> as pg_cron has them; empty where it cannot be read.';
 -- end of sql/engine/schedule/cron_jobs.sql
 
--- from sql/engine/schedule/cron_runs.sql a6eeedb2731e1711
+-- from sql/engine/schedule/cron_runs.sql 07a86c54842e6560
 -- What pg_cron says of the statements that it ran as they stand, latest first: of the last 10,000
 -- firings, since its history has no index but on its own number. Runs that leave a receipt of their
 -- own are not among them, nor the ticks that went well.
 -- cron.job_run_details shows each role its own rows by a policy: row security has to be on here.
 
-create function maintenance.cron_runs()
+create function maintenance_internal.cron_runs()
 returns table (
   job_name text,
   cron_run_id bigint,
@@ -3449,12 +3505,12 @@ set timezone = 'UTC'
 set lock_timeout = '5s'
 as $$
 begin
-  if maintenance.cron_readable() then
+  if (maintenance_internal.cron_state()).readable then
     return query execute
       'select c.job_name, d.runid, d.status, d.return_message, d.command, d.username, d.job_pid, '
       '  d.start_time, d.end_time '
       'from cron.job_run_details as d '
-      'join maintenance.cron_jobs() as c on c.cron_job_id = d.jobid '
+      'join maintenance_internal.cron_jobs() as c on c.cron_job_id = d.jobid '
       'where d.runid > (select max(m.runid) from cron.job_run_details as m) - 10000 '
       'and d.command !~ ''^call maintenance\.run_job\('' '
       'and (d.status = ''failed'' or d.status in (''running'', ''succeeded'') '
@@ -3464,15 +3520,15 @@ begin
 end
 $$;
 
-comment on function maintenance.cron_runs() is
+comment on function maintenance_internal.cron_runs() is
   'What pg_cron says of the statements that it ran as they stand, latest first; empty where its '
   'history cannot be read.';
 -- end of sql/engine/schedule/cron_runs.sql
 
--- from sql/engine/schedule/purge_cron_history_step.sql d8dc30807bc95ab3
+-- from sql/engine/schedule/purge_cron_history_step.sql c76dac97c0bf99d8
 -- Deletes what is old in pg_cron's own history, which has no retention: a row for every firing.
 
-create function maintenance.purge_cron_history_step(batch_size integer)
+create function maintenance_internal.purge_cron_history_step(batch_size integer)
 returns bigint
 language plpgsql
 set search_path = pg_catalog, pg_temp
@@ -3481,7 +3537,7 @@ as $$
 declare
   v_rows bigint := 0;
 begin
-  if maintenance.cron_gap() is null then
+  if (maintenance_internal.cron_state()).gap is null then
     -- Some rows have no times at all: what is older than a row that may go may go, too.
     execute
       'delete from cron.job_run_details as d where d.runid in ('
@@ -3489,47 +3545,35 @@ begin
       '  where o.runid <= (select l.runid from cron.job_run_details as l'
       '    where l.start_time < $1 order by l.runid desc limit 1)'
       '  order by o.runid limit $2)'
-    using maintenance.clock() - interval '7 days', batch_size;
+    using maintenance_internal.clock() - interval '7 days', batch_size;
     get diagnostics v_rows = row_count;
   end if;
   return v_rows;
 end
 $$;
 
-comment on function maintenance.purge_cron_history_step(integer) is
+comment on function maintenance_internal.purge_cron_history_step(integer) is
   'Step of purge_cron_history: deletes the oldest rows of pg_cron''s history of the owner''s jobs, '
   'up to batch_size, from before the last seven days; rows deleted.';
 -- end of sql/engine/schedule/purge_cron_history_step.sql
 
--- from sql/engine/schedule/cron_zone.sql f358cd0689e335eb
--- The time zone that pg_cron reads schedules in: GMT before 1.5, a setting of the server since.
+-- from sql/engine/schedule/nearest_slot.sql 6d79a93110b22649
+-- The scheduled minutes of what stands in pg_cron, which need not be what we would take.
 
-create function maintenance.cron_zone()
-returns text
-language sql
-stable
-set search_path = pg_catalog, pg_temp
-return coalesce(maintenance.cron_setting('timezone'), 'UTC');
-
-comment on function maintenance.cron_zone() is
-  'The time zone that pg_cron reads schedules in: GMT before 1.5, a setting of the server since.';
--- end of sql/engine/schedule/cron_zone.sql
-
--- from sql/engine/schedule/nearest_slot.sql ce2b5c249cff3360
--- The minute that a schedule of pg_cron's names next after a time, or named last, in pg_cron's own
--- time zone: pg_cron ignores what stands behind the fifth field. Null for a schedule that never
--- fires, or that only pg_cron can read: an operator may have put any into it.
-
-create function maintenance.nearest_slot(p_schedule text, p_at timestamptz, p_forward boolean)
+create function maintenance_internal.nearest_slot(
+  p_schedule text,
+  p_at timestamptz,
+  p_forward boolean)
 returns timestamptz
 language plpgsql
 stable
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_zone text := maintenance.cron_zone();
+  v_zone text := (maintenance_internal.cron_state()).zone;
 begin
-  return maintenance.find_slot(
+  -- pg_cron ignores what stands behind the fifth field.
+  return maintenance_internal.nearest_minute(
     coalesce(substring(p_schedule from '^[ \t]*(?:[^ \t]+[ \t]+){4}[^ \t]+'), p_schedule),
     p_at at time zone v_zone, p_forward) at time zone v_zone;
 exception when sqlstate 'PM006' then
@@ -3537,36 +3581,31 @@ exception when sqlstate 'PM006' then
 end
 $$;
 
-comment on function maintenance.nearest_slot(text, timestamptz, boolean) is
+comment on function maintenance_internal.nearest_slot(text, timestamptz, boolean) is
   'The minute that a schedule of pg_cron''s names next after a time or, not forward, the latest at '
   'that time, in pg_cron''s own time zone; null for one that never fires or that only pg_cron can '
   'read.';
--- end of sql/engine/schedule/nearest_slot.sql
 
--- from sql/engine/schedule/slot_at.sql fb877ce1e71c1548
--- The scheduled minute that a run stands for which pg_cron fired at some moment; null where only
--- pg_cron can read the schedule.
-
-create function maintenance.slot_at(p_job maintenance.job, p_at timestamptz)
+create function maintenance_internal.slot_of(p_job maintenance_internal.job, p_at timestamptz)
 returns timestamptz
 language sql
 stable
 set search_path = pg_catalog, pg_temp
-return maintenance.nearest_slot(
+return maintenance_internal.nearest_slot(
   coalesce(
-    (select c.schedule from maintenance.cron_jobs() as c where c.job_name = (p_job).job_name),
+    (select c.schedule from maintenance_internal.cron_jobs() as c
+      where c.job_name = (p_job).job_name),
     (p_job).schedule),
   p_at, false);
 
-comment on function maintenance.slot_at(maintenance.job, timestamptz) is
-  'The scheduled minute that a run stands for which pg_cron fired at some moment; null where only '
-  'pg_cron can read the schedule.';
--- end of sql/engine/schedule/slot_at.sql
+comment on function maintenance_internal.slot_of(maintenance_internal.job, timestamptz) is
+  'The scheduled minute that a run stands for which pg_cron started at some moment.';
+-- end of sql/engine/schedule/nearest_slot.sql
 
--- from sql/engine/schedule/fired_by_cron.sql cfb37a3533384952
+-- from sql/engine/schedule/fired_by_cron.sql 77a9180b2882ffc9
 -- Whether pg_cron started this session: as a background worker, or over a connection of its own.
 
-create function maintenance.fired_by_cron()
+create function maintenance_internal.fired_by_cron()
 returns boolean
 language sql
 stable
@@ -3577,12 +3616,60 @@ return exists (
     and (a.backend_type like 'pg_cron%' or a.application_name = 'pg_cron')
 );
 
-comment on function maintenance.fired_by_cron() is
+comment on function maintenance_internal.fired_by_cron() is
   'Whether pg_cron started this session: as a background worker, or over a connection of its own.';
 -- end of sql/engine/schedule/fired_by_cron.sql
 
--- from sql/engine/schedule/job_status.sql e1770befc4fb6f8a
--- A job a row: whether it is on, when it runs, how it ran last.
+-- from sql/engine/schedule/job_status.sql 965b7c9bdf10dd96
+-- What is in force: each job's schedule, whether it will fire, and how it ran last.
+
+create function maintenance_internal.job_schedules()
+returns table (
+  job_id integer,
+  schedule text,
+  active boolean,
+  scheduling text,
+  next_run_at timestamptz)
+language sql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+set row_security = off
+set timezone = 'UTC'
+set lock_timeout = '5s'
+begin atomic
+  select
+    j.job_id,
+    case when g.readable then c.schedule else j.schedule end,
+    j.enabled and case when g.readable then coalesce(c.active, false)
+      else g.gap is null and i.job_id is not null end,
+    case
+      when g.gap is not null then 'not scheduled here: ' || g.gap
+      when not g.readable then 'cron.job cannot be read here'
+      when c.schedule is null and j.schedule is null then 'no schedule'
+      when c.schedule is null and i.job_id is null then 'not installed yet'
+      when c.schedule is null then 'removed by an operator'
+      when not c.active then 'inactive in pg_cron'
+      when f.fault is not null then 'edited by an operator: ' || f.fault
+      when c.schedule is distinct from i.schedule then 'edited by an operator'
+      else 'scheduled'
+    end,
+    maintenance_internal.nearest_slot(
+      case when not j.enabled then null
+        when c.active then c.schedule
+        when not g.readable and i.job_id is not null then j.schedule end,
+      maintenance_internal.clock(), true)
+  from maintenance_internal.job as j
+  cross join maintenance_internal.cron_state() as g
+  left join maintenance_internal.cron_jobs() as c on c.job_name = j.job_name
+  left join lateral maintenance_internal.cron_fault(c.schedule) as f on c.schedule is not null
+  left join maintenance_internal.installed_schedule as i
+    on i.job_id = j.job_id
+    and i.database_oid = (select d.oid from pg_database as d where d.datname = current_database());
+end;
+
+comment on function maintenance_internal.job_schedules() is
+  'The schedule of each job as it is in force, and what there is to say about it.';
 
 create view maintenance.job_status as
 select
@@ -3590,62 +3677,64 @@ select
   j.kind,
   j.description,
   j.enabled,
-  case when g.readable then c.schedule else j.schedule end as schedule,
+  s.schedule,
   j.schedule as declared_schedule,
-  j.enabled and case when g.readable then coalesce(c.active, false)
-    else g.gap is null and i.job_id is not null end as active,
-  case
-    when g.gap is not null then 'not scheduled here: ' || g.gap
-    when not g.readable then 'cron.job cannot be read here'
-    when c.schedule is null and j.schedule is null then 'no schedule'
-    when c.schedule is null and i.job_id is null then 'not installed yet'
-    when c.schedule is null then 'removed by an operator'
-    when not c.active then 'inactive in pg_cron'
-    when f.fault is not null then 'edited by an operator: ' || f.fault
-    when c.schedule is distinct from i.schedule then 'edited by an operator'
-    else 'scheduled'
-  end as scheduling,
-  case when j.enabled and g.readable and c.active
-      then maintenance.nearest_slot(c.schedule, maintenance.clock(), true)
-    when j.enabled and not g.readable and i.job_id is not null
-      then maintenance.nearest_slot(j.schedule, maintenance.clock(), true)
-  end as next_run_at,
+  s.active,
+  s.scheduling,
+  s.next_run_at,
   l.status = 'running' as running,
   l.started_at as last_run_at,
   l.status as last_status,
   l.error as last_error,
-  s.started_at as last_success_at
-from maintenance.job as j
-cross join (
-  select maintenance.cron_gap() as gap, maintenance.cron_readable() as readable
-) as g
-left join maintenance.cron_jobs() as c on c.job_name = j.job_name
-left join lateral maintenance.cron_fault(c.schedule) as f on c.schedule is not null
-left join maintenance.installed_schedule as i
-  on i.job_id = j.job_id
-  and i.database_oid = (select d.oid from pg_database as d where d.datname = current_database())
+  p.started_at as last_success_at
+from maintenance_internal.job as j
+join maintenance_internal.job_schedules() as s on s.job_id = j.job_id
 left join lateral (
-  select r.* from maintenance.run as r
+  select r.* from maintenance_internal.run as r
   where r.job_name = j.job_name and r.status <> 'skipped'
   order by r.run_id desc
   limit 1
 ) as l on true
 left join lateral (
-  select r.started_at from maintenance.run as r
+  select r.started_at from maintenance_internal.run as r
   where r.job_name = j.job_name and r.status = 'succeeded'
   order by r.run_id desc
   limit 1
-) as s on true;
+) as p on true;
 
 comment on view maintenance.job_status is
-  'A row a job: its schedule in force (pg_cron''s where that can be read, else the declared one), '
-  'what scheduling says of it, when it runs next, and how it ran last (skipped runs left out).';
+  'One row per job: its schedule in force, when it runs next, and how it ran last.';
+comment on column maintenance.job_status.job_name is
+  'unique; pg_cron knows it as maintenance:<job_name>';
+comment on column maintenance.job_status.kind is
+  'policy (a rule over a table), function (a step called until it is done) or statement (run by '
+  'pg_cron itself)';
+comment on column maintenance.job_status.description is 'what it is for, in words';
+comment on column maintenance.job_status.enabled is
+  'our own flag (enable_job, disable_job): a disabled job leaves skipped receipts';
+comment on column maintenance.job_status.schedule is
+  'the schedule in force: pg_cron''s where it can be read, else the declared one';
+comment on column maintenance.job_status.declared_schedule is
+  'what set_policy, set_job or set_statement last declared';
+comment on column maintenance.job_status.active is 'pg_cron will start it, and it is enabled';
+comment on column maintenance.job_status.scheduling is
+  'scheduled, or why not, or what is wrong with the schedule that somebody put into pg_cron';
+comment on column maintenance.job_status.next_run_at is
+  'when pg_cron starts it next; null where it will not';
+comment on column maintenance.job_status.running is 'its last receipt says running';
+comment on column maintenance.job_status.last_run_at is
+  'when its last run began; skipped ones do not count';
+comment on column maintenance.job_status.last_status is
+  'how that run ended (see run_history.status), or running';
+comment on column maintenance.job_status.last_error is 'its first error, without any row''s text';
+comment on column maintenance.job_status.last_success_at is
+  'when the last run that succeeded began';
 -- end of sql/engine/schedule/job_status.sql
 
--- from sql/engine/schedule/cron_command.sql 92b7be6c51d597fa
+-- from sql/engine/schedule/cron_command.sql e9ab516cfa7899f7
 -- What pg_cron is to run for a job.
 
-create function maintenance.cron_command(p_job maintenance.job)
+create function maintenance_internal.cron_command(p_job maintenance_internal.job)
 returns text
 language sql
 immutable
@@ -3654,31 +3743,26 @@ return case when p_job.statement is not null and p_job.enabled then p_job.statem
   -- Also for a statement that is disabled: the call then leaves a receipt that says skipped.
   else format('call maintenance.run_job(%L)', p_job.job_name) end;
 
-comment on function maintenance.cron_command(maintenance.job) is
+comment on function maintenance_internal.cron_command(maintenance_internal.job) is
   'What pg_cron is to run for a job.';
 -- end of sql/engine/schedule/cron_command.sql
 
--- from sql/engine/schedule/cron_statement.sql f70615a705d3e142
--- The statement that schedules a job from pg_cron's own database, where that is another one of the
--- server. pg_cron knows a job by its name and its role, whatever the database: so the name begins
--- with the database.
+-- from sql/engine/schedule/cron_statements.sql 081feb79e53f452e
+-- For a database that is not pg_cron's, on the same server: what schedules its jobs from there.
 
-create function maintenance.cron_statement(p_job maintenance.job, p_schedule text)
+create function maintenance_internal.cron_statement(p_job maintenance_internal.job, p_schedule text)
 returns text
 language sql
 stable
 set search_path = pg_catalog, pg_temp
+-- pg_cron knows a job by its name and its role, whatever the database: so the name begins with the
+-- database.
 return format('select cron.schedule_in_database(%L, %L, %L, %L, %L);',
   left(current_database() || '/' || p_job.job_name, 63), p_schedule,
-  maintenance.cron_command(p_job), current_database(), current_user);
+  maintenance_internal.cron_command(p_job), current_database(), current_user);
 
-comment on function maintenance.cron_statement(maintenance.job, text) is
-  'The statement that schedules a job from pg_cron''s own database, where that is another one of '
-  'the server.';
--- end of sql/engine/schedule/cron_statement.sql
-
--- from sql/engine/schedule/cron_statements.sql be0ba8d8b170ae63
--- What is to be run in pg_cron's own database, where that is another one of the server.
+comment on function maintenance_internal.cron_statement(maintenance_internal.job, text) is
+  'The statement that schedules one job from pg_cron''s own database.';
 
 create function maintenance.cron_statements()
 returns setof text
@@ -3690,8 +3774,8 @@ set row_security = off
 set timezone = 'UTC'
 set lock_timeout = '5s'
 begin atomic
-  select maintenance.cron_statement(j, j.schedule)
-  from maintenance.job as j
+  select maintenance_internal.cron_statement(j, j.schedule)
+  from maintenance_internal.job as j
   where j.schedule is not null
   order by j.job_id;
 end;
@@ -3699,14 +3783,14 @@ end;
 comment on function maintenance.cron_statements() is
   'The statements that schedule every job of this database, for pg_cron''s own database where that '
   'is another one of the server, to be run by a superuser there; the jobs run as the engine''s '
-  'owner. A row a job.';
+  'owner. One row per job.';
 -- end of sql/engine/schedule/cron_statements.sql
 
--- from sql/engine/schedule/write_cron_job.sql 7ccecc50c6682838
+-- from sql/engine/schedule/write_cron_job.sql 52c913c64ff38a4f
 -- Puts a job into pg_cron, or changes it there: cron.schedule is an upsert by name that keeps the
 -- id, and the active flag with it.
 
-create function maintenance.write_cron_job(p_job maintenance.job, p_schedule text)
+create function maintenance_internal.write_cron_job(p_job maintenance_internal.job, p_schedule text)
 returns void
 language plpgsql
 set search_path = pg_catalog, pg_temp
@@ -3716,7 +3800,7 @@ declare
   v_message text;
 begin
   execute format('select cron.schedule(%L, %L, %L)',
-    'maintenance:' || p_job.job_name, p_schedule, maintenance.cron_command(p_job));
+    'maintenance:' || p_job.job_name, p_schedule, maintenance_internal.cron_command(p_job));
 exception when invalid_parameter_value or internal_error then
   get stacked diagnostics v_message = message_text;
   raise exception 'pg_cron does not take the schedule "%" of %: %',
@@ -3725,66 +3809,70 @@ exception when invalid_parameter_value or internal_error then
 end
 $$;
 
-comment on function maintenance.write_cron_job(maintenance.job, text) is
+comment on function maintenance_internal.write_cron_job(maintenance_internal.job, text) is
   'Puts a job into pg_cron, or changes it there: cron.schedule is an upsert by name that keeps '
   'the id, and the active flag with it.';
 -- end of sql/engine/schedule/write_cron_job.sql
 
--- from sql/engine/schedule/remove_schedule.sql 6c36814ce0a0d107
+-- from sql/engine/schedule/remove_schedule.sql deba848e257ec9ac
 -- Takes a job out of pg_cron, and forgets that it was there.
 
-create function maintenance.remove_schedule(p_job maintenance.job)
+create function maintenance_internal.remove_schedule(p_job maintenance_internal.job)
 returns void
 language plpgsql
 set search_path = pg_catalog, pg_temp
 set row_security = on
 as $$
 declare
+  v_state record := maintenance_internal.cron_state();
   v_cron_job_id bigint;
 begin
   for v_cron_job_id in
-    select c.cron_job_id from maintenance.cron_jobs() as c where c.job_name = p_job.job_name
+    select c.cron_job_id
+    from maintenance_internal.cron_jobs() as c
+    where c.job_name = p_job.job_name
   loop
     execute 'select cron.unschedule($1)' using v_cron_job_id;
   end loop;
-  if not maintenance.cron_readable() and maintenance.cron_gap() is null then
+  if v_state.gap is null and not v_state.readable then
     begin
       execute format('select cron.unschedule(%L)', 'maintenance:' || p_job.job_name);
     exception when internal_error then
       null; -- pg_cron's word for a job that is not there: an operator removed it
     end;
   end if;
-  delete from maintenance.installed_schedule as i where i.job_id = p_job.job_id;
+  delete from maintenance_internal.installed_schedule as i where i.job_id = p_job.job_id;
 end
 $$;
 
-comment on function maintenance.remove_schedule(maintenance.job) is
+comment on function maintenance_internal.remove_schedule(maintenance_internal.job) is
   'Takes a job out of pg_cron, and forgets that it was there.';
 -- end of sql/engine/schedule/remove_schedule.sql
 
--- from sql/engine/schedule/note_schedule.sql 2c0d46342c0bc816
+-- from sql/engine/schedule/note_schedule.sql 73da9b1049b3bfbf
 -- Keeps what has changed in pg_cron since the last look at a job there: its schedule, whether it is
 -- active, whether it is there at all. pg_cron does not say who edits it; our own calls do.
 
-create function maintenance.note_schedule(p_job_id integer, p_changed_by text)
+create function maintenance_internal.note_schedule(p_job_id integer, p_changed_by text)
 returns void
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_job_name text := (select j.job_name from maintenance.job as j where j.job_id = p_job_id);
+  v_job_name text := (
+    select j.job_name from maintenance_internal.job as j where j.job_id = p_job_id);
   v_seen jsonb;
   v_found jsonb;
 begin
-  if not maintenance.cron_readable() then
+  if not (maintenance_internal.cron_state()).readable then
     return;
   end if;
   select jsonb_build_object('schedule', c.schedule, 'active', c.active) into v_found
-  from maintenance.cron_jobs() as c
+  from maintenance_internal.cron_jobs() as c
   where c.job_name = v_job_name;
   v_found := coalesce(v_found, '{"schedule": null, "active": null}');
   select i.seen into v_seen
-  from maintenance.installed_schedule as i
+  from maintenance_internal.installed_schedule as i
   where i.job_id = p_job_id and i.seen is distinct from v_found
   for update skip locked;
   if not found then
@@ -3797,61 +3885,59 @@ begin
     from jsonb_each(v_seen) as s
     where s.value is distinct from v_found -> s.key;
   end if;
-  update maintenance.installed_schedule as i
+  update maintenance_internal.installed_schedule as i
   set seen = v_found
   where i.job_id = p_job_id;
 end
 $$;
 
-comment on function maintenance.note_schedule(integer, text) is
+comment on function maintenance_internal.note_schedule(integer, text) is
   'Keeps what has changed in pg_cron since the last look at a job there.';
 -- end of sql/engine/schedule/note_schedule.sql
 
--- from sql/engine/schedule/sync_schedule.sql 1889a33d360e0413
+-- from sql/engine/schedule/sync_schedule.sql c9c1ac19259610d3
 -- Brings pg_cron and what was declared together for one job, and says what it did.
 -- Schedule, active flag and absence belong to the operator; the command belongs to us.
 
-create function maintenance.sync_schedule(p_job_name text)
+create function maintenance_internal.sync_schedule(p_job_name text)
 returns text
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_job maintenance.job;
-  v_gap text := maintenance.cron_gap();
-  v_installed maintenance.installed_schedule;
+  v_job maintenance_internal.job;
+  v_state record := maintenance_internal.cron_state();
+  v_installed maintenance_internal.installed_schedule;
   v_is_installed boolean;
-  v_readable boolean;
   v_cron record;
   v_is_there boolean;
   v_is_edited boolean;
   v_wanted text;
 begin
-  select * into v_job from maintenance.job as j where j.job_name = p_job_name for update;
-  if v_gap is not null then
+  select * into v_job from maintenance_internal.job as j where j.job_name = p_job_name for update;
+  if v_state.gap is not null then
     return case when v_job.schedule is null then 'no schedule'
-      else 'not scheduled here: ' || v_gap end;
+      else 'not scheduled here: ' || v_state.gap end;
   end if;
 
-  v_readable := maintenance.cron_readable();
   select * into v_installed
-  from maintenance.installed_schedule as i
+  from maintenance_internal.installed_schedule as i
   where i.job_id = v_job.job_id
     and i.database_oid = (select d.oid from pg_database as d where d.datname = current_database());
   v_is_installed := found;
-  select * into v_cron from maintenance.cron_jobs() as c where c.job_name = v_job.job_name;
+  select * into v_cron from maintenance_internal.cron_jobs() as c where c.job_name = v_job.job_name;
   v_is_there := found;
   v_is_edited := v_is_there and v_cron.schedule is distinct from v_installed.schedule;
 
   if v_job.schedule is null then
     if v_is_installed and v_is_there and not v_is_edited then
-      perform maintenance.remove_schedule(v_job);
+      perform maintenance_internal.remove_schedule(v_job);
       return 'removed: no schedule is declared any more';
     end if;
     v_wanted := v_cron.schedule;
   elsif not v_is_installed then
     v_wanted := coalesce(v_cron.schedule, v_job.schedule);
-  elsif v_readable and not v_is_there then
+  elsif v_state.readable and not v_is_there then
     return 'removed by an operator';
   else
     v_wanted := case when v_is_edited then v_cron.schedule else v_job.schedule end;
@@ -3860,42 +3946,44 @@ begin
   if v_wanted is null then
     return 'no schedule';
   end if;
-  if v_is_there and v_cron.command = maintenance.cron_command(v_job) and v_cron.schedule = v_wanted
-    or not v_readable and v_installed.command = maintenance.cron_command(v_job)
+  if v_is_there and v_cron.command = maintenance_internal.cron_command(v_job)
+      and v_cron.schedule = v_wanted
+    or not v_state.readable and v_installed.command = maintenance_internal.cron_command(v_job)
       and v_installed.schedule = v_wanted then
     if v_is_installed then
       return case when v_is_edited then 'edited by an operator' else 'kept' end;
     end if;
   else
-    perform maintenance.write_cron_job(v_job, v_wanted);
+    perform maintenance_internal.write_cron_job(v_job, v_wanted);
   end if;
 
-  insert into maintenance.installed_schedule as i (job_id, database_oid, schedule, command)
+  insert into maintenance_internal.installed_schedule as i (job_id, database_oid, schedule, command)
   values (v_job.job_id,
     (select d.oid from pg_database as d where d.datname = current_database()),
-    v_job.schedule, maintenance.cron_command(v_job))
+    v_job.schedule, maintenance_internal.cron_command(v_job))
   on conflict (job_id) do update
   set database_oid = excluded.database_oid,
     command = excluded.command,
     since = case when i.schedule is not distinct from excluded.schedule
       and i.database_oid = excluded.database_oid then i.since else now() end,
     schedule = case when v_is_edited and v_is_installed then i.schedule else excluded.schedule end;
-  perform maintenance.note_schedule(v_job.job_id, session_user);
+  perform maintenance_internal.note_schedule(v_job.job_id, session_user);
 
   return case
     when not v_is_there and not v_is_installed then 'created'
     when not v_is_installed then 'found and kept'
-    when v_is_there and v_cron.command <> maintenance.cron_command(v_job) then 'command repaired'
+    when v_is_there and v_cron.command <> maintenance_internal.cron_command(v_job)
+      then 'command repaired'
     else 'updated'
   end;
 end
 $$;
 
-comment on function maintenance.sync_schedule(text) is
+comment on function maintenance_internal.sync_schedule(text) is
   'Brings pg_cron and what was declared together for one job, and says what it did.';
 -- end of sql/engine/schedule/sync_schedule.sql
 
--- from sql/engine/schedule/install_schedules.sql b1880d73ee7af0d5
+-- from sql/engine/schedule/install_schedules.sql 262ce1b0eeef8ee1
 -- Puts every declared schedule into pg_cron that was never there, and repairs commands.
 
 create function maintenance.install_schedules()
@@ -3910,9 +3998,11 @@ as $$
 declare
   v_message text;
 begin
-  for install_schedules.job_name in select j.job_name from maintenance.job as j order by 1 loop
+  for install_schedules.job_name in
+    select j.job_name from maintenance_internal.job as j order by 1
+  loop
     begin
-      outcome := maintenance.sync_schedule(install_schedules.job_name);
+      outcome := maintenance_internal.sync_schedule(install_schedules.job_name);
     exception when others then
       get stacked diagnostics v_message = message_text;
       outcome := 'failed: ' || v_message;
@@ -3931,7 +4021,7 @@ comment on function maintenance.install_schedules() is
   'a second call changes nothing. A job that fails says so in its row and stops no other.';
 -- end of sql/engine/schedule/install_schedules.sql
 
--- from sql/engine/schedule/set_schedule.sql 1116e0b9931abab5
+-- from sql/engine/schedule/set_schedule.sql 97b35b6fbb399b20
 -- Changes when a job runs, in pg_cron, as an operator does it.
 
 create function maintenance.set_schedule(job_name text, schedule text)
@@ -3944,8 +4034,8 @@ set timezone = 'UTC'
 set lock_timeout = '5s'
 as $$
 declare
-  v_job maintenance.job := maintenance.find_job(set_schedule.job_name);
-  v_gap text := maintenance.cron_gap();
+  v_job maintenance_internal.job := maintenance_internal.find_job(set_schedule.job_name);
+  v_gap text := (maintenance_internal.cron_state()).gap;
   v_status maintenance.job_status;
 begin
   if set_schedule.schedule is null then
@@ -3956,18 +4046,18 @@ begin
   if v_gap is not null then
     raise exception '% cannot be scheduled here: %', v_job.job_name, v_gap
       using errcode = 'PM010', hint = 'In pg_cron''s own database: '
-        || maintenance.cron_statement(v_job, set_schedule.schedule);
+        || maintenance_internal.cron_statement(v_job, set_schedule.schedule);
   end if;
 
-  perform maintenance.write_cron_job(v_job, set_schedule.schedule);
+  perform maintenance_internal.write_cron_job(v_job, set_schedule.schedule);
   -- What was declared stays on record: whatever pg_cron shows beside it is the operator's.
-  insert into maintenance.installed_schedule as i (job_id, database_oid, schedule, command)
+  insert into maintenance_internal.installed_schedule as i (job_id, database_oid, schedule, command)
   values (v_job.job_id,
     (select d.oid from pg_database as d where d.datname = current_database()),
-    v_job.schedule, maintenance.cron_command(v_job))
+    v_job.schedule, maintenance_internal.cron_command(v_job))
   on conflict (job_id) do update
   set database_oid = excluded.database_oid, command = excluded.command, since = now();
-  perform maintenance.note_schedule(v_job.job_id, session_user);
+  perform maintenance_internal.note_schedule(v_job.job_id, session_user);
 
   select * into v_status from maintenance.job_status as s where s.job_name = v_job.job_name;
   return v_status;
@@ -3980,75 +4070,59 @@ comment on function maintenance.set_schedule(text, text) is
   'Errors: PM001 no such job, PM006 schedule, PM010 no pg_cron here (the hint has the statement).';
 -- end of sql/engine/schedule/set_schedule.sql
 
--- from sql/engine/schedule/set_enabled.sql cbc2d5e4b4ebfc72
--- The flag behind enable_job and disable_job.
+-- from sql/engine/schedule/enable_job.sql 71b5e00e9b157780
+-- Our own flag: whether a job runs, whoever starts it.
 
-create function maintenance.set_enabled(p_job_name text, p_enabled boolean)
+create function maintenance_internal.set_enabled(p_job_name text, p_enabled boolean)
 returns maintenance.job_status
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_job maintenance.job := maintenance.find_job(p_job_name);
+  v_job maintenance_internal.job := maintenance_internal.find_job(p_job_name);
   v_status maintenance.job_status;
 begin
-  update maintenance.job as j
+  update maintenance_internal.job as j
   set enabled = p_enabled, updated_at = now()
   where j.job_id = v_job.job_id;
   if v_job.kind = 'statement' then
-    perform maintenance.sync_schedule(p_job_name); -- its command changes
+    perform maintenance_internal.sync_schedule(p_job_name); -- its command changes
   end if;
   select * into v_status from maintenance.job_status as s where s.job_name = p_job_name;
   return v_status;
 end
 $$;
 
-comment on function maintenance.set_enabled(text, boolean) is
-  'The flag behind enable_job and disable_job.';
--- end of sql/engine/schedule/set_enabled.sql
-
--- from sql/engine/schedule/enable_job.sql a960b008d6b4e73c
--- Lets a job run again.
+comment on function maintenance_internal.set_enabled(text, boolean) is
+  'Sets the flag of enable_job and disable_job.';
 
 create function maintenance.enable_job(job_name text)
 returns maintenance.job_status
-language plpgsql
+language sql
 security definer
 set search_path = pg_catalog, pg_temp
 set row_security = off
 set timezone = 'UTC'
 set lock_timeout = '5s'
-as $$
-begin
-  return maintenance.set_enabled(enable_job.job_name, true);
-end
-$$;
+return maintenance_internal.set_enabled(job_name, true);
 
 comment on function maintenance.enable_job(text) is
   'Lets a job run again and returns its job_status row. Errors: PM001 no such job.';
--- end of sql/engine/schedule/enable_job.sql
-
--- from sql/engine/schedule/disable_job.sql 86c39b2fd172737e
--- Keeps a job from running, whoever starts it, until it is enabled again.
 
 create function maintenance.disable_job(job_name text)
 returns maintenance.job_status
-language plpgsql
+language sql
 security definer
 set search_path = pg_catalog, pg_temp
 set row_security = off
 set timezone = 'UTC'
 set lock_timeout = '5s'
-as $$
-begin
-  return maintenance.set_enabled(disable_job.job_name, false);
-end
-$$;
+return maintenance_internal.set_enabled(job_name, false);
 
 comment on function maintenance.disable_job(text) is
   'Keeps a job from running: pg_cron goes on firing it, and each firing leaves a skipped receipt. '
   'Returns its job_status row. Errors: PM001 no such job.';
--- end of sql/engine/schedule/disable_job.sql
+-- end of sql/engine/schedule/enable_job.sql
 
 -- from sql/engine/model/tables.sql 9dce0cf9dcabc506
 -- Which models may be asked, in which order, at which price; and every call that was made.
@@ -4152,10 +4226,10 @@ select maintenance.set_model('gemini-3.1-flash-lite', 2, 0.10, 0.40);
 select maintenance.set_model('gemini-2.5-flash-lite', 3, 0.10, 0.40);
 -- end of sql/engine/model/set_model.sql
 
--- from sql/engine/model/usage_number.sql 36f1c9da363aa9ac
+-- from sql/engine/model/usage_number.sql 74394a5be4681d16
 -- A number of a usage object from outside, or 0 where it is none that makes sense.
 
-create function maintenance.usage_number(p_usage jsonb, p_key text)
+create function maintenance_internal.usage_number(p_usage jsonb, p_key text)
 returns bigint
 language sql
 immutable
@@ -4166,14 +4240,14 @@ return case
   else 0
 end;
 
-comment on function maintenance.usage_number(jsonb, text) is
+comment on function maintenance_internal.usage_number(jsonb, text) is
   'A number of a usage object from outside, or 0 where it is none that makes sense.';
 -- end of sql/engine/model/usage_number.sql
 
--- from sql/engine/model/record_call.sql 13c906c5f73fcb03
+-- from sql/engine/model/record_call.sql 68168292466c8342
 -- Records one call of a model and gives its cost.
 
-create function maintenance.record_call(
+create function maintenance_internal.record_call(
   p_task_id bigint,
   p_kind text,
   p_model text,
@@ -4186,9 +4260,9 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_model text := coalesce(left(p_usage ->> 'model', 200), p_model);
-  v_input bigint := maintenance.usage_number(p_usage, 'promptTokenCount');
-  v_output bigint := maintenance.usage_number(p_usage, 'candidatesTokenCount')
-    + maintenance.usage_number(p_usage, 'thoughtsTokenCount');
+  v_input bigint := maintenance_internal.usage_number(p_usage, 'promptTokenCount');
+  v_output bigint := maintenance_internal.usage_number(p_usage, 'candidatesTokenCount')
+    + maintenance_internal.usage_number(p_usage, 'thoughtsTokenCount');
   v_cost numeric;
 begin
   select trim_scale((v_input * m.input_usd + v_output * m.output_usd) / 1e6) into v_cost
@@ -4197,16 +4271,16 @@ begin
   insert into maintenance.model_call
     (task_id, kind, model, outcome, input_tokens, output_tokens, cost_usd, duration, details)
   values (p_task_id, p_kind, v_model, p_outcome, v_input, v_output, v_cost,
-    maintenance.usage_number(p_usage, 'durationMs') * interval '1 millisecond', p_details);
+    maintenance_internal.usage_number(p_usage, 'durationMs') * interval '1 millisecond', p_details);
   return v_cost;
 end
 $$;
 
-comment on function maintenance.record_call(bigint, text, text, text, jsonb, jsonb) is
+comment on function maintenance_internal.record_call(bigint, text, text, text, jsonb, jsonb) is
   'Records one call of a model and gives its cost.';
 -- end of sql/engine/model/record_call.sql
 
--- from sql/engine/queue/tables.sql 736a82e396a8aca1
+-- from sql/engine/queue/tables.sql f749acad8184ba49
 -- What is asked of a model: a kind a row, and a task a row.
 
 create table maintenance.kind (
@@ -4300,7 +4374,7 @@ comment on column maintenance.task.settled_token is
 -- Where claims look: a row for each kind and priority that ever had a task. No task of the lane is
 -- ready before its watermark, so a claim need not walk over what was finished before it, even while
 -- a long transaction keeps that alive. A hint: a claim that finds too little looks without it.
-create table maintenance.lane (
+create table maintenance_internal.lane (
   kind text not null,
   priority integer not null,
   watermark timestamptz not null default '-infinity',
@@ -4309,14 +4383,15 @@ create table maintenance.lane (
     on delete cascade
 ) with (fillfactor = 50);
 
-create table maintenance.lease_sweep (
+create table maintenance_internal.lease_sweep (
   swept_at timestamptz not null
 ) with (fillfactor = 50);
-insert into maintenance.lease_sweep values ('-infinity');
+insert into maintenance_internal.lease_sweep values ('-infinity');
 
-comment on table maintenance.lane is
+comment on table maintenance_internal.lane is
   'Kinds and priorities that have tasks, with a lower bound of what is ready.';
-comment on table maintenance.lease_sweep is 'When expired leases were last looked for: one row.';
+comment on table maintenance_internal.lease_sweep is
+  'When expired leases were last looked for: one row.';
 
 -- The ledger: an operation a row, in the order of the answer. Rows are added and never changed; an
 -- undo is one more row.
@@ -4356,17 +4431,17 @@ comment on column maintenance.change.rows is
   '{table, key, outcome, reason}';
 -- end of sql/engine/queue/tables.sql
 
--- from sql/engine/queue/find_prepare.sql 1a3e7aaf39f9d8c4
+-- from sql/engine/queue/find_prepare.sql 24fc071a678ce002
 -- A kind's prepare by exact signature. Stable, so that Postgres itself refuses its writes.
 
-create function maintenance.find_prepare(p_name text)
+create function maintenance_internal.find_prepare(p_name text)
 returns regprocedure
 language plpgsql
 stable
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_prepare regprocedure := maintenance.find_function(p_name, 'text, jsonb',
+  v_prepare regprocedure := maintenance_internal.find_function(p_name, 'text, jsonb',
     'TABLE(content text, context jsonb, input_hash text, skip_reason text)');
 begin
   if (select p.provolatile from pg_proc as p where p.oid = v_prepare) = 'v' then
@@ -4377,11 +4452,11 @@ begin
 end
 $$;
 
-comment on function maintenance.find_prepare(text) is
+comment on function maintenance_internal.find_prepare(text) is
   'A kind''s prepare by exact signature.';
 -- end of sql/engine/queue/find_prepare.sql
 
--- from sql/engine/queue/set_kind.sql 277218999379a813
+-- from sql/engine/queue/set_kind.sql 82f08d10bf02834b
 -- Declares a kind of task: a row, and three SQL functions. No worker has to know it.
 
 create function maintenance.set_kind(
@@ -4424,9 +4499,9 @@ begin
     raise exception 'the kind "%" needs an instruction and a response schema', set_kind.kind
       using errcode = 'PM002', hint = 'A text, and a JSON object that says what an answer is.';
   end if;
-  perform maintenance.find_function(set_kind.subjects, '', 'SETOF text');
-  perform maintenance.find_prepare(set_kind.prepare);
-  perform maintenance.find_function(set_kind.apply, 'text, jsonb, jsonb, jsonb', 'jsonb');
+  perform maintenance_internal.find_function(set_kind.subjects, '', 'SETOF text');
+  perform maintenance_internal.find_prepare(set_kind.prepare);
+  perform maintenance_internal.find_function(set_kind.apply, 'text, jsonb, jsonb, jsonb', 'jsonb');
 
   insert into maintenance.kind as k (kind, instruction, response_schema, subjects, prepare, apply,
     trigger, max_attempts, max_output_tokens)
@@ -4456,10 +4531,10 @@ comment on function maintenance.set_kind(
   'Errors: PM002 argument, PM007 function, PM015 trigger.';
 -- end of sql/engine/queue/set_kind.sql
 
--- from sql/engine/queue/find_kind.sql 6cead298518d6388
+-- from sql/engine/queue/find_kind.sql 3b121481d48a82a0
 -- A kind by its name, or a clear error.
 
-create function maintenance.find_kind(p_kind text)
+create function maintenance_internal.find_kind(p_kind text)
 returns maintenance.kind
 language plpgsql
 stable
@@ -4477,11 +4552,11 @@ begin
 end
 $$;
 
-comment on function maintenance.find_kind(text) is
+comment on function maintenance_internal.find_kind(text) is
   'A kind by its name, or a clear error.';
 -- end of sql/engine/queue/find_kind.sql
 
--- from sql/engine/queue/enqueue_task.sql 8b8b5076e1097093
+-- from sql/engine/queue/enqueue_task.sql bdca183be7071f2c
 -- Asks for a task: one open task a kind and subject, whoever asks and how often.
 
 create function maintenance.enqueue_task(
@@ -4501,7 +4576,7 @@ set lock_timeout = '5s'
 as $$
 #variable_conflict use_column
 declare
-  v_kind maintenance.kind := maintenance.find_kind(enqueue_task.kind);
+  v_kind maintenance.kind := maintenance_internal.find_kind(enqueue_task.kind);
   v_priority integer := coalesce(enqueue_task.priority, 0);
   v_task_id bigint;
 begin
@@ -4513,9 +4588,9 @@ begin
     raise exception 'options % are not an object', enqueue_task.options
       using errcode = 'PM002', hint = 'A JSON object, which prepare and apply are given.';
   end if;
-  if not exists (select from maintenance.lane as l
+  if not exists (select from maintenance_internal.lane as l
     where l.kind = v_kind.kind and l.priority = v_priority) then
-    insert into maintenance.lane (kind, priority) values (v_kind.kind, v_priority)
+    insert into maintenance_internal.lane (kind, priority) values (v_kind.kind, v_priority)
     on conflict do nothing;
   end if;
 
@@ -4548,7 +4623,7 @@ comment on function maintenance.enqueue_task(text, text, integer, timestamptz, j
   'where the input has not changed. Errors: PM002 argument, PM013 no such kind.';
 -- end of sql/engine/queue/enqueue_task.sql
 
--- from sql/engine/queue/settle_task.sql 1ab7a0a0711437ea
+-- from sql/engine/queue/settle_task.sql cd4fd6923e68633f
 -- Ends a lease: the one place that decides what becomes of a task, and the law of its counters.
 --
 --   outcome        attempt     then
@@ -4565,7 +4640,7 @@ comment on function maintenance.enqueue_task(text, text, integer, timestamptz, j
 --
 -- With a settled token the result is kept, with the state in it, for the replay of that token.
 
-create function maintenance.settle_task(
+create function maintenance_internal.settle_task(
   p_task maintenance.task,
   p_outcome text,
   p_message text default null,
@@ -4651,16 +4726,16 @@ begin
 end
 $$;
 
-comment on function maintenance.settle_task(
+comment on function maintenance_internal.settle_task(
   maintenance.task, text, text, interval, numeric, uuid, jsonb) is
   'Ends a lease: the one place that decides what becomes of a task, and the law of its counters.';
 -- end of sql/engine/queue/settle_task.sql
 
--- from sql/engine/queue/sweep_leases.sql f750ab951e033dd0
+-- from sql/engine/queue/sweep_leases.sql af891b7a24ff3952
 -- Gives back the tasks of dead workers, and moves the lanes' watermarks up. At most once a second,
 -- unless a claim found too little, and one session at a time.
 
-create function maintenance.sweep_leases(p_now boolean default false)
+create function maintenance_internal.sweep_leases(p_now boolean default false)
 returns void
 language plpgsql
 set search_path = pg_catalog, pg_temp
@@ -4670,11 +4745,11 @@ declare
   v_task maintenance.task;
 begin
   if not p_now and (select s.swept_at > v_clock - interval '1 second'
-      from maintenance.lease_sweep as s)
-    or not pg_try_advisory_xact_lock(maintenance.lock_class(), 0) then
+      from maintenance_internal.lease_sweep as s)
+    or not pg_try_advisory_xact_lock(maintenance_internal.lock_class(), 0) then
     return;
   end if;
-  update maintenance.lease_sweep set swept_at = v_clock;
+  update maintenance_internal.lease_sweep set swept_at = v_clock;
 
   for v_task in
     select t.* from maintenance.task as t
@@ -4683,28 +4758,28 @@ begin
     limit 100
     for update skip locked
   loop
-    perform maintenance.settle_task(v_task, 'recovered', format(
+    perform maintenance_internal.settle_task(v_task, 'recovered', format(
       'the lease of %s ended without a word', v_task.worker));
   end loop;
 
-  update maintenance.lane as l
+  update maintenance_internal.lane as l
   set watermark = w.watermark
   from (
     select n.kind, n.priority, coalesce(
       (select min(t.available_at) from maintenance.task as t
         where t.state = 'ready' and t.kind = n.kind and t.priority = n.priority),
       v_clock) as watermark
-    from maintenance.lane as n
+    from maintenance_internal.lane as n
   ) as w
   where l.kind = w.kind and l.priority = w.priority and l.watermark <> w.watermark;
 end
 $$;
 
-comment on function maintenance.sweep_leases(boolean) is
+comment on function maintenance_internal.sweep_leases(boolean) is
   'Gives back the tasks of dead workers, and moves the lanes'' watermarks up.';
 -- end of sql/engine/queue/sweep_leases.sql
 
--- from sql/engine/queue/claim_tasks.sql 4316aa87ef81dbb1
+-- from sql/engine/queue/claim_tasks.sql 34fd3095b73f9248
 -- Leases due tasks to a worker: the lower priority first, then what has waited longest. It writes
 -- the lease and counts the attempt, nothing else; what a task asks is worked out by task_request.
 
@@ -4743,7 +4818,7 @@ begin
 
   -- A claim that is lost in a crash leaves a ready task: nothing to wait for the disk for.
   perform set_config('synchronous_commit', 'off', true);
-  perform maintenance.sweep_leases();
+  perform maintenance_internal.sweep_leases();
 
   -- The second pass, where the first has not found enough, trusts no watermark.
   for v_pass in 1 .. 2 loop
@@ -4753,7 +4828,7 @@ begin
       from (
         select n.kind, n.priority,
           case v_pass when 1 then n.watermark else '-infinity' end as bound
-        from maintenance.lane as n
+        from maintenance_internal.lane as n
       ) as l
       cross join lateral (
         select t.available_at from maintenance.task as t
@@ -4784,7 +4859,7 @@ begin
       exit when v_left = 0;
     end loop;
     exit when v_left = 0 or v_pass = 2;
-    perform maintenance.sweep_leases(p_now => true);
+    perform maintenance_internal.sweep_leases(p_now => true);
   end loop;
 end
 $$;
@@ -4795,11 +4870,11 @@ comment on function maintenance.claim_tasks(text, integer, interval) is
   'transaction of its own: its commit does not wait for the disk. Errors: PM002 argument.';
 -- end of sql/engine/queue/claim_tasks.sql
 
--- from sql/engine/queue/find_leased.sql 0c8e48ccd2f9e724
+-- from sql/engine/queue/find_leased.sql 98fabe6f3d055ec5
 -- A task that is leased under a token, locked; or a clear error. The token decides, never the
 -- clock. p_replay lets a token pass that complete_task has settled already.
 
-create function maintenance.find_leased(
+create function maintenance_internal.find_leased(
   p_task_id bigint,
   p_lease_token uuid,
   p_replay boolean default false)
@@ -4829,11 +4904,11 @@ begin
 end
 $$;
 
-comment on function maintenance.find_leased(bigint, uuid, boolean) is
+comment on function maintenance_internal.find_leased(bigint, uuid, boolean) is
   'A task that is leased under a token, locked; or a clear error.';
 -- end of sql/engine/queue/find_leased.sql
 
--- from sql/engine/queue/task_request.sql 99c2e59ac2fc90a0
+-- from sql/engine/queue/task_request.sql a656274ad85cf968
 -- Turns a leased task into the request for the model, or closes it where there is nothing to ask.
 
 create function maintenance.task_request(task_id bigint, lease_token uuid)
@@ -4847,8 +4922,8 @@ set lock_timeout = '5s'
 as $$
 declare
   v_task maintenance.task :=
-    maintenance.find_leased(task_request.task_id, task_request.lease_token);
-  v_kind maintenance.kind := maintenance.find_kind(v_task.kind);
+    maintenance_internal.find_leased(task_request.task_id, task_request.lease_token);
+  v_kind maintenance.kind := maintenance_internal.find_kind(v_task.kind);
   v_model maintenance.model;
   v_content text;
   v_context jsonb;
@@ -4860,19 +4935,19 @@ begin
   begin
     execute format(
       'select p.content, p.context, p.input_hash, p.skip_reason from %s($1::text, $2::jsonb) as p',
-      maintenance.find_prepare(v_kind.prepare)::regproc)
+      maintenance_internal.find_prepare(v_kind.prepare)::regproc)
     into v_content, v_context, v_input_hash, v_skip_reason using v_task.subject, v_task.options;
   exception when others then
     get stacked diagnostics v_error_context = pg_exception_context;
-    v_error := 'prepare: ' || maintenance.error_text(sqlstate, sqlerrm, v_error_context);
+    v_error := 'prepare: ' || maintenance_internal.error_text(sqlstate, sqlerrm, v_error_context);
   end;
   if v_error is not null then
-    perform maintenance.settle_task(v_task, 'transient', v_error);
+    perform maintenance_internal.settle_task(v_task, 'transient', v_error);
     return null;
   end if;
 
   if v_content is null or v_skip_reason is not null then
-    perform maintenance.settle_task(v_task, 'skipped',
+    perform maintenance_internal.settle_task(v_task, 'skipped',
       coalesce(v_skip_reason, 'prepare found nothing to ask'));
     return null;
   end if;
@@ -4884,13 +4959,14 @@ begin
     order by t.task_id desc
     limit 1)
   then
-    perform maintenance.settle_task(v_task, 'skipped', 'nothing has changed since the last answer');
+    perform maintenance_internal.settle_task(v_task, 'skipped',
+      'nothing has changed since the last answer');
     return null;
   end if;
 
   select * into v_model from maintenance.model as m where m.enabled order by m.position limit 1;
   if not found then
-    perform maintenance.settle_task(v_task, 'configuration', 'no model is enabled');
+    perform maintenance_internal.settle_task(v_task, 'configuration', 'no model is enabled');
     return null;
   end if;
   update maintenance.task as t
@@ -4914,12 +4990,12 @@ comment on function maintenance.task_request(bigint, uuid) is
   'Errors: PM014 not leased under this token.';
 -- end of sql/engine/queue/task_request.sql
 
--- from sql/engine/queue/parse_answer.sql cc6d5c08e4bd4852
+-- from sql/engine/queue/parse_answer.sql d29f2aa1cbe5318f
 -- A model's answer as one JSON object, or the reason why it is none. The rule: the whole text
 -- counts, up to 200,000 characters, with or without a code fence around it; nothing before it,
 -- nothing behind it, and no key twice, at any depth.
 
-create function maintenance.parse_answer(p_answer text, out answer jsonb, out reason text)
+create function maintenance_internal.parse_answer(p_answer text, out answer jsonb, out reason text)
 language plpgsql
 immutable
 set search_path = pg_catalog, pg_temp
@@ -4971,11 +5047,11 @@ exception when others then
 end
 $$;
 
-comment on function maintenance.parse_answer(text) is
+comment on function maintenance_internal.parse_answer(text) is
   'A model''s answer as one JSON object, or the reason why it is none.';
 -- end of sql/engine/queue/parse_answer.sql
 
--- from sql/engine/queue/apply_answer.sql 69c498f1f0796b3e
+-- from sql/engine/queue/apply_answer.sql aec3b4c59694b4d5
 -- Lets the kind apply an answer, all of it or nothing, and writes its changes to the ledger.
 --
 -- apply returns what becomes the task's result, with two parts that the engine takes out:
@@ -4984,7 +5060,7 @@ comment on function maintenance.parse_answer(text) is
 -- and it raises PM017 for an answer that goes too far to be applied before somebody approves it.
 -- It is given options.approved, true or false, whatever the caller's options say.
 
-create function maintenance.apply_answer(
+create function maintenance_internal.apply_answer(
   p_task maintenance.task,
   p_approved boolean,
   out outcome text,
@@ -4995,7 +5071,7 @@ language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_kind maintenance.kind := maintenance.find_kind(p_task.kind);
+  v_kind maintenance.kind := maintenance_internal.find_kind(p_task.kind);
   v_context text;
   v_constraint text;
   v_table text;
@@ -5004,7 +5080,8 @@ begin
   input_hash := p_task.input_hash;
   begin
     execute format('select %s($1::text, $2::jsonb, $3::jsonb, $4::jsonb)',
-      maintenance.find_function(v_kind.apply, 'text, jsonb, jsonb, jsonb', 'jsonb')::regproc)
+      maintenance_internal.find_function(
+        v_kind.apply, 'text, jsonb, jsonb, jsonb', 'jsonb')::regproc)
     into result using p_task.subject, p_task.context, p_task.held_answer,
       p_task.options || jsonb_build_object('approved', p_approved);
     insert into maintenance.change (task_id, op, outcome, reason, note, keys, rows)
@@ -5030,17 +5107,17 @@ begin
       get stacked diagnostics v_context = pg_exception_context,
         v_constraint = constraint_name, v_table = table_name;
       error := 'apply: '
-        || maintenance.error_text(sqlstate, sqlerrm, v_context, v_constraint, v_table);
+        || maintenance_internal.error_text(sqlstate, sqlerrm, v_context, v_constraint, v_table);
       result := null;
   end;
 end
 $$;
 
-comment on function maintenance.apply_answer(maintenance.task, boolean) is
+comment on function maintenance_internal.apply_answer(maintenance.task, boolean) is
   'Lets the kind apply an answer, all of it or nothing, and writes its changes to the ledger.';
 -- end of sql/engine/queue/apply_answer.sql
 
--- from sql/engine/queue/complete_task.sql 00f678a01a0667d5
+-- from sql/engine/queue/complete_task.sql 45179ad92980bda5
 -- Takes a model's answer: parses it, lets the kind apply it, records the cost and closes the task,
 -- in one transaction. Whatever the answer says, this returns; it raises for a stale token only.
 
@@ -5058,7 +5135,7 @@ set timezone = 'UTC'
 set lock_timeout = '5s'
 as $$
 declare
-  v_task maintenance.task := maintenance.find_leased(
+  v_task maintenance.task := maintenance_internal.find_leased(
     complete_task.task_id, complete_task.lease_token, p_replay => true);
   v_applied record;
   v_cost numeric;
@@ -5068,20 +5145,20 @@ begin
   end if;
 
   select 'bad_output' as outcome, p.reason as error, null::jsonb as result, p.answer into v_applied
-  from maintenance.parse_answer(complete_task.answer) as p;
+  from maintenance_internal.parse_answer(complete_task.answer) as p;
   if v_applied.error is null and v_task.context is null then
     v_applied.error := 'the task was never asked: task_request comes first';
   end if;
   if v_applied.error is null then
     v_task.held_answer := v_applied.answer;
-    select * into v_applied from maintenance.apply_answer(v_task, p_approved => false);
+    select * into v_applied from maintenance_internal.apply_answer(v_task, p_approved => false);
     v_task.input_hash := v_applied.input_hash;
   end if;
 
-  v_cost := maintenance.record_call(v_task.task_id, v_task.kind, v_task.model, v_applied.outcome,
-    complete_task.usage, null);
-  v_task := maintenance.settle_task(v_task, v_applied.outcome, v_applied.error, p_cost => v_cost,
-    p_settled_token => complete_task.lease_token,
+  v_cost := maintenance_internal.record_call(v_task.task_id, v_task.kind, v_task.model,
+    v_applied.outcome, complete_task.usage, null);
+  v_task := maintenance_internal.settle_task(v_task, v_applied.outcome, v_applied.error,
+    p_cost => v_cost, p_settled_token => complete_task.lease_token,
     p_result => jsonb_build_object('result', v_applied.result, 'error', v_applied.error));
   return v_task.result;
 end
@@ -5095,10 +5172,10 @@ comment on function maintenance.complete_task(bigint, uuid, text, jsonb) is
   'Errors: PM014 not leased under this token.';
 -- end of sql/engine/queue/complete_task.sql
 
--- from sql/engine/queue/task_state.sql a8e158eb1f3b7423
+-- from sql/engine/queue/task_state.sql 05df51c477825899
 -- What the functions that end a lease return: {state, available_at}.
 
-create function maintenance.task_state(p_task maintenance.task)
+create function maintenance_internal.task_state(p_task maintenance.task)
 returns jsonb
 language sql
 stable
@@ -5107,7 +5184,7 @@ return jsonb_build_object(
   'state', p_task.state,
   'available_at', case when p_task.state = 'ready' then p_task.available_at end);
 
-comment on function maintenance.task_state(maintenance.task) is
+comment on function maintenance_internal.task_state(maintenance.task) is
   'What the functions that end a lease return: {state, available_at}.';
 -- end of sql/engine/queue/task_state.sql
 
@@ -5144,7 +5221,7 @@ comment on function maintenance.extend_lease(bigint, uuid, interval) is
   'stop the work, somebody else has it. Errors: PM002 lease out of range.';
 -- end of sql/engine/queue/extend_lease.sql
 
--- from sql/engine/queue/fail_task.sql f00acd70253626c0
+-- from sql/engine/queue/fail_task.sql aeca7365759e3a1d
 -- Says that a call failed, and of which class. What follows from it stands in settle_task.
 
 create function maintenance.fail_task(
@@ -5165,7 +5242,7 @@ set lock_timeout = '5s'
 as $$
 declare
   v_task maintenance.task :=
-    maintenance.find_leased(fail_task.task_id, fail_task.lease_token);
+    maintenance_internal.find_leased(fail_task.task_id, fail_task.lease_token);
   v_cost numeric;
 begin
   if fail_task.failure_class is null or fail_task.failure_class not in ('transient', 'defer',
@@ -5178,10 +5255,10 @@ begin
     raise exception 'retry_after "%" is out of range', fail_task.retry_after
       using errcode = 'PM002', hint = 'An interval from zero to 30 days.';
   end if;
-  v_cost := maintenance.record_call(v_task.task_id, v_task.kind, v_task.model,
+  v_cost := maintenance_internal.record_call(v_task.task_id, v_task.kind, v_task.model,
     fail_task.failure_class, fail_task.usage, fail_task.details);
-  return maintenance.task_state(maintenance.settle_task(v_task, fail_task.failure_class,
-    fail_task.message, fail_task.retry_after, p_cost => v_cost));
+  return maintenance_internal.task_state(maintenance_internal.settle_task(v_task,
+    fail_task.failure_class, fail_task.message, fail_task.retry_after, p_cost => v_cost));
 end
 $$;
 
@@ -5194,7 +5271,7 @@ comment on function maintenance.fail_task(bigint, uuid, text, text, interval, js
   'Errors: PM002 argument, PM014 not leased under this token.';
 -- end of sql/engine/queue/fail_task.sql
 
--- from sql/engine/queue/release_task.sql 7f3feb11a4968c32
+-- from sql/engine/queue/release_task.sql 84dc2bafbd22d3f7
 -- Gives a task back as if it had never been claimed: a worker that shuts down.
 
 create function maintenance.release_task(task_id bigint, lease_token uuid)
@@ -5207,8 +5284,8 @@ set timezone = 'UTC'
 set lock_timeout = '5s'
 as $$
 begin
-  return maintenance.task_state(maintenance.settle_task(
-    maintenance.find_leased(release_task.task_id, release_task.lease_token), 'released'));
+  return maintenance_internal.task_state(maintenance_internal.settle_task(
+    maintenance_internal.find_leased(release_task.task_id, release_task.lease_token), 'released'));
 end
 $$;
 
@@ -5217,7 +5294,7 @@ comment on function maintenance.release_task(bigint, uuid) is
   'Errors: PM014 not leased under this token.';
 -- end of sql/engine/queue/release_task.sql
 
--- from sql/engine/queue/retry_task.sql 097823742e1a7179
+-- from sql/engine/queue/retry_task.sql b68926ceded1eb12
 -- Revives a task that is over, with all its attempts.
 
 create function maintenance.retry_task(task_id bigint)
@@ -5257,7 +5334,7 @@ begin
     raise exception 'another task of the kind % about % is open', v_task.kind, v_task.subject
       using errcode = 'PM016', hint = 'It asks the same; wait for it.';
   end;
-  return maintenance.task_state(v_task);
+  return maintenance_internal.task_state(v_task);
 end
 $$;
 
@@ -5267,10 +5344,10 @@ comment on function maintenance.retry_task(bigint) is
   'Errors: PM014 no such task, PM016 it is leased or has succeeded, or another one is open.';
 -- end of sql/engine/queue/retry_task.sql
 
--- from sql/engine/queue/find_quarantined.sql 4f8b3a39a22897cd
+-- from sql/engine/queue/find_quarantined.sql 0091c99c2a44d10d
 -- A task that waits for a decision, locked; or a clear error.
 
-create function maintenance.find_quarantined(p_task_id bigint)
+create function maintenance_internal.find_quarantined(p_task_id bigint)
 returns maintenance.task
 language plpgsql
 set search_path = pg_catalog, pg_temp
@@ -5292,11 +5369,11 @@ begin
 end
 $$;
 
-comment on function maintenance.find_quarantined(bigint) is
+comment on function maintenance_internal.find_quarantined(bigint) is
   'A task that waits for a decision, locked; or a clear error.';
 -- end of sql/engine/queue/find_quarantined.sql
 
--- from sql/engine/queue/approve_task.sql 85ade3949afd5d2a
+-- from sql/engine/queue/approve_task.sql 503e04e2915ae5f3
 -- Applies an answer that was quarantined, under the same checks as at first: what has changed since
 -- is refused, operation by operation.
 
@@ -5310,16 +5387,17 @@ set timezone = 'UTC'
 set lock_timeout = '5s'
 as $$
 declare
-  v_task maintenance.task := maintenance.find_quarantined(approve_task.task_id);
+  v_task maintenance.task := maintenance_internal.find_quarantined(approve_task.task_id);
   v_applied record;
 begin
-  select * into v_applied from maintenance.apply_answer(v_task, p_approved => true);
+  select * into v_applied from maintenance_internal.apply_answer(v_task, p_approved => true);
   if v_applied.outcome <> 'succeeded' then
     raise exception 'the answer of task % cannot be applied: %', v_task.task_id, v_applied.error
       using errcode = 'PM016', hint = 'select maintenance.reject_task(task_id);';
   end if;
   v_task.input_hash := v_applied.input_hash;
-  v_task := maintenance.settle_task(v_task, 'succeeded', p_settled_token => v_task.settled_token,
+  v_task := maintenance_internal.settle_task(v_task, 'succeeded',
+    p_settled_token => v_task.settled_token,
     p_result => jsonb_build_object('result', v_applied.result, 'approvedBy', session_user));
   return v_task.result;
 end
@@ -5331,7 +5409,7 @@ comment on function maintenance.approve_task(bigint) is
   'quarantined, or its answer cannot be applied (nothing is changed then).';
 -- end of sql/engine/queue/approve_task.sql
 
--- from sql/engine/queue/reject_task.sql 913bbd3db4b3307c
+-- from sql/engine/queue/reject_task.sql 024d91c7b2c20e94
 -- Drops an answer that was quarantined. The same input is not asked about again.
 
 create function maintenance.reject_task(task_id bigint, reason text default null)
@@ -5344,9 +5422,9 @@ set timezone = 'UTC'
 set lock_timeout = '5s'
 as $$
 declare
-  v_task maintenance.task := maintenance.find_quarantined(reject_task.task_id);
+  v_task maintenance.task := maintenance_internal.find_quarantined(reject_task.task_id);
 begin
-  v_task := maintenance.settle_task(v_task, 'declined',
+  v_task := maintenance_internal.settle_task(v_task, 'declined',
     format('rejected by %s', session_user) || coalesce(': ' || reject_task.reason, ''),
     p_settled_token => v_task.settled_token, p_result => '{}');
   return v_task.result;
@@ -5359,10 +5437,10 @@ comment on function maintenance.reject_task(bigint, text) is
   '{state}. Errors: PM014 no such task, PM016 it is not quarantined.';
 -- end of sql/engine/queue/reject_task.sql
 
--- from sql/engine/queue/restore_row.sql 602a6bf78079348b
+-- from sql/engine/queue/restore_row.sql 21b340dd3b8df28b
 -- Puts one row back as it was before a change, or says why not: it must be as the change left it.
 
-create function maintenance.restore_row(
+create function maintenance_internal.restore_row(
   p_table text,
   p_before jsonb,
   p_after jsonb,
@@ -5424,16 +5502,16 @@ begin
 end
 $$;
 
-comment on function maintenance.restore_row(text, jsonb, jsonb) is
+comment on function maintenance_internal.restore_row(text, jsonb, jsonb) is
   'Puts one row back as it was before a change, or says why not: it must be as the change left '
   'it.';
 -- end of sql/engine/queue/restore_row.sql
 
--- from sql/engine/queue/undo_change.sql ee05e96e07c604d6
+-- from sql/engine/queue/undo_change.sql 428af8b6a142eae5
 -- Reverses one change, row by row, and returns what became of each. A row that the change added
 -- goes only when all that it changed could be put back: nobody is left with less than before.
 
-create function maintenance.undo_change(p_change maintenance.change)
+create function maintenance_internal.undo_change(p_change maintenance.change)
 returns jsonb
 language plpgsql
 set search_path = pg_catalog, pg_temp
@@ -5461,7 +5539,7 @@ begin
             'stays: not all that it stands for could be put back');
         else
           select r.key, r.reason into v_key, v_reason
-          from maintenance.restore_row(v_row.table_name, v_row.before, v_row.after) as r;
+          from maintenance_internal.restore_row(v_row.table_name, v_row.before, v_row.after) as r;
         end if;
         v_report := v_report || jsonb_strip_nulls(jsonb_build_object(
           'table', v_row.table_name, 'key', v_key,
@@ -5479,11 +5557,11 @@ begin
 end
 $$;
 
-comment on function maintenance.undo_change(maintenance.change) is
+comment on function maintenance_internal.undo_change(maintenance.change) is
   'Reverses one change, row by row, and returns what became of each.';
 -- end of sql/engine/queue/undo_change.sql
 
--- from sql/engine/queue/undo_task.sql e8c830ecc3894f79
+-- from sql/engine/queue/undo_task.sql d9b426f430e86485
 -- Reverses what an answer changed, the last operation first. Row by row: what was edited, deleted
 -- or replaced since is refused and said so, the rest is put back.
 
@@ -5518,7 +5596,7 @@ begin
       and not exists (select from maintenance.change as u where u.undoes = c.change_id)
     order by c.change_id desc
   loop
-    v_rows := maintenance.undo_change(v_change);
+    v_rows := maintenance_internal.undo_change(v_change);
     v_reason := case when jsonb_path_exists(v_rows, '$[*] ? (@.outcome == "refused")')
       then 'not all rows could be put back' end;
     insert into maintenance.change (task_id, undoes, op, outcome, reason, keys, rows)
@@ -5551,10 +5629,10 @@ comment on function maintenance.undo_task(bigint) is
   'the same. Errors: PM014 no such task, PM016 its answer was not applied.';
 -- end of sql/engine/queue/undo_task.sql
 
--- from sql/engine/queue/undone_keys.sql 827b25ac08460410
+-- from sql/engine/queue/undone_keys.sql e52ff0a6821776e8
 -- What was put together once and taken apart again, so that a kind need not do it a second time.
 
-create function maintenance.undone_keys(p_kind text, p_subject text)
+create function maintenance_internal.undone_keys(p_kind text, p_subject text)
 returns table (keys text[])
 language sql
 stable
@@ -5567,11 +5645,11 @@ begin atomic
   where t.kind = p_kind and t.subject = p_subject;
 end;
 
-comment on function maintenance.undone_keys(text, text) is
+comment on function maintenance_internal.undone_keys(text, text) is
   'What was put together once and taken apart again, so that a kind need not do it a second time.';
 -- end of sql/engine/queue/undone_keys.sql
 
--- from sql/engine/queue/trigger_jobs.sql e6c6efe02dd999d7
+-- from sql/engine/queue/trigger_jobs.sql 69ea440a2546438c
 -- Asks for the tasks of every kind with a trigger, one for each of its subjects.
 
 create function maintenance.trigger_jobs(
@@ -5614,7 +5692,7 @@ begin
     order by k.kind
   loop
     execute format('select coalesce(array_agg(distinct s), ''{}'') from %s() as s where s <> ''''',
-      maintenance.find_function(v_kind.subjects, '', 'SETOF text')::regproc)
+      maintenance_internal.find_function(v_kind.subjects, '', 'SETOF text')::regproc)
     into v_subjects;
     v_users := array(select unnest(v_users) union select unnest(v_subjects));
 
@@ -5635,7 +5713,8 @@ begin
       v_tokens := v_tokens + v_past.tokens * v_new;
       v_cost := v_cost + v_past.cost * v_new;
     else
-      insert into maintenance.lane (kind, priority) values (v_kind.kind, 0) on conflict do nothing;
+      insert into maintenance_internal.lane (kind, priority) values (v_kind.kind, 0)
+      on conflict do nothing;
       insert into maintenance.task as t (kind, subject, available_at, force)
       select v_kind.kind, s.subject, clock_timestamp() + random() * trigger_jobs.spread,
         coalesce(trigger_jobs.force, false)
@@ -5662,11 +5741,11 @@ comment on function maintenance.trigger_jobs(text, interval, boolean, boolean) i
   '(null before the first). Errors: PM002 spread, PM015 no such trigger.';
 -- end of sql/engine/queue/trigger_jobs.sql
 
--- from sql/engine/queue/task_backlog.sql 73a4b407a8639fbc
+-- from sql/engine/queue/task_backlog.sql 13ed47b7bb665d82
 -- The tasks' rows of maintenance_status: what is due, what waits for a decision, what is dead. None
 -- where there is no kind.
 
-create function maintenance.task_backlog()
+create function maintenance_internal.task_backlog()
 returns table (
   task text,
   count bigint,
@@ -5700,7 +5779,7 @@ begin
       case when min(d.available_at) < v_now - interval '1 hour'
         then 'Due for more than an hour: is a worker running? npm start' end
     from (
-      select t.available_at from maintenance.lane as l
+      select t.available_at from maintenance_internal.lane as l
       cross join lateral (
         select r.available_at from maintenance.task as r
         where r.state = 'ready' and r.kind = l.kind and r.priority = l.priority
@@ -5740,16 +5819,16 @@ begin
 end
 $$;
 
-comment on function maintenance.task_backlog() is
+comment on function maintenance_internal.task_backlog() is
   'The rows tasks_due, tasks_quarantined and tasks_dead of maintenance_status, counted up to '
   '10,000.';
 -- end of sql/engine/queue/task_backlog.sql
 
--- from sql/engine/health/backlog.sql 86cff6c5d37aaaf6
+-- from sql/engine/health/backlog.sql f380e058fa12a49e
 -- A row a backlog: what is due now under each rule, read with the rule itself.
 -- Each count stands in a block of its own: a broken rule makes its own row critical and no other.
 
-create function maintenance.backlog()
+create function maintenance_internal.backlog()
 returns table (
   task text,
   count bigint,
@@ -5775,7 +5854,7 @@ as $$
 declare
   v_cap constant integer := 10000;
   v_status record;
-  v_policy maintenance.policy;
+  v_policy maintenance_internal.policy;
   v_late interval;
   v_message text;
   v_state text;
@@ -5784,11 +5863,11 @@ begin
   for v_status in
     select s.*, j.job_id, j.backlog_name, j.backlog_function
     from maintenance.job_status as s
-    join maintenance.job as j on j.job_name = s.job_name
+    join maintenance_internal.job as j on j.job_name = s.job_name
     where j.kind = 'policy' or j.backlog_function is not null
     -- The engine's own come after the application's.
-    order by exists (select from maintenance.policy as p
-      where p.job_id = j.job_id and p.target like 'maintenance.%'), j.job_id
+    order by exists (select from maintenance_internal.policy as p
+      where p.job_id = j.job_id and p.target ~ '^maintenance(_internal)?\.'), j.job_id
   loop
     task := coalesce(v_status.backlog_name, v_status.job_name);
     count := null;
@@ -5803,16 +5882,17 @@ begin
     v_late := interval '0';
     begin
       if v_status.kind = 'policy' then
-        v_policy := maintenance.find_policy(v_status.job_name);
+        v_policy := maintenance_internal.find_policy(v_status.job_name);
         select c.due, c.oldest into backlog.count, backlog.oldest
-        from maintenance.count_due(v_policy, maintenance.clock() - v_policy.keep, v_cap) as c;
-        v_late := maintenance.clock() - v_policy.keep - oldest;
+        from maintenance_internal.count_due(
+          v_policy, maintenance_internal.clock() - v_policy.keep, v_cap) as c;
+        v_late := maintenance_internal.clock() - v_policy.keep - oldest;
       else
         execute format('select c.due, c.oldest from %s($1) as c',
-          maintenance.find_function(v_status.backlog_function, 'integer',
+          maintenance_internal.find_function(v_status.backlog_function, 'integer',
             'TABLE(due bigint, oldest timestamp with time zone)')::regproc)
         into backlog.count, backlog.oldest using v_cap;
-        v_late := maintenance.clock() - oldest;
+        v_late := maintenance_internal.clock() - oldest;
       end if;
       if count >= v_cap then
         description := description || format('; at least %s', v_cap);
@@ -5825,8 +5905,9 @@ begin
             or v_late > 2 * (n.following - v_status.next_run_at) then 'warning'
           else 'notice' end
       into severity
-      from (select maintenance.nearest_slot(schedule, v_status.next_run_at, true) as following)
-        as n;
+      from (
+        select maintenance_internal.nearest_slot(schedule, v_status.next_run_at, true) as following
+      ) as n;
 
       advice := case
         when count = 0 then null
@@ -5850,7 +5931,7 @@ begin
         v_context = pg_exception_context;
       severity := 'critical';
       description := format('%s: cannot be counted: %s', v_status.description,
-        maintenance.error_text(v_state, v_message, v_context));
+        maintenance_internal.error_text(v_state, v_message, v_context));
       advice := case when v_state = '55P03' and v_status.kind = 'policy' then format(
           'Locked by somebody else: select * from pg_locks where relation = %L::regclass;',
           v_policy.target)
@@ -5861,53 +5942,57 @@ begin
 end
 $$;
 
-comment on function maintenance.backlog() is
+comment on function maintenance_internal.backlog() is
   'The rows of maintenance_status: what is due under each rule now, counted up to 10,000.';
 -- end of sql/engine/health/backlog.sql
 
--- from sql/engine/health/maintenance_status.sql e2ca98baa53bb510
+-- from sql/engine/health/maintenance_status.sql e7552ec0f6a30dcb
 -- The front door: what is still to be done, and whether anybody is on it.
 
 create view public.maintenance_status as
 select
   b.task,
   b.count,
-  b.description,
   b.severity,
   b.oldest,
+  b.next_run_at,
+  b.advice,
   b.job_name,
   b.schedule,
   b.active,
   b.last_run_at,
   b.last_status,
-  b.next_run_at,
-  b.advice
-from maintenance.backlog() as b
+  b.description
+from maintenance_internal.backlog() as b
 union all
-select
-  t.task,
-  t.count,
-  t.description,
-  t.severity,
-  t.oldest,
-  null,
-  null,
-  null,
-  null,
-  null,
-  null,
-  t.advice
-from maintenance.task_backlog() as t;
+select t.task, t.count, t.severity, t.oldest, null, t.advice, null, null, null, null, null,
+  t.description
+from maintenance_internal.task_backlog() as t;
 
 comment on view public.maintenance_status is
-  'A row a backlog: how many rows are due (counted up to 10,000), the oldest, and the job that '
-  'takes them; then the tasks that are due, that wait for a decision, and that are dead. '
-  'severity: ok nothing due; notice due, and somebody will take them; warning the job is behind, '
-  'failed, disabled or not scheduled, tasks wait for more than an hour or for a decision, or are '
-  'dead; critical the rule is broken.';
+  'One row per backlog: what is due, and the job that takes it; then the tasks that are due, that '
+  'wait for a decision, and that are dead.';
+comment on column public.maintenance_status.task is
+  'the name of the backlog; the job''s own name where it has no other';
+comment on column public.maintenance_status.count is
+  'rows due now, by the job''s own rule; counted up to 10,000, then the description says at least';
+comment on column public.maintenance_status.severity is
+  'ok: nothing is due. notice: a job will take it. warning: the job is behind, failed, disabled or '
+  'not scheduled; tasks wait for an hour or for a decision, or are dead. critical: the rule is '
+  'broken';
+comment on column public.maintenance_status.oldest is 'the time of the oldest row that is due';
+comment on column public.maintenance_status.next_run_at is 'when pg_cron starts the job next';
+comment on column public.maintenance_status.advice is
+  'what to do about it, with the statement to paste; null where there is nothing to do';
+comment on column public.maintenance_status.job_name is 'the job that takes it; null for tasks';
+comment on column public.maintenance_status.schedule is 'the job''s schedule in force';
+comment on column public.maintenance_status.active is 'pg_cron will start the job';
+comment on column public.maintenance_status.last_run_at is 'when the job''s last run began';
+comment on column public.maintenance_status.last_status is 'how that run ended';
+comment on column public.maintenance_status.description is 'what the backlog is, in words';
 -- end of sql/engine/health/maintenance_status.sql
 
--- from sql/engine/health/index_health.sql 4d043977882b7b36
+-- from sql/engine/health/index_health.sql 5d77386bd705b7c1
 -- Every index of the application: its size and whether anything reads it.
 
 create view maintenance.index_health as
@@ -5924,7 +6009,7 @@ select
   s.idx_scan = 0
     and not i.indisunique
     and coalesce(d.stats_reset, pg_postmaster_start_time())
-      < maintenance.clock() - interval '7 days'
+      < maintenance_internal.clock() - interval '7 days'
     as is_unused
 from pg_stat_user_indexes as s
 join pg_index as i on i.indexrelid = s.indexrelid
@@ -5932,15 +6017,24 @@ join pg_class as c on c.oid = s.indexrelid
 cross join (
   select d.stats_reset from pg_stat_database as d where d.datname = current_database()
 ) as d
-where s.schemaname not in ('maintenance', 'cron');
+where s.schemaname not in ('maintenance', 'maintenance_internal', 'cron');
 
-comment on view maintenance.index_health is
-  'A row an index outside the engine. is_unused: never read since statistics began at least seven '
-  'days ago, and not unique. bytes: as of the last VACUUM or ANALYZE, so that no lock is waited '
-  'for.';
+comment on view maintenance.index_health is 'One row per index outside the engine.';
+comment on column maintenance.index_health.schema_name is 'of the table and the index';
+comment on column maintenance.index_health.table_name is 'the table';
+comment on column maintenance.index_health.index_name is 'the index';
+comment on column maintenance.index_health.bytes is
+  'its size as of the last VACUUM or ANALYZE, so that no lock is waited for';
+comment on column maintenance.index_health.idx_scan is
+  'how often it was read since statistics began';
+comment on column maintenance.index_health.is_unique is 'it guards a unique key';
+comment on column maintenance.index_health.is_valid is
+  'false after a CREATE INDEX CONCURRENTLY that failed: to be dropped or rebuilt';
+comment on column maintenance.index_health.is_unused is
+  'never read since statistics began, at least seven days ago, and not unique';
 -- end of sql/engine/health/index_health.sql
 
--- from sql/engine/health/table_bloat.sql a739b39b5f69275d
+-- from sql/engine/health/table_bloat.sql d43b4a39514aafb0
 -- Every table of the application: how much of it is dead.
 
 create view maintenance.table_bloat as
@@ -5957,12 +6051,21 @@ select
   greatest(s.last_analyze, s.last_autoanalyze) as last_analyze
 from pg_stat_user_tables as s
 join pg_class as c on c.oid = s.relid
-where s.schemaname not in ('maintenance', 'cron');
+where s.schemaname not in ('maintenance', 'maintenance_internal', 'cron');
 
 comment on view maintenance.table_bloat is
-  'A row a table outside the engine, by the statistics of autovacuum. is_bloated: more than 1,000 '
-  'dead rows, and more than a fifth of all. bytes: of the table without its indexes, as of the '
-  'last VACUUM or ANALYZE, so that no lock is waited for.';
+  'One row per table outside the engine: how much of it is dead, by the statistics of autovacuum.';
+comment on column maintenance.table_bloat.schema_name is 'the table''s schema';
+comment on column maintenance.table_bloat.table_name is 'the table';
+comment on column maintenance.table_bloat.live_rows is 'an estimate';
+comment on column maintenance.table_bloat.dead_rows is 'an estimate';
+comment on column maintenance.table_bloat.dead_percent is 'dead rows of all, in percent';
+comment on column maintenance.table_bloat.is_bloated is
+  'more than 1,000 dead rows, and more than a fifth of all';
+comment on column maintenance.table_bloat.bytes is
+  'of the table without its indexes, as of the last VACUUM or ANALYZE';
+comment on column maintenance.table_bloat.last_vacuum is 'by hand or by autovacuum';
+comment on column maintenance.table_bloat.last_analyze is 'by hand or by autovacuum';
 -- end of sql/engine/health/table_bloat.sql
 
 -- from sql/engine/health/index_report_step.sql 4107b5580e43cc58
@@ -5997,7 +6100,7 @@ comment on function maintenance.index_report_step(integer) is
   'details (S4-05 to S4-07).';
 -- end of sql/engine/health/index_report_step.sql
 
--- from sql/engine/jobs.sql 9039f96254566579
+-- from sql/engine/jobs.sql 32fa1424f060801f
 -- The engine's own jobs: the tick, and what keeps its own history and pg_cron's from growing.
 
 select maintenance.set_statement(
@@ -6008,7 +6111,7 @@ select maintenance.set_statement(
 
 select maintenance.set_policy(
   'purge_receipts',
-  target => 'maintenance.run',
+  target => 'maintenance_internal.run',
   action => 'delete',
   age => 'finished_at',
   keep => '90 days',
@@ -6017,16 +6120,16 @@ select maintenance.set_policy(
 
 select maintenance.set_job(
   'purge_cron_history',
-  step => 'maintenance.purge_cron_history_step',
+  step => 'maintenance_internal.purge_cron_history_step',
   schedule => '50 3 * * *',
   description => 'pg_cron''s own history, a row for every firing, beyond seven days');
 -- end of sql/engine/jobs.sql
 
--- from sql/engine/revoke_defaults.sql b56ec720154697dd
+-- from sql/engine/revoke_defaults.sql c2c7fa39f5244a03
 -- Takes from PUBLIC, and from every role that default privileges of this host favour, what they got
 -- on objects that were just created. A grant that somebody made to another role stays.
 
-create function maintenance.revoke_defaults(p_kind "char", p_objects text)
+create function maintenance_internal.revoke_defaults(p_kind "char", p_objects text)
 returns void
 language plpgsql
 set search_path = pg_catalog, pg_temp
@@ -6051,13 +6154,13 @@ begin
 end
 $$;
 
-comment on function maintenance.revoke_defaults("char", text) is
+comment on function maintenance_internal.revoke_defaults("char", text) is
   'Takes from PUBLIC, and from every role that default privileges of this host favour, what they '
   'got on objects that were just created. p_kind as in pg_default_acl (n schema, r relation, S '
   'sequence, f function); p_objects as after REVOKE ALL ON.';
 -- end of sql/engine/revoke_defaults.sql
 
--- from sql/engine/roles.sql d8f45b5a8245d57d
+-- from sql/engine/roles.sql abf2ae31f555f2db
 -- Who may call what. Last in the build, so that it sees everything.
 --
 --   maintenance_viewer    reads status and history
@@ -6074,6 +6177,8 @@ language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 declare
+  -- The functions of maintenance_internal below are what a view or a procedure, which cannot work
+  -- as the owner, calls in its reader's name.
   v_viewer constant text[] := array[
     'table public.maintenance_status',
     'table maintenance.job_status',
@@ -6081,36 +6186,28 @@ declare
     'table maintenance.edit',
     'table maintenance.index_health',
     'table maintenance.table_bloat',
-    'function maintenance.backlog()',
-    'function maintenance.task_backlog()',
-    'function maintenance.cron_gap()',
-    'function maintenance.cron_jobs()',
-    'function maintenance.cron_readable()',
-    'function maintenance.cron_zone()',
-    'function maintenance.cron_setting(text)',
-    'function maintenance.clock()',
-    'function maintenance.cron_field(text, integer)',
-    'function maintenance.cron_fault(text)',
-    'function maintenance.find_slot(text, timestamp, boolean)',
-    'function maintenance.nearest_slot(text, timestamptz, boolean)',
+    'function maintenance_internal.backlog()',
+    'function maintenance_internal.task_backlog()',
+    'function maintenance_internal.job_schedules()',
+    'function maintenance_internal.clock()',
     'function maintenance.next_run_at(text, timestamptz)',
     'function maintenance.lint(text)',
     'function maintenance.preview(text)',
     'function maintenance.explain_policy(text)'];
   v_operator constant text[] := v_viewer || array[
     'procedure maintenance.run_job(text, jsonb)',
-    'procedure maintenance.run_batches(bigint, boolean)',
+    'procedure maintenance_internal.run_batches(bigint, boolean)',
     'function maintenance.run_now(text)',
-    'function maintenance.run_or_raise(text)',
-    'function maintenance.start_run(text, boolean)',
-    'function maintenance.first_progress(bigint)',
-    'function maintenance.collect_slab(maintenance.progress, tid[])',
-    'function maintenance.apply_batch(maintenance.progress, tid[])',
-    'function maintenance.finish_run(bigint)',
-    'function maintenance.run_result(bigint)',
-    'function maintenance.release_lock(bigint)',
-    'function maintenance.look_again(bigint)',
-    'function maintenance.raise_failure(bigint)',
+    'function maintenance_internal.run_or_raise(text)',
+    'function maintenance_internal.start_run(text, boolean)',
+    'function maintenance_internal.first_progress(bigint)',
+    'function maintenance_internal.collect_slab(maintenance_internal.progress, tid[])',
+    'function maintenance_internal.apply_batch(maintenance_internal.progress, tid[])',
+    'function maintenance_internal.finish_run(bigint)',
+    'function maintenance_internal.run_result(bigint)',
+    'function maintenance_internal.release_lock(bigint)',
+    'function maintenance_internal.look_again(bigint)',
+    'function maintenance_internal.raise_failure(bigint)',
     'function maintenance.install_schedules()',
     'function maintenance.cron_statements()',
     'function maintenance.set_schedule(text, text)',
@@ -6129,14 +6226,17 @@ declare
     'function maintenance.complete_task(bigint, uuid, text, jsonb)',
     'function maintenance.fail_task(bigint, uuid, text, text, interval, jsonb, jsonb)',
     'function maintenance.release_task(bigint, uuid)'];
+  v_schema text;
   v_doors text;
   v_door text;
 begin
-  perform maintenance.revoke_defaults('n', 'schema maintenance');
-  perform maintenance.revoke_defaults('r', 'all tables in schema maintenance');
-  perform maintenance.revoke_defaults('S', 'all sequences in schema maintenance');
-  perform maintenance.revoke_defaults('f', 'all routines in schema maintenance');
-  perform maintenance.revoke_defaults('r', 'table public.maintenance_status');
+  foreach v_schema in array array['maintenance', 'maintenance_internal'] loop
+    perform maintenance_internal.revoke_defaults('n', 'schema ' || v_schema);
+    perform maintenance_internal.revoke_defaults('r', 'all tables in schema ' || v_schema);
+    perform maintenance_internal.revoke_defaults('S', 'all sequences in schema ' || v_schema);
+    perform maintenance_internal.revoke_defaults('f', 'all routines in schema ' || v_schema);
+  end loop;
+  perform maintenance_internal.revoke_defaults('r', 'table public.maintenance_status');
 
   foreach grant_roles.role_name in array
     array['maintenance_viewer', 'maintenance_operator', 'maintenance_worker']
@@ -6169,6 +6269,7 @@ begin
         case when v_door like 'table %' then 'select' else 'execute' end, v_door, role_name);
     end loop;
     if role_name = 'maintenance_operator' then
+      grant usage on schema maintenance_internal to maintenance_operator;
       grant select (task_id, kind, subject, state, attempts, defers, recoveries, available_at,
         last_error, result, cost_usd, created_at, finished_at)
       on maintenance.task to maintenance_operator;
@@ -6179,7 +6280,7 @@ begin
   end loop;
 
   -- The front doors of the application that is installed beside the engine, if one is.
-  v_doors := to_regprocedure('maintenance.grant_front_doors()')::text;
+  v_doors := to_regprocedure('maintenance_internal.grant_front_doors()')::text;
   if v_doors is not null then
     execute format('select %s', v_doors);
   end if;

@@ -1,6 +1,6 @@
 -- migrate:up
 
--- from sql/reference/objects.sql ded2133d83c0aace
+-- from sql/reference/objects.sql 36e85cf7bc6bd197
 -- What the reference application calls its own in public, and the guard in front of it: where one
 -- of these names is taken, nothing of it is installed.
 
@@ -13,7 +13,7 @@ begin
 end
 $$;
 
-create function maintenance.reference_objects()
+create function maintenance_internal.reference_objects()
 returns table (kind "char", name text)
 language sql
 immutable
@@ -62,7 +62,7 @@ begin atomic
     'trigger_consolidation_step']);
 end;
 
-comment on function maintenance.reference_objects() is
+comment on function maintenance_internal.reference_objects() is
   'What the reference application has in public: tables and views (kind r), functions (kind f).';
 
 do $$
@@ -70,7 +70,7 @@ declare
   v_taken text;
 begin
   select string_agg('public.' || o.name, ', ' order by o.name) into v_taken
-  from maintenance.reference_objects() as o
+  from maintenance_internal.reference_objects() as o
   where case o.kind
     when 'f' then exists (
       select from pg_proc as p
@@ -285,14 +285,14 @@ select maintenance.set_policy(
   backlog_name => 'old_import_jobs');
 -- end of sql/reference/imports/rules.sql
 
--- from sql/reference/imports/front_doors.sql 1f522fb5c6e5a53f
+-- from sql/reference/imports/front_doors.sql 27e8f6ccfe321f79
 -- The import jobs as functions, each in its caller's one transaction.
 
 create function public.mark_stuck_import_runs()
 returns integer
 language sql
 set search_path = pg_catalog, pg_temp
-return maintenance.run_or_raise('mark_stuck_import_runs');
+return maintenance_internal.run_or_raise('mark_stuck_import_runs');
 
 comment on function public.mark_stuck_import_runs() is
   'Fails the import runs that have been processing for more than 24 hours (S1-01), in the '
@@ -302,7 +302,7 @@ create function public.cleanup_temp_uploads()
 returns integer
 language sql
 set search_path = pg_catalog, pg_temp
-return maintenance.run_or_raise('cleanup_temp_uploads');
+return maintenance_internal.run_or_raise('cleanup_temp_uploads');
 
 comment on function public.cleanup_temp_uploads() is
   'Deletes the uploads older than 24 hours that no processing import job refers to (S1-02, C-14), '
@@ -313,7 +313,7 @@ create function public.cleanup_old_raw_items()
 returns integer
 language sql
 set search_path = pg_catalog, pg_temp
-return maintenance.run_or_raise('cleanup_old_raw_items');
+return maintenance_internal.run_or_raise('cleanup_old_raw_items');
 
 comment on function public.cleanup_old_raw_items() is
   'Deletes the raw items older than 30 days of runs that ended failed or partial more than 30 days '
@@ -324,7 +324,7 @@ create function public.compact_old_import_jobs()
 returns integer
 language sql
 set search_path = pg_catalog, pg_temp
-return maintenance.run_or_raise('compact_old_import_jobs');
+return maintenance_internal.run_or_raise('compact_old_import_jobs');
 
 comment on function public.compact_old_import_jobs() is
   'Puts {"compacted": true} in place of mapping and options of ended import jobs older than 7 days '
@@ -478,7 +478,7 @@ select maintenance.set_job(
   description => 'Unused and invalid indexes and bloated tables, kept in details of the receipt');
 -- end of sql/reference/accounts/rules.sql
 
--- from sql/reference/accounts/subscription_summary.sql be86b5061785a962
+-- from sql/reference/accounts/subscription_summary.sql 4e557e9ef308b1ed
 -- One row a user with the subscription that counts: an active one first, then the one that runs
 -- longest. The view is always right; the materialized view is quick, and as fresh as its refresh,
 -- which a job does and the status watches. Rules S4-02, S4-16 and S4-18.
@@ -556,7 +556,7 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_since timestamptz :=
-    coalesce(maintenance.last_success('refresh_subscription_summary'), '-infinity')
+    coalesce(maintenance_internal.last_success('refresh_subscription_summary'), '-infinity')
     - interval '1 hour';
 begin
   if not (select c.relispopulated from pg_class as c
@@ -609,7 +609,7 @@ language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 begin
-  perform maintenance.run_or_raise('refresh_subscription_summary');
+  perform maintenance_internal.run_or_raise('refresh_subscription_summary');
 end
 $$;
 
@@ -618,14 +618,14 @@ comment on function public.refresh_subscription_summary() is
   'transaction. Errors: PM008 it failed, PM009 it is running or disabled.';
 -- end of sql/reference/accounts/subscription_summary.sql
 
--- from sql/reference/accounts/front_doors.sql 634a38bb9c0b3575
+-- from sql/reference/accounts/front_doors.sql 41d690e2aadb00c7
 -- What an application asks of its accounts by function.
 
 create function public.cleanup_expired_sessions()
 returns integer
 language sql
 set search_path = pg_catalog, pg_temp
-return maintenance.run_or_raise('cleanup_expired_sessions');
+return maintenance_internal.run_or_raise('cleanup_expired_sessions');
 
 comment on function public.cleanup_expired_sessions() is
   'Deletes the sessions whose expires_at has come (S4-01), in the caller''s transaction; rows '
@@ -662,7 +662,9 @@ begin
   begin
     select count(*) into v_expired
     from (
-      select from public.sessions as s where s.expires_at <= maintenance.clock() limit 10000
+      select from public.sessions as s
+      where s.expires_at <= maintenance_internal.clock()
+      limit 10000
     ) as s;
   exception when lock_not_available then
     null; -- said below
@@ -1442,7 +1444,7 @@ comment on function public.apply_consolidation(text, jsonb, jsonb, jsonb) is
   'the memories would go, PM018 the answer has not the shape that was asked for.';
 -- end of sql/reference/memories/apply_consolidation.sql
 
--- from sql/reference/memories/consolidation.sql 9578ed3a76972b45
+-- from sql/reference/memories/consolidation.sql 1f6a7fdc96af67f2
 -- Consolidation: a model reads a user's memories and nominates duplicates and contradictions; SQL
 -- decides (apply_consolidation). Rules S0-07 to S0-11.
 
@@ -1513,7 +1515,8 @@ begin
     content := e'The memories, oldest first, one JSON object a line:\n' || content;
     context := jsonb_build_object('rows', v_rows, 'apart', (
       select coalesce(jsonb_agg(u.keys), '[]')
-      from maintenance.undone_keys('consolidate_memories', prepare_consolidation.subject) as u));
+      from maintenance_internal.undone_keys(
+        'consolidate_memories', prepare_consolidation.subject) as u));
   end if;
   return next;
 end
@@ -1585,10 +1588,10 @@ select maintenance.set_job(
   description => 'Asks for a consolidation of every user''s memories');
 -- end of sql/reference/memories/consolidation.sql
 
--- from sql/reference/grant_front_doors.sql 1e91818c1deb8964
+-- from sql/reference/grant_front_doors.sql 416cb8b776ec5a9b
 -- Who may call the front doors of the application. Called by maintenance.grant_roles().
 
-create function maintenance.grant_front_doors()
+create function maintenance_internal.grant_front_doors()
 returns void
 language plpgsql
 set search_path = pg_catalog, pg_temp
@@ -1606,8 +1609,8 @@ declare
   v_object record;
   v_door text;
 begin
-  for v_object in select * from maintenance.reference_objects() loop
-    perform maintenance.revoke_defaults(v_object.kind, format('%s public.%I',
+  for v_object in select * from maintenance_internal.reference_objects() loop
+    perform maintenance_internal.revoke_defaults(v_object.kind, format('%s public.%I',
       case v_object.kind when 'f' then 'function' else 'table' end, v_object.name));
   end loop;
   if to_regrole('maintenance_operator') is not null then
@@ -1621,7 +1624,7 @@ begin
 end
 $$;
 
-comment on function maintenance.grant_front_doors() is
+comment on function maintenance_internal.grant_front_doors() is
   'Takes the front doors of the application from PUBLIC and grants them to operator and viewer.';
 
 select from maintenance.grant_roles();

@@ -1,7 +1,7 @@
 -- The one clock that every rule reads: the transaction's start, or what a test says it is.
 -- Only the engine's owner may move it: a cut-off in the future would make every row due.
 
-create function maintenance.clock()
+create function maintenance_internal.clock()
 returns timestamptz
 language sql
 stable
@@ -14,6 +14,6 @@ return case
   else now()
 end;
 
-comment on function maintenance.clock() is
+comment on function maintenance_internal.clock() is
   'The time that rules and schedules are read at: now(), or the setting maintenance.fake_now '
   'where the session belongs to the engine''s owner (for tests).';

@@ -2,7 +2,7 @@
 -- and the table, and the message only where it cannot hold a row's text. Messages about values
 -- (class 22), and whatever somebody's function or trigger raises, are left to the owner.
 
-create function maintenance.error_text(
+create function maintenance_internal.error_text(
   p_sqlstate text,
   p_message text,
   p_context text,
@@ -19,7 +19,8 @@ return case
   -- What Postgres says of the engine's own statements, and not of those that somebody's trigger
   -- may have put together from values.
   when p_sqlstate ~ '^(3F|42)'
-    and substring(p_context from '(?n)^(?:PL/\S+|SQL) function "?([^.(" ]+\.)') = 'maintenance.'
+    and substring(p_context from '(?n)^(?:PL/\S+|SQL) function "?([^.(" ]+)\.')
+      in ('maintenance', 'maintenance_internal')
     then format('%s (SQLSTATE %s)', p_message, p_sqlstate)
   -- What Postgres, and nobody's RAISE, says of locks, resources and cancellations.
   when p_sqlstate ~ '^(0A|25|2B|40|53|54|55|57)' and p_context !~ '^[^\n]* at RAISE(\n|$)'
@@ -27,6 +28,6 @@ return case
   else format('SQLSTATE %s', p_sqlstate)
 end;
 
-comment on function maintenance.error_text(text, text, text, text, text) is
+comment on function maintenance_internal.error_text(text, text, text, text, text) is
   'What may be told of an error to people who may not read the tables: its SQLSTATE, the '
   'constraint and the table, and the message only where it cannot hold a row''s text.';

@@ -1,7 +1,7 @@
 -- A function that a job or a kind names, by exact signature, or a clear error. p_arguments: types.
 -- It runs with the owner's rights, so it has to belong to the owner or to a superuser.
 
-create function maintenance.find_function(p_name text, p_arguments text, p_result text)
+create function maintenance_internal.find_function(p_name text, p_arguments text, p_result text)
 returns regprocedure
 language plpgsql
 stable
@@ -37,5 +37,5 @@ begin
 end
 $$;
 
-comment on function maintenance.find_function(text, text, text) is
+comment on function maintenance_internal.find_function(text, text, text) is
   'A function that a job or a kind names, by exact signature, or a clear error.';

@@ -8,7 +8,7 @@ select maintenance.set_statement(
 
 select maintenance.set_policy(
   'purge_receipts',
-  target => 'maintenance.run',
+  target => 'maintenance_internal.run',
   action => 'delete',
   age => 'finished_at',
   keep => '90 days',
@@ -17,6 +17,6 @@ select maintenance.set_policy(
 
 select maintenance.set_job(
   'purge_cron_history',
-  step => 'maintenance.purge_cron_history_step',
+  step => 'maintenance_internal.purge_cron_history_step',
   schedule => '50 3 * * *',
   description => 'pg_cron''s own history, a row for every firing, beyond seven days');

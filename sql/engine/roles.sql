@@ -14,6 +14,8 @@ language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 declare
+  -- The functions of maintenance_internal below are what a view or a procedure, which cannot work
+  -- as the owner, calls in its reader's name.
   v_viewer constant text[] := array[
     'table public.maintenance_status',
     'table maintenance.job_status',
@@ -21,36 +23,28 @@ declare
     'table maintenance.edit',
     'table maintenance.index_health',
     'table maintenance.table_bloat',
-    'function maintenance.backlog()',
-    'function maintenance.task_backlog()',
-    'function maintenance.cron_gap()',
-    'function maintenance.cron_jobs()',
-    'function maintenance.cron_readable()',
-    'function maintenance.cron_zone()',
-    'function maintenance.cron_setting(text)',
-    'function maintenance.clock()',
-    'function maintenance.cron_field(text, integer)',
-    'function maintenance.cron_fault(text)',
-    'function maintenance.find_slot(text, timestamp, boolean)',
-    'function maintenance.nearest_slot(text, timestamptz, boolean)',
+    'function maintenance_internal.backlog()',
+    'function maintenance_internal.task_backlog()',
+    'function maintenance_internal.job_schedules()',
+    'function maintenance_internal.clock()',
     'function maintenance.next_run_at(text, timestamptz)',
     'function maintenance.lint(text)',
     'function maintenance.preview(text)',
     'function maintenance.explain_policy(text)'];
   v_operator constant text[] := v_viewer || array[
     'procedure maintenance.run_job(text, jsonb)',
-    'procedure maintenance.run_batches(bigint, boolean)',
+    'procedure maintenance_internal.run_batches(bigint, boolean)',
     'function maintenance.run_now(text)',
-    'function maintenance.run_or_raise(text)',
-    'function maintenance.start_run(text, boolean)',
-    'function maintenance.first_progress(bigint)',
-    'function maintenance.collect_slab(maintenance.progress, tid[])',
-    'function maintenance.apply_batch(maintenance.progress, tid[])',
-    'function maintenance.finish_run(bigint)',
-    'function maintenance.run_result(bigint)',
-    'function maintenance.release_lock(bigint)',
-    'function maintenance.look_again(bigint)',
-    'function maintenance.raise_failure(bigint)',
+    'function maintenance_internal.run_or_raise(text)',
+    'function maintenance_internal.start_run(text, boolean)',
+    'function maintenance_internal.first_progress(bigint)',
+    'function maintenance_internal.collect_slab(maintenance_internal.progress, tid[])',
+    'function maintenance_internal.apply_batch(maintenance_internal.progress, tid[])',
+    'function maintenance_internal.finish_run(bigint)',
+    'function maintenance_internal.run_result(bigint)',
+    'function maintenance_internal.release_lock(bigint)',
+    'function maintenance_internal.look_again(bigint)',
+    'function maintenance_internal.raise_failure(bigint)',
     'function maintenance.install_schedules()',
     'function maintenance.cron_statements()',
     'function maintenance.set_schedule(text, text)',
@@ -69,14 +63,17 @@ declare
     'function maintenance.complete_task(bigint, uuid, text, jsonb)',
     'function maintenance.fail_task(bigint, uuid, text, text, interval, jsonb, jsonb)',
     'function maintenance.release_task(bigint, uuid)'];
+  v_schema text;
   v_doors text;
   v_door text;
 begin
-  perform maintenance.revoke_defaults('n', 'schema maintenance');
-  perform maintenance.revoke_defaults('r', 'all tables in schema maintenance');
-  perform maintenance.revoke_defaults('S', 'all sequences in schema maintenance');
-  perform maintenance.revoke_defaults('f', 'all routines in schema maintenance');
-  perform maintenance.revoke_defaults('r', 'table public.maintenance_status');
+  foreach v_schema in array array['maintenance', 'maintenance_internal'] loop
+    perform maintenance_internal.revoke_defaults('n', 'schema ' || v_schema);
+    perform maintenance_internal.revoke_defaults('r', 'all tables in schema ' || v_schema);
+    perform maintenance_internal.revoke_defaults('S', 'all sequences in schema ' || v_schema);
+    perform maintenance_internal.revoke_defaults('f', 'all routines in schema ' || v_schema);
+  end loop;
+  perform maintenance_internal.revoke_defaults('r', 'table public.maintenance_status');
 
   foreach grant_roles.role_name in array
     array['maintenance_viewer', 'maintenance_operator', 'maintenance_worker']
@@ -109,6 +106,7 @@ begin
         case when v_door like 'table %' then 'select' else 'execute' end, v_door, role_name);
     end loop;
     if role_name = 'maintenance_operator' then
+      grant usage on schema maintenance_internal to maintenance_operator;
       grant select (task_id, kind, subject, state, attempts, defers, recoveries, available_at,
         last_error, result, cost_usd, created_at, finished_at)
       on maintenance.task to maintenance_operator;
@@ -119,7 +117,7 @@ begin
   end loop;
 
   -- The front doors of the application that is installed beside the engine, if one is.
-  v_doors := to_regprocedure('maintenance.grant_front_doors()')::text;
+  v_doors := to_regprocedure('maintenance_internal.grant_front_doors()')::text;
   if v_doors is not null then
     execute format('select %s', v_doors);
   end if;

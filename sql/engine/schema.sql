@@ -1,4 +1,4 @@
--- The schema that holds the engine, and the guard in front of it: where a name of ours is taken,
+-- The two schemas of the engine, and the guard in front of it: where a name of ours is taken,
 -- nothing is installed.
 --
 -- Errors that a caller may want to tell apart have an SQLSTATE of ours:
@@ -29,10 +29,11 @@ begin
     raise exception 'pg-maintenance is in this database already, and dbmate does not know of it '
       '(it was not dbmate that installed it, or its table of migrations is another one): nothing '
       'was changed.' using errcode = 'PM020';
-  elsif to_regnamespace('maintenance') is not null then
+  elsif to_regnamespace('maintenance') is not null
+    or to_regnamespace('maintenance_internal') is not null then
     raise exception 'pg-maintenance is not installed, and nothing was changed, since this '
-      'database has a schema "maintenance" of its own: rename it (alter schema maintenance rename '
-      'to ...), or install into another database.' using errcode = 'PM020';
+      'database has a schema "maintenance" or "maintenance_internal" of its own: rename it (alter '
+      'schema ... rename to ...), or install into another database.' using errcode = 'PM020';
   elsif to_regclass('public.maintenance_status') is not null
     or to_regtype('public.maintenance_status') is not null then
     raise exception 'pg-maintenance is not installed, and nothing was changed, since this '
@@ -43,6 +44,9 @@ end
 $$;
 
 create schema maintenance;
+create schema maintenance_internal;
 
 comment on schema maintenance is
-  'pg-maintenance: policies, runs, schedules, tasks and health. Read sql/install.sql first.';
+  'pg-maintenance: what people call and read. \df maintenance.* is the manual.';
+comment on schema maintenance_internal is
+  'pg-maintenance: what the doors in schema maintenance are made of. Nothing here is a promise.';

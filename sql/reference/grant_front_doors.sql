@@ -1,6 +1,6 @@
 -- Who may call the front doors of the application. Called by maintenance.grant_roles().
 
-create function maintenance.grant_front_doors()
+create function maintenance_internal.grant_front_doors()
 returns void
 language plpgsql
 set search_path = pg_catalog, pg_temp
@@ -18,8 +18,8 @@ declare
   v_object record;
   v_door text;
 begin
-  for v_object in select * from maintenance.reference_objects() loop
-    perform maintenance.revoke_defaults(v_object.kind, format('%s public.%I',
+  for v_object in select * from maintenance_internal.reference_objects() loop
+    perform maintenance_internal.revoke_defaults(v_object.kind, format('%s public.%I',
       case v_object.kind when 'f' then 'function' else 'table' end, v_object.name));
   end loop;
   if to_regrole('maintenance_operator') is not null then
@@ -33,7 +33,7 @@ begin
 end
 $$;
 
-comment on function maintenance.grant_front_doors() is
+comment on function maintenance_internal.grant_front_doors() is
   'Takes the front doors of the application from PUBLIC and grants them to operator and viewer.';
 
 select from maintenance.grant_roles();

@@ -10,7 +10,7 @@ begin
 end
 $$;
 
-create function maintenance.reference_objects()
+create function maintenance_internal.reference_objects()
 returns table (kind "char", name text)
 language sql
 immutable
@@ -59,7 +59,7 @@ begin atomic
     'trigger_consolidation_step']);
 end;
 
-comment on function maintenance.reference_objects() is
+comment on function maintenance_internal.reference_objects() is
   'What the reference application has in public: tables and views (kind r), functions (kind f).';
 
 do $$
@@ -67,7 +67,7 @@ declare
   v_taken text;
 begin
   select string_agg('public.' || o.name, ', ' order by o.name) into v_taken
-  from maintenance.reference_objects() as o
+  from maintenance_internal.reference_objects() as o
   where case o.kind
     when 'f' then exists (
       select from pg_proc as p

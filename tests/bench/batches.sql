@@ -7,7 +7,7 @@ from (
   select extract(epoch from b.finished - lag(b.finished) over t) * 1000 as ms,
     ntile(4) over t as quarter
   from public.batch as b
-  join (select r.* from maintenance.run as r order by r.run_id desc limit 1) as r
+  join (select r.* from maintenance_internal.run as r order by r.run_id desc limit 1) as r
     on b.finished between r.started_at and r.finished_at
   window t as (order by b.finished)
 ) as b;

@@ -29,12 +29,12 @@ create temporary table attempt as
 select p.oid::regprocedure::text as what, format(case p.prokind when 'p' then 'call %s.%I(%s)' else 'select (%s.%I(%s))::text' end, p.pronamespace::regnamespace, p.proname,
   (select string_agg(format(case p.prokind when 'p' then 'null::%s' else '(select null::%s)' end, format_type(t, null)), ', ' order by nr) from unnest(p.proargtypes) with ordinality as a (t, nr))) as statement
 from pg_proc as p
-where p.pronamespace in ('maintenance'::regnamespace, 'public'::regnamespace)
+where p.pronamespace in ('maintenance'::regnamespace, 'maintenance_internal'::regnamespace, 'public'::regnamespace)
   and not exists (select from pg_depend as d where d.objid = p.oid and d.deptype = 'e')
 union all
 select v.verb || ' ' || c.oid::regclass, format(v.form, c.oid::regclass, quote_ident((select a.attname from pg_attribute as a where a.attrelid = c.oid and attnum = 1)))
 from pg_class as c, (values ('read', 'select from %s limit 0'), ('delete', 'delete from %s where false'), ('update', 'update %s set %s = default where false'), ('insert', 'insert into %s default values'), ('truncate', 'truncate %s')) as v (verb, form)
-where c.relnamespace in ('maintenance'::regnamespace, 'public'::regnamespace) and c.relkind in ('r', 'v', 'm') and (v.verb = 'read' or c.relkind = 'r')
+where c.relnamespace in ('maintenance'::regnamespace, 'maintenance_internal'::regnamespace, 'public'::regnamespace) and c.relkind in ('r', 'v', 'm') and (v.verb = 'read' or c.relkind = 'r')
   and not exists (select from pg_depend as d where d.objid = c.oid and d.deptype = 'e');
 create function pg_temp.can(who text) returns setof text language plpgsql as $$
 declare v record;
@@ -68,22 +68,10 @@ select results_eq(format('select c from pg_temp.can(%L) as c order by c collate 
   'maintenance.task_request(bigint,uuid)'], 'a worker has its six functions');
 create temporary table viewer as select unnest(array[
   'get_database_health_stats()',
-  'maintenance.backlog()',
-  'maintenance.clock()',
-  'maintenance.cron_fault(text)',
-  'maintenance.cron_field(text,integer)',
-  'maintenance.cron_gap()',
-  'maintenance.cron_jobs()',
-  'maintenance.cron_readable()',
-  'maintenance.cron_setting(text)',
-  'maintenance.cron_zone()',
   'maintenance.explain_policy(text)',
-  'maintenance.find_slot(text,timestamp without time zone,boolean)',
   'maintenance.lint(text)',
-  'maintenance.nearest_slot(text,timestamp with time zone,boolean)',
   'maintenance.next_run_at(text,timestamp with time zone)',
   'maintenance.preview(text)',
-  'maintenance.task_backlog()',
   'read maintenance.edit',
   'read maintenance.index_health',
   'read maintenance.job_status',
@@ -96,30 +84,34 @@ select results_eq(format('select c from (select pg_temp.can(%L) as c except sele
   'cleanup_old_raw_items()',
   'cleanup_temp_uploads()',
   'compact_old_import_jobs()',
-  'maintenance.apply_batch(maintenance.progress,tid[])',
   'maintenance.approve_task(bigint)',
-  'maintenance.collect_slab(maintenance.progress,tid[])',
   'maintenance.cron_statements()',
   'maintenance.disable_job(text)',
   'maintenance.enable_job(text)',
   'maintenance.enqueue_task(text,text,integer,timestamp with time zone,jsonb,boolean)',
-  'maintenance.finish_run(bigint)',
-  'maintenance.first_progress(bigint)',
   'maintenance.install_schedules()',
-  'maintenance.look_again(bigint)',
-  'maintenance.raise_failure(bigint)',
   'maintenance.reject_task(bigint,text)',
-  'maintenance.release_lock(bigint)',
   'maintenance.retry_task(bigint)',
-  'maintenance.run_batches(bigint,boolean)',
   'maintenance.run_job(text,jsonb)',
   'maintenance.run_now(text)',
-  'maintenance.run_or_raise(text)',
-  'maintenance.run_result(bigint)',
   'maintenance.set_schedule(text,text)',
-  'maintenance.start_run(text,boolean)',
   'maintenance.trigger_jobs(text,interval,boolean,boolean)',
   'maintenance.undo_task(bigint)',
+  'maintenance_internal.apply_batch(maintenance_internal.progress,tid[])',
+  'maintenance_internal.backlog()',
+  'maintenance_internal.clock()',
+  'maintenance_internal.collect_slab(maintenance_internal.progress,tid[])',
+  'maintenance_internal.finish_run(bigint)',
+  'maintenance_internal.first_progress(bigint)',
+  'maintenance_internal.job_schedules()',
+  'maintenance_internal.look_again(bigint)',
+  'maintenance_internal.raise_failure(bigint)',
+  'maintenance_internal.release_lock(bigint)',
+  'maintenance_internal.run_batches(bigint,boolean)',
+  'maintenance_internal.run_or_raise(text)',
+  'maintenance_internal.run_result(bigint)',
+  'maintenance_internal.start_run(text,boolean)',
+  'maintenance_internal.task_backlog()',
   'mark_stuck_import_runs()',
   'read maintenance.change',
   'read maintenance.task',
@@ -137,20 +129,20 @@ select maintenance.set_policy('purge', 'public.events', 'delete', 'at', '1 day')
 select maintenance.configure_job('purge', batch_size => 10) \g /dev/null
 create function pg_temp.as_operator(statement text) returns text language sql as $$
   select t from dblink(current_database() || '_operator', statement) as t (t text) $$;
-select maintenance.start_run('purge', false) as mine \gset
+select maintenance_internal.start_run('purge', false) as mine \gset
 select throws_ok(format('select pg_temp.as_operator(%L)', format(call, :mine)), 'PM002', format('run %s was not begun by this session', :mine), 'a run of another session: ' || call)
-from unnest(array['select maintenance.first_progress(%s)::text', 'select maintenance.run_result(%s)', 'select maintenance.finish_run(%s)::text',
-  'select maintenance.raise_failure(%s)::text', 'select maintenance.release_lock(%s)::text', 'select maintenance.collect_slab(row(%s,''collect'',0,0,false,null,null,null,0,0,1,10,null,0), null)::text',
-  'select maintenance.apply_batch(row(%s,''slice'',1,0,false,null,null,null,10,0,1,10,null,0), null)::text']) as call;
-select maintenance.finish_run(:mine), maintenance.release_lock(:mine) \g /dev/null
-select pg_temp.as_operator($$select maintenance.start_run('purge', false)$$) as theirs \gset
-select pg_temp.as_operator(format($$select maintenance.apply_batch(row(%s,'slice',1,0,false,null,null,null,1000,0,1,1000,null,0)::maintenance.progress,
+from unnest(array['select maintenance_internal.first_progress(%s)::text', 'select maintenance_internal.run_result(%s)', 'select maintenance_internal.finish_run(%s)::text',
+  'select maintenance_internal.raise_failure(%s)::text', 'select maintenance_internal.release_lock(%s)::text', 'select maintenance_internal.collect_slab(row(%s,''collect'',0,0,false,null,null,null,0,0,1,10,null,0), null)::text',
+  'select maintenance_internal.apply_batch(row(%s,''slice'',1,0,false,null,null,null,10,0,1,10,null,0), null)::text']) as call;
+select maintenance_internal.finish_run(:mine), maintenance_internal.release_lock(:mine) \g /dev/null
+select pg_temp.as_operator($$select maintenance_internal.start_run('purge', false)$$) as theirs \gset
+select pg_temp.as_operator(format($$select maintenance_internal.apply_batch(row(%s,'slice',1,0,false,null,null,null,1000,0,1,1000,null,0)::maintenance_internal.progress,
   array(select format('(0,%%s)', i)::tid from generate_series(1, 40) as i))::text$$, :theirs)) \g /dev/null
 select is((select count(*) from public.events), 30::bigint, 'a batch is no longer than it may be, whatever the caller says');
-select pg_temp.as_operator(format($$select maintenance.apply_batch(row(%s,'slice',1,0,false,null,null,null,1000,0,1,10,null,0)::maintenance.progress,
+select pg_temp.as_operator(format($$select maintenance_internal.apply_batch(row(%s,'slice',1,0,false,null,null,null,1000,0,1,10,null,0)::maintenance_internal.progress,
   array(select format('(0,%%s)', i)::tid from generate_series(31, 40) as i))::text$$, :theirs)) \g /dev/null
 select is((select count(*) from public.events), 30::bigint, 'and takes no row that the rule does not');
-select pg_temp.as_operator(format('select maintenance.finish_run(%s)::text', :theirs)), pg_temp.as_operator(format('select maintenance.release_lock(%s)::text', :theirs)) \g /dev/null
+select pg_temp.as_operator(format('select maintenance_internal.finish_run(%s)::text', :theirs)), pg_temp.as_operator(format('select maintenance_internal.release_lock(%s)::text', :theirs)) \g /dev/null
 
 -- Things of one's own that come first in the search_path.
 grant create on schema public to :operator;

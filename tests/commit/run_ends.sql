@@ -33,7 +33,7 @@ begin
   perform public.fill();
   perform dblink_send_query('other', $q$call maintenance.run_job('purge')$q$);
   commit;
-  call pg_temp.wait_for($q$exists (select from pg_stat_activity as a join maintenance.run as r on r.backend_pid = a.pid
+  call pg_temp.wait_for($q$exists (select from pg_stat_activity as a join maintenance_internal.run as r on r.backend_pid = a.pid
     where r.status = 'running' and a.wait_event = 'PgSleep')$q$);
 end
 $$;
@@ -63,7 +63,7 @@ $$;
 -- Cancelled.
 select pg_advisory_lock(42) \g /dev/null
 call pg_temp.stop_in_second_batch();
-select pg_cancel_backend(backend_pid) from maintenance.run where status = 'running' \g /dev/null
+select pg_cancel_backend(backend_pid) from maintenance_internal.run where status = 'running' \g /dev/null
 select is(pg_temp.result_of_other(), '57014', 'a cancelled run raises query_canceled');
 select count(*) from dblink_get_result('other', false) as d (r jsonb) \g /dev/null
 select pg_advisory_unlock(42) \g /dev/null
@@ -78,7 +78,7 @@ select results_eq('select * from public.last_run', $$values ('succeeded', 15::bi
 -- Killed.
 select pg_advisory_lock(42) \g /dev/null
 call pg_temp.stop_in_second_batch();
-select pg_terminate_backend(backend_pid, 10000) from maintenance.run where status = 'running' \g /dev/null
+select pg_terminate_backend(backend_pid, 10000) from maintenance_internal.run where status = 'running' \g /dev/null
 select pg_advisory_unlock(42) \g /dev/null
 select dblink_disconnect('other') \g /dev/null
 select results_eq('select * from public.last_run', $$values ('running', 10::bigint, null::text, null::text)$$,
@@ -94,11 +94,11 @@ select results_eq('select * from public.last_run', $$values ('succeeded', 15::bi
 \ir connect.psql
 select pg_advisory_lock(42) \g /dev/null
 call pg_temp.stop_in_second_batch();
-update maintenance.run set started_at = now() - interval '3 days' where status = 'running';
+update maintenance_internal.run set started_at = now() - interval '3 days' where status = 'running';
 call maintenance.run_job('purge') \g /dev/null
 select results_eq('select status, stop_reason from public.last_run', $$values ('skipped', 'already_running')$$,
   'a run that is three days old and still holds its lock is left alone');
-select is((select count(*) from maintenance.run where status = 'running'), 1::bigint, 'and so is its receipt');
+select is((select count(*) from maintenance_internal.run where status = 'running'), 1::bigint, 'and so is its receipt');
 select pg_advisory_unlock(42) \g /dev/null
 select count(*) from dblink_get_result('other') as d (r jsonb) \g /dev/null
 select count(*) from dblink_get_result('other') as d (r jsonb) \g /dev/null
@@ -153,11 +153,11 @@ end $$;
 select maintenance.set_job('both', 'public.both') \g /dev/null
 select pg_advisory_lock(43) \g /dev/null
 select dblink_send_query('other', $$call maintenance.run_job('both')$$) \g /dev/null
-call pg_temp.wait_for($$exists (select from pg_stat_activity as a join maintenance.run as r on r.backend_pid = a.pid where r.status = 'running' and a.wait_event = 'PgSleep')$$);
+call pg_temp.wait_for($$exists (select from pg_stat_activity as a join maintenance_internal.run as r on r.backend_pid = a.pid where r.status = 'running' and a.wait_event = 'PgSleep')$$);
 begin;
 update public.pair set n = n + 10 where id = 2;
 select pg_advisory_unlock(43) \g /dev/null
-select pg_temp.wait_within($$exists (select from pg_stat_activity as a join maintenance.run as r on r.backend_pid = a.pid where r.status = 'running' and a.wait_event_type = 'Lock')$$);
+select pg_temp.wait_within($$exists (select from pg_stat_activity as a join maintenance_internal.run as r on r.backend_pid = a.pid where r.status = 'running' and a.wait_event_type = 'Lock')$$);
 set local lock_timeout = '10s';
 update public.pair set n = n + 10 where id = 1;
 commit;
@@ -166,5 +166,5 @@ select count(*) from dblink_get_result('other', false) as d (r jsonb) \g /dev/nu
 select results_eq('select * from public.last_run', $$values ('failed', 0::bigint, 'error', '40P01')$$, 'and its receipt says why');
 select results_eq('select n from public.pair order by id', array[10, 10], 'the other session has its way');
 select is((select count(*) from pg_locks where locktype = 'advisory'), 0::bigint, 'no lock is left');
-select is((select count(*) from maintenance.run where status = 'running'), 0::bigint, 'no receipt is left open');
+select is((select count(*) from maintenance_internal.run where status = 'running'), 0::bigint, 'no receipt is left open');
 select * from finish();

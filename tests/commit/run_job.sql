@@ -22,15 +22,15 @@ for each row execute function public.wait_in_second_batch();
 
 select pg_advisory_lock(42) \g /dev/null
 select dblink_send_query('other', $$call maintenance.run_job('purge')$$) \g /dev/null
-call pg_temp.wait_for($$exists (select from pg_stat_activity as a join maintenance.run as r on r.backend_pid = a.pid
+call pg_temp.wait_for($$exists (select from pg_stat_activity as a join maintenance_internal.run as r on r.backend_pid = a.pid
   where r.status = 'running' and a.wait_event = 'PgSleep')$$);
 
 select is((select count(*) from public.events), 15::bigint, 'the first batch is committed before the second ends');
 select results_eq($$select status, rows_affected, batches, trigger, attempt, finished_at is null
     from maintenance.run_history$$,
   $$values ('running', 10::bigint, 1, 'manual', 1, true)$$, 'others see the receipt while it runs');
-select is((select backend_pid from maintenance.run), (select pid from pg_locks
-  where locktype = 'advisory' and classid = maintenance.lock_class()::oid and granted),
+select is((select backend_pid from maintenance_internal.run), (select pid from pg_locks
+  where locktype = 'advisory' and classid = maintenance_internal.lock_class()::oid and granted),
   'with the backend that holds the lock');
 
 call maintenance.run_job('purge') \g /dev/null

@@ -21,8 +21,8 @@ select lives_ok(format('select maintenance.set_statement(%L, %L)', 's', s), s) f
   'do $x$ begin perform 1; end $x$', 'vacuum "Odd; Name"."T;"']) as s;
 select throws_ok(format('select maintenance.set_statement(%L, %L)', 's', s), 'PM007', null, 'refused: ' || s) from unnest(array[
   'vacuum t; vacuum u', e'vacuum t; -- x\nvacuum u', 'begin; vacuum t', '', '-- x', $$call maintenance.run_job('x')$$, $$ /* x */ CALL maintenance . run_job('x')$$]) as s;
-select is((select statement from maintenance.job where job_name = 's'), 'vacuum "Odd; Name"."T;"', 'a refused statement leaves the old one alone');
-select results_eq($$select s, (select string_agg(concat_ws(' ', verb, relid::text, options), ', ' order by relid) from maintenance.statement_tables(s)) from unnest(array[
+select is((select statement from maintenance_internal.job where job_name = 's'), 'vacuum "Odd; Name"."T;"', 'a refused statement leaves the old one alone');
+select results_eq($$select s, (select string_agg(concat_ws(' ', verb, relid::text, options), ', ' order by relid) from maintenance_internal.statement_tables(s)) from unnest(array[
     'vacuum /* t, */ (analyze, skip_locked) public . t (id), u -- p', 'VACUUM full analyze "Odd; Name"."T;", only p *', 'analyse public.p, nowhere, pg_class', 'vacuum', 'comment on table public.t is null']) as s$$,
   $$values ('vacuum /* t, */ (analyze, skip_locked) public . t (id), u -- p', 'vacuum t  ( analyze , skip_locked ), vacuum u  ( analyze , skip_locked )'),
     ('VACUUM full analyze "Odd; Name"."T;", only p *', 'vacuum p1  full analyze, vacuum "Odd; Name"."T;"  full analyze'), ('analyse public.p, nowhere, pg_class', 'analyze p1 '), ('vacuum', null), ('comment on table public.t is null', null)$$,
@@ -37,7 +37,7 @@ create table cron.job (jobid bigint, schedule text, command text, username text 
 create table cron.job_run_details (jobid bigint, runid bigint, job_pid integer, username text default current_user, command text, status text, return_message text, start_time timestamptz, end_time timestamptz);
 insert into cron.job values (1, '* * * * *', 'vacuum public.t', default, default, 'maintenance:vac'), (2, '* * * * *', 'call maintenance.tick()', default, default, 'maintenance:tick'),
   (3, '* * * * *', 'vacuum public.t', default, default, 'maintenance:gone'), (4, '* * * * *', 'vacuum public.t', default, default, 'somebody else''s');
-delete from maintenance.job where job_name = 'gone';
+delete from maintenance_internal.job where job_name = 'gone';
 create function public.fired(id bigint, statement text, outcome text default 'succeeded', who text default current_user, began timestamptz default now(), job bigint default 1) returns void language sql
 begin atomic
   insert into cron.job_run_details values (job, id, 4711, who, statement, outcome, case outcome when 'failed' then 'ERROR: secret' end, began, case when outcome <> 'running' then began + interval '1 second' end);
@@ -56,7 +56,7 @@ vacuum public.t;
 update cron.job_run_details set status = 'succeeded', end_time = now();
 call maintenance.tick();
 select is(public.receipt(), '1|succeeded|done', 'which says when it is done');
-select results_eq($$select h.trigger, h.slot = date_trunc('minute', h.started_at), h.started_at = d.start_time, h.finished_at = d.end_time, r.backend_pid from maintenance.run_history as h join maintenance.run as r using (run_id), cron.job_run_details as d$$,
+select results_eq($$select h.trigger, h.slot = date_trunc('minute', h.started_at), h.started_at = d.start_time, h.finished_at = d.end_time, r.backend_pid from maintenance.run_history as h join maintenance_internal.run as r using (run_id), cron.job_run_details as d$$,
   $$values ('schedule', true, true, true, 4711)$$, 'with the times of pg_cron');
 call maintenance.tick();
 select is(public.receipt(), '1|succeeded|done', 'and is not written again');
@@ -74,7 +74,7 @@ vacuum public.t;
 call maintenance.tick();
 select is(public.receipt(), format('4|failed|error|PM019|pg_database was left out: %s may not vacuum it: it is not the owner', current_user), 'or of a role that owns one and not the other: the owner of a database does not own the shared catalogue');
 delete from cron.job_run_details where runid = 33;
-delete from maintenance.run where cron_run_id = 33;
+delete from maintenance_internal.run where cron_run_id = 33;
 select public.fired(14, 'vacuum (skip_locked) public.t, public.p') \g /dev/null
 vacuum public.t;
 call maintenance.tick();
@@ -98,7 +98,7 @@ select is(public.receipt(), '9|succeeded|done', 'which leaves a trace of its own
 select public.fired(20, 'vacuum public.t', 'failed') \g /dev/null
 call maintenance.tick();
 select is(public.receipt(), '10|failed|error|PM019|pg_cron reports a failure', 'a failure is one');
-select is((select error_detail ->> 'message' from maintenance.run order by run_id desc limit 1), 'ERROR: secret', 'with its text for the owner');
+select is((select error_detail ->> 'message' from maintenance_internal.run order by run_id desc limit 1), 'ERROR: secret', 'with its text for the owner');
 select public.fired(21, 'vacuum public.t', 'failed', began => null) \g /dev/null
 call maintenance.tick();
 call maintenance.tick();
@@ -115,7 +115,7 @@ select public.fired(23, 'vacuum public.u', job => 3), public.fired(24, 'vacuum p
 call maintenance.tick();
 select is((select count(*) from maintenance.run_history), 12::bigint, 'no receipt for what has its own, nor for a job that is not ours');
 select public.fired(26, 'call maintenance.tick()', 'failed', job => 2) \g /dev/null
-select dblink_exec('other', 'begin'), (select x from dblink('other', $$select pg_advisory_lock(maintenance.lock_class(), 0)::text$$) as d (x text)) \g /dev/null
+select dblink_exec('other', 'begin'), (select x from dblink('other', $$select pg_advisory_lock(maintenance_internal.lock_class(), 0)::text$$) as d (x text)) \g /dev/null
 call maintenance.tick();
 select is(public.receipt('tick'), null, 'two ticks do not write at once');
 select dblink_disconnect('other') \g /dev/null

@@ -24,7 +24,7 @@ for way in 'kill -9' 'stop -m immediate'; do
   run=$!
   until_true "select exists (select from pg_stat_activity where wait_event = 'PgSleep')" # in its fourth batch
   if [ "$way" = 'kill -9' ]; then # one backend: the server takes all others down, and recovers
-    backend=$(psql -qXAt "$server" -c "select backend_pid from maintenance.run where status = 'running'")
+    backend=$(psql -qXAt "$server" -c "select backend_pid from maintenance_internal.run where status = 'running'")
     as_server bash -c "kill -9 $backend"
   else
     as_server pg_ctl -D "$home/data" -m immediate -w stop >/dev/null

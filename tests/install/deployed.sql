@@ -2,7 +2,7 @@
 begin;
 create extension pgtap;
 select plan(4);
-select set_has('select job_name from maintenance.job', $$values ('mark_stuck_import_runs'), ('cleanup_temp_uploads'),
+select set_has('select job_name from maintenance_internal.job', $$values ('mark_stuck_import_runs'), ('cleanup_temp_uploads'),
   ('cleanup_old_raw_items'), ('compact_old_import_jobs'), ('cleanup_expired_sessions'), ('refresh_subscription_summary')$$,
   'the shipped jobs are set');
 select set_has('select task from public.maintenance_status', $$values ('stuck_runs'), ('old_temp_uploads'),

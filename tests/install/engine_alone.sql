@@ -6,7 +6,7 @@ select plan(17);
 
 select is((select count(*) from pg_class where relnamespace = 'public'::regnamespace
     and relkind in ('r', 'm') and relname <> 'schema_migrations'), 0::bigint, 'public has no table of the application');
-select is((select string_agg(job_name, ' ' order by job_id) from maintenance.job), 'tick purge_receipts purge_cron_history', 'only the engine''s own jobs are set');
+select is((select string_agg(job_name, ' ' order by job_id) from maintenance_internal.job), 'tick purge_receipts purge_cron_history', 'only the engine''s own jobs are set');
 select is((select string_agg(task, ' ') from public.maintenance_status where count > 0), null, 'nothing is due');
 
 create table public.audit (id bigint primary key, created_at timestamptz);

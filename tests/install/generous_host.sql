@@ -6,15 +6,15 @@ select plan(7);
 
 create temporary table mine as
 select c.oid, c.relacl as acl, c.oid::regclass::text as name from pg_class as c
-where c.relkind in ('r', 'v', 'm', 'S') and (c.relnamespace = 'maintenance'::regnamespace
+where c.relkind in ('r', 'v', 'm', 'S') and (c.relnamespace in ('maintenance'::regnamespace, 'maintenance_internal'::regnamespace)
   or c.relnamespace = 'public'::regnamespace and c.relname <> 'schema_migrations' and not exists (
     select from pg_depend as d where d.objid = c.oid and d.deptype = 'e'))
 union all
 select p.oid, p.proacl, p.oid::regprocedure::text from pg_proc as p
-where p.pronamespace in ('maintenance'::regnamespace, 'public'::regnamespace) and not exists (
+where p.pronamespace in ('maintenance'::regnamespace, 'maintenance_internal'::regnamespace, 'public'::regnamespace) and not exists (
   select from pg_depend as d where d.objid = p.oid and d.deptype = 'e')
 union all
-select n.oid, n.nspacl, n.nspname from pg_namespace as n where n.nspname = 'maintenance';
+select n.oid, n.nspacl, n.nspname from pg_namespace as n where n.nspname in ('maintenance', 'maintenance_internal');
 create function pg_temp.open() returns setof text language sql as $$
   select m.name || ' ' || a.grantee::regrole from mine as m cross join aclexplode(m.acl) as a
   where a.grantee = 0 or a.grantee in (select r.oid from pg_roles as r where r.rolname like '%generous%') $$;

@@ -63,7 +63,8 @@ taken() { # taken FOLDER SENTENCE STATEMENT ...
   diff "$place/before" <(dump "${prefix}_taken") || not_ok 'an installation that was refused has changed something'
   psql -qX "$url" -c "drop database ${prefix}_taken"
 }
-taken db/migrations 'has a schema "maintenance" of its own: rename it' 'create schema maintenance' 'create table maintenance.job (id integer)'
+taken db/migrations 'has a schema "maintenance" or "maintenance_internal" of its own: rename it' 'create schema maintenance' 'create table maintenance.job (id integer)'
+taken db/migrations 'has a schema "maintenance" or "maintenance_internal" of its own: rename it' 'create schema maintenance_internal'
 taken db/migrations 'has a public.maintenance_status of its own: rename it' 'create view public.maintenance_status as select 1 as i'
 taken db/migrations 'has a public.maintenance_status of its own: rename it' "create type public.maintenance_status as enum ('on', 'off')"
 taken db/migrations 'is in this database already, and dbmate does not know of it' 'create schema maintenance' \

@@ -1,7 +1,7 @@
 -- A row a backlog: what is due now under each rule, read with the rule itself.
 -- Each count stands in a block of its own: a broken rule makes its own row critical and no other.
 
-create function maintenance.backlog()
+create function maintenance_internal.backlog()
 returns table (
   task text,
   count bigint,
@@ -27,7 +27,7 @@ as $$
 declare
   v_cap constant integer := 10000;
   v_status record;
-  v_policy maintenance.policy;
+  v_policy maintenance_internal.policy;
   v_late interval;
   v_message text;
   v_state text;
@@ -36,11 +36,11 @@ begin
   for v_status in
     select s.*, j.job_id, j.backlog_name, j.backlog_function
     from maintenance.job_status as s
-    join maintenance.job as j on j.job_name = s.job_name
+    join maintenance_internal.job as j on j.job_name = s.job_name
     where j.kind = 'policy' or j.backlog_function is not null
     -- The engine's own come after the application's.
-    order by exists (select from maintenance.policy as p
-      where p.job_id = j.job_id and p.target like 'maintenance.%'), j.job_id
+    order by exists (select from maintenance_internal.policy as p
+      where p.job_id = j.job_id and p.target ~ '^maintenance(_internal)?\.'), j.job_id
   loop
     task := coalesce(v_status.backlog_name, v_status.job_name);
     count := null;
@@ -55,16 +55,17 @@ begin
     v_late := interval '0';
     begin
       if v_status.kind = 'policy' then
-        v_policy := maintenance.find_policy(v_status.job_name);
+        v_policy := maintenance_internal.find_policy(v_status.job_name);
         select c.due, c.oldest into backlog.count, backlog.oldest
-        from maintenance.count_due(v_policy, maintenance.clock() - v_policy.keep, v_cap) as c;
-        v_late := maintenance.clock() - v_policy.keep - oldest;
+        from maintenance_internal.count_due(
+          v_policy, maintenance_internal.clock() - v_policy.keep, v_cap) as c;
+        v_late := maintenance_internal.clock() - v_policy.keep - oldest;
       else
         execute format('select c.due, c.oldest from %s($1) as c',
-          maintenance.find_function(v_status.backlog_function, 'integer',
+          maintenance_internal.find_function(v_status.backlog_function, 'integer',
             'TABLE(due bigint, oldest timestamp with time zone)')::regproc)
         into backlog.count, backlog.oldest using v_cap;
-        v_late := maintenance.clock() - oldest;
+        v_late := maintenance_internal.clock() - oldest;
       end if;
       if count >= v_cap then
         description := description || format('; at least %s', v_cap);
@@ -77,8 +78,9 @@ begin
             or v_late > 2 * (n.following - v_status.next_run_at) then 'warning'
           else 'notice' end
       into severity
-      from (select maintenance.nearest_slot(schedule, v_status.next_run_at, true) as following)
-        as n;
+      from (
+        select maintenance_internal.nearest_slot(schedule, v_status.next_run_at, true) as following
+      ) as n;
 
       advice := case
         when count = 0 then null
@@ -102,7 +104,7 @@ begin
         v_context = pg_exception_context;
       severity := 'critical';
       description := format('%s: cannot be counted: %s', v_status.description,
-        maintenance.error_text(v_state, v_message, v_context));
+        maintenance_internal.error_text(v_state, v_message, v_context));
       advice := case when v_state = '55P03' and v_status.kind = 'policy' then format(
           'Locked by somebody else: select * from pg_locks where relation = %L::regclass;',
           v_policy.target)
@@ -113,5 +115,5 @@ begin
 end
 $$;
 
-comment on function maintenance.backlog() is
+comment on function maintenance_internal.backlog() is
   'The rows of maintenance_status: what is due under each rule now, counted up to 10,000.';

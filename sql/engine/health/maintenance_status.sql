@@ -4,36 +4,40 @@ create view public.maintenance_status as
 select
   b.task,
   b.count,
-  b.description,
   b.severity,
   b.oldest,
+  b.next_run_at,
+  b.advice,
   b.job_name,
   b.schedule,
   b.active,
   b.last_run_at,
   b.last_status,
-  b.next_run_at,
-  b.advice
-from maintenance.backlog() as b
+  b.description
+from maintenance_internal.backlog() as b
 union all
-select
-  t.task,
-  t.count,
-  t.description,
-  t.severity,
-  t.oldest,
-  null,
-  null,
-  null,
-  null,
-  null,
-  null,
-  t.advice
-from maintenance.task_backlog() as t;
+select t.task, t.count, t.severity, t.oldest, null, t.advice, null, null, null, null, null,
+  t.description
+from maintenance_internal.task_backlog() as t;
 
 comment on view public.maintenance_status is
-  'A row a backlog: how many rows are due (counted up to 10,000), the oldest, and the job that '
-  'takes them; then the tasks that are due, that wait for a decision, and that are dead. '
-  'severity: ok nothing due; notice due, and somebody will take them; warning the job is behind, '
-  'failed, disabled or not scheduled, tasks wait for more than an hour or for a decision, or are '
-  'dead; critical the rule is broken.';
+  'One row per backlog: what is due, and the job that takes it; then the tasks that are due, that '
+  'wait for a decision, and that are dead.';
+comment on column public.maintenance_status.task is
+  'the name of the backlog; the job''s own name where it has no other';
+comment on column public.maintenance_status.count is
+  'rows due now, by the job''s own rule; counted up to 10,000, then the description says at least';
+comment on column public.maintenance_status.severity is
+  'ok: nothing is due. notice: a job will take it. warning: the job is behind, failed, disabled or '
+  'not scheduled; tasks wait for an hour or for a decision, or are dead. critical: the rule is '
+  'broken';
+comment on column public.maintenance_status.oldest is 'the time of the oldest row that is due';
+comment on column public.maintenance_status.next_run_at is 'when pg_cron starts the job next';
+comment on column public.maintenance_status.advice is
+  'what to do about it, with the statement to paste; null where there is nothing to do';
+comment on column public.maintenance_status.job_name is 'the job that takes it; null for tasks';
+comment on column public.maintenance_status.schedule is 'the job''s schedule in force';
+comment on column public.maintenance_status.active is 'pg_cron will start the job';
+comment on column public.maintenance_status.last_run_at is 'when the job''s last run began';
+comment on column public.maintenance_status.last_status is 'how that run ended';
+comment on column public.maintenance_status.description is 'what the backlog is, in words';

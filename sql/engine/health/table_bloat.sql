@@ -14,9 +14,18 @@ select
   greatest(s.last_analyze, s.last_autoanalyze) as last_analyze
 from pg_stat_user_tables as s
 join pg_class as c on c.oid = s.relid
-where s.schemaname not in ('maintenance', 'cron');
+where s.schemaname not in ('maintenance', 'maintenance_internal', 'cron');
 
 comment on view maintenance.table_bloat is
-  'A row a table outside the engine, by the statistics of autovacuum. is_bloated: more than 1,000 '
-  'dead rows, and more than a fifth of all. bytes: of the table without its indexes, as of the '
-  'last VACUUM or ANALYZE, so that no lock is waited for.';
+  'One row per table outside the engine: how much of it is dead, by the statistics of autovacuum.';
+comment on column maintenance.table_bloat.schema_name is 'the table''s schema';
+comment on column maintenance.table_bloat.table_name is 'the table';
+comment on column maintenance.table_bloat.live_rows is 'an estimate';
+comment on column maintenance.table_bloat.dead_rows is 'an estimate';
+comment on column maintenance.table_bloat.dead_percent is 'dead rows of all, in percent';
+comment on column maintenance.table_bloat.is_bloated is
+  'more than 1,000 dead rows, and more than a fifth of all';
+comment on column maintenance.table_bloat.bytes is
+  'of the table without its indexes, as of the last VACUUM or ANALYZE';
+comment on column maintenance.table_bloat.last_vacuum is 'by hand or by autovacuum';
+comment on column maintenance.table_bloat.last_analyze is 'by hand or by autovacuum';

@@ -15,7 +15,7 @@ set timezone = 'UTC'
 set lock_timeout = '5s'
 as $$
 declare
-  v_job maintenance.job := maintenance.find_job(configure_job.job_name);
+  v_job maintenance_internal.job := maintenance_internal.find_job(configure_job.job_name);
 begin
   if configure_job.batch_size not between 1 and 100000 then
     raise exception 'the batch size % is out of range', configure_job.batch_size
@@ -30,7 +30,7 @@ begin
       configure_job.max_batches, configure_job.max_rows
       using errcode = 'PM002', hint = 'One or more; 0 takes the limit away.';
   end if;
-  update maintenance.job as j
+  update maintenance_internal.job as j
   set batch_size = coalesce(configure_job.batch_size, j.batch_size),
     budget = coalesce(configure_job.budget, j.budget),
     max_batches = nullif(coalesce(configure_job.max_batches, j.max_batches), 0),

@@ -10,10 +10,10 @@ set timezone = 'UTC'
 set lock_timeout = '5s'
 as $$
 declare
-  v_job maintenance.job := maintenance.find_job(drop_job.job_name);
+  v_job maintenance_internal.job := maintenance_internal.find_job(drop_job.job_name);
 begin
-  perform maintenance.remove_schedule(v_job);
-  delete from maintenance.job as j where j.job_id = v_job.job_id;
+  perform maintenance_internal.remove_schedule(v_job);
+  delete from maintenance_internal.job as j where j.job_id = v_job.job_id;
 end
 $$;
 

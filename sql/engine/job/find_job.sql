@@ -1,15 +1,15 @@
 -- A job by its name, or a clear error.
 
-create function maintenance.find_job(p_job_name text)
-returns maintenance.job
+create function maintenance_internal.find_job(p_job_name text)
+returns maintenance_internal.job
 language plpgsql
 stable
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_job maintenance.job;
+  v_job maintenance_internal.job;
 begin
-  select * into v_job from maintenance.job as j where j.job_name = p_job_name;
+  select * into v_job from maintenance_internal.job as j where j.job_name = p_job_name;
   if not found then
     raise exception 'there is no job "%"', p_job_name
       using errcode = 'PM001',
@@ -19,5 +19,5 @@ begin
 end
 $$;
 
-comment on function maintenance.find_job(text) is
+comment on function maintenance_internal.find_job(text) is
   'A job by its name, or a clear error.';

@@ -1,6 +1,6 @@
 -- Trigger: keeps who changed what of a job or its rule, and when.
 
-create function maintenance.note_edit()
+create function maintenance_internal.note_edit()
 returns trigger
 language plpgsql
 security definer
@@ -10,7 +10,8 @@ set timezone = 'UTC'
 set lock_timeout = '5s'
 as $$
 declare
-  v_job_name text := (select j.job_name from maintenance.job as j where j.job_id = old.job_id);
+  v_job_name text := (
+    select j.job_name from maintenance_internal.job as j where j.job_id = old.job_id);
   v_what jsonb;
 begin
   if tg_op = 'DELETE' then
@@ -29,8 +30,8 @@ begin
 end
 $$;
 
-comment on function maintenance.note_edit() is
+comment on function maintenance_internal.note_edit() is
   'Trigger: keeps who changed what of a job or its rule, and when.';
 
-create trigger note_edit after update or delete on maintenance.job
-for each row execute function maintenance.note_edit();
+create trigger note_edit after update or delete on maintenance_internal.job
+for each row execute function maintenance_internal.note_edit();

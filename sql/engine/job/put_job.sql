@@ -1,12 +1,12 @@
 -- The upsert behind set_policy, set_job and set_statement: the job's own row and its schedule.
 
-create function maintenance.put_job(p_job maintenance.job)
-returns maintenance.job
+create function maintenance_internal.put_job(p_job maintenance_internal.job)
+returns maintenance_internal.job
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_job maintenance.job;
+  v_job maintenance_internal.job;
   v_kind text;
 begin
   if p_job.job_name is null or p_job.job_name !~ '^[A-Za-z0-9][A-Za-z0-9_.-]{0,50}$' then
@@ -16,7 +16,7 @@ begin
   end if;
   perform maintenance.next_run_at(p_job.schedule, now());
 
-  select j.kind into v_kind from maintenance.job as j where j.job_name = p_job.job_name;
+  select j.kind into v_kind from maintenance_internal.job as j where j.job_name = p_job.job_name;
   if v_kind <> p_job.kind then
     raise exception 'the job "%" is a % job already', p_job.job_name, v_kind
       using errcode = 'PM002',
@@ -24,7 +24,7 @@ begin
   end if;
 
   select j.job_name into v_kind
-  from maintenance.job as j
+  from maintenance_internal.job as j
   where j.job_name <> p_job.job_name
     and coalesce(j.backlog_name, j.job_name) = coalesce(p_job.backlog_name, p_job.job_name);
   if found then
@@ -33,7 +33,7 @@ begin
       using errcode = 'PM002', hint = 'Each row of maintenance_status needs a name of its own.';
   end if;
 
-  insert into maintenance.job as j
+  insert into maintenance_internal.job as j
     (job_name, kind, step, statement, schedule, description, backlog_name, backlog_function)
   values
     (p_job.job_name, p_job.kind, p_job.step, p_job.statement, p_job.schedule,
@@ -51,5 +51,5 @@ begin
 end
 $$;
 
-comment on function maintenance.put_job(maintenance.job) is
+comment on function maintenance_internal.put_job(maintenance_internal.job) is
   'The upsert behind set_policy, set_job and set_statement: the job''s own row and its schedule.';

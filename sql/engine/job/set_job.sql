@@ -16,15 +16,15 @@ set timezone = 'UTC'
 set lock_timeout = '5s'
 as $$
 declare
-  v_job maintenance.job;
+  v_job maintenance_internal.job;
 begin
-  perform maintenance.find_function(set_job.step, 'integer', 'bigint');
+  perform maintenance_internal.find_function(set_job.step, 'integer', 'bigint');
   if (set_job.backlog_name is null) <> (set_job.backlog_function is null) then
     raise exception 'backlog_name and backlog_function go together'
       using errcode = 'PM002', hint = 'Give both for a row in maintenance_status, or neither.';
   end if;
   if set_job.backlog_function is not null then
-    perform maintenance.find_function(
+    perform maintenance_internal.find_function(
       set_job.backlog_function, 'integer', 'TABLE(due bigint, oldest timestamp with time zone)');
   end if;
 
@@ -35,8 +35,8 @@ begin
   v_job.description := coalesce(set_job.description, 'Calls ' || set_job.step);
   v_job.backlog_name := set_job.backlog_name;
   v_job.backlog_function := set_job.backlog_function;
-  v_job := maintenance.put_job(v_job);
-  perform maintenance.sync_schedule(v_job.job_name);
+  v_job := maintenance_internal.put_job(v_job);
+  perform maintenance_internal.sync_schedule(v_job.job_name);
 end
 $$;
 

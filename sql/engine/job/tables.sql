@@ -1,7 +1,7 @@
 -- What should be done, one row per job, and who changed it. Rows are written by set_policy, set_job
 -- and set_statement, and by nobody else.
 
-create table maintenance.job (
+create table maintenance_internal.job (
   job_id integer generated always as identity,
   job_name text not null,
   kind text not null,
@@ -33,16 +33,17 @@ create table maintenance.job (
   constraint job_limits_are_positive check (max_batches > 0 and max_rows > 0)
 );
 
-comment on table maintenance.job is
+comment on table maintenance_internal.job is
   'A job a row: what set_policy, set_job and set_statement declared, and the options of '
   'configure_job. schedule is the declared one; job_status shows the one in force.';
-comment on column maintenance.job.step is
+comment on column maintenance_internal.job.step is
   'function jobs: qualified name of a function (batch_size integer) returns bigint';
-comment on column maintenance.job.backlog_name is
+comment on column maintenance_internal.job.backlog_name is
   'the name of the job''s row in maintenance_status; the job''s own name where null';
-comment on column maintenance.job.backlog_function is
+comment on column maintenance_internal.job.backlog_function is
   'function jobs: qualified name of a function (cap integer) that counts what is due';
-comment on column maintenance.job.budget is 'a run stops cleanly after this much wall-clock time';
+comment on column maintenance_internal.job.budget is
+  'a run stops cleanly after this much wall-clock time';
 
 create table maintenance.edit (
   edit_id bigint generated always as identity,

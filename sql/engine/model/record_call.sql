@@ -1,6 +1,6 @@
 -- Records one call of a model and gives its cost.
 
-create function maintenance.record_call(
+create function maintenance_internal.record_call(
   p_task_id bigint,
   p_kind text,
   p_model text,
@@ -13,9 +13,9 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_model text := coalesce(left(p_usage ->> 'model', 200), p_model);
-  v_input bigint := maintenance.usage_number(p_usage, 'promptTokenCount');
-  v_output bigint := maintenance.usage_number(p_usage, 'candidatesTokenCount')
-    + maintenance.usage_number(p_usage, 'thoughtsTokenCount');
+  v_input bigint := maintenance_internal.usage_number(p_usage, 'promptTokenCount');
+  v_output bigint := maintenance_internal.usage_number(p_usage, 'candidatesTokenCount')
+    + maintenance_internal.usage_number(p_usage, 'thoughtsTokenCount');
   v_cost numeric;
 begin
   select trim_scale((v_input * m.input_usd + v_output * m.output_usd) / 1e6) into v_cost
@@ -24,10 +24,10 @@ begin
   insert into maintenance.model_call
     (task_id, kind, model, outcome, input_tokens, output_tokens, cost_usd, duration, details)
   values (p_task_id, p_kind, v_model, p_outcome, v_input, v_output, v_cost,
-    maintenance.usage_number(p_usage, 'durationMs') * interval '1 millisecond', p_details);
+    maintenance_internal.usage_number(p_usage, 'durationMs') * interval '1 millisecond', p_details);
   return v_cost;
 end
 $$;
 
-comment on function maintenance.record_call(bigint, text, text, text, jsonb, jsonb) is
+comment on function maintenance_internal.record_call(bigint, text, text, text, jsonb, jsonb) is
   'Records one call of a model and gives its cost.';

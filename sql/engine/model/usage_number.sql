@@ -1,6 +1,6 @@
 -- A number of a usage object from outside, or 0 where it is none that makes sense.
 
-create function maintenance.usage_number(p_usage jsonb, p_key text)
+create function maintenance_internal.usage_number(p_usage jsonb, p_key text)
 returns bigint
 language sql
 immutable
@@ -11,5 +11,5 @@ return case
   else 0
 end;
 
-comment on function maintenance.usage_number(jsonb, text) is
+comment on function maintenance_internal.usage_number(jsonb, text) is
   'A number of a usage object from outside, or 0 where it is none that makes sense.';

@@ -6,8 +6,8 @@
 -- went stale since it was collected does no harm. unnest keeps the planner from taking thousands
 -- of addresses for a reason to read the whole table.
 
-create function maintenance.batch_statement(
-  p_policy maintenance.policy,
+create function maintenance_internal.batch_statement(
+  p_policy maintenance_internal.policy,
   p_leaf regclass,
   p_form text)
 returns text
@@ -16,8 +16,8 @@ stable
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_alias text := maintenance.target_alias(p_policy.target::regclass);
-  v_due text := maintenance.due_condition(p_policy);
+  v_alias text := maintenance_internal.target_alias(p_policy.target::regclass);
+  v_due text := maintenance_internal.due_condition(p_policy);
   v_rows text := format(case p_form
     when 'slice' then '%1$s.ctid = any(array(select unnest($2)))'
     when 'window' then '%1$s.ctid >= $2 and %1$s.ctid < $3'
@@ -43,6 +43,7 @@ begin
 end
 $$;
 
-comment on function maintenance.batch_statement(maintenance.policy, regclass, text) is
+comment on function maintenance_internal.batch_statement(
+  maintenance_internal.policy, regclass, text) is
   'The statement of one batch over one leaf, as slice, unlocked slice or window: $1 cut-off, $2 '
   'and $3 which rows.';

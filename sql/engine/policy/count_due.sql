@@ -3,8 +3,8 @@
 -- row again at each look, while an index scan marks their entries and is fast the second time.
 -- Plans without an index look dear enough for JIT, which would then cost more than all the rest.
 
-create function maintenance.count_due(
-  p_policy maintenance.policy,
+create function maintenance_internal.count_due(
+  p_policy maintenance_internal.policy,
   p_cutoff timestamptz,
   p_cap integer,
   out due bigint,
@@ -19,9 +19,10 @@ set enable_bitmapscan = off
 set jit = off
 as $$
 begin
-  execute maintenance.count_statement(p_policy) into due, oldest using p_cutoff, p_cap;
+  execute maintenance_internal.count_statement(p_policy) into due, oldest using p_cutoff, p_cap;
 end
 $$;
 
-comment on function maintenance.count_due(maintenance.policy, timestamptz, integer) is
+comment on function maintenance_internal.count_due(
+  maintenance_internal.policy, timestamptz, integer) is
   'How many rows are due at a cut-off, counted up to a cap, and how old the oldest is.';

@@ -1,7 +1,7 @@
 -- How many rows are past a cut-off and yet kept by what matching says, counted up to a cap.
 
-create function maintenance.count_kept(
-  p_policy maintenance.policy,
+create function maintenance_internal.count_kept(
+  p_policy maintenance_internal.policy,
   p_cutoff timestamptz,
   p_cap integer)
 returns bigint
@@ -15,17 +15,18 @@ set enable_bitmapscan = off
 set jit = off
 as $$
 declare
-  v_kept maintenance.policy := p_policy;
+  v_kept maintenance_internal.policy := p_policy;
   v_due bigint;
 begin
   if p_policy.matching is null then
     return 0;
   end if;
   v_kept.matching := format('(%s) is not true', p_policy.matching);
-  select c.due into v_due from maintenance.count_due(v_kept, p_cutoff, p_cap) as c;
+  select c.due into v_due from maintenance_internal.count_due(v_kept, p_cutoff, p_cap) as c;
   return v_due;
 end
 $$;
 
-comment on function maintenance.count_kept(maintenance.policy, timestamptz, integer) is
+comment on function maintenance_internal.count_kept(
+  maintenance_internal.policy, timestamptz, integer) is
   'How many rows are past a cut-off and yet kept by what matching says, counted up to a cap.';

@@ -1,20 +1,21 @@
 -- The statement behind count_due, which lint asks the planner about: $1 cut-off, $2 cap.
 
-create function maintenance.count_statement(p_policy maintenance.policy)
+create function maintenance_internal.count_statement(p_policy maintenance_internal.policy)
 returns text
 language plpgsql
 stable
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_table regclass := maintenance.find_target(p_policy.target);
+  v_table regclass := maintenance_internal.find_target(p_policy.target);
 begin
   return format(
     'select count(*), min(d.age)::timestamptz '
     'from (select %1$s as age from %2$s as %3$s where %4$s order by %1$s limit $2) as d',
-    p_policy.age, v_table, maintenance.target_alias(v_table), maintenance.due_condition(p_policy));
+    p_policy.age, v_table, maintenance_internal.target_alias(v_table),
+    maintenance_internal.due_condition(p_policy));
 end
 $$;
 
-comment on function maintenance.count_statement(maintenance.policy) is
+comment on function maintenance_internal.count_statement(maintenance_internal.policy) is
   'The statement behind count_due, which lint asks the planner about: $1 cut-off, $2 cap.';

@@ -3,7 +3,7 @@
 -- The cut-off is converted to the type of the age, never the age, so that an index serves it.
 -- It stands over the target's own name as alias, as the stored expressions do.
 
-create function maintenance.due_condition(p_policy maintenance.policy)
+create function maintenance_internal.due_condition(p_policy maintenance_internal.policy)
 returns text
 language sql
 immutable
@@ -16,5 +16,5 @@ return format('(%s) <= %s', p_policy.age,
     end)
   || coalesce(' and (' || p_policy.matching || ')', '');
 
-comment on function maintenance.due_condition(maintenance.policy) is
+comment on function maintenance_internal.due_condition(maintenance_internal.policy) is
   'THE rule of a policy as SQL: which rows are due at a cut-off, given as $1 (timestamptz).';

@@ -11,18 +11,19 @@ set timezone = 'UTC'
 set lock_timeout = '5s'
 as $$
 declare
-  v_policy maintenance.policy := maintenance.find_policy(explain_policy.job_name);
-  v_leaves oid[] := maintenance.leaf_tables(maintenance.find_target(v_policy.target));
+  v_policy maintenance_internal.policy := maintenance_internal.find_policy(explain_policy.job_name);
+  v_leaves oid[] := maintenance_internal.leaf_tables(
+    maintenance_internal.find_target(v_policy.target));
 begin
   return format(
     e'-- $1, the cut-off, fixed once a run: now() - %L::interval, now %L\n'
     '-- leaf by leaf, %s of them; first a list of rows in heap order, $2 at a time:\n%s;\n'
     '-- then slice by slice of that list, $2, with a commit after each:\n%s;\n'
     '-- or, where much of a leaf is due, window by window of its pages, $2 and $3:\n%s;\n',
-    v_policy.keep, maintenance.clock() - v_policy.keep, cardinality(v_leaves),
-    maintenance.collect_statement(v_policy, v_leaves[1]),
-    maintenance.batch_statement(v_policy, v_leaves[1], 'slice'),
-    maintenance.batch_statement(v_policy, v_leaves[1], 'window'));
+    v_policy.keep, maintenance_internal.clock() - v_policy.keep, cardinality(v_leaves),
+    maintenance_internal.collect_statement(v_policy, v_leaves[1]),
+    maintenance_internal.batch_statement(v_policy, v_leaves[1], 'slice'),
+    maintenance_internal.batch_statement(v_policy, v_leaves[1], 'window'));
 end
 $$;
 

@@ -1,7 +1,7 @@
 -- One of the tables that hold a target's rows, by its number. Every batch asks, so the usual
 -- target, a table without children, costs one look at the catalogue.
 
-create function maintenance.find_leaf(p_target text, p_number integer)
+create function maintenance_internal.find_leaf(p_target text, p_number integer)
 returns regclass
 language sql
 stable
@@ -10,7 +10,8 @@ return coalesce(
   (select c.oid from pg_class as c
     where c.oid = to_regclass(p_target) and c.relkind = 'r' and not c.relhassubclass
       and p_number = 1),
-  (maintenance.leaf_tables(maintenance.find_target(p_target)))[p_number])::regclass;
+  (maintenance_internal.leaf_tables(
+    maintenance_internal.find_target(p_target)))[p_number])::regclass;
 
-comment on function maintenance.find_leaf(text, integer) is
+comment on function maintenance_internal.find_leaf(text, integer) is
   'One of the tables that hold a target''s rows, by its number.';

@@ -1,6 +1,6 @@
 -- The table that a policy's target names, or a clear error where no policy can work on it.
 
-create function maintenance.find_target(p_target text)
+create function maintenance_internal.find_target(p_target text)
 returns regclass
 language plpgsql
 stable
@@ -39,10 +39,10 @@ begin
       using errcode = 'PM003', hint = 'Set the policy on a table of your own.';
   end if;
 
-  perform maintenance.leaf_tables(v_table);
+  perform maintenance_internal.leaf_tables(v_table);
   return v_table;
 end
 $$;
 
-comment on function maintenance.find_target(text) is
+comment on function maintenance_internal.find_target(text) is
   'The table that a policy''s target names, or a clear error where no policy can work on it.';

@@ -1,7 +1,7 @@
 -- The tables that really hold a target's rows: itself, its partitions, its children.
 -- Batches go leaf by leaf with ONLY, since a ctid is unique in one table alone.
 
-create function maintenance.leaf_tables(p_table regclass)
+create function maintenance_internal.leaf_tables(p_table regclass)
 returns oid[]
 language plpgsql
 stable
@@ -31,5 +31,5 @@ begin
 end
 $$;
 
-comment on function maintenance.leaf_tables(regclass) is
+comment on function maintenance_internal.leaf_tables(regclass) is
   'The tables that really hold a target''s rows: itself, its partitions, its children.';

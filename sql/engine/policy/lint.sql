@@ -16,48 +16,48 @@ as $$
 #variable_conflict use_column
 declare
   v_only constant text := lint.job_name;
-  v_job maintenance.job;
-  v_policy maintenance.policy;
+  v_job maintenance_internal.job;
+  v_policy maintenance_internal.policy;
   v_table regclass;
   v_message text;
   v_state text;
   v_context text;
 begin
   if v_only is not null then
-    perform maintenance.find_job(v_only);
+    perform maintenance_internal.find_job(v_only);
   end if;
   for v_job in
-    select j.* from maintenance.job as j
+    select j.* from maintenance_internal.job as j
     where v_only is null or j.job_name = v_only
     order by j.job_name
   loop
     begin
       if v_job.kind = 'function' then
-        perform maintenance.find_function(v_job.step, 'integer', 'bigint');
+        perform maintenance_internal.find_function(v_job.step, 'integer', 'bigint');
       elsif v_job.kind = 'policy' then
-        v_policy := maintenance.find_policy(v_job.job_name);
-        v_table := maintenance.find_target(v_policy.target);
+        v_policy := maintenance_internal.find_policy(v_job.job_name);
+        v_table := maintenance_internal.find_target(v_policy.target);
         return query
           select v_job.job_name, f.severity, f.finding, f.fix
-          from maintenance.lint_rights(v_policy, v_table) as f;
+          from maintenance_internal.lint_rights(v_policy, v_table) as f;
         return query
           select v_job.job_name, f.severity, f.finding, f.fix
-          from maintenance.lint_indexes(v_policy, v_table) as f;
+          from maintenance_internal.lint_indexes(v_policy, v_table) as f;
         return query
           select v_job.job_name, f.severity, f.finding, f.fix
-          from maintenance.lint_references(v_policy, v_table) as f;
+          from maintenance_internal.lint_references(v_policy, v_table) as f;
         return query
           select v_job.job_name, f.severity, f.finding, f.fix
-          from maintenance.lint_triggers(v_policy, v_table) as f;
+          from maintenance_internal.lint_triggers(v_policy, v_table) as f;
         return query
           select v_job.job_name, f.severity, f.finding, f.fix
-          from maintenance.lint_keep(v_policy, v_table) as f;
+          from maintenance_internal.lint_keep(v_policy, v_table) as f;
       end if;
     exception when others then
       get stacked diagnostics v_state = returned_sqlstate, v_message = message_text,
         v_context = pg_exception_context;
       return query select v_job.job_name, 'critical',
-        maintenance.error_text(v_state, v_message, v_context),
+        maintenance_internal.error_text(v_state, v_message, v_context),
         format('Set the job again, or: select maintenance.drop_job(%L);', v_job.job_name);
     end;
   end loop;

@@ -2,7 +2,9 @@
 -- rows in the order of their age, without sorting and without reading the rest of the table? The
 -- fix is an index that Postgres took when the policy was set.
 
-create function maintenance.lint_indexes(p_policy maintenance.policy, p_table regclass)
+create function maintenance_internal.lint_indexes(
+  p_policy maintenance_internal.policy,
+  p_table regclass)
 returns table (severity text, finding text, fix text)
 language plpgsql
 set search_path = pg_catalog, pg_temp
@@ -12,14 +14,14 @@ set enable_bitmapscan = off
 set enable_sort = off
 as $$
 declare
-  v_leaves oid[] := maintenance.leaf_tables(p_table);
+  v_leaves oid[] := maintenance_internal.leaf_tables(p_table);
   v_partitioned boolean := (select c.relkind = 'p' from pg_class as c where c.oid = p_table);
   v_plan jsonb;
   v_scans jsonb;
   v_unserved oid[];
 begin
-  execute 'explain (format json) ' || maintenance.count_statement(p_policy)
-  into v_plan using maintenance.clock() - p_policy.keep, 10000;
+  execute 'explain (format json) ' || maintenance_internal.count_statement(p_policy)
+  into v_plan using maintenance_internal.clock() - p_policy.keep, 10000;
   v_scans := jsonb_path_query_array(v_plan,
     '$.** ? (@."Relation Name" == $names[*])', jsonb_build_object('names', (
       select jsonb_agg(c.relname)
@@ -63,5 +65,5 @@ begin
 end
 $$;
 
-comment on function maintenance.lint_indexes(maintenance.policy, regclass) is
+comment on function maintenance_internal.lint_indexes(maintenance_internal.policy, regclass) is
   'Whether an index serves a rule.';

@@ -1,6 +1,8 @@
 -- A keep that is hardly meant: seconds that look like days, or another policy that makes it moot.
 
-create function maintenance.lint_keep(p_policy maintenance.policy, p_table regclass)
+create function maintenance_internal.lint_keep(
+  p_policy maintenance_internal.policy,
+  p_table regclass)
 returns table (severity text, finding text, fix text)
 language sql
 stable
@@ -19,8 +21,8 @@ begin atomic
     format('%s of the same rows by the same age keeps %s, and this one %s', j.job_name, o.keep,
       p_policy.keep),
     format('select maintenance.drop_job(%L); -- or tell their rows apart by matching', j.job_name)
-  from maintenance.policy as o
-  join maintenance.job as j on j.job_id = o.job_id
+  from maintenance_internal.policy as o
+  join maintenance_internal.job as j on j.job_id = o.job_id
   where o.job_id <> p_policy.job_id
     and o.target = p_policy.target
     and o.action = p_policy.action
@@ -30,6 +32,6 @@ begin atomic
       or o.matching is null or p_policy.matching is null);
 end;
 
-comment on function maintenance.lint_keep(maintenance.policy, regclass) is
+comment on function maintenance_internal.lint_keep(maintenance_internal.policy, regclass) is
   'A keep that is hardly meant: seconds that look like days, or another policy that makes it '
   'moot.';

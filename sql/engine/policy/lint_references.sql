@@ -1,6 +1,8 @@
 -- Foreign keys that a delete has to look up or cascades through, and that no index serves.
 
-create function maintenance.lint_references(p_policy maintenance.policy, p_table regclass)
+create function maintenance_internal.lint_references(
+  p_policy maintenance_internal.policy,
+  p_table regclass)
 returns table (severity text, finding text, fix text)
 language sql
 stable
@@ -35,5 +37,5 @@ begin atomic
   );
 end;
 
-comment on function maintenance.lint_references(maintenance.policy, regclass) is
+comment on function maintenance_internal.lint_references(maintenance_internal.policy, regclass) is
   'Foreign keys that a delete has to look up or cascades through, and that no index serves.';

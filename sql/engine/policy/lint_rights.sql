@@ -1,6 +1,8 @@
 -- What would stop a policy's batches: rights, row security, replica identity.
 
-create function maintenance.lint_rights(p_policy maintenance.policy, p_table regclass)
+create function maintenance_internal.lint_rights(
+  p_policy maintenance_internal.policy,
+  p_table regclass)
 returns table (severity text, finding text, fix text)
 language plpgsql
 stable
@@ -11,7 +13,7 @@ declare
   v_missing text;
 begin
   for v_leaf in
-    select distinct t from unnest(p_table::oid || maintenance.leaf_tables(p_table)) as t
+    select distinct t from unnest(p_table::oid || maintenance_internal.leaf_tables(p_table)) as t
   loop
     -- FOR UPDATE needs UPDATE, for a delete too.
     select string_agg(r.name, ', ') into v_missing
@@ -46,5 +48,5 @@ begin
 end
 $$;
 
-comment on function maintenance.lint_rights(maintenance.policy, regclass) is
+comment on function maintenance_internal.lint_rights(maintenance_internal.policy, regclass) is
   'What would stop a policy''s batches: rights, row security, replica identity.';

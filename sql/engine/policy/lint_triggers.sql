@@ -1,7 +1,9 @@
 -- Triggers and rules of a policy's table that could swallow what a run does: the statement would
 -- succeed and change nothing.
 
-create function maintenance.lint_triggers(p_policy maintenance.policy, p_table regclass)
+create function maintenance_internal.lint_triggers(
+  p_policy maintenance_internal.policy,
+  p_table regclass)
 returns table (severity text, finding text, fix text)
 language sql
 stable
@@ -14,7 +16,7 @@ begin atomic
       case p_policy.action when 'delete' then ', or NEW, which a delete has not' else '' end),
     format('-- Let it return %s for a row that may be changed.',
       case p_policy.action when 'delete' then 'OLD' else 'NEW' end)
-  from unnest(p_table::oid || maintenance.leaf_tables(p_table)) as l (relid)
+  from unnest(p_table::oid || maintenance_internal.leaf_tables(p_table)) as l (relid)
   join pg_trigger as t on t.tgrelid = l.relid
   join pg_proc as p on p.oid = t.tgfoid
   where not t.tgisinternal
@@ -30,12 +32,12 @@ begin atomic
       p_policy.action),
     format('drop rule %I on %s; -- or set the policy where the rows are', r.rulename,
       r.ev_class::regclass)
-  from unnest(p_table::oid || maintenance.leaf_tables(p_table)) as l (relid)
+  from unnest(p_table::oid || maintenance_internal.leaf_tables(p_table)) as l (relid)
   join pg_rewrite as r on r.ev_class = l.relid
   where r.is_instead and r.ev_enabled in ('O', 'A')
     and r.ev_type = case p_policy.action when 'delete' then '4' else '2' end;
 end;
 
-comment on function maintenance.lint_triggers(maintenance.policy, regclass) is
+comment on function maintenance_internal.lint_triggers(maintenance_internal.policy, regclass) is
   'Triggers and rules of a policy''s table that could swallow what a run does: the statement '
   'would succeed and change nothing.';

@@ -5,7 +5,7 @@
 -- is opened and never fetched from. A function over the empty copy, never called, then prints the
 -- list (a rewrite rule would too, but not for a table that is named old or new).
 
-create function maintenance.parse_assign(p_table regclass, p_copy regclass, p_text text)
+create function maintenance_internal.parse_assign(p_table regclass, p_copy regclass, p_text text)
 returns text
 language plpgsql
 set search_path = pg_catalog, pg_temp
@@ -58,5 +58,5 @@ begin
 end
 $$;
 
-comment on function maintenance.parse_assign(regclass, regclass, text) is
+comment on function maintenance_internal.parse_assign(regclass, regclass, text) is
   'The SET list of an update, in the form that Postgres prints.';

@@ -8,7 +8,7 @@
 -- CREATE POLICY wants a boolean. Another type is refused by datatype_mismatch after the text has
 -- passed as one expression, which is what makes the wrapped form of step 3 safe.
 
-create function maintenance.parse_expression(
+create function maintenance_internal.parse_expression(
   p_copy regclass,
   p_argument text,
   p_text text,
@@ -72,9 +72,10 @@ begin
   end if;
   -- The branch that is never taken has a type all the same, and nothing is evaluated.
   execute format('select pg_typeof(case when false then (%s) end) from (select) as maintenance_one '
-    'left join %s as %s on true', printed, p_copy, maintenance.target_alias(p_copy)) into type;
+    'left join %s as %s on true', printed, p_copy,
+    maintenance_internal.target_alias(p_copy)) into type;
 end
 $$;
 
-comment on function maintenance.parse_expression(regclass, text, text) is
+comment on function maintenance_internal.parse_expression(regclass, text, text) is
   'One expression of a rule, as somebody typed it, in the form that Postgres prints.';

@@ -12,32 +12,32 @@ set lock_timeout = '5s'
 as $$
 declare
   v_cap constant integer := 1000000;
-  v_job maintenance.job := maintenance.find_job(preview.job_name);
-  v_policy maintenance.policy := maintenance.find_policy(preview.job_name);
-  v_table regclass := maintenance.find_target(v_policy.target);
-  v_alias text := maintenance.target_alias(v_table);
-  v_cutoff timestamptz := maintenance.clock() - v_policy.keep;
+  v_job maintenance_internal.job := maintenance_internal.find_job(preview.job_name);
+  v_policy maintenance_internal.policy := maintenance_internal.find_policy(preview.job_name);
+  v_table regclass := maintenance_internal.find_target(v_policy.target);
+  v_alias text := maintenance_internal.target_alias(v_table);
+  v_cutoff timestamptz := maintenance_internal.clock() - v_policy.keep;
   v_width numeric;
   v_state text;
   v_message text;
   v_context text;
 begin
   select c.due, c.oldest into due, oldest
-  from maintenance.count_due(v_policy, v_cutoff, v_cap) as c;
+  from maintenance_internal.count_due(v_policy, v_cutoff, v_cap) as c;
   capped := due = v_cap;
   batches := ceil(due::numeric / v_job.batch_size);
 
   execute format(
     'select avg(pg_column_size(d)) '
     'from (select %1$s.* from %2$s as %1$s where %3$s limit 1000) as d',
-    v_alias, v_table, maintenance.due_condition(v_policy)) into v_width using v_cutoff;
+    v_alias, v_table, maintenance_internal.due_condition(v_policy)) into v_width using v_cutoff;
   bytes := round(coalesce(v_width, 0) * due);
   return next;
 exception when others then
   get stacked diagnostics v_state = returned_sqlstate, v_message = message_text,
     v_context = pg_exception_context;
   raise exception 'the rule of "%" cannot be read: %', preview.job_name,
-      maintenance.error_text(v_state, v_message, v_context)
+      maintenance_internal.error_text(v_state, v_message, v_context)
     using errcode = v_state, hint = format('select * from maintenance.lint(%L);', preview.job_name);
 end
 $$;

@@ -20,13 +20,13 @@ set timezone = 'UTC'
 set lock_timeout = '5s'
 as $$
 declare
-  v_table regclass := maintenance.find_target(set_policy.target::text);
-  v_alias text := maintenance.target_alias(v_table);
+  v_table regclass := maintenance_internal.find_target(set_policy.target::text);
+  v_alias text := maintenance_internal.target_alias(v_table);
   v_copy regclass;
   v_columns text;
   v_type text;
-  v_policy maintenance.policy;
-  v_job maintenance.job;
+  v_policy maintenance_internal.policy;
+  v_job maintenance_internal.job;
   v_again bigint;
   v_index_on text;
   v_finding record;
@@ -63,7 +63,7 @@ begin
   v_policy.action := set_policy.action;
   v_policy.keep := set_policy.keep;
   select e.printed, e.type into v_policy.age, v_type
-  from maintenance.parse_expression(v_copy, 'age', set_policy.age) as e;
+  from maintenance_internal.parse_expression(v_copy, 'age', set_policy.age) as e;
   v_policy.age_type := case v_type
     when 'timestamp with time zone' then 'timestamptz'
     when 'timestamp without time zone' then 'timestamp'
@@ -76,7 +76,7 @@ begin
 
   if set_policy.matching is not null then
     select e.printed, e.type into v_policy.matching, v_type
-    from maintenance.parse_expression(v_copy, 'matching', set_policy.matching) as e;
+    from maintenance_internal.parse_expression(v_copy, 'matching', set_policy.matching) as e;
     if v_type <> 'boolean' then
       raise exception 'matching "%" is no condition: its type is %', set_policy.matching, v_type
         using errcode = 'PM004', hint = 'Give an expression that is true for the rows that may go.';
@@ -84,7 +84,7 @@ begin
   end if;
 
   if set_policy.assign is not null then
-    v_policy.assign := maintenance.parse_assign(v_table, v_copy, set_policy.assign);
+    v_policy.assign := maintenance_internal.parse_assign(v_table, v_copy, set_policy.assign);
 
     -- What a sample shows; every batch checks the same again.
     select string_agg(quote_ident(a.attname), ', ' order by a.attnum) into v_columns
@@ -93,13 +93,13 @@ begin
     execute format(
       'insert into %1$s (%2$s) '
       'select %2$s from (select * from %3$s limit 10000) as %4$s where %5$s',
-      v_copy, v_columns, v_table, v_alias, maintenance.due_condition(v_policy))
-    using maintenance.clock() - v_policy.keep;
+      v_copy, v_columns, v_table, v_alias, maintenance_internal.due_condition(v_policy))
+    using maintenance_internal.clock() - v_policy.keep;
     execute format(
       'with changed as (update %1$s as %2$s set %3$s returning (%4$s) as again) '
       'select count(*) from changed where again',
-      v_copy, v_alias, v_policy.assign, maintenance.due_condition(v_policy))
-    into v_again using maintenance.clock() - v_policy.keep;
+      v_copy, v_alias, v_policy.assign, maintenance_internal.due_condition(v_policy))
+    into v_again using maintenance_internal.clock() - v_policy.keep;
     if v_again > 0 then
       raise exception 'after assign "%" the rows would be due again, for ever', set_policy.assign
         using errcode = 'PM005', hint = 'Let matching exclude what assign has set.';
@@ -129,9 +129,9 @@ begin
     initcap(v_policy.action || 's'), v_policy.target, v_policy.age,
     case when v_policy.keep = interval '0' then 'past' else 'older than ' || v_policy.keep end));
   v_job.backlog_name := set_policy.backlog_name;
-  v_job := maintenance.put_job(v_job);
+  v_job := maintenance_internal.put_job(v_job);
 
-  insert into maintenance.policy as p
+  insert into maintenance_internal.policy as p
     (job_id, target, action, age, age_type, keep, matching, assign, index_on)
   values
     (v_job.job_id, v_policy.target, v_policy.action, v_policy.age, v_policy.age_type,
@@ -146,7 +146,7 @@ begin
     assign = excluded.assign,
     index_on = excluded.index_on;
 
-  perform maintenance.sync_schedule(v_job.job_name);
+  perform maintenance_internal.sync_schedule(v_job.job_name);
   for v_finding in select * from maintenance.lint(v_job.job_name) loop
     raise warning '%', v_finding.finding using hint = v_finding.fix;
   end loop;

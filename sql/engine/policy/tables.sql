@@ -1,6 +1,6 @@
 -- The rules: one row per job that is a rule over a table.
 
-create table maintenance.policy (
+create table maintenance_internal.policy (
   job_id integer not null,
   target text not null,
   action text not null,
@@ -12,20 +12,20 @@ create table maintenance.policy (
   index_on text,
   constraint policy_pkey primary key (job_id),
   constraint policy_job_id_fkey foreign key (job_id)
-    references maintenance.job (job_id) on delete cascade,
+    references maintenance_internal.job (job_id) on delete cascade,
   constraint policy_action_is_known check (action in ('delete', 'update')),
   constraint policy_age_type_is_a_time check (age_type in ('timestamptz', 'timestamp', 'date')),
   constraint policy_keep_is_not_negative check (keep >= interval '0'),
   constraint policy_assign_belongs_to_updates check ((action = 'update') = (assign is not null))
 );
 
-comment on table maintenance.policy is
+comment on table maintenance_internal.policy is
   'The rule of a policy job, in the canonical form that Postgres printed when it was set: '
   'age, matching and assign are never the text that somebody typed.';
-comment on column maintenance.policy.target is
+comment on column maintenance_internal.policy.target is
   'qualified name of the table, resolved again by every run';
-comment on column maintenance.policy.index_on is
+comment on column maintenance_internal.policy.index_on is
   'what an index that serves the rule is on, as Postgres takes it; null where it takes none';
 
-create trigger note_edit after update on maintenance.policy
-for each row execute function maintenance.note_edit();
+create trigger note_edit after update on maintenance_internal.policy
+for each row execute function maintenance_internal.note_edit();

@@ -6,7 +6,7 @@
 -- and it raises PM017 for an answer that goes too far to be applied before somebody approves it.
 -- It is given options.approved, true or false, whatever the caller's options say.
 
-create function maintenance.apply_answer(
+create function maintenance_internal.apply_answer(
   p_task maintenance.task,
   p_approved boolean,
   out outcome text,
@@ -17,7 +17,7 @@ language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_kind maintenance.kind := maintenance.find_kind(p_task.kind);
+  v_kind maintenance.kind := maintenance_internal.find_kind(p_task.kind);
   v_context text;
   v_constraint text;
   v_table text;
@@ -26,7 +26,8 @@ begin
   input_hash := p_task.input_hash;
   begin
     execute format('select %s($1::text, $2::jsonb, $3::jsonb, $4::jsonb)',
-      maintenance.find_function(v_kind.apply, 'text, jsonb, jsonb, jsonb', 'jsonb')::regproc)
+      maintenance_internal.find_function(
+        v_kind.apply, 'text, jsonb, jsonb, jsonb', 'jsonb')::regproc)
     into result using p_task.subject, p_task.context, p_task.held_answer,
       p_task.options || jsonb_build_object('approved', p_approved);
     insert into maintenance.change (task_id, op, outcome, reason, note, keys, rows)
@@ -52,11 +53,11 @@ begin
       get stacked diagnostics v_context = pg_exception_context,
         v_constraint = constraint_name, v_table = table_name;
       error := 'apply: '
-        || maintenance.error_text(sqlstate, sqlerrm, v_context, v_constraint, v_table);
+        || maintenance_internal.error_text(sqlstate, sqlerrm, v_context, v_constraint, v_table);
       result := null;
   end;
 end
 $$;
 
-comment on function maintenance.apply_answer(maintenance.task, boolean) is
+comment on function maintenance_internal.apply_answer(maintenance.task, boolean) is
   'Lets the kind apply an answer, all of it or nothing, and writes its changes to the ledger.';

@@ -11,16 +11,17 @@ set timezone = 'UTC'
 set lock_timeout = '5s'
 as $$
 declare
-  v_task maintenance.task := maintenance.find_quarantined(approve_task.task_id);
+  v_task maintenance.task := maintenance_internal.find_quarantined(approve_task.task_id);
   v_applied record;
 begin
-  select * into v_applied from maintenance.apply_answer(v_task, p_approved => true);
+  select * into v_applied from maintenance_internal.apply_answer(v_task, p_approved => true);
   if v_applied.outcome <> 'succeeded' then
     raise exception 'the answer of task % cannot be applied: %', v_task.task_id, v_applied.error
       using errcode = 'PM016', hint = 'select maintenance.reject_task(task_id);';
   end if;
   v_task.input_hash := v_applied.input_hash;
-  v_task := maintenance.settle_task(v_task, 'succeeded', p_settled_token => v_task.settled_token,
+  v_task := maintenance_internal.settle_task(v_task, 'succeeded',
+    p_settled_token => v_task.settled_token,
     p_result => jsonb_build_object('result', v_applied.result, 'approvedBy', session_user));
   return v_task.result;
 end

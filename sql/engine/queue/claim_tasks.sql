@@ -36,7 +36,7 @@ begin
 
   -- A claim that is lost in a crash leaves a ready task: nothing to wait for the disk for.
   perform set_config('synchronous_commit', 'off', true);
-  perform maintenance.sweep_leases();
+  perform maintenance_internal.sweep_leases();
 
   -- The second pass, where the first has not found enough, trusts no watermark.
   for v_pass in 1 .. 2 loop
@@ -46,7 +46,7 @@ begin
       from (
         select n.kind, n.priority,
           case v_pass when 1 then n.watermark else '-infinity' end as bound
-        from maintenance.lane as n
+        from maintenance_internal.lane as n
       ) as l
       cross join lateral (
         select t.available_at from maintenance.task as t
@@ -77,7 +77,7 @@ begin
       exit when v_left = 0;
     end loop;
     exit when v_left = 0 or v_pass = 2;
-    perform maintenance.sweep_leases(p_now => true);
+    perform maintenance_internal.sweep_leases(p_now => true);
   end loop;
 end
 $$;

@@ -15,7 +15,7 @@ set timezone = 'UTC'
 set lock_timeout = '5s'
 as $$
 declare
-  v_task maintenance.task := maintenance.find_leased(
+  v_task maintenance.task := maintenance_internal.find_leased(
     complete_task.task_id, complete_task.lease_token, p_replay => true);
   v_applied record;
   v_cost numeric;
@@ -25,20 +25,20 @@ begin
   end if;
 
   select 'bad_output' as outcome, p.reason as error, null::jsonb as result, p.answer into v_applied
-  from maintenance.parse_answer(complete_task.answer) as p;
+  from maintenance_internal.parse_answer(complete_task.answer) as p;
   if v_applied.error is null and v_task.context is null then
     v_applied.error := 'the task was never asked: task_request comes first';
   end if;
   if v_applied.error is null then
     v_task.held_answer := v_applied.answer;
-    select * into v_applied from maintenance.apply_answer(v_task, p_approved => false);
+    select * into v_applied from maintenance_internal.apply_answer(v_task, p_approved => false);
     v_task.input_hash := v_applied.input_hash;
   end if;
 
-  v_cost := maintenance.record_call(v_task.task_id, v_task.kind, v_task.model, v_applied.outcome,
-    complete_task.usage, null);
-  v_task := maintenance.settle_task(v_task, v_applied.outcome, v_applied.error, p_cost => v_cost,
-    p_settled_token => complete_task.lease_token,
+  v_cost := maintenance_internal.record_call(v_task.task_id, v_task.kind, v_task.model,
+    v_applied.outcome, complete_task.usage, null);
+  v_task := maintenance_internal.settle_task(v_task, v_applied.outcome, v_applied.error,
+    p_cost => v_cost, p_settled_token => complete_task.lease_token,
     p_result => jsonb_build_object('result', v_applied.result, 'error', v_applied.error));
   return v_task.result;
 end

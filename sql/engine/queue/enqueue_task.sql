@@ -17,7 +17,7 @@ set lock_timeout = '5s'
 as $$
 #variable_conflict use_column
 declare
-  v_kind maintenance.kind := maintenance.find_kind(enqueue_task.kind);
+  v_kind maintenance.kind := maintenance_internal.find_kind(enqueue_task.kind);
   v_priority integer := coalesce(enqueue_task.priority, 0);
   v_task_id bigint;
 begin
@@ -29,9 +29,9 @@ begin
     raise exception 'options % are not an object', enqueue_task.options
       using errcode = 'PM002', hint = 'A JSON object, which prepare and apply are given.';
   end if;
-  if not exists (select from maintenance.lane as l
+  if not exists (select from maintenance_internal.lane as l
     where l.kind = v_kind.kind and l.priority = v_priority) then
-    insert into maintenance.lane (kind, priority) values (v_kind.kind, v_priority)
+    insert into maintenance_internal.lane (kind, priority) values (v_kind.kind, v_priority)
     on conflict do nothing;
   end if;
 

@@ -18,7 +18,7 @@ set lock_timeout = '5s'
 as $$
 declare
   v_task maintenance.task :=
-    maintenance.find_leased(fail_task.task_id, fail_task.lease_token);
+    maintenance_internal.find_leased(fail_task.task_id, fail_task.lease_token);
   v_cost numeric;
 begin
   if fail_task.failure_class is null or fail_task.failure_class not in ('transient', 'defer',
@@ -31,10 +31,10 @@ begin
     raise exception 'retry_after "%" is out of range', fail_task.retry_after
       using errcode = 'PM002', hint = 'An interval from zero to 30 days.';
   end if;
-  v_cost := maintenance.record_call(v_task.task_id, v_task.kind, v_task.model,
+  v_cost := maintenance_internal.record_call(v_task.task_id, v_task.kind, v_task.model,
     fail_task.failure_class, fail_task.usage, fail_task.details);
-  return maintenance.task_state(maintenance.settle_task(v_task, fail_task.failure_class,
-    fail_task.message, fail_task.retry_after, p_cost => v_cost));
+  return maintenance_internal.task_state(maintenance_internal.settle_task(v_task,
+    fail_task.failure_class, fail_task.message, fail_task.retry_after, p_cost => v_cost));
 end
 $$;
 

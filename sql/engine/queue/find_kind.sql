@@ -1,6 +1,6 @@
 -- A kind by its name, or a clear error.
 
-create function maintenance.find_kind(p_kind text)
+create function maintenance_internal.find_kind(p_kind text)
 returns maintenance.kind
 language plpgsql
 stable
@@ -18,5 +18,5 @@ begin
 end
 $$;
 
-comment on function maintenance.find_kind(text) is
+comment on function maintenance_internal.find_kind(text) is
   'A kind by its name, or a clear error.';

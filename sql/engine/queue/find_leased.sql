@@ -1,7 +1,7 @@
 -- A task that is leased under a token, locked; or a clear error. The token decides, never the
 -- clock. p_replay lets a token pass that complete_task has settled already.
 
-create function maintenance.find_leased(
+create function maintenance_internal.find_leased(
   p_task_id bigint,
   p_lease_token uuid,
   p_replay boolean default false)
@@ -31,5 +31,5 @@ begin
 end
 $$;
 
-comment on function maintenance.find_leased(bigint, uuid, boolean) is
+comment on function maintenance_internal.find_leased(bigint, uuid, boolean) is
   'A task that is leased under a token, locked; or a clear error.';

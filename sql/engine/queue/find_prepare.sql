@@ -1,13 +1,13 @@
 -- A kind's prepare by exact signature. Stable, so that Postgres itself refuses its writes.
 
-create function maintenance.find_prepare(p_name text)
+create function maintenance_internal.find_prepare(p_name text)
 returns regprocedure
 language plpgsql
 stable
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_prepare regprocedure := maintenance.find_function(p_name, 'text, jsonb',
+  v_prepare regprocedure := maintenance_internal.find_function(p_name, 'text, jsonb',
     'TABLE(content text, context jsonb, input_hash text, skip_reason text)');
 begin
   if (select p.provolatile from pg_proc as p where p.oid = v_prepare) = 'v' then
@@ -18,5 +18,5 @@ begin
 end
 $$;
 
-comment on function maintenance.find_prepare(text) is
+comment on function maintenance_internal.find_prepare(text) is
   'A kind''s prepare by exact signature.';

@@ -1,6 +1,6 @@
 -- A task that waits for a decision, locked; or a clear error.
 
-create function maintenance.find_quarantined(p_task_id bigint)
+create function maintenance_internal.find_quarantined(p_task_id bigint)
 returns maintenance.task
 language plpgsql
 set search_path = pg_catalog, pg_temp
@@ -22,5 +22,5 @@ begin
 end
 $$;
 
-comment on function maintenance.find_quarantined(bigint) is
+comment on function maintenance_internal.find_quarantined(bigint) is
   'A task that waits for a decision, locked; or a clear error.';

@@ -2,7 +2,7 @@
 -- counts, up to 200,000 characters, with or without a code fence around it; nothing before it,
 -- nothing behind it, and no key twice, at any depth.
 
-create function maintenance.parse_answer(p_answer text, out answer jsonb, out reason text)
+create function maintenance_internal.parse_answer(p_answer text, out answer jsonb, out reason text)
 language plpgsql
 immutable
 set search_path = pg_catalog, pg_temp
@@ -54,5 +54,5 @@ exception when others then
 end
 $$;
 
-comment on function maintenance.parse_answer(text) is
+comment on function maintenance_internal.parse_answer(text) is
   'A model''s answer as one JSON object, or the reason why it is none.';

@@ -10,9 +10,9 @@ set timezone = 'UTC'
 set lock_timeout = '5s'
 as $$
 declare
-  v_task maintenance.task := maintenance.find_quarantined(reject_task.task_id);
+  v_task maintenance.task := maintenance_internal.find_quarantined(reject_task.task_id);
 begin
-  v_task := maintenance.settle_task(v_task, 'declined',
+  v_task := maintenance_internal.settle_task(v_task, 'declined',
     format('rejected by %s', session_user) || coalesce(': ' || reject_task.reason, ''),
     p_settled_token => v_task.settled_token, p_result => '{}');
   return v_task.result;

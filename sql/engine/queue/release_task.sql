@@ -10,8 +10,8 @@ set timezone = 'UTC'
 set lock_timeout = '5s'
 as $$
 begin
-  return maintenance.task_state(maintenance.settle_task(
-    maintenance.find_leased(release_task.task_id, release_task.lease_token), 'released'));
+  return maintenance_internal.task_state(maintenance_internal.settle_task(
+    maintenance_internal.find_leased(release_task.task_id, release_task.lease_token), 'released'));
 end
 $$;
 

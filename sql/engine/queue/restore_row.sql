@@ -1,6 +1,6 @@
 -- Puts one row back as it was before a change, or says why not: it must be as the change left it.
 
-create function maintenance.restore_row(
+create function maintenance_internal.restore_row(
   p_table text,
   p_before jsonb,
   p_after jsonb,
@@ -62,6 +62,6 @@ begin
 end
 $$;
 
-comment on function maintenance.restore_row(text, jsonb, jsonb) is
+comment on function maintenance_internal.restore_row(text, jsonb, jsonb) is
   'Puts one row back as it was before a change, or says why not: it must be as the change left '
   'it.';

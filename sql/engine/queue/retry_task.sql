@@ -37,7 +37,7 @@ begin
     raise exception 'another task of the kind % about % is open', v_task.kind, v_task.subject
       using errcode = 'PM016', hint = 'It asks the same; wait for it.';
   end;
-  return maintenance.task_state(v_task);
+  return maintenance_internal.task_state(v_task);
 end
 $$;
 

@@ -40,9 +40,9 @@ begin
     raise exception 'the kind "%" needs an instruction and a response schema', set_kind.kind
       using errcode = 'PM002', hint = 'A text, and a JSON object that says what an answer is.';
   end if;
-  perform maintenance.find_function(set_kind.subjects, '', 'SETOF text');
-  perform maintenance.find_prepare(set_kind.prepare);
-  perform maintenance.find_function(set_kind.apply, 'text, jsonb, jsonb, jsonb', 'jsonb');
+  perform maintenance_internal.find_function(set_kind.subjects, '', 'SETOF text');
+  perform maintenance_internal.find_prepare(set_kind.prepare);
+  perform maintenance_internal.find_function(set_kind.apply, 'text, jsonb, jsonb, jsonb', 'jsonb');
 
   insert into maintenance.kind as k (kind, instruction, response_schema, subjects, prepare, apply,
     trigger, max_attempts, max_output_tokens)

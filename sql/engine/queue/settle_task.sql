@@ -14,7 +14,7 @@
 --
 -- With a settled token the result is kept, with the state in it, for the replay of that token.
 
-create function maintenance.settle_task(
+create function maintenance_internal.settle_task(
   p_task maintenance.task,
   p_outcome text,
   p_message text default null,
@@ -100,6 +100,6 @@ begin
 end
 $$;
 
-comment on function maintenance.settle_task(
+comment on function maintenance_internal.settle_task(
   maintenance.task, text, text, interval, numeric, uuid, jsonb) is
   'Ends a lease: the one place that decides what becomes of a task, and the law of its counters.';

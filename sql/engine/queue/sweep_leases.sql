@@ -1,7 +1,7 @@
 -- Gives back the tasks of dead workers, and moves the lanes' watermarks up. At most once a second,
 -- unless a claim found too little, and one session at a time.
 
-create function maintenance.sweep_leases(p_now boolean default false)
+create function maintenance_internal.sweep_leases(p_now boolean default false)
 returns void
 language plpgsql
 set search_path = pg_catalog, pg_temp
@@ -11,11 +11,11 @@ declare
   v_task maintenance.task;
 begin
   if not p_now and (select s.swept_at > v_clock - interval '1 second'
-      from maintenance.lease_sweep as s)
-    or not pg_try_advisory_xact_lock(maintenance.lock_class(), 0) then
+      from maintenance_internal.lease_sweep as s)
+    or not pg_try_advisory_xact_lock(maintenance_internal.lock_class(), 0) then
     return;
   end if;
-  update maintenance.lease_sweep set swept_at = v_clock;
+  update maintenance_internal.lease_sweep set swept_at = v_clock;
 
   for v_task in
     select t.* from maintenance.task as t
@@ -24,22 +24,22 @@ begin
     limit 100
     for update skip locked
   loop
-    perform maintenance.settle_task(v_task, 'recovered', format(
+    perform maintenance_internal.settle_task(v_task, 'recovered', format(
       'the lease of %s ended without a word', v_task.worker));
   end loop;
 
-  update maintenance.lane as l
+  update maintenance_internal.lane as l
   set watermark = w.watermark
   from (
     select n.kind, n.priority, coalesce(
       (select min(t.available_at) from maintenance.task as t
         where t.state = 'ready' and t.kind = n.kind and t.priority = n.priority),
       v_clock) as watermark
-    from maintenance.lane as n
+    from maintenance_internal.lane as n
   ) as w
   where l.kind = w.kind and l.priority = w.priority and l.watermark <> w.watermark;
 end
 $$;
 
-comment on function maintenance.sweep_leases(boolean) is
+comment on function maintenance_internal.sweep_leases(boolean) is
   'Gives back the tasks of dead workers, and moves the lanes'' watermarks up.';

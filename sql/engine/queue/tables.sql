@@ -91,7 +91,7 @@ comment on column maintenance.task.settled_token is
 -- Where claims look: a row for each kind and priority that ever had a task. No task of the lane is
 -- ready before its watermark, so a claim need not walk over what was finished before it, even while
 -- a long transaction keeps that alive. A hint: a claim that finds too little looks without it.
-create table maintenance.lane (
+create table maintenance_internal.lane (
   kind text not null,
   priority integer not null,
   watermark timestamptz not null default '-infinity',
@@ -100,14 +100,15 @@ create table maintenance.lane (
     on delete cascade
 ) with (fillfactor = 50);
 
-create table maintenance.lease_sweep (
+create table maintenance_internal.lease_sweep (
   swept_at timestamptz not null
 ) with (fillfactor = 50);
-insert into maintenance.lease_sweep values ('-infinity');
+insert into maintenance_internal.lease_sweep values ('-infinity');
 
-comment on table maintenance.lane is
+comment on table maintenance_internal.lane is
   'Kinds and priorities that have tasks, with a lower bound of what is ready.';
-comment on table maintenance.lease_sweep is 'When expired leases were last looked for: one row.';
+comment on table maintenance_internal.lease_sweep is
+  'When expired leases were last looked for: one row.';
 
 -- The ledger: an operation a row, in the order of the answer. Rows are added and never changed; an
 -- undo is one more row.

@@ -1,7 +1,7 @@
 -- The tasks' rows of maintenance_status: what is due, what waits for a decision, what is dead. None
 -- where there is no kind.
 
-create function maintenance.task_backlog()
+create function maintenance_internal.task_backlog()
 returns table (
   task text,
   count bigint,
@@ -35,7 +35,7 @@ begin
       case when min(d.available_at) < v_now - interval '1 hour'
         then 'Due for more than an hour: is a worker running? npm start' end
     from (
-      select t.available_at from maintenance.lane as l
+      select t.available_at from maintenance_internal.lane as l
       cross join lateral (
         select r.available_at from maintenance.task as r
         where r.state = 'ready' and r.kind = l.kind and r.priority = l.priority
@@ -75,6 +75,6 @@ begin
 end
 $$;
 
-comment on function maintenance.task_backlog() is
+comment on function maintenance_internal.task_backlog() is
   'The rows tasks_due, tasks_quarantined and tasks_dead of maintenance_status, counted up to '
   '10,000.';

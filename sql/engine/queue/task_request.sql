@@ -11,8 +11,8 @@ set lock_timeout = '5s'
 as $$
 declare
   v_task maintenance.task :=
-    maintenance.find_leased(task_request.task_id, task_request.lease_token);
-  v_kind maintenance.kind := maintenance.find_kind(v_task.kind);
+    maintenance_internal.find_leased(task_request.task_id, task_request.lease_token);
+  v_kind maintenance.kind := maintenance_internal.find_kind(v_task.kind);
   v_model maintenance.model;
   v_content text;
   v_context jsonb;
@@ -24,19 +24,19 @@ begin
   begin
     execute format(
       'select p.content, p.context, p.input_hash, p.skip_reason from %s($1::text, $2::jsonb) as p',
-      maintenance.find_prepare(v_kind.prepare)::regproc)
+      maintenance_internal.find_prepare(v_kind.prepare)::regproc)
     into v_content, v_context, v_input_hash, v_skip_reason using v_task.subject, v_task.options;
   exception when others then
     get stacked diagnostics v_error_context = pg_exception_context;
-    v_error := 'prepare: ' || maintenance.error_text(sqlstate, sqlerrm, v_error_context);
+    v_error := 'prepare: ' || maintenance_internal.error_text(sqlstate, sqlerrm, v_error_context);
   end;
   if v_error is not null then
-    perform maintenance.settle_task(v_task, 'transient', v_error);
+    perform maintenance_internal.settle_task(v_task, 'transient', v_error);
     return null;
   end if;
 
   if v_content is null or v_skip_reason is not null then
-    perform maintenance.settle_task(v_task, 'skipped',
+    perform maintenance_internal.settle_task(v_task, 'skipped',
       coalesce(v_skip_reason, 'prepare found nothing to ask'));
     return null;
   end if;
@@ -48,13 +48,14 @@ begin
     order by t.task_id desc
     limit 1)
   then
-    perform maintenance.settle_task(v_task, 'skipped', 'nothing has changed since the last answer');
+    perform maintenance_internal.settle_task(v_task, 'skipped',
+      'nothing has changed since the last answer');
     return null;
   end if;
 
   select * into v_model from maintenance.model as m where m.enabled order by m.position limit 1;
   if not found then
-    perform maintenance.settle_task(v_task, 'configuration', 'no model is enabled');
+    perform maintenance_internal.settle_task(v_task, 'configuration', 'no model is enabled');
     return null;
   end if;
   update maintenance.task as t

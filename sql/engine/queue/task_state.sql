@@ -1,6 +1,6 @@
 -- What the functions that end a lease return: {state, available_at}.
 
-create function maintenance.task_state(p_task maintenance.task)
+create function maintenance_internal.task_state(p_task maintenance.task)
 returns jsonb
 language sql
 stable
@@ -9,5 +9,5 @@ return jsonb_build_object(
   'state', p_task.state,
   'available_at', case when p_task.state = 'ready' then p_task.available_at end);
 
-comment on function maintenance.task_state(maintenance.task) is
+comment on function maintenance_internal.task_state(maintenance.task) is
   'What the functions that end a lease return: {state, available_at}.';

@@ -40,7 +40,7 @@ begin
     order by k.kind
   loop
     execute format('select coalesce(array_agg(distinct s), ''{}'') from %s() as s where s <> ''''',
-      maintenance.find_function(v_kind.subjects, '', 'SETOF text')::regproc)
+      maintenance_internal.find_function(v_kind.subjects, '', 'SETOF text')::regproc)
     into v_subjects;
     v_users := array(select unnest(v_users) union select unnest(v_subjects));
 
@@ -61,7 +61,8 @@ begin
       v_tokens := v_tokens + v_past.tokens * v_new;
       v_cost := v_cost + v_past.cost * v_new;
     else
-      insert into maintenance.lane (kind, priority) values (v_kind.kind, 0) on conflict do nothing;
+      insert into maintenance_internal.lane (kind, priority) values (v_kind.kind, 0)
+      on conflict do nothing;
       insert into maintenance.task as t (kind, subject, available_at, force)
       select v_kind.kind, s.subject, clock_timestamp() + random() * trigger_jobs.spread,
         coalesce(trigger_jobs.force, false)

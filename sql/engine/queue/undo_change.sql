@@ -1,7 +1,7 @@
 -- Reverses one change, row by row, and returns what became of each. A row that the change added
 -- goes only when all that it changed could be put back: nobody is left with less than before.
 
-create function maintenance.undo_change(p_change maintenance.change)
+create function maintenance_internal.undo_change(p_change maintenance.change)
 returns jsonb
 language plpgsql
 set search_path = pg_catalog, pg_temp
@@ -29,7 +29,7 @@ begin
             'stays: not all that it stands for could be put back');
         else
           select r.key, r.reason into v_key, v_reason
-          from maintenance.restore_row(v_row.table_name, v_row.before, v_row.after) as r;
+          from maintenance_internal.restore_row(v_row.table_name, v_row.before, v_row.after) as r;
         end if;
         v_report := v_report || jsonb_strip_nulls(jsonb_build_object(
           'table', v_row.table_name, 'key', v_key,
@@ -47,5 +47,5 @@ begin
 end
 $$;
 
-comment on function maintenance.undo_change(maintenance.change) is
+comment on function maintenance_internal.undo_change(maintenance.change) is
   'Reverses one change, row by row, and returns what became of each.';

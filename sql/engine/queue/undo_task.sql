@@ -32,7 +32,7 @@ begin
       and not exists (select from maintenance.change as u where u.undoes = c.change_id)
     order by c.change_id desc
   loop
-    v_rows := maintenance.undo_change(v_change);
+    v_rows := maintenance_internal.undo_change(v_change);
     v_reason := case when jsonb_path_exists(v_rows, '$[*] ? (@.outcome == "refused")')
       then 'not all rows could be put back' end;
     insert into maintenance.change (task_id, undoes, op, outcome, reason, keys, rows)

@@ -1,6 +1,6 @@
 -- What was put together once and taken apart again, so that a kind need not do it a second time.
 
-create function maintenance.undone_keys(p_kind text, p_subject text)
+create function maintenance_internal.undone_keys(p_kind text, p_subject text)
 returns table (keys text[])
 language sql
 stable
@@ -13,5 +13,5 @@ begin atomic
   where t.kind = p_kind and t.subject = p_subject;
 end;
 
-comment on function maintenance.undone_keys(text, text) is
+comment on function maintenance_internal.undone_keys(text, text) is
   'What was put together once and taken apart again, so that a kind need not do it a second time.';

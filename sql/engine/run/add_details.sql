@@ -10,7 +10,7 @@ set timezone = 'UTC'
 set lock_timeout = '5s'
 as $$
 begin
-  update maintenance.run as r
+  update maintenance_internal.run as r
   set details = r.details || add_details.details
   where r.run_id = nullif(current_setting('maintenance.run_id', true), '')::bigint
     and r.status = 'running'

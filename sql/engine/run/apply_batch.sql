@@ -6,7 +6,9 @@
 -- A window that fails is collected and offered again in slices. Rows that somebody else holds are
 -- waited for briefly, then left out and found by the next run.
 
-create function maintenance.apply_batch(inout progress maintenance.progress, p_slice tid[])
+create function maintenance_internal.apply_batch(
+  inout progress maintenance_internal.progress,
+  p_slice tid[])
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
@@ -19,9 +21,9 @@ declare
   v_most_refused constant integer := 100;
   -- Halving alone takes seventeen; a table that is locked altogether refuses row after row.
   v_most_lock_timeouts constant integer := 20;
-  v_run maintenance.run := maintenance.find_running(progress.run_id);
-  v_job maintenance.job;
-  v_policy maintenance.policy;
+  v_run maintenance_internal.run := maintenance_internal.find_running(progress.run_id);
+  v_job maintenance_internal.job;
+  v_policy maintenance_internal.policy;
   v_leaf regclass;
   v_window_end bigint;
   v_changed bigint;
@@ -36,9 +38,9 @@ declare
   v_error_detail jsonb;
   v_limit text;
 begin
-  select * into v_job from maintenance.job as j where j.job_id = v_run.job_id;
+  select * into v_job from maintenance_internal.job as j where j.job_id = v_run.job_id;
   if not found then
-    perform maintenance.stop_run(progress.run_id, 'error', 'PM001', 'the job was dropped');
+    perform maintenance_internal.stop_run(progress.run_id, 'error', 'PM001', 'the job was dropped');
     progress.next := 'end';
     return;
   end if;
@@ -50,7 +52,7 @@ begin
     if v_job.kind = 'function' then
       perform set_config('maintenance.run_id', progress.run_id::text, true);
       execute format('select %s($1)',
-        maintenance.find_function(v_job.step, 'integer', 'bigint')::regproc)
+        maintenance_internal.find_function(v_job.step, 'integer', 'bigint')::regproc)
         into v_changed using progress.size;
       if coalesce(v_changed, 0) <= 0 then
         progress.next := 'end';
@@ -58,24 +60,26 @@ begin
     else
       -- A slice can go without its locked rows, so it waits less than a step function may.
       perform set_config('lock_timeout', '200ms', true);
-      select * into v_policy from maintenance.policy as p where p.job_id = v_job.job_id;
-      v_leaf := maintenance.find_leaf(v_policy.target, progress.leaf_number);
+      select * into v_policy from maintenance_internal.policy as p where p.job_id = v_job.job_id;
+      v_leaf := maintenance_internal.find_leaf(v_policy.target, progress.leaf_number);
       if progress.next = 'window' then
         -- Never so many pages that they could hold eight batches of rows that are all due.
         progress.sweep_pages := least(progress.sweep_pages,
-          ceil(8.0 * v_job.batch_size / maintenance.rows_a_page(v_leaf)));
+          ceil(8.0 * v_job.batch_size / maintenance_internal.rows_a_page(v_leaf)));
         v_window_end := least(progress.sweep_from + progress.sweep_pages, progress.sweep_end);
         select c.changed, c.again into v_changed, v_again
-        from maintenance.change_rows(v_policy, v_leaf, 'window', v_run.cutoff,
+        from maintenance_internal.change_rows(v_policy, v_leaf, 'window', v_run.cutoff,
           p_from => progress.sweep_from, p_to => v_window_end) as c;
       else
         begin
           select c.changed, c.again into v_changed, v_again
-          from maintenance.change_rows(v_policy, v_leaf, 'slice', v_run.cutoff, p_slice) as c;
+          from maintenance_internal.change_rows(
+            v_policy, v_leaf, 'slice', v_run.cutoff, p_slice) as c;
         exception when lock_not_available then
           progress.contended := true;
           select c.changed, c.again into v_changed, v_again
-          from maintenance.change_rows(v_policy, v_leaf, 'unlocked', v_run.cutoff, p_slice) as c;
+          from maintenance_internal.change_rows(
+            v_policy, v_leaf, 'unlocked', v_run.cutoff, p_slice) as c;
         end;
       end if;
       if v_again > 0 then
@@ -87,13 +91,14 @@ begin
     get stacked diagnostics v_state = returned_sqlstate, v_message = message_text,
       v_detail = pg_exception_detail, v_context = pg_exception_context,
       v_constraint = constraint_name, v_table = table_name;
-    v_error := maintenance.error_text(v_state, v_message, v_context, v_constraint, v_table);
+    v_error := maintenance_internal.error_text(
+      v_state, v_message, v_context, v_constraint, v_table);
     v_error_detail :=
       jsonb_build_object('message', v_message, 'detail', v_detail, 'context', v_context);
   end;
 
   if v_state is null then
-    update maintenance.run as r
+    update maintenance_internal.run as r
     set rows_affected = r.rows_affected + greatest(v_changed, 0),
       batches = r.batches + 1
     where r.run_id = progress.run_id
@@ -124,11 +129,13 @@ begin
     end if;
 
   elsif v_state = '57014' then
-    perform maintenance.stop_run(progress.run_id, 'cancelled', v_state, v_error, v_error_detail);
+    perform maintenance_internal.stop_run(
+      progress.run_id, 'cancelled', v_state, v_error, v_error_detail);
     progress.next := 'end';
 
   elsif v_job.kind = 'function' or v_state like 'PM%' then
-    perform maintenance.stop_run(progress.run_id, 'error', v_state, v_error, v_error_detail);
+    perform maintenance_internal.stop_run(
+      progress.run_id, 'error', v_state, v_error, v_error_detail);
     progress.next := 'end';
 
   elsif progress.next = 'window' then
@@ -136,7 +143,8 @@ begin
     progress.next := 'again';
 
   elsif v_state = '55P03' and progress.lock_timeouts + 1 >= v_most_lock_timeouts then
-    perform maintenance.stop_run(progress.run_id, 'lock_timeout', v_state, v_error, v_error_detail);
+    perform maintenance_internal.stop_run(
+      progress.run_id, 'lock_timeout', v_state, v_error, v_error_detail);
     progress.next := 'end';
 
   elsif cardinality(p_slice) > 1 then
@@ -146,12 +154,13 @@ begin
 
   else
     progress.lock_timeouts := progress.lock_timeouts + (v_state = '55P03')::integer;
-    update maintenance.run as r
+    update maintenance_internal.run as r
     set rows_refused = r.rows_refused + 1,
       error = coalesce(r.error, v_error),
       sqlstate = coalesce(r.sqlstate, v_state),
       error_detail = coalesce(r.error_detail,
-        v_error_detail || jsonb_build_object('row', maintenance.row_key(v_leaf, p_slice[1])))
+        v_error_detail
+          || jsonb_build_object('row', maintenance_internal.row_key(v_leaf, p_slice[1])))
     where r.run_id = progress.run_id
     returning case when r.rows_refused >= v_most_refused then 'refused_rows' end into v_limit;
     progress.position := progress.position + 1;
@@ -166,11 +175,11 @@ begin
     v_limit := 'budget';
   end if;
   if v_limit is not null and progress.next <> 'end' then
-    perform maintenance.stop_run(progress.run_id, v_limit, null, null);
+    perform maintenance_internal.stop_run(progress.run_id, v_limit, null, null);
     progress.next := 'end';
   end if;
 end
 $$;
 
-comment on function maintenance.apply_batch(maintenance.progress, tid[]) is
+comment on function maintenance_internal.apply_batch(maintenance_internal.progress, tid[]) is
   'One batch: a slice of a slab or a window of pages under its rule, or one call of a step.';

@@ -1,8 +1,8 @@
 -- Changes the due rows of a slice or a window, and counts them; of an update also those that would
 -- be due again. p_form and the arguments that it takes: see batch_statement.
 
-create function maintenance.change_rows(
-  p_policy maintenance.policy,
+create function maintenance_internal.change_rows(
+  p_policy maintenance_internal.policy,
   p_leaf regclass,
   p_form text,
   p_cutoff timestamptz,
@@ -15,7 +15,7 @@ language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_statement text := maintenance.batch_statement(p_policy, p_leaf, p_form);
+  v_statement text := maintenance_internal.batch_statement(p_policy, p_leaf, p_form);
 begin
   if p_policy.action = 'update' and p_form = 'window' then
     execute v_statement into changed, again
@@ -35,7 +35,7 @@ begin
 end
 $$;
 
-comment on function maintenance.change_rows(
-  maintenance.policy, regclass, text, timestamptz, tid[], bigint, bigint) is
+comment on function maintenance_internal.change_rows(
+  maintenance_internal.policy, regclass, text, timestamptz, tid[], bigint, bigint) is
   'Changes the due rows of a slice or a window, and counts them; of an update also those that '
   'would be due again.';

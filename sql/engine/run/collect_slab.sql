@@ -4,8 +4,8 @@
 -- Where the last leaf is through, it looks once more at what is due: that proves the effect, and
 -- cleans the index of what is gone, so that the next look at the status is quick.
 
-create function maintenance.collect_slab(
-  inout progress maintenance.progress,
+create function maintenance_internal.collect_slab(
+  inout progress maintenance_internal.progress,
   inout slab tid[])
 language plpgsql
 security definer
@@ -20,9 +20,9 @@ declare
   -- The last look walks over all that the run has taken out of the index: after more rows than
   -- these, where nothing makes it needed, it is left to look_again.
   v_most_to_look_over constant bigint := 100000;
-  v_run maintenance.run := maintenance.find_running(progress.run_id);
-  v_job maintenance.job;
-  v_policy maintenance.policy;
+  v_run maintenance_internal.run := maintenance_internal.find_running(progress.run_id);
+  v_job maintenance_internal.job;
+  v_policy maintenance_internal.policy;
   v_leaves oid[];
   v_leaf_is_done boolean;
   v_left bigint;
@@ -32,12 +32,12 @@ declare
   v_detail text;
   v_context text;
 begin
-  select * into v_job from maintenance.job as j where j.job_id = v_run.job_id;
-  select * into v_policy from maintenance.policy as p where p.job_id = v_run.job_id;
-  v_leaves := maintenance.leaf_tables(maintenance.find_target(v_policy.target));
+  select * into v_job from maintenance_internal.job as j where j.job_id = v_run.job_id;
+  select * into v_policy from maintenance_internal.policy as p where p.job_id = v_run.job_id;
+  v_leaves := maintenance_internal.leaf_tables(maintenance_internal.find_target(v_policy.target));
 
   if progress.next = 'again' then
-    execute maintenance.collect_statement(v_policy, v_leaves[progress.leaf_number], true)
+    execute maintenance_internal.collect_statement(v_policy, v_leaves[progress.leaf_number], true)
       into slab using v_run.cutoff, null::integer,
         format('(%s,0)', progress.sweep_from)::tid,
         format('(%s,0)', progress.sweep_from + progress.sweep_pages)::tid;
@@ -52,11 +52,11 @@ begin
         'select count(*) from only %1$s as %2$s '
         'where %2$s.ctid = any(array(select unnest($2))) and %3$s',
         v_leaves[progress.leaf_number]::regclass,
-        maintenance.target_alias(maintenance.find_target(v_policy.target)),
-        maintenance.due_condition(v_policy))
+        maintenance_internal.target_alias(maintenance_internal.find_target(v_policy.target)),
+        maintenance_internal.due_condition(v_policy))
         into v_left using v_run.cutoff, slab;
       if v_left > 0 then
-        perform maintenance.stop_run(progress.run_id, 'no_effect', 'PM012', format(
+        perform maintenance_internal.stop_run(progress.run_id, 'no_effect', 'PM012', format(
           '%s due rows of %s were offered and none changed: a trigger may suppress it',
           v_left, v_policy.target));
         progress.next := 'end';
@@ -82,7 +82,7 @@ begin
         progress.leaf_changed := 0;
         exit when progress.leaf_number > cardinality(v_leaves);
         select w.pages, w.leaf_pages into progress.sweep_pages, progress.sweep_end
-        from maintenance.first_window(v_policy, v_job, v_leaves[progress.leaf_number],
+        from maintenance_internal.first_window(v_policy, v_job, v_leaves[progress.leaf_number],
           v_run.cutoff) as w;
         if progress.sweep_pages is not null then
           progress.sweep_from := 0;
@@ -91,16 +91,16 @@ begin
           exit;
         end if;
       end if;
-      execute maintenance.collect_statement(v_policy, v_leaves[progress.leaf_number])
+      execute maintenance_internal.collect_statement(v_policy, v_leaves[progress.leaf_number])
         into slab using v_run.cutoff, v_slab_limit;
       v_leaf_is_done := true;
     end loop;
   end if;
 
   if not v_run.details ? 'bytes_before' then
-    update maintenance.run as r
+    update maintenance_internal.run as r
     set details = r.details
-      || jsonb_build_object('bytes_before', maintenance.table_bytes(v_leaves))
+      || jsonb_build_object('bytes_before', maintenance_internal.table_bytes(v_leaves))
     where r.run_id = progress.run_id;
   end if;
   progress.slab_size := coalesce(cardinality(slab), 0);
@@ -114,32 +114,33 @@ begin
   elsif progress.next = 'collect' then
     progress.next := 'end';
     if v_run.rows_affected <= v_most_to_look_over or v_run.rows_refused > 0
-      or progress.contended or maintenance.may_swallow(v_policy, v_leaves)
+      or progress.contended or maintenance_internal.may_swallow(v_policy, v_leaves)
     then
-      select c.due into v_left from maintenance.count_due(v_policy, v_run.cutoff, 10000) as c;
+      select c.due into v_left
+      from maintenance_internal.count_due(v_policy, v_run.cutoff, 10000) as c;
       if v_policy.action = 'delete' then
-        v_kept := maintenance.count_kept(v_policy, v_run.cutoff, 10000);
+        v_kept := maintenance_internal.count_kept(v_policy, v_run.cutoff, 10000);
       end if;
     end if; -- else every row was offered, none was refused, and nothing can swallow a change
     if progress.contended and v_left > v_run.rows_refused then
-      perform maintenance.stop_run(progress.run_id, 'rows_locked', null, null);
+      perform maintenance_internal.stop_run(progress.run_id, 'rows_locked', null, null);
     end if;
-    update maintenance.run as r
+    update maintenance_internal.run as r
     set details = r.details || jsonb_strip_nulls(jsonb_build_object(
-        'left', v_left, 'kept', v_kept, 'bytes_after', maintenance.table_bytes(v_leaves)))
+        'left', v_left, 'kept', v_kept, 'bytes_after', maintenance_internal.table_bytes(v_leaves)))
     where r.run_id = progress.run_id;
   end if;
 exception when query_canceled or others then
   get stacked diagnostics v_state = returned_sqlstate, v_message = message_text,
     v_detail = pg_exception_detail, v_context = pg_exception_context;
   progress.next := 'end';
-  perform maintenance.stop_run(progress.run_id,
+  perform maintenance_internal.stop_run(progress.run_id,
     case v_state when '57014' then 'cancelled' when '55P03' then 'lock_timeout' else 'error' end,
-    v_state, maintenance.error_text(v_state, v_message, v_context),
+    v_state, maintenance_internal.error_text(v_state, v_message, v_context),
     jsonb_build_object('message', v_message, 'detail', v_detail, 'context', v_context));
 end
 $$;
 
-comment on function maintenance.collect_slab(maintenance.progress, tid[]) is
+comment on function maintenance_internal.collect_slab(maintenance_internal.progress, tid[]) is
   'What a policy''s run works on next: a slab of due rows of one leaf, the next window of one that '
   'is swept, or the rows of a window that failed.';

@@ -1,14 +1,14 @@
 -- The run that this backend is working on, or an error: a progress that a caller hands in is not
 -- trusted to name somebody else's run.
 
-create function maintenance.find_running(p_run_id bigint)
-returns maintenance.run
+create function maintenance_internal.find_running(p_run_id bigint)
+returns maintenance_internal.run
 language plpgsql
 stable
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_run maintenance.run := maintenance.find_run(p_run_id);
+  v_run maintenance_internal.run := maintenance_internal.find_run(p_run_id);
 begin
   if v_run.status <> 'running' then
     raise exception 'run % is over', p_run_id
@@ -18,6 +18,6 @@ begin
 end
 $$;
 
-comment on function maintenance.find_running(bigint) is
+comment on function maintenance_internal.find_running(bigint) is
   'The run that this backend is working on, or an error: a progress that a caller hands in is not '
   'trusted to name somebody else''s run.';

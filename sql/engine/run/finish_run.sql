@@ -1,6 +1,6 @@
 -- Closes a run's receipt. What was noted on it decides how it ended.
 
-create function maintenance.finish_run(p_run_id bigint)
+create function maintenance_internal.finish_run(p_run_id bigint)
 returns void
 language plpgsql
 security definer
@@ -10,9 +10,9 @@ set timezone = 'UTC'
 set lock_timeout = '5s'
 as $$
 declare
-  v_run maintenance.run := maintenance.find_running(p_run_id);
+  v_run maintenance_internal.run := maintenance_internal.find_running(p_run_id);
 begin
-  update maintenance.run as r
+  update maintenance_internal.run as r
   set status = case
       when r.stop_reason = 'cancelled' then 'cancelled'
       when r.error is not null then 'failed'
@@ -25,5 +25,5 @@ begin
 end
 $$;
 
-comment on function maintenance.finish_run(bigint) is
+comment on function maintenance_internal.finish_run(bigint) is
   'Closes a run''s receipt.';

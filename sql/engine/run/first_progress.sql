@@ -1,7 +1,7 @@
 -- Where the loop of a run begins. A run that was skipped is finished before it starts.
 
-create function maintenance.first_progress(p_run_id bigint)
-returns maintenance.progress
+create function maintenance_internal.first_progress(p_run_id bigint)
+returns maintenance_internal.progress
 language sql
 stable
 security definer
@@ -13,11 +13,11 @@ return (
   select row(r.run_id,
     case when r.status <> 'running' then 'end' when p.job_id is null then 'step'
       else 'collect' end,
-    0, 0, false, null, null, null, 0, 0, 1, j.batch_size, null, 0)::maintenance.progress
-  from maintenance.find_run(p_run_id) as r
-  left join maintenance.job as j on j.job_id = r.job_id
-  left join maintenance.policy as p on p.job_id = r.job_id
+    0, 0, false, null, null, null, 0, 0, 1, j.batch_size, null, 0)::maintenance_internal.progress
+  from maintenance_internal.find_run(p_run_id) as r
+  left join maintenance_internal.job as j on j.job_id = r.job_id
+  left join maintenance_internal.policy as p on p.job_id = r.job_id
 );
 
-comment on function maintenance.first_progress(bigint) is
+comment on function maintenance_internal.first_progress(bigint) is
   'Where the loop of a run begins.';

@@ -5,9 +5,9 @@
 -- A window cannot stop at an exact row, so small leaves, small batches and runs with a limit on
 -- their rows are not swept.
 
-create function maintenance.first_window(
-  p_policy maintenance.policy,
-  p_job maintenance.job,
+create function maintenance_internal.first_window(
+  p_policy maintenance_internal.policy,
+  p_job maintenance_internal.job,
   p_leaf regclass,
   p_cutoff timestamptz,
   out pages integer,
@@ -18,7 +18,7 @@ as $$
 declare
   v_least_pages constant integer := 64;
   v_plan jsonb;
-  v_rows_a_page double precision := maintenance.rows_a_page(p_leaf);
+  v_rows_a_page double precision := maintenance_internal.rows_a_page(p_leaf);
   v_due_a_page double precision;
 begin
   leaf_pages := pg_relation_size(p_leaf) / current_setting('block_size')::integer;
@@ -26,8 +26,8 @@ begin
     return;
   end if;
   execute format('explain (format json) select %2$s.ctid from only %1$s as %2$s where %3$s', p_leaf,
-    maintenance.target_alias(maintenance.find_target(p_policy.target)),
-    maintenance.due_condition(p_policy))
+    maintenance_internal.target_alias(maintenance_internal.find_target(p_policy.target)),
+    maintenance_internal.due_condition(p_policy))
   into v_plan using p_cutoff;
   v_due_a_page := greatest((v_plan #>> '{0,Plan,Plan Rows}')::double precision / leaf_pages, 0.01);
   if p_job.batch_size < 4 * v_rows_a_page
@@ -42,7 +42,7 @@ begin
 end
 $$;
 
-comment on function maintenance.first_window(
-  maintenance.policy, maintenance.job, regclass, timestamptz) is
+comment on function maintenance_internal.first_window(
+  maintenance_internal.policy, maintenance_internal.job, regclass, timestamptz) is
   'How many pages of a leaf the first window of a sweep has, where sweeping over the whole leaf '
   'costs less than finding the due rows one by one; null where it does not.';

@@ -1,6 +1,6 @@
 -- When the last run of a job that succeeded began.
 
-create function maintenance.last_success(job_name text)
+create function maintenance_internal.last_success(job_name text)
 returns timestamptz
 language sql
 stable
@@ -11,11 +11,11 @@ set timezone = 'UTC'
 set lock_timeout = '5s'
 return (
   select r.started_at
-  from maintenance.run as r
+  from maintenance_internal.run as r
   where r.job_name = last_success.job_name and r.status = 'succeeded'
   order by r.run_id desc
   limit 1
 );
 
-comment on function maintenance.last_success(text) is
+comment on function maintenance_internal.last_success(text) is
   'When the last run of a job that succeeded began; null before the first.';

@@ -1,12 +1,12 @@
 -- The first key of our advisory locks; the second is the job's id, or 0 for the sweep of leases.
 -- While a run goes on, its backend holds (lock class, job id), and that is what alive means.
 
-create function maintenance.lock_class()
+create function maintenance_internal.lock_class()
 returns integer
 language sql
 immutable
 set search_path = pg_catalog, pg_temp
 return 1886216560;
 
-comment on function maintenance.lock_class() is
+comment on function maintenance_internal.lock_class() is
   'First key of the two-key advisory lock (lock class, job id) that a run holds.';

@@ -4,7 +4,7 @@
 -- comes when the receipt is closed and the lock given back, and not at all after so many rows that
 -- it would hold a snapshot for minutes.
 
-create function maintenance.look_again(p_run_id bigint)
+create function maintenance_internal.look_again(p_run_id bigint)
 returns void
 language plpgsql
 security definer
@@ -15,15 +15,15 @@ set lock_timeout = '1s'
 as $$
 declare
   v_most_rows constant bigint := 5000000; -- a minute at most
-  v_run maintenance.run := maintenance.find_run(p_run_id);
-  v_policy maintenance.policy;
+  v_run maintenance_internal.run := maintenance_internal.find_run(p_run_id);
+  v_policy maintenance_internal.policy;
 begin
-  select * into v_policy from maintenance.policy as p where p.job_id = v_run.job_id;
+  select * into v_policy from maintenance_internal.policy as p where p.job_id = v_run.job_id;
   if found and v_run.status = 'succeeded' and not v_run.details ? 'left'
     and v_run.rows_affected between 1 and v_most_rows then
-    update maintenance.run as r
+    update maintenance_internal.run as r
     set details = r.details || jsonb_build_object('left', c.due)
-    from maintenance.count_due(v_policy, v_run.cutoff, 10000) as c
+    from maintenance_internal.count_due(v_policy, v_run.cutoff, 10000) as c
     where r.run_id = v_run.run_id;
   end if;
 exception when lock_not_available then
@@ -31,6 +31,6 @@ exception when lock_not_available then
 end
 $$;
 
-comment on function maintenance.look_again(bigint) is
+comment on function maintenance_internal.look_again(bigint) is
   'After a run that took very many rows: one more look at what is due, so that it is not the next '
   'reader of maintenance_status who has to step over all of them.';

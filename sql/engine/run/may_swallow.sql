@@ -1,7 +1,9 @@
 -- Whether a row that is due could stay without an error: a row trigger before the change, or a rule
 -- in its place. Where none is there, a statement that went through has changed what it should.
 
-create function maintenance.may_swallow(p_policy maintenance.policy, p_leaves oid[])
+create function maintenance_internal.may_swallow(
+  p_policy maintenance_internal.policy,
+  p_leaves oid[])
 returns boolean
 language sql
 stable
@@ -17,6 +19,6 @@ return exists (
   select from pg_rewrite as r where r.ev_class = any (p_leaves)
 );
 
-comment on function maintenance.may_swallow(maintenance.policy, oid[]) is
+comment on function maintenance_internal.may_swallow(maintenance_internal.policy, oid[]) is
   'Whether a row that is due could stay without an error: a row trigger before the change, or a '
   'rule in its place.';

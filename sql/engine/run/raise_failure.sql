@@ -1,6 +1,6 @@
 -- Raises what a failed run ended with, after its receipt is safe, so that pg_cron says failed too.
 
-create function maintenance.raise_failure(p_run_id bigint)
+create function maintenance_internal.raise_failure(p_run_id bigint)
 returns void
 language plpgsql
 stable
@@ -11,7 +11,7 @@ set timezone = 'UTC'
 set lock_timeout = '5s'
 as $$
 declare
-  v_run maintenance.run := maintenance.find_run(p_run_id);
+  v_run maintenance_internal.run := maintenance_internal.find_run(p_run_id);
 begin
   if v_run.status = 'cancelled' then
     raise exception '%', v_run.error
@@ -21,12 +21,12 @@ begin
       using errcode = 'PM008',
         detail = format('run %s, SQLSTATE %s, %s rows changed, %s refused',
           p_run_id, v_run.sqlstate, v_run.rows_affected, v_run.rows_refused),
-        hint = format('select error_detail from maintenance.run where run_id = %s; as the owner, '
-          'who alone may see what a row says.', p_run_id);
+        hint = format('select error_detail from maintenance.run_history where run_id = %s; as the '
+          'owner, who alone may see what a row says.', p_run_id);
   end if;
 end
 $$;
 
-comment on function maintenance.raise_failure(bigint) is
+comment on function maintenance_internal.raise_failure(bigint) is
   'Raises what a failed run ended with, after its receipt is safe, so that pg_cron says failed '
   'too.';

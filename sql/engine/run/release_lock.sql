@@ -1,6 +1,6 @@
 -- Gives back the lock of a run that is over.
 
-create function maintenance.release_lock(p_run_id bigint)
+create function maintenance_internal.release_lock(p_run_id bigint)
 returns void
 language sql
 security definer
@@ -9,10 +9,10 @@ set row_security = off
 set timezone = 'UTC'
 set lock_timeout = '5s'
 begin atomic
-  select pg_advisory_unlock(maintenance.lock_class(), r.job_id)
-  from maintenance.find_run(p_run_id) as r
+  select pg_advisory_unlock(maintenance_internal.lock_class(), r.job_id)
+  from maintenance_internal.find_run(p_run_id) as r
   where r.status <> 'skipped';
 end;
 
-comment on function maintenance.release_lock(bigint) is
+comment on function maintenance_internal.release_lock(bigint) is
   'Gives back the lock of a run that is over.';

@@ -1,6 +1,6 @@
 -- What a row is known by: its primary key as jsonb, or its ctid where it has none.
 
-create function maintenance.row_key(p_table regclass, p_ctid tid)
+create function maintenance_internal.row_key(p_table regclass, p_ctid tid)
 returns jsonb
 language plpgsql
 stable
@@ -23,5 +23,5 @@ begin
 end
 $$;
 
-comment on function maintenance.row_key(regclass, tid) is
+comment on function maintenance_internal.row_key(regclass, tid) is
   'What a row is known by: its primary key as jsonb, or its ctid where it has none.';

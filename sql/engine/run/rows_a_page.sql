@@ -1,6 +1,6 @@
 -- How many rows a page of a table holds, by the statistics; a hundred where there are none.
 
-create function maintenance.rows_a_page(p_leaf regclass)
+create function maintenance_internal.rows_a_page(p_leaf regclass)
 returns double precision
 language sql
 stable
@@ -10,5 +10,5 @@ return (
     else 100 end
   from pg_class as c where c.oid = p_leaf);
 
-comment on function maintenance.rows_a_page(regclass) is
+comment on function maintenance_internal.rows_a_page(regclass) is
   'How many rows a page of a table holds, by the statistics; a hundred where there are none.';

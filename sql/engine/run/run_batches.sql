@@ -2,22 +2,22 @@
 -- transaction, so it can have no set clause, no security definer and no exception block: the
 -- functions that it calls catch their own errors and note them on the receipt.
 
-create procedure maintenance.run_batches(p_run_id bigint, p_commits boolean)
+create procedure maintenance_internal.run_batches(p_run_id bigint, p_commits boolean)
 language plpgsql
 as $$
 declare
-  v_progress maintenance.progress := maintenance.first_progress(p_run_id);
+  v_progress maintenance_internal.progress := maintenance_internal.first_progress(p_run_id);
   v_slab tid[];
   v_collected record;
 begin
   while v_progress.next <> 'end' loop
     if v_progress.next in ('collect', 'again') then
       select c.progress, c.slab into v_collected
-      from maintenance.collect_slab(v_progress, v_slab) as c;
+      from maintenance_internal.collect_slab(v_progress, v_slab) as c;
       v_progress := v_collected.progress;
       v_slab := v_collected.slab;
     else
-      v_progress := maintenance.apply_batch(v_progress,
+      v_progress := maintenance_internal.apply_batch(v_progress,
         v_slab[v_progress.position : v_progress.position + v_progress.size - 1]);
     end if;
     if p_commits then
@@ -30,7 +30,7 @@ begin
 end
 $$;
 
-comment on procedure maintenance.run_batches(bigint, boolean) is
+comment on procedure maintenance_internal.run_batches(bigint, boolean) is
   'The one loop of every run: collect, batch, batch, … With commits it needs the outermost '
   'transaction, so it can have no set clause, no security definer and no exception block: the '
   'functions that it calls catch their own errors and note them on the receipt.';

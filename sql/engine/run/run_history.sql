@@ -16,8 +16,36 @@ select
   r.stop_reason,
   r.error,
   r.sqlstate,
-  r.details
-from maintenance.run as r;
+  r.details,
+  case when pg_has_role((select n.nspowner from pg_namespace as n where n.nspname = 'maintenance'),
+    'usage') then r.error_detail end as error_detail
+from maintenance_internal.run as r;
 
-comment on view maintenance.run_history is
-  'A row a run: what it did, how it ended and why. executionTime is finished_at - started_at.';
+comment on view maintenance.run_history is 'One row per run: what it did, how it ended and why.';
+comment on column maintenance.run_history.run_id is 'counts up';
+comment on column maintenance.run_history.job_name is 'kept when the job is dropped';
+comment on column maintenance.run_history.trigger is 'schedule (pg_cron started it) or manual';
+comment on column maintenance.run_history.slot is
+  'the scheduled minute that the run stands for; null for one started by hand';
+comment on column maintenance.run_history.attempt is 'counts the retries of one slot from 1';
+comment on column maintenance.run_history.status is
+  'running, succeeded, failed, skipped (another one was going on, or the job is disabled), '
+  'cancelled, or interrupted (its session died)';
+comment on column maintenance.run_history.started_at is 'when it began';
+comment on column maintenance.run_history.finished_at is 'when it ended; null while it runs';
+comment on column maintenance.run_history.rows_affected is
+  'rows deleted, updated or counted by a step';
+comment on column maintenance.run_history.rows_refused is 'due rows that could not be changed';
+comment on column maintenance.run_history.batches is 'committed batches';
+comment on column maintenance.run_history.stop_reason is
+  'done, budget, max_rows, max_batches, rows_locked, no_effect, refused_rows, lock_timeout, error, '
+  'cancelled, already_running, disabled, backend_gone';
+comment on column maintenance.run_history.error is
+  'the first error, without any row''s text: SQLSTATE, constraint and table';
+comment on column maintenance.run_history.sqlstate is 'the SQLSTATE of that error';
+comment on column maintenance.run_history.details is
+  'left (rows still due), kept (old enough, but kept by matching), bytes_before, bytes_after; and '
+  'what a step left by add_details';
+comment on column maintenance.run_history.error_detail is
+  'the first error in full, with the key of the row that was refused: for the engine''s owner '
+  'alone';

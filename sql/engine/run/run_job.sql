@@ -8,18 +8,18 @@ declare
   v_run_id bigint;
 begin
   commit; -- inside somebody's transaction this fails, before a lock is taken
-  v_run_id := maintenance.start_run(job_name, false);
+  v_run_id := maintenance_internal.start_run(job_name, false);
   commit;
-  call maintenance.run_batches(v_run_id, true);
-  result := maintenance.run_result(v_run_id);
+  call maintenance_internal.run_batches(v_run_id, true);
+  result := maintenance_internal.run_result(v_run_id);
   if result #>> '{data,status}' = 'running' then
-    perform maintenance.finish_run(v_run_id);
+    perform maintenance_internal.finish_run(v_run_id);
     commit;
-    result := maintenance.run_result(v_run_id);
+    result := maintenance_internal.run_result(v_run_id);
   end if;
-  perform maintenance.release_lock(v_run_id);
-  perform maintenance.look_again(v_run_id);
-  perform maintenance.raise_failure(v_run_id);
+  perform maintenance_internal.release_lock(v_run_id);
+  perform maintenance_internal.look_again(v_run_id);
+  perform maintenance_internal.raise_failure(v_run_id);
 end
 $$;
 

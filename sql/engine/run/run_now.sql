@@ -6,13 +6,13 @@ language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_run_id bigint := maintenance.start_run(run_now.job_name, true);
+  v_run_id bigint := maintenance_internal.start_run(run_now.job_name, true);
 begin
-  call maintenance.run_batches(v_run_id, false);
-  if maintenance.run_result(v_run_id) #>> '{data,status}' = 'running' then
-    perform maintenance.finish_run(v_run_id);
+  call maintenance_internal.run_batches(v_run_id, false);
+  if maintenance_internal.run_result(v_run_id) #>> '{data,status}' = 'running' then
+    perform maintenance_internal.finish_run(v_run_id);
   end if;
-  return maintenance.run_result(v_run_id);
+  return maintenance_internal.run_result(v_run_id);
 end
 $$;
 

@@ -1,6 +1,6 @@
 -- What the front doors in public do: run a job in the caller's transaction and return its rows.
 
-create function maintenance.run_or_raise(job_name text)
+create function maintenance_internal.run_or_raise(job_name text)
 returns integer
 language plpgsql
 set search_path = pg_catalog, pg_temp
@@ -23,6 +23,6 @@ begin
 end
 $$;
 
-comment on function maintenance.run_or_raise(text) is
+comment on function maintenance_internal.run_or_raise(text) is
   'run_now for functions that return a count: the rows changed, or an error. '
   'Errors: PM001 no such job, PM008 the run failed, PM009 it was skipped, PM011 a statement job.';

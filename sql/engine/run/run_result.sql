@@ -1,6 +1,6 @@
 -- What a run gives to its caller.
 
-create function maintenance.run_result(p_run_id bigint)
+create function maintenance_internal.run_result(p_run_id bigint)
 returns jsonb
 language sql
 stable
@@ -32,8 +32,8 @@ return (
       'details', r.details),
     'executionTime', round(1000 * extract(epoch from r.finished_at - r.started_at)),
     'timestamp', to_char(r.finished_at, 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'))
-  from maintenance.find_run(p_run_id) as r
+  from maintenance_internal.find_run(p_run_id) as r
 );
 
-comment on function maintenance.run_result(bigint) is
+comment on function maintenance_internal.run_result(bigint) is
   'What a run gives to its caller.';

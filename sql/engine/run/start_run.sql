@@ -1,7 +1,7 @@
 -- Opens a run: takes the job's lock, closes the receipts of the dead, writes a receipt.
 -- Where the lock is held, or the job is disabled, the receipt says skipped and nothing starts.
 
-create function maintenance.start_run(p_job_name text, p_one_transaction boolean)
+create function maintenance_internal.start_run(p_job_name text, p_one_transaction boolean)
 returns bigint
 language plpgsql
 security definer
@@ -11,9 +11,9 @@ set timezone = 'UTC'
 set lock_timeout = '5s'
 as $$
 declare
-  v_class constant integer := maintenance.lock_class();
-  v_job maintenance.job := maintenance.find_job(p_job_name);
-  v_run maintenance.run;
+  v_class constant integer := maintenance_internal.lock_class();
+  v_job maintenance_internal.job := maintenance_internal.find_job(p_job_name);
+  v_run maintenance_internal.run;
   v_keep interval;
 begin
   if v_job.kind = 'statement' and v_job.enabled then
@@ -22,7 +22,7 @@ begin
         hint = format('pg_cron runs it as it stands; so can psql: %s', v_job.statement);
   end if;
 
-  v_run.trigger := case when maintenance.fired_by_cron() then 'schedule' else 'manual' end;
+  v_run.trigger := case when maintenance_internal.fired_by_cron() then 'schedule' else 'manual' end;
   v_run.status := 'running';
 
   if p_one_transaction then
@@ -45,7 +45,7 @@ begin
 
   if v_run.stop_reason is null then
     -- We hold the lock, so whoever wrote these receipts holds it no more.
-    update maintenance.run as r
+    update maintenance_internal.run as r
     set status = 'interrupted',
       finished_at = clock_timestamp(),
       stop_reason = 'backend_gone'
@@ -62,19 +62,19 @@ begin
     v_run.status := 'skipped';
   end if;
 
-  select p.keep into v_keep from maintenance.policy as p where p.job_id = v_job.job_id;
-  insert into maintenance.run as r
+  select p.keep into v_keep from maintenance_internal.policy as p where p.job_id = v_job.job_id;
+  insert into maintenance_internal.run as r
     (job_id, job_name, trigger, slot, status, finished_at, cutoff, stop_reason)
   values
     (v_job.job_id, v_job.job_name, v_run.trigger,
-      case when v_run.trigger = 'schedule' then maintenance.slot_at(v_job, clock_timestamp())
-        end,
+      case when v_run.trigger = 'schedule'
+        then maintenance_internal.slot_of(v_job, clock_timestamp()) end,
       v_run.status, case when v_run.status = 'skipped' then clock_timestamp() end,
-      maintenance.clock() - v_keep, v_run.stop_reason)
+      maintenance_internal.clock() - v_keep, v_run.stop_reason)
   returning r.run_id into v_run.run_id;
   return v_run.run_id;
 end
 $$;
 
-comment on function maintenance.start_run(text, boolean) is
+comment on function maintenance_internal.start_run(text, boolean) is
   'Opens a run: takes the job''s lock, closes the receipts of the dead, writes a receipt.';

@@ -1,6 +1,6 @@
 -- Notes on a run's receipt why it stops. The first reason stands.
 
-create function maintenance.stop_run(
+create function maintenance_internal.stop_run(
   p_run_id bigint,
   p_stop_reason text,
   p_sqlstate text,
@@ -10,7 +10,7 @@ returns void
 language sql
 set search_path = pg_catalog, pg_temp
 begin atomic
-  update maintenance.run as r
+  update maintenance_internal.run as r
   set stop_reason = coalesce(r.stop_reason, p_stop_reason),
     error = coalesce(r.error, p_error),
     sqlstate = coalesce(r.sqlstate, p_sqlstate),
@@ -18,5 +18,5 @@ begin atomic
   where r.run_id = p_run_id and r.status = 'running';
 end;
 
-comment on function maintenance.stop_run(bigint, text, text, text, jsonb) is
+comment on function maintenance_internal.stop_run(bigint, text, text, text, jsonb) is
   'Notes on a run''s receipt why it stops.';

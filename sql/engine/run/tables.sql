@@ -1,6 +1,6 @@
 -- The receipts: a row a run, written when it starts, after every batch, and when it ends.
 
-create table maintenance.run (
+create table maintenance_internal.run (
   run_id bigint generated always as identity,
   job_id integer not null,
   job_name text not null,
@@ -32,31 +32,32 @@ create table maintenance.run (
   constraint run_error_has_an_sqlstate check ((error is null) = (sqlstate is null))
 ) with (fillfactor = 50);
 
-create index run_job_name_idx on maintenance.run (job_name, run_id);
-create index run_cron_run_id_idx on maintenance.run (cron_run_id) where cron_run_id is not null;
-create index run_finished_at_idx on maintenance.run (finished_at);
-create index run_running_idx on maintenance.run (job_id) where status = 'running';
+create index run_job_name_idx on maintenance_internal.run (job_name, run_id);
+create index run_cron_run_id_idx on maintenance_internal.run (cron_run_id)
+where cron_run_id is not null;
+create index run_finished_at_idx on maintenance_internal.run (finished_at);
+create index run_running_idx on maintenance_internal.run (job_id) where status = 'running';
 
-comment on table maintenance.run is
+comment on table maintenance_internal.run is
   'Receipts, a row a run. Kept when the job is dropped. Read them as maintenance.run_history.';
-comment on column maintenance.run.slot is
+comment on column maintenance_internal.run.slot is
   'the scheduled minute that the run stands for; null for a run started by hand';
-comment on column maintenance.run.cutoff is 'policies: rows as old as this were due';
-comment on column maintenance.run.backend_pid is
+comment on column maintenance_internal.run.cutoff is 'policies: rows as old as this were due';
+comment on column maintenance_internal.run.backend_pid is
   'the backend that runs it: alive while it holds the job''s advisory lock, however long it takes';
-comment on column maintenance.run.cron_run_id is
+comment on column maintenance_internal.run.cron_run_id is
   'statement jobs: the run in pg_cron''s history that this receipt was written from';
-comment on column maintenance.run.error is
+comment on column maintenance_internal.run.error is
   'the first error, without any row''s text: SQLSTATE, constraint and table';
-comment on column maintenance.run.error_detail is
+comment on column maintenance_internal.run.error_detail is
   'the first error in full, with the key of the row that was refused: for the owner alone';
-comment on column maintenance.run.stop_reason is
+comment on column maintenance_internal.run.stop_reason is
   'done, budget, max_rows, max_batches, rows_locked, no_effect, refused_rows, lock_timeout, error, '
   'cancelled, already_running, disabled, backend_gone';
 
 -- Where the loop of a run stands between two batches. It travels through the procedure that
 -- commits, so nothing in it is trusted: the functions that take it check the run and the leaf.
-create type maintenance.progress as (
+create type maintenance_internal.progress as (
   run_id bigint,
   next text,
   leaf_number integer,
@@ -73,7 +74,7 @@ create type maintenance.progress as (
   lock_timeouts integer
 );
 
-comment on type maintenance.progress is
+comment on type maintenance_internal.progress is
   'where the loop of a run stands between two batches. next: collect, window, again (a window that '
   'failed: collect its rows), slice, step or end; sweep_*: pages of a leaf that is swept; slab_* '
   'and position: the collected rows, and how far they are worked; size: of the next slice; '

@@ -1,6 +1,6 @@
 -- What pg_cron is to run for a job.
 
-create function maintenance.cron_command(p_job maintenance.job)
+create function maintenance_internal.cron_command(p_job maintenance_internal.job)
 returns text
 language sql
 immutable
@@ -9,5 +9,5 @@ return case when p_job.statement is not null and p_job.enabled then p_job.statem
   -- Also for a statement that is disabled: the call then leaves a receipt that says skipped.
   else format('call maintenance.run_job(%L)', p_job.job_name) end;
 
-comment on function maintenance.cron_command(maintenance.job) is
+comment on function maintenance_internal.cron_command(maintenance_internal.job) is
   'What pg_cron is to run for a job.';

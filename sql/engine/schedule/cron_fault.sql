@@ -1,6 +1,6 @@
 -- What is wrong with a cron expression, and what to write instead; no row for one that is right.
 
-create function maintenance.cron_fault(p_schedule text)
+create function maintenance_internal.cron_fault(p_schedule text)
 returns table (fault text, fix text)
 language plpgsql
 immutable
@@ -44,8 +44,8 @@ begin
     select f.place, f.field, coalesce(i.part, f.field) as part, i.n
     from unnest(v_fields) with ordinality as f (field, place)
     left join lateral unnest(string_to_array(f.field, ',')) with ordinality as i (part, n)
-      on maintenance.cron_field(i.part, f.place::integer) is null or i.part = '$'
-    where maintenance.cron_field(f.field, f.place::integer) is null
+      on maintenance_internal.cron_field(i.part, f.place::integer) is null or i.part = '$'
+    where maintenance_internal.cron_field(f.field, f.place::integer) is null
   ) as p
   order by p.place, p.n
   limit 1;
@@ -54,7 +54,7 @@ begin
   end if;
   fault := format('its %s "%s" cannot be read', v_names[v_place], v_part);
 
-  select array_agg((maintenance.cron_field(e.word, v_place))[1] order by e.n)
+  select array_agg((maintenance_internal.cron_field(e.word, v_place))[1] order by e.n)
   into v_ends
   from unnest(regexp_match(v_part, '^([a-zA-Z0-9]+)-([a-zA-Z0-9]+)(?:/\d+)?$'))
     with ordinality as e (word, n);
@@ -66,7 +66,7 @@ begin
     fix := format('Write it in two parts: %s,%s',
       concat_ws('-', v_first, nullif(v_last, v_first)),
       concat_ws('-', v_lows[v_place], nullif(v_ends[2], v_lows[v_place])));
-  elsif maintenance.cron_field(regexp_replace(v_part, v_step, '/1'), v_place) is not null
+  elsif maintenance_internal.cron_field(regexp_replace(v_part, v_step, '/1'), v_place) is not null
     and v_part ~ v_step then
     fault := format('its %s "%s" steps by more than %s, which pg_cron refuses from 1.6.5 on',
       v_names[v_place], v_part, v_highs[v_place]);
@@ -77,15 +77,15 @@ begin
     from (
       select f.place, string_agg(
         case
-          when maintenance.cron_field(i.part, f.place::integer) is not null or b.first is null
-            then i.part
+          when b.first is null
+            or maintenance_internal.cron_field(i.part, f.place::integer) is not null then i.part
           when i.part like '*%' and f.place in (3, 5) and v_fields[8 - f.place] <> '*'
             then '*/' || v_highs[f.place]
           else b.first::text
         end, ',' order by i.n) as field
       from unnest(v_fields) with ordinality as f (field, place)
       cross join lateral unnest(string_to_array(f.field, ',')) with ordinality as i (part, n)
-      cross join lateral (select (maintenance.cron_field(
+      cross join lateral (select (maintenance_internal.cron_field(
         regexp_replace(i.part, v_step, '/1'), f.place::integer))[1] as first) as b
       group by f.place
     ) as p;
@@ -94,5 +94,5 @@ begin
 end
 $$;
 
-comment on function maintenance.cron_fault(text) is
+comment on function maintenance_internal.cron_fault(text) is
   'What is wrong with a cron expression, and what to write instead; no row for one that is right.';

@@ -3,7 +3,7 @@
 -- month, which stands here as 32. Null where it is not well formed.
 -- A step is no larger than the field's highest value: pg_cron refuses such a one from 1.6.5 on.
 
-create function maintenance.cron_field(p_field text, p_place integer)
+create function maintenance_internal.cron_field(p_field text, p_place integer)
 returns integer[]
 language plpgsql
 immutable
@@ -52,7 +52,7 @@ begin
 end
 $$;
 
-comment on function maintenance.cron_field(text, integer) is
+comment on function maintenance_internal.cron_field(text, integer) is
   'One of the five fields of a cron expression (1 minute, 2 hour, 3 day of month, 4 month, 5 day '
   'of week) as the values that it allows, read as pg_cron reads it; 32 is the last day of a month. '
   'Null where it is not well formed.';

@@ -1,7 +1,7 @@
 -- Our jobs as pg_cron has them now; no row where it cannot be read.
 -- cron.job shows each role its own rows by a policy: row security has to be on here.
 
-create function maintenance.cron_jobs()
+create function maintenance_internal.cron_jobs()
 returns table (job_name text, cron_job_id bigint, schedule text, command text, active boolean)
 language plpgsql
 stable
@@ -13,7 +13,7 @@ set timezone = 'UTC'
 set lock_timeout = '5s'
 as $$
 begin
-  if maintenance.cron_readable() then
+  if (maintenance_internal.cron_state()).readable then
     return query execute
       'select substr(c.jobname::text, 13), c.jobid, c.schedule, c.command, c.active '
       'from cron.job as c where c.jobname::text like ''maintenance:%'' '
@@ -22,5 +22,5 @@ begin
 end
 $$;
 
-comment on function maintenance.cron_jobs() is
+comment on function maintenance_internal.cron_jobs() is
   'The jobs named maintenance:<job_name> as pg_cron has them; empty where it cannot be read.';

@@ -3,7 +3,7 @@
 -- own are not among them, nor the ticks that went well.
 -- cron.job_run_details shows each role its own rows by a policy: row security has to be on here.
 
-create function maintenance.cron_runs()
+create function maintenance_internal.cron_runs()
 returns table (
   job_name text,
   cron_run_id bigint,
@@ -23,12 +23,12 @@ set timezone = 'UTC'
 set lock_timeout = '5s'
 as $$
 begin
-  if maintenance.cron_readable() then
+  if (maintenance_internal.cron_state()).readable then
     return query execute
       'select c.job_name, d.runid, d.status, d.return_message, d.command, d.username, d.job_pid, '
       '  d.start_time, d.end_time '
       'from cron.job_run_details as d '
-      'join maintenance.cron_jobs() as c on c.cron_job_id = d.jobid '
+      'join maintenance_internal.cron_jobs() as c on c.cron_job_id = d.jobid '
       'where d.runid > (select max(m.runid) from cron.job_run_details as m) - 10000 '
       'and d.command !~ ''^call maintenance\.run_job\('' '
       'and (d.status = ''failed'' or d.status in (''running'', ''succeeded'') '
@@ -38,6 +38,6 @@ begin
 end
 $$;
 
-comment on function maintenance.cron_runs() is
+comment on function maintenance_internal.cron_runs() is
   'What pg_cron says of the statements that it ran as they stand, latest first; empty where its '
   'history cannot be read.';

@@ -1,6 +1,6 @@
 -- A setting of pg_cron, or null: only superusers and pg_read_all_settings may see them.
 
-create function maintenance.cron_setting(p_name text)
+create function maintenance_internal.cron_setting(p_name text)
 returns text
 language plpgsql
 stable
@@ -13,5 +13,5 @@ exception when insufficient_privilege then
 end
 $$;
 
-comment on function maintenance.cron_setting(text) is
+comment on function maintenance_internal.cron_setting(text) is
   'A setting of pg_cron, or null: only superusers and pg_read_all_settings may see them.';

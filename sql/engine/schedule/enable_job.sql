@@ -1,18 +1,51 @@
--- Lets a job run again.
+-- Our own flag: whether a job runs, whoever starts it.
+
+create function maintenance_internal.set_enabled(p_job_name text, p_enabled boolean)
+returns maintenance.job_status
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_job maintenance_internal.job := maintenance_internal.find_job(p_job_name);
+  v_status maintenance.job_status;
+begin
+  update maintenance_internal.job as j
+  set enabled = p_enabled, updated_at = now()
+  where j.job_id = v_job.job_id;
+  if v_job.kind = 'statement' then
+    perform maintenance_internal.sync_schedule(p_job_name); -- its command changes
+  end if;
+  select * into v_status from maintenance.job_status as s where s.job_name = p_job_name;
+  return v_status;
+end
+$$;
+
+comment on function maintenance_internal.set_enabled(text, boolean) is
+  'Sets the flag of enable_job and disable_job.';
 
 create function maintenance.enable_job(job_name text)
 returns maintenance.job_status
-language plpgsql
+language sql
 security definer
 set search_path = pg_catalog, pg_temp
 set row_security = off
 set timezone = 'UTC'
 set lock_timeout = '5s'
-as $$
-begin
-  return maintenance.set_enabled(enable_job.job_name, true);
-end
-$$;
+return maintenance_internal.set_enabled(job_name, true);
 
 comment on function maintenance.enable_job(text) is
   'Lets a job run again and returns its job_status row. Errors: PM001 no such job.';
+
+create function maintenance.disable_job(job_name text)
+returns maintenance.job_status
+language sql
+security definer
+set search_path = pg_catalog, pg_temp
+set row_security = off
+set timezone = 'UTC'
+set lock_timeout = '5s'
+return maintenance_internal.set_enabled(job_name, false);
+
+comment on function maintenance.disable_job(text) is
+  'Keeps a job from running: pg_cron goes on firing it, and each firing leaves a skipped receipt. '
+  'Returns its job_status row. Errors: PM001 no such job.';

@@ -3,7 +3,7 @@
 do $$
 begin
   if to_regnamespace('cron') is null
-    and maintenance.cron_setting('database_name') = current_database() then
+    and maintenance_internal.cron_setting('database_name') = current_database() then
     create extension pg_cron;
   end if;
 exception when insufficient_privilege then

@@ -1,6 +1,6 @@
 -- Whether pg_cron started this session: as a background worker, or over a connection of its own.
 
-create function maintenance.fired_by_cron()
+create function maintenance_internal.fired_by_cron()
 returns boolean
 language sql
 stable
@@ -11,5 +11,5 @@ return exists (
     and (a.backend_type like 'pg_cron%' or a.application_name = 'pg_cron')
 );
 
-comment on function maintenance.fired_by_cron() is
+comment on function maintenance_internal.fired_by_cron() is
   'Whether pg_cron started this session: as a background worker, or over a connection of its own.';

@@ -12,9 +12,11 @@ as $$
 declare
   v_message text;
 begin
-  for install_schedules.job_name in select j.job_name from maintenance.job as j order by 1 loop
+  for install_schedules.job_name in
+    select j.job_name from maintenance_internal.job as j order by 1
+  loop
     begin
-      outcome := maintenance.sync_schedule(install_schedules.job_name);
+      outcome := maintenance_internal.sync_schedule(install_schedules.job_name);
     exception when others then
       get stacked diagnostics v_message = message_text;
       outcome := 'failed: ' || v_message;

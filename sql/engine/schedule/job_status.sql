@@ -1,4 +1,52 @@
--- A job a row: whether it is on, when it runs, how it ran last.
+-- What is in force: each job's schedule, whether it will fire, and how it ran last.
+
+create function maintenance_internal.job_schedules()
+returns table (
+  job_id integer,
+  schedule text,
+  active boolean,
+  scheduling text,
+  next_run_at timestamptz)
+language sql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+set row_security = off
+set timezone = 'UTC'
+set lock_timeout = '5s'
+begin atomic
+  select
+    j.job_id,
+    case when g.readable then c.schedule else j.schedule end,
+    j.enabled and case when g.readable then coalesce(c.active, false)
+      else g.gap is null and i.job_id is not null end,
+    case
+      when g.gap is not null then 'not scheduled here: ' || g.gap
+      when not g.readable then 'cron.job cannot be read here'
+      when c.schedule is null and j.schedule is null then 'no schedule'
+      when c.schedule is null and i.job_id is null then 'not installed yet'
+      when c.schedule is null then 'removed by an operator'
+      when not c.active then 'inactive in pg_cron'
+      when f.fault is not null then 'edited by an operator: ' || f.fault
+      when c.schedule is distinct from i.schedule then 'edited by an operator'
+      else 'scheduled'
+    end,
+    maintenance_internal.nearest_slot(
+      case when not j.enabled then null
+        when c.active then c.schedule
+        when not g.readable and i.job_id is not null then j.schedule end,
+      maintenance_internal.clock(), true)
+  from maintenance_internal.job as j
+  cross join maintenance_internal.cron_state() as g
+  left join maintenance_internal.cron_jobs() as c on c.job_name = j.job_name
+  left join lateral maintenance_internal.cron_fault(c.schedule) as f on c.schedule is not null
+  left join maintenance_internal.installed_schedule as i
+    on i.job_id = j.job_id
+    and i.database_oid = (select d.oid from pg_database as d where d.datname = current_database());
+end;
+
+comment on function maintenance_internal.job_schedules() is
+  'The schedule of each job as it is in force, and what there is to say about it.';
 
 create view maintenance.job_status as
 select
@@ -6,53 +54,55 @@ select
   j.kind,
   j.description,
   j.enabled,
-  case when g.readable then c.schedule else j.schedule end as schedule,
+  s.schedule,
   j.schedule as declared_schedule,
-  j.enabled and case when g.readable then coalesce(c.active, false)
-    else g.gap is null and i.job_id is not null end as active,
-  case
-    when g.gap is not null then 'not scheduled here: ' || g.gap
-    when not g.readable then 'cron.job cannot be read here'
-    when c.schedule is null and j.schedule is null then 'no schedule'
-    when c.schedule is null and i.job_id is null then 'not installed yet'
-    when c.schedule is null then 'removed by an operator'
-    when not c.active then 'inactive in pg_cron'
-    when f.fault is not null then 'edited by an operator: ' || f.fault
-    when c.schedule is distinct from i.schedule then 'edited by an operator'
-    else 'scheduled'
-  end as scheduling,
-  case when j.enabled and g.readable and c.active
-      then maintenance.nearest_slot(c.schedule, maintenance.clock(), true)
-    when j.enabled and not g.readable and i.job_id is not null
-      then maintenance.nearest_slot(j.schedule, maintenance.clock(), true)
-  end as next_run_at,
+  s.active,
+  s.scheduling,
+  s.next_run_at,
   l.status = 'running' as running,
   l.started_at as last_run_at,
   l.status as last_status,
   l.error as last_error,
-  s.started_at as last_success_at
-from maintenance.job as j
-cross join (
-  select maintenance.cron_gap() as gap, maintenance.cron_readable() as readable
-) as g
-left join maintenance.cron_jobs() as c on c.job_name = j.job_name
-left join lateral maintenance.cron_fault(c.schedule) as f on c.schedule is not null
-left join maintenance.installed_schedule as i
-  on i.job_id = j.job_id
-  and i.database_oid = (select d.oid from pg_database as d where d.datname = current_database())
+  p.started_at as last_success_at
+from maintenance_internal.job as j
+join maintenance_internal.job_schedules() as s on s.job_id = j.job_id
 left join lateral (
-  select r.* from maintenance.run as r
+  select r.* from maintenance_internal.run as r
   where r.job_name = j.job_name and r.status <> 'skipped'
   order by r.run_id desc
   limit 1
 ) as l on true
 left join lateral (
-  select r.started_at from maintenance.run as r
+  select r.started_at from maintenance_internal.run as r
   where r.job_name = j.job_name and r.status = 'succeeded'
   order by r.run_id desc
   limit 1
-) as s on true;
+) as p on true;
 
 comment on view maintenance.job_status is
-  'A row a job: its schedule in force (pg_cron''s where that can be read, else the declared one), '
-  'what scheduling says of it, when it runs next, and how it ran last (skipped runs left out).';
+  'One row per job: its schedule in force, when it runs next, and how it ran last.';
+comment on column maintenance.job_status.job_name is
+  'unique; pg_cron knows it as maintenance:<job_name>';
+comment on column maintenance.job_status.kind is
+  'policy (a rule over a table), function (a step called until it is done) or statement (run by '
+  'pg_cron itself)';
+comment on column maintenance.job_status.description is 'what it is for, in words';
+comment on column maintenance.job_status.enabled is
+  'our own flag (enable_job, disable_job): a disabled job leaves skipped receipts';
+comment on column maintenance.job_status.schedule is
+  'the schedule in force: pg_cron''s where it can be read, else the declared one';
+comment on column maintenance.job_status.declared_schedule is
+  'what set_policy, set_job or set_statement last declared';
+comment on column maintenance.job_status.active is 'pg_cron will start it, and it is enabled';
+comment on column maintenance.job_status.scheduling is
+  'scheduled, or why not, or what is wrong with the schedule that somebody put into pg_cron';
+comment on column maintenance.job_status.next_run_at is
+  'when pg_cron starts it next; null where it will not';
+comment on column maintenance.job_status.running is 'its last receipt says running';
+comment on column maintenance.job_status.last_run_at is
+  'when its last run began; skipped ones do not count';
+comment on column maintenance.job_status.last_status is
+  'how that run ended (see run_history.status), or running';
+comment on column maintenance.job_status.last_error is 'its first error, without any row''s text';
+comment on column maintenance.job_status.last_success_at is
+  'when the last run that succeeded began';

@@ -1,11 +1,14 @@
--- When a schedule fires next.
+-- When a schedule fires next, for everybody who writes one.
 
 create function maintenance.next_run_at(schedule text, after timestamptz)
 returns timestamptz
 language sql
 immutable
+security definer
 set search_path = pg_catalog, pg_temp
-return maintenance.find_slot(
+set row_security = off
+set timezone = 'UTC'
+return maintenance_internal.nearest_minute(
   next_run_at.schedule, next_run_at.after at time zone 'UTC', true) at time zone 'UTC';
 
 comment on function maintenance.next_run_at(text, timestamptz) is

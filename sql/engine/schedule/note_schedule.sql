@@ -1,25 +1,26 @@
 -- Keeps what has changed in pg_cron since the last look at a job there: its schedule, whether it is
 -- active, whether it is there at all. pg_cron does not say who edits it; our own calls do.
 
-create function maintenance.note_schedule(p_job_id integer, p_changed_by text)
+create function maintenance_internal.note_schedule(p_job_id integer, p_changed_by text)
 returns void
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_job_name text := (select j.job_name from maintenance.job as j where j.job_id = p_job_id);
+  v_job_name text := (
+    select j.job_name from maintenance_internal.job as j where j.job_id = p_job_id);
   v_seen jsonb;
   v_found jsonb;
 begin
-  if not maintenance.cron_readable() then
+  if not (maintenance_internal.cron_state()).readable then
     return;
   end if;
   select jsonb_build_object('schedule', c.schedule, 'active', c.active) into v_found
-  from maintenance.cron_jobs() as c
+  from maintenance_internal.cron_jobs() as c
   where c.job_name = v_job_name;
   v_found := coalesce(v_found, '{"schedule": null, "active": null}');
   select i.seen into v_seen
-  from maintenance.installed_schedule as i
+  from maintenance_internal.installed_schedule as i
   where i.job_id = p_job_id and i.seen is distinct from v_found
   for update skip locked;
   if not found then
@@ -32,11 +33,11 @@ begin
     from jsonb_each(v_seen) as s
     where s.value is distinct from v_found -> s.key;
   end if;
-  update maintenance.installed_schedule as i
+  update maintenance_internal.installed_schedule as i
   set seen = v_found
   where i.job_id = p_job_id;
 end
 $$;
 
-comment on function maintenance.note_schedule(integer, text) is
+comment on function maintenance_internal.note_schedule(integer, text) is
   'Keeps what has changed in pg_cron since the last look at a job there.';

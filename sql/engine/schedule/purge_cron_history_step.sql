@@ -1,6 +1,6 @@
 -- Deletes what is old in pg_cron's own history, which has no retention: a row for every firing.
 
-create function maintenance.purge_cron_history_step(batch_size integer)
+create function maintenance_internal.purge_cron_history_step(batch_size integer)
 returns bigint
 language plpgsql
 set search_path = pg_catalog, pg_temp
@@ -9,7 +9,7 @@ as $$
 declare
   v_rows bigint := 0;
 begin
-  if maintenance.cron_gap() is null then
+  if (maintenance_internal.cron_state()).gap is null then
     -- Some rows have no times at all: what is older than a row that may go may go, too.
     execute
       'delete from cron.job_run_details as d where d.runid in ('
@@ -17,13 +17,13 @@ begin
       '  where o.runid <= (select l.runid from cron.job_run_details as l'
       '    where l.start_time < $1 order by l.runid desc limit 1)'
       '  order by o.runid limit $2)'
-    using maintenance.clock() - interval '7 days', batch_size;
+    using maintenance_internal.clock() - interval '7 days', batch_size;
     get diagnostics v_rows = row_count;
   end if;
   return v_rows;
 end
 $$;
 
-comment on function maintenance.purge_cron_history_step(integer) is
+comment on function maintenance_internal.purge_cron_history_step(integer) is
   'Step of purge_cron_history: deletes the oldest rows of pg_cron''s history of the owner''s jobs, '
   'up to batch_size, from before the last seven days; rows deleted.';

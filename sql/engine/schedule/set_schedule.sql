@@ -10,8 +10,8 @@ set timezone = 'UTC'
 set lock_timeout = '5s'
 as $$
 declare
-  v_job maintenance.job := maintenance.find_job(set_schedule.job_name);
-  v_gap text := maintenance.cron_gap();
+  v_job maintenance_internal.job := maintenance_internal.find_job(set_schedule.job_name);
+  v_gap text := (maintenance_internal.cron_state()).gap;
   v_status maintenance.job_status;
 begin
   if set_schedule.schedule is null then
@@ -22,18 +22,18 @@ begin
   if v_gap is not null then
     raise exception '% cannot be scheduled here: %', v_job.job_name, v_gap
       using errcode = 'PM010', hint = 'In pg_cron''s own database: '
-        || maintenance.cron_statement(v_job, set_schedule.schedule);
+        || maintenance_internal.cron_statement(v_job, set_schedule.schedule);
   end if;
 
-  perform maintenance.write_cron_job(v_job, set_schedule.schedule);
+  perform maintenance_internal.write_cron_job(v_job, set_schedule.schedule);
   -- What was declared stays on record: whatever pg_cron shows beside it is the operator's.
-  insert into maintenance.installed_schedule as i (job_id, database_oid, schedule, command)
+  insert into maintenance_internal.installed_schedule as i (job_id, database_oid, schedule, command)
   values (v_job.job_id,
     (select d.oid from pg_database as d where d.datname = current_database()),
-    v_job.schedule, maintenance.cron_command(v_job))
+    v_job.schedule, maintenance_internal.cron_command(v_job))
   on conflict (job_id) do update
   set database_oid = excluded.database_oid, command = excluded.command, since = now();
-  perform maintenance.note_schedule(v_job.job_id, session_user);
+  perform maintenance_internal.note_schedule(v_job.job_id, session_user);
 
   select * into v_status from maintenance.job_status as s where s.job_name = v_job.job_name;
   return v_status;

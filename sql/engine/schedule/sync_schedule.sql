@@ -1,47 +1,45 @@
 -- Brings pg_cron and what was declared together for one job, and says what it did.
 -- Schedule, active flag and absence belong to the operator; the command belongs to us.
 
-create function maintenance.sync_schedule(p_job_name text)
+create function maintenance_internal.sync_schedule(p_job_name text)
 returns text
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_job maintenance.job;
-  v_gap text := maintenance.cron_gap();
-  v_installed maintenance.installed_schedule;
+  v_job maintenance_internal.job;
+  v_state record := maintenance_internal.cron_state();
+  v_installed maintenance_internal.installed_schedule;
   v_is_installed boolean;
-  v_readable boolean;
   v_cron record;
   v_is_there boolean;
   v_is_edited boolean;
   v_wanted text;
 begin
-  select * into v_job from maintenance.job as j where j.job_name = p_job_name for update;
-  if v_gap is not null then
+  select * into v_job from maintenance_internal.job as j where j.job_name = p_job_name for update;
+  if v_state.gap is not null then
     return case when v_job.schedule is null then 'no schedule'
-      else 'not scheduled here: ' || v_gap end;
+      else 'not scheduled here: ' || v_state.gap end;
   end if;
 
-  v_readable := maintenance.cron_readable();
   select * into v_installed
-  from maintenance.installed_schedule as i
+  from maintenance_internal.installed_schedule as i
   where i.job_id = v_job.job_id
     and i.database_oid = (select d.oid from pg_database as d where d.datname = current_database());
   v_is_installed := found;
-  select * into v_cron from maintenance.cron_jobs() as c where c.job_name = v_job.job_name;
+  select * into v_cron from maintenance_internal.cron_jobs() as c where c.job_name = v_job.job_name;
   v_is_there := found;
   v_is_edited := v_is_there and v_cron.schedule is distinct from v_installed.schedule;
 
   if v_job.schedule is null then
     if v_is_installed and v_is_there and not v_is_edited then
-      perform maintenance.remove_schedule(v_job);
+      perform maintenance_internal.remove_schedule(v_job);
       return 'removed: no schedule is declared any more';
     end if;
     v_wanted := v_cron.schedule;
   elsif not v_is_installed then
     v_wanted := coalesce(v_cron.schedule, v_job.schedule);
-  elsif v_readable and not v_is_there then
+  elsif v_state.readable and not v_is_there then
     return 'removed by an operator';
   else
     v_wanted := case when v_is_edited then v_cron.schedule else v_job.schedule end;
@@ -50,36 +48,38 @@ begin
   if v_wanted is null then
     return 'no schedule';
   end if;
-  if v_is_there and v_cron.command = maintenance.cron_command(v_job) and v_cron.schedule = v_wanted
-    or not v_readable and v_installed.command = maintenance.cron_command(v_job)
+  if v_is_there and v_cron.command = maintenance_internal.cron_command(v_job)
+      and v_cron.schedule = v_wanted
+    or not v_state.readable and v_installed.command = maintenance_internal.cron_command(v_job)
       and v_installed.schedule = v_wanted then
     if v_is_installed then
       return case when v_is_edited then 'edited by an operator' else 'kept' end;
     end if;
   else
-    perform maintenance.write_cron_job(v_job, v_wanted);
+    perform maintenance_internal.write_cron_job(v_job, v_wanted);
   end if;
 
-  insert into maintenance.installed_schedule as i (job_id, database_oid, schedule, command)
+  insert into maintenance_internal.installed_schedule as i (job_id, database_oid, schedule, command)
   values (v_job.job_id,
     (select d.oid from pg_database as d where d.datname = current_database()),
-    v_job.schedule, maintenance.cron_command(v_job))
+    v_job.schedule, maintenance_internal.cron_command(v_job))
   on conflict (job_id) do update
   set database_oid = excluded.database_oid,
     command = excluded.command,
     since = case when i.schedule is not distinct from excluded.schedule
       and i.database_oid = excluded.database_oid then i.since else now() end,
     schedule = case when v_is_edited and v_is_installed then i.schedule else excluded.schedule end;
-  perform maintenance.note_schedule(v_job.job_id, session_user);
+  perform maintenance_internal.note_schedule(v_job.job_id, session_user);
 
   return case
     when not v_is_there and not v_is_installed then 'created'
     when not v_is_installed then 'found and kept'
-    when v_is_there and v_cron.command <> maintenance.cron_command(v_job) then 'command repaired'
+    when v_is_there and v_cron.command <> maintenance_internal.cron_command(v_job)
+      then 'command repaired'
     else 'updated'
   end;
 end
 $$;
 
-comment on function maintenance.sync_schedule(text) is
+comment on function maintenance_internal.sync_schedule(text) is
   'Brings pg_cron and what was declared together for one job, and says what it did.';

@@ -1,6 +1,6 @@
 -- What was put into pg_cron here, so that an operator's edit or removal can be told from ours.
 
-create table maintenance.installed_schedule (
+create table maintenance_internal.installed_schedule (
   job_id integer not null,
   database_oid oid not null,
   schedule text,
@@ -9,13 +9,13 @@ create table maintenance.installed_schedule (
   seen jsonb,
   constraint installed_schedule_pkey primary key (job_id),
   constraint installed_schedule_job_id_fkey foreign key (job_id)
-    references maintenance.job (job_id) on delete cascade
+    references maintenance_internal.job (job_id) on delete cascade
 );
 
-comment on table maintenance.installed_schedule is
+comment on table maintenance_internal.installed_schedule is
   'What we last put into pg_cron for a job. A row of another database (a restored dump) counts as '
   'none. What cron.job shows beside it and this does not is the operator''s.';
-comment on column maintenance.installed_schedule.since is
+comment on column maintenance_internal.installed_schedule.since is
   'when this schedule was first put into pg_cron: no slot before it was ever promised';
-comment on column maintenance.installed_schedule.seen is
+comment on column maintenance_internal.installed_schedule.seen is
   'schedule and active as pg_cron had them at the last look; what differs is an edit';

@@ -1,7 +1,7 @@
 -- Puts a job into pg_cron, or changes it there: cron.schedule is an upsert by name that keeps the
 -- id, and the active flag with it.
 
-create function maintenance.write_cron_job(p_job maintenance.job, p_schedule text)
+create function maintenance_internal.write_cron_job(p_job maintenance_internal.job, p_schedule text)
 returns void
 language plpgsql
 set search_path = pg_catalog, pg_temp
@@ -11,7 +11,7 @@ declare
   v_message text;
 begin
   execute format('select cron.schedule(%L, %L, %L)',
-    'maintenance:' || p_job.job_name, p_schedule, maintenance.cron_command(p_job));
+    'maintenance:' || p_job.job_name, p_schedule, maintenance_internal.cron_command(p_job));
 exception when invalid_parameter_value or internal_error then
   get stacked diagnostics v_message = message_text;
   raise exception 'pg_cron does not take the schedule "%" of %: %',
@@ -20,6 +20,6 @@ exception when invalid_parameter_value or internal_error then
 end
 $$;
 
-comment on function maintenance.write_cron_job(maintenance.job, text) is
+comment on function maintenance_internal.write_cron_job(maintenance_internal.job, text) is
   'Puts a job into pg_cron, or changes it there: cron.schedule is an upsert by name that keeps '
   'the id, and the active flag with it.';

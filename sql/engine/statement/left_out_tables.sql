@@ -3,7 +3,7 @@
 -- the statistics, which know when a table was last maintained. A VACUUM FULL leaves no trace there,
 -- and neither does anything before a crash: then only the rights are looked at.
 
-create function maintenance.left_out_tables(
+create function maintenance_internal.left_out_tables(
   p_statement text,
   p_username text,
   p_started_at timestamptz)
@@ -28,7 +28,7 @@ begin atomic
           when 'vacuum' then greatest(u.last_vacuum, u.last_autovacuum)
           else greatest(u.last_analyze, u.last_autoanalyze)
         end >= p_started_at as done
-    from maintenance.statement_tables(p_statement) as t
+    from maintenance_internal.statement_tables(p_statement) as t
     join pg_class as c on c.oid = t.relid
     join pg_roles as r on r.rolname = p_username
     join pg_database as d on d.datname = current_database()
@@ -38,6 +38,6 @@ begin atomic
   where not o.may or o.done is not true;
 end;
 
-comment on function maintenance.left_out_tables(text, text, timestamptz) is
+comment on function maintenance_internal.left_out_tables(text, text, timestamptz) is
   'Which tables a VACUUM or ANALYZE left out, although it ended without an error, and why; tables: '
   'how many it named.';

@@ -17,7 +17,7 @@ declare
   v_cursor refcursor;
   v_several text;
   v_message text;
-  v_job maintenance.job;
+  v_job maintenance_internal.job;
 begin
   -- A cursor is opened and never fetched from: nothing runs. Utility commands are refused with the
   -- same SQLSTATE as several statements, so the message for several is asked of the server first.
@@ -53,8 +53,8 @@ begin
   v_job.statement := set_statement.statement;
   v_job.schedule := set_statement.schedule;
   v_job.description := coalesce(set_statement.description, set_statement.statement);
-  v_job := maintenance.put_job(v_job);
-  perform maintenance.sync_schedule(v_job.job_name);
+  v_job := maintenance_internal.put_job(v_job);
+  perform maintenance_internal.sync_schedule(v_job.job_name);
 end
 $$;
 

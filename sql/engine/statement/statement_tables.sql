@@ -2,7 +2,7 @@
 -- are stepped over. Partitioned tables stand for their leaves. A name without its schema is looked
 -- up in public, where a session would. No row for other statements, and where none is named.
 
-create function maintenance.statement_tables(p_statement text)
+create function maintenance_internal.statement_tables(p_statement text)
 returns table (verb text, relid regclass, options text)
 language plpgsql
 stable
@@ -43,7 +43,7 @@ begin
         from (select to_regclass(case when v_name ~ '^("(""|[^"])*"|[^".]+)$' then 'public.'
           else '' end || v_name) as found) as f
         join pg_class as c on c.oid = f.found
-        cross join unnest(case c.relkind when 'p' then maintenance.leaf_tables(f.found)
+        cross join unnest(case c.relkind when 'p' then maintenance_internal.leaf_tables(f.found)
           else array[f.found::oid] end) as t (leaf);
       v_name := '';
     elsif v_depth = 0 and v_word not in (')', '*') and lower(v_word) <> 'only' then
@@ -53,5 +53,5 @@ begin
 end
 $$;
 
-comment on function maintenance.statement_tables(text) is
+comment on function maintenance_internal.statement_tables(text) is
   'Which tables a VACUUM or ANALYZE names, with its options. No row for other statements.';

@@ -9,9 +9,9 @@ set timezone = 'UTC'
 set lock_timeout = '5s'
 as $$
 begin
-  perform maintenance.note_statements();
-  perform maintenance.note_schedule(i.job_id, 'pg_cron')
-  from maintenance.installed_schedule as i;
+  perform maintenance_internal.note_statements();
+  perform maintenance_internal.note_schedule(i.job_id, 'pg_cron')
+  from maintenance_internal.installed_schedule as i;
 end
 $$;
 

@@ -4,7 +4,7 @@ create function public.cleanup_expired_sessions()
 returns integer
 language sql
 set search_path = pg_catalog, pg_temp
-return maintenance.run_or_raise('cleanup_expired_sessions');
+return maintenance_internal.run_or_raise('cleanup_expired_sessions');
 
 comment on function public.cleanup_expired_sessions() is
   'Deletes the sessions whose expires_at has come (S4-01), in the caller''s transaction; rows '
@@ -41,7 +41,9 @@ begin
   begin
     select count(*) into v_expired
     from (
-      select from public.sessions as s where s.expires_at <= maintenance.clock() limit 10000
+      select from public.sessions as s
+      where s.expires_at <= maintenance_internal.clock()
+      limit 10000
     ) as s;
   exception when lock_not_available then
     null; -- said below

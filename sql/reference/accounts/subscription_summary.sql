@@ -75,7 +75,7 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_since timestamptz :=
-    coalesce(maintenance.last_success('refresh_subscription_summary'), '-infinity')
+    coalesce(maintenance_internal.last_success('refresh_subscription_summary'), '-infinity')
     - interval '1 hour';
 begin
   if not (select c.relispopulated from pg_class as c
@@ -128,7 +128,7 @@ language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 begin
-  perform maintenance.run_or_raise('refresh_subscription_summary');
+  perform maintenance_internal.run_or_raise('refresh_subscription_summary');
 end
 $$;
 

@@ -68,7 +68,8 @@ begin
     content := e'The memories, oldest first, one JSON object a line:\n' || content;
     context := jsonb_build_object('rows', v_rows, 'apart', (
       select coalesce(jsonb_agg(u.keys), '[]')
-      from maintenance.undone_keys('consolidate_memories', prepare_consolidation.subject) as u));
+      from maintenance_internal.undone_keys(
+        'consolidate_memories', prepare_consolidation.subject) as u));
   end if;
   return next;
 end

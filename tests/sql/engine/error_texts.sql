@@ -1,5 +1,5 @@
 -- C-046: what a viewer can read of an error names constraints and tables, and never a row's values;
--- the owner finds the whole in one place, maintenance.run.error_detail.
+-- the owner finds the whole in one place, maintenance_internal.run.error_detail.
 begin;
 create extension pgtap;
 select plan(16);
@@ -45,8 +45,8 @@ select maintenance.set_policy('person', target => 'public.person', action => 'de
 select is(maintenance.run_now('person') ->> 'message', 'person failed: SQLSTATE 23503, constraint bill_email_fkey of table bill', 'the constraint and its table are named');
 select is((select string_agg(email, ' ') from public.person), 'anna@example.org', 'Ben is gone, Anna was refused');
 select ok(not pg_temp.leaks('anna'), 'and is not named to a viewer');
-select is((select error_detail #>> '{row,email}' from maintenance.run), 'anna@example.org', 'but to the owner');
-select throws_ok('set local role some_viewer; select error_detail from maintenance.run', '42501', null, 'who alone reads the receipts'' table');
+select is((select error_detail #>> '{row,email}' from maintenance_internal.run), 'anna@example.org', 'but to the owner');
+select throws_ok('set local role some_viewer; select error_detail from maintenance_internal.run', '42501', null, 'who alone reads the receipts'' table');
 reset role;
 
 -- A trigger that raises with the row in its message, whatever SQLSTATE it takes.

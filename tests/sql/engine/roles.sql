@@ -18,10 +18,10 @@ select throws_ok($$select maintenance.set_job('x', 'public.f')$$, '42501', null,
 select throws_ok($$select maintenance.set_statement('x', 'vacuum')$$, '42501', null, 'nor a statement');
 select throws_ok($$select maintenance.configure_job('purge', 1)$$, '42501', null, 'nor configure a job');
 select throws_ok($$select maintenance.drop_job('purge')$$, '42501', null, 'nor drop one');
-select throws_ok($$select maintenance.put_job(null)$$, '42501', null, 'nor go in by the back door');
-select throws_ok($$insert into maintenance.job (job_name, kind, description) values ('x', 'policy', '')$$, '42501', null, 'nor write the registry');
-select throws_ok($$update maintenance.policy set keep = '0'$$, '42501', null, 'nor edit a rule');
-select throws_ok($$delete from maintenance.run$$, '42501', null, 'nor a receipt');
+select throws_ok($$select maintenance_internal.put_job(null)$$, '42501', null, 'nor go in by the back door');
+select throws_ok($$insert into maintenance_internal.job (job_name, kind, description) values ('x', 'policy', '')$$, '42501', null, 'nor write the registry');
+select throws_ok($$update maintenance_internal.policy set keep = '0'$$, '42501', null, 'nor edit a rule');
+select throws_ok($$delete from maintenance_internal.run$$, '42501', null, 'nor a receipt');
 select throws_ok($$select * from public.events$$, '42501', null, 'nor read a table under a policy');
 select is((select due from maintenance.preview('purge')), 1::bigint, 'an operator can preview');
 select ok(maintenance.explain_policy('purge') like '%delete from only public.events%', 'and explain');
@@ -31,7 +31,7 @@ select is((maintenance.enable_job('purge')).enabled, true, 'and enable');
 select is((select count(*) from maintenance.run_history where job_name = 'purge'), 1::bigint, 'and read receipts');
 select is((public.run_maintenance_cleanup() -> 'errors'), '[]', 'and go through the front doors');
 select lives_ok('select public.get_database_health_stats()', 'and ask for health');
-select throws_ok($$select maintenance.count_due(null, now(), 1)$$, '42501', null, 'the inside is closed');
+select throws_ok($$select maintenance_internal.count_due(null, now(), 1)$$, '42501', null, 'the inside is closed');
 
 set local role some_viewer;
 select lives_ok('select * from public.maintenance_status', 'a viewer reads the status');
@@ -46,7 +46,7 @@ select throws_ok($$select maintenance.run_now('purge')$$, '42501', null, 'and ru
 set local role nobody_special;
 select throws_ok('select * from public.maintenance_status', '42501', null, 'others read nothing');
 select throws_ok('select public.run_maintenance_cleanup()', '42501', null, 'and call nothing');
-select throws_ok('select maintenance.clock()', '42501', null, 'and are not even let in');
+select throws_ok('select maintenance_internal.clock()', '42501', null, 'and are not even let in');
 
 reset role;
 select results_eq('select role_name, outcome, fix from maintenance.grant_roles()',

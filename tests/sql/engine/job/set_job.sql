@@ -10,7 +10,7 @@ create function shop.text_step(batch_size integer) returns text language sql ret
 create table shop.t (id int);
 
 select lives_ok($$select maintenance.set_job('tidy', 'shop.step')$$, 'a step function is taken');
-select is((select kind || step from maintenance.job where job_name = 'tidy'), 'functionshop.step',
+select is((select kind || step from maintenance_internal.job where job_name = 'tidy'), 'functionshop.step',
   'and kept by name');
 select throws_ok($$select maintenance.set_job('x', 'shop.nothing')$$, 'PM007',
   'there is no function shop.nothing(integer) returns bigint', 'an unknown step is refused');
@@ -36,7 +36,7 @@ select throws_ok($$select maintenance.run_now('vac')$$, 'PM011', null,
   'a statement job cannot be called');
 
 select lives_ok($$select maintenance.configure_job('tidy', batch_size => 7)$$, 'options are set');
-select results_eq($$select batch_size, budget from maintenance.job where job_name = 'tidy'$$,
+select results_eq($$select batch_size, budget from maintenance_internal.job where job_name = 'tidy'$$,
   $$values (7, interval '5 minutes')$$, 'those that are not given stay');
 select throws_ok($$select maintenance.configure_job('tidy', batch_size => 0)$$, 'PM002',
   'the batch size 0 is out of range', 'a batch size out of range is refused');
@@ -45,7 +45,7 @@ select throws_ok($$select maintenance.configure_job('tidy', budget => '0')$$, 'P
 
 select maintenance.run_now('tidy');
 select maintenance.drop_job('tidy');
-select results_eq($$select (select count(*) from maintenance.job where job_name = 'tidy'),
+select results_eq($$select (select count(*) from maintenance_internal.job where job_name = 'tidy'),
   (select count(*) from maintenance.run_history where job_name = 'tidy')$$, $$values (0::bigint, 1::bigint)$$,
   'a dropped job is gone, and its receipts stay');
 select throws_ok($$select maintenance.drop_job('tidy')$$, 'PM001', 'there is no job "tidy"',

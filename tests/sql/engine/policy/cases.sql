@@ -87,7 +87,7 @@ select maintenance.set_policy('idle', target => 'public.idle', action => 'delete
 select is_empty($$select * from maintenance.lint('idle')$$, 'C-019: with the time in a column lint is silent');
 select throws_ok($$select maintenance.set_policy('idle', target => 'public.idle', action => 'delete', age => 'last_access + random() * make_interval(secs => max_idle)', keep => '0')$$, 'PM004', null, 'C-019: a volatile age is refused');
 select throws_ok($$select maintenance.set_policy('idle', target => 'public.idle', action => 'delete', age => 'last_access', keep => '0', matching => 'last_access < clock_timestamp()')$$, 'PM004', null, 'C-019: and so is a volatile rule');
-select is((select age from maintenance.policy join maintenance.job using (job_id) where job_name = 'idle'), 'over_at', 'C-019: a refused policy changes nothing');
+select is((select age from maintenance_internal.policy join maintenance_internal.job using (job_id) where job_name = 'idle'), 'over_at', 'C-019: a refused policy changes nothing');
 select is((select count(*) from public.maintenance_status where task = 'idle' and severity = 'ok'), 1::bigint, 'C-019: and nothing is due');
 
 -- A month is a month of UTC, whatever the clocks of the session do.
@@ -138,8 +138,8 @@ grant some_operator, some_stranger to current_user;
 grant usage on schema public to some_operator, some_stranger;
 set local role some_operator;
 select throws_ok($$select maintenance.set_policy('spy', 'public.p1', 'delete', 'at', '1 day', matching => '(select amount from public.salaries) > 5')$$, '42501', 'permission denied for function set_policy', 'an operator reads no foreign table through a rule');
-select throws_ok($$select maintenance.parse_expression('public.p1', 'matching', '(select amount from public.salaries) > 5')$$, '42501', null, 'nor through the parser');
-select throws_ok($$select maintenance.count_due(row(0, 'public.p1', 'delete', 'at', 'timestamptz', '1 day', '(select amount from public.salaries) > 5', null, null)::maintenance.policy, now(), 10)$$, '42501', null, 'nor through a count');
+select throws_ok($$select maintenance_internal.parse_expression('public.p1', 'matching', '(select amount from public.salaries) > 5')$$, '42501', null, 'nor through the parser');
+select throws_ok($$select maintenance_internal.count_due(row(0, 'public.p1', 'delete', 'at', 'timestamptz', '1 day', '(select amount from public.salaries) > 5', null, null)::maintenance_internal.policy, now(), 10)$$, '42501', null, 'nor through a count');
 reset role;
 select * from finish();
 rollback;

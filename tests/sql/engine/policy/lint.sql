@@ -109,7 +109,7 @@ select maintenance.set_policy('seconds', 'shop.published', 'delete', 'at', '90',
 select results_eq($$select finding || ' / ' || fix from maintenance.lint('seconds') where finding like 'keep%'$$,
   array['keep is 00:01:30: a number alone is seconds / -- If 90 days are meant, keep => ''90 days''.'], 'seconds that look like days are found');
 select is((select string_agg(k::text, ' ' order by k) from unnest(array['0', '1 s', '60', '180', '299', '300', '365', '730', '30 minutes', '1 hour', '7 days', '1 month']::interval[]) as k
-    where exists (select from maintenance.lint_keep(row(0, 'x', 'delete', 'at', 'timestamptz', k, null, null, null)::maintenance.policy, 'shop.events'))),
+    where exists (select from maintenance_internal.lint_keep(row(0, 'x', 'delete', 'at', 'timestamptz', k, null, null, null)::maintenance_internal.policy, 'shop.events'))),
   '00:00:01 00:01:00 00:03:00 00:04:59 00:06:05 00:12:10', 'whole minutes from five on, hours and days are not');
 select results_eq($$select job_name || ': ' || finding from maintenance.lint() where finding like '%same rows%' order by 1$$,
   array['published: seconds of the same rows by the same age keeps 00:01:30, and this one 1 day', 'seconds: published of the same rows by the same age keeps 1 day, and this one 00:01:30'],
@@ -182,7 +182,7 @@ select is((select severity || finding from maintenance.lint('published')),
 select throws_ok($$select maintenance.lint('nothing')$$, 'PM001', 'there is no job "nothing"',
   'an unknown job is an error');
 select is_empty($$select * from maintenance.lint() where job_name in
-  (select job_name from maintenance.job where backlog_name is not null)$$,
+  (select job_name from maintenance_internal.job where backlog_name is not null)$$,
   'the shipped jobs have no finding');
 select * from finish();
 rollback;

@@ -113,7 +113,7 @@ select throws_ok($$select pg_temp.set_policy(age => 'clock_timestamp()')$$, 'PM0
 create operator shop.~~> (leftarg = bigint, rightarg = bigint, procedure = shop.rolls);
 select throws_ok($$select pg_temp.set_policy(matching => 'id operator(shop.~~>) id')$$, 'PM004', null, 'an operator over a volatile function is refused');
 
-select is((select count(*) from maintenance.job where job_name = 'a_job')
+select is((select count(*) from maintenance_internal.job where job_name = 'a_job')
     + (select count(*) from pg_class where relnamespace = pg_my_temp_schema()
       and relname in ('audit', 'parts')), 0::bigint,
   'and nothing of it is left behind');

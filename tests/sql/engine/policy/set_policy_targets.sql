@@ -18,7 +18,7 @@ select results_eq('select "Select" from "My Shop"."Order Log" order by 1', array
 
 set local search_path = "My Shop", public;
 select maintenance.set_policy('named', '"Order Log"', 'delete', '"Created At"', '10 days');
-select is((select p.target from maintenance.policy as p join maintenance.job as j using (job_id)
+select is((select p.target from maintenance_internal.policy as p join maintenance_internal.job as j using (job_id)
   where j.job_name = 'named'), '"My Shop"."Order Log"',
   'a name is found as the caller finds it, and kept with its schema');
 reset search_path;
@@ -51,7 +51,7 @@ insert into public.stamps values
   (1, (now() at time zone 'UTC') - interval '2 hours', (now() at time zone 'UTC')::date),
   (2, (now() at time zone 'UTC') - interval '30 minutes', (now() at time zone 'UTC')::date - 3);
 select maintenance.set_policy('stamped', 'public.stamps', 'delete', 'at', '1 hour');
-select is((select age_type from maintenance.policy join maintenance.job using (job_id)
+select is((select age_type from maintenance_internal.policy join maintenance_internal.job using (job_id)
   where job_name = 'stamped'), 'timestamp', 'the type of the age is known');
 select is((select due from maintenance.preview('stamped')), 1::bigint,
   'a timestamp is read as UTC, whatever the session''s time zone');
@@ -70,19 +70,19 @@ select is(maintenance.run_now('made') #>> '{data,rowsAffected}', '2',
 
 select maintenance.set_policy('fixed', 'public.stamps', 'delete', 'at', '1 hour',
   matching => 'at < ''2020-01-01 12:00:00''::timestamptz at time zone ''UTC''');
-select is((select matching from maintenance.policy join maintenance.job using (job_id)
+select is((select matching from maintenance_internal.policy join maintenance_internal.job using (job_id)
     where job_name = 'fixed'),
   '(at < (''2020-01-01 12:00:00+00''::timestamp with time zone AT TIME ZONE ''UTC''::text))',
   'a rule is stored as Postgres prints it, in UTC');
 
 select maintenance.set_policy('fixed', 'public.stamps', 'delete', 'at', '1 hour', matching => 'id > 1 -- not the first');
-select is((select matching from maintenance.policy join maintenance.job using (job_id) where job_name = 'fixed'), '(id > 1)', 'a comment ends where the text ends');
+select is((select matching from maintenance_internal.policy join maintenance_internal.job using (job_id) where job_name = 'fixed'), '(id > 1)', 'a comment ends where the text ends');
 
 select maintenance.set_policy('fixed', 'public.stamps', 'delete', 'at -- the time', '1 hour');
-select is((select age from maintenance.policy join maintenance.job using (job_id) where job_name = 'fixed'), 'at', 'in an age too');
+select is((select age from maintenance_internal.policy join maintenance_internal.job using (job_id) where job_name = 'fixed'), 'at', 'in an age too');
 set local datestyle = 'SQL, DMY';
 select maintenance.set_policy('fixed', 'public.stamps', 'delete', 'at', '1 hour', matching => 'day < date ''2020-03-04''');
-select is((select matching from maintenance.policy join maintenance.job using (job_id) where job_name = 'fixed'), '(day < ''2020-03-04''::date)', 'whatever the session''s style of dates');
+select is((select matching from maintenance_internal.policy join maintenance_internal.job using (job_id) where job_name = 'fixed'), '(day < ''2020-03-04''::date)', 'whatever the session''s style of dates');
 set local datestyle = 'ISO, MDY';
 
 -- An update that takes its rows out of the rule is taken, however it does that.
@@ -109,9 +109,9 @@ select is(maintenance.run_now('n_' || n) #>> '{data,rowsAffected}', '1', 'a tabl
 
 select maintenance.set_policy('made', 'public.made', 'delete', 'at', '2 years');
 select is((select action || keep || coalesce(matching, '-') || coalesce(assign, '-')
-    from maintenance.policy join maintenance.job using (job_id) where job_name = 'made'),
+    from maintenance_internal.policy join maintenance_internal.job using (job_id) where job_name = 'made'),
   'delete2 years--', 'setting a policy again replaces all of it');
-select is((select count(*) from maintenance.job where job_name = 'made'), 1::bigint,
+select is((select count(*) from maintenance_internal.job where job_name = 'made'), 1::bigint,
   'and it stays one job');
 
 alter table public.stamps rename column at to stamped_at;

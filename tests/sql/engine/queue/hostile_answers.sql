@@ -12,7 +12,7 @@ begin
   insert into public.word values ('a') on conflict (subject) do update set word = null, version = word.version + 1;
   v_id := maintenance.enqueue_task('word', 'a');
   update maintenance.task set available_at = '2000-01-01' where task_id = v_id;
-  update maintenance.lane set watermark = '-infinity';
+  update maintenance_internal.lane set watermark = '-infinity';
   perform maintenance.claim_tasks('me', 1);
   select * into strict v_task from maintenance.task where task_id = v_id and state = 'leased';
   if maintenance.task_request(v_id, v_task.lease_token) is null then raise exception 'not asked'; end if;

@@ -9,7 +9,7 @@ as $$
 declare v_id bigint := maintenance.enqueue_task('word', subject, options => options, force => force); v_task maintenance.task;
 begin
   update maintenance.task set available_at = '2000-01-01' where task_id = v_id;
-  update maintenance.lane set watermark = '-infinity';
+  update maintenance_internal.lane set watermark = '-infinity';
   perform maintenance.claim_tasks('me', 1);
   select * into v_task from maintenance.task where task_id = v_id;
   return maintenance.task_request(v_id, v_task.lease_token);

@@ -11,7 +11,7 @@ declare v_id bigint; v_task maintenance.task;
 begin
   v_id := maintenance.enqueue_task('word', subject, priority => -100);
   update maintenance.task set available_at = clock_timestamp() - interval '1 hour' where task_id = v_id;
-  update maintenance.lane set watermark = '-infinity';
+  update maintenance_internal.lane set watermark = '-infinity';
   perform maintenance.claim_tasks('me', 1, '1 minute');
   select * into strict v_task from maintenance.task where task_id = v_id and state = 'leased';
   return v_task;
@@ -72,7 +72,7 @@ as $$
 declare v_task maintenance.task := pg_temp.claim(subject);
 begin
   update maintenance.task set lease_expires_at = clock_timestamp() - interval '1 second' where task_id = v_task.task_id;
-  perform maintenance.sweep_leases(p_now => true);
+  perform maintenance_internal.sweep_leases(p_now => true);
   return (pg_temp.last(subject)).state;
 end $$;
 select is(pg_temp.die('w11'), 'ready', 'a task whose worker died is ready again');
@@ -90,7 +90,7 @@ create temporary table late as select * from pg_temp.claim('w12');
 update maintenance.task set lease_expires_at = clock_timestamp() - interval '1 day' where task_id = (select task_id from late);
 select ok(maintenance.extend_lease(task_id, lease_token, '1 minute'), 'a lease that ran out, and that nobody took, can be extended') from late;
 update maintenance.task set lease_expires_at = clock_timestamp() - interval '1 day' where task_id = (select task_id from late);
-select maintenance.sweep_leases(p_now => true);
+select maintenance_internal.sweep_leases(p_now => true);
 select is(maintenance.extend_lease(task_id, lease_token, '1 minute'), false, 'one that was taken back cannot') from late;
 select is(maintenance.extend_lease(task_id, null, '1 minute'), false, 'nor one without a token') from late;
 select throws_ok(format('select maintenance.complete_task(%s, %L, %L)', task_id, lease_token, '{}'), 'PM014', null, 'its answer comes too late') from late;

@@ -38,10 +38,10 @@ select is(maintenance.trigger_jobs('analyze') -> 'usersProcessed', '1', 'S0-03: 
 select is(maintenance.trigger_jobs('all') -> 'usersProcessed', '201', 'a user of two kinds would count once');
 
 -- The weekly job
-select is((select schedule from maintenance.job where job_name = 'trigger_analysis'), '30 5 * * 1', 'Monday 05:30 UTC');
+select is((select schedule from maintenance_internal.job where job_name = 'trigger_analysis'), '30 5 * * 1', 'Monday 05:30 UTC');
 delete from maintenance.task;
 select is(maintenance.run_now('trigger_analysis') ->> 'success', 'true', 'the job runs');
-select is((select details - 'success' from maintenance.run where job_name = 'trigger_analysis'), '{"usersProcessed": 1, "jobsPublished": 1}', 'and leaves its counts on the receipt');
+select is((select details - 'success' from maintenance_internal.run where job_name = 'trigger_analysis'), '{"usersProcessed": 1, "jobsPublished": 1}', 'and leaves its counts on the receipt');
 select is((select count(*) from maintenance.task where kind = 'users'), 1::bigint, 'with its task');
 select * from finish();
 rollback;

@@ -11,10 +11,10 @@ select set_eq($$select p.proname::text from pg_proc as p where p.pronamespace = 
   array['claim_tasks', 'task_request', 'extend_lease', 'complete_task', 'fail_task', 'release_task'],
   'six functions of the engine are the worker''s');
 select is_empty($$select p.oid::regprocedure from pg_proc as p
-    where p.pronamespace = 'public'::regnamespace and p.proname in (select job_name from maintenance.job)
+    where p.pronamespace = 'public'::regnamespace and p.proname in (select job_name from maintenance_internal.job)
       and has_function_privilege('maintenance_worker', p.oid, 'execute')$$, 'none of the front doors is');
 select is_empty($$select c.oid::regclass from pg_class as c
-    where c.relnamespace in ('maintenance'::regnamespace, 'public'::regnamespace) and c.relkind in ('r', 'p', 'v', 'm', 'S')
+    where c.relnamespace in ('maintenance'::regnamespace, 'maintenance_internal'::regnamespace, 'public'::regnamespace) and c.relkind in ('r', 'p', 'v', 'm', 'S')
       and c.relname not like 'pg\_%' and c.relname not in ('tap_funky')
       and (has_table_privilege('maintenance_worker', c.oid, 'select, insert, update, delete, truncate, references, trigger')
         or has_any_column_privilege('maintenance_worker', c.oid, 'select, insert, update'))$$,

@@ -41,7 +41,7 @@ select results_eq($$select status, rows_affected, rows_refused, stop_reason, sql
   $$values ('failed', 996::bigint, 4::bigint, 'refused_rows', '23503', 'SQLSTATE 23503, constraint lines_event_id_fkey of table lines')$$,
   'they are counted, with the first error, and the run has failed');
 select results_eq($$select error_detail #>> '{row,table}', error_detail #>> '{row,id}', error_detail ->> 'message' like '%violates foreign key constraint%',
-    error_detail ->> 'detail' from maintenance.run order by run_id desc limit 1$$,
+    error_detail ->> 'detail' from maintenance_internal.run order by run_id desc limit 1$$,
   $$values ('shop.events', '1', true, 'Key (id)=(1) is still referenced from table "lines".')$$, 'the owner finds the whole of it, with the key');
 select is((select r -> 'success' from refused), 'false', 'run_now says so and does not raise');
 select is((select r ->> 'message' from refused), 'purge failed: SQLSTATE 23503, constraint lines_event_id_fkey of table lines', 'and why');
@@ -108,7 +108,7 @@ create function shop.fails(batch_size integer) returns bigint language plpgsql
 as $$ begin insert into shop.todo values (99); raise exception 'out of %', 'luck'; end $$;
 select maintenance.set_job('fails', 'shop.fails');
 select is(maintenance.run_now('fails') ->> 'message', 'fails failed: SQLSTATE P0001', 'a step that raises fails the run');
-select is((select error_detail ->> 'message' from maintenance.run order by run_id desc limit 1), 'out of luck', 'its words are the owner''s to read');
+select is((select error_detail ->> 'message' from maintenance_internal.run order by run_id desc limit 1), 'out of luck', 'its words are the owner''s to read');
 select is((select count(*) from shop.todo), 0::bigint, 'and leaves nothing behind');
 drop function shop.fails;
 select is(maintenance.run_now('fails') #>> '{data,sqlstate}', 'PM007', 'so does a step that is gone');
@@ -117,11 +117,11 @@ select is(maintenance.run_now('fails') #>> '{data,sqlstate}', 'PM007', 'so does 
 select maintenance.disable_job('purge');
 select results_eq($$select r ->> 'message', r #>> '{data,status}', r #>> '{data,stopReason}' from maintenance.run_now('purge') r$$,
   $$values ('purge is disabled', 'skipped', 'disabled')$$, 'a disabled job is skipped, with a receipt');
-select throws_ok($$select maintenance.run_or_raise('purge')$$, 'PM009', 'purge is disabled',
+select throws_ok($$select maintenance_internal.run_or_raise('purge')$$, 'PM009', 'purge is disabled',
   'run_or_raise raises for it');
 select maintenance.enable_job('purge');
 select is(maintenance.run_now('purge') ->> 'success', 'true', 'enabled, it runs again');
-select throws_ok($$select maintenance.run_or_raise('fails')$$, 'PM008', null, 'run_or_raise raises a failure');
+select throws_ok($$select maintenance_internal.run_or_raise('fails')$$, 'PM008', null, 'run_or_raise raises a failure');
 select throws_ok($$select maintenance.run_now('nothing')$$, 'PM001', 'there is no job "nothing"',
   'an unknown job is an error');
 
@@ -131,17 +131,17 @@ select is((maintenance.run_now('purge') #>> '{data,rowsAffected}'), '0', 'the cu
 reset maintenance.fake_now;
 
 -- a receipt that nobody works on any more
-insert into maintenance.run (job_id, job_name, trigger, status, backend_pid)
-select job_id, job_name, 'schedule', 'running', 1 from maintenance.job where job_name = 'purge';
+insert into maintenance_internal.run (job_id, job_name, trigger, status, backend_pid)
+select job_id, job_name, 'schedule', 'running', 1 from maintenance_internal.job where job_name = 'purge';
 select maintenance.run_now('purge');
-select results_eq($$select status, stop_reason from maintenance.run where backend_pid = 1 and job_name = 'purge'$$,
+select results_eq($$select status, stop_reason from maintenance_internal.run where backend_pid = 1 and job_name = 'purge'$$,
   $$values ('interrupted', 'backend_gone')$$, 'a running receipt whose lock is free is closed as interrupted');
 
 -- what a caller hands in is not trusted
-select throws_ok($$select maintenance.apply_batch(row(0, 'slice', 1, 0, false, null, null, null, 1, 0, 1, 1, null, 0), null)$$,
+select throws_ok($$select maintenance_internal.apply_batch(row(0, 'slice', 1, 0, false, null, null, null, 1, 0, 1, 1, null, 0), null)$$,
   'PM002', null, 'a batch needs a run of this session');
-select throws_ok($$update maintenance.run set status = 'running'$$, '23514', null,
+select throws_ok($$update maintenance_internal.run set status = 'running'$$, '23514', null,
   'a receipt that is over cannot say that it runs');
-select is((select count(*) from maintenance.run where status = 'running'), 0::bigint, 'no receipt is left open');
+select is((select count(*) from maintenance_internal.run where status = 'running'), 0::bigint, 'no receipt is left open');
 select * from finish();
 rollback;

@@ -4,11 +4,11 @@ begin;
 create extension pgtap;
 select plan(35);
 
-create function pg_temp.last(job text) returns maintenance.run language sql as $$
-  select r from maintenance.run as r where r.job_name = job order by run_id desc limit 1 $$;
+create function pg_temp.last(job text) returns maintenance_internal.run language sql as $$
+  select r from maintenance_internal.run as r where r.job_name = job order by run_id desc limit 1 $$;
 create function pg_temp.way(job text, size integer default 2000) returns text language sql as $$
-  select case when w.pages is null then 'slab' else 'sweep' end from maintenance.find_policy(job) as p, maintenance.find_job(job) as j,
-    maintenance.first_window(p, j, p.target::regclass, maintenance.clock() - p.keep) as w $$;
+  select case when w.pages is null then 'slab' else 'sweep' end from maintenance_internal.find_policy(job) as p, maintenance_internal.find_job(job) as j,
+    maintenance_internal.first_window(p, j, p.target::regclass, maintenance_internal.clock() - p.keep) as w $$;
 -- 20,000 rows of 100 bytes, 300 pages, of random age: half of them due.
 create function pg_temp.fill(share double precision default 0.5) returns void language plpgsql as $$
 begin
@@ -48,14 +48,14 @@ select is((pg_temp.last('big')).details ->> 'left', '0', 'and says what is left'
 select is(maintenance.run_now('big') #>> '{data,rowsAffected}', '0', 'a second run finds nothing');
 
 select pg_temp.fill();
-select maintenance.start_run('big', true) as run_id \gset
-select is((maintenance.apply_batch(row(:run_id, 'window', 1, 0, false, 0, 100000, 100000, 0, 0, 1, 1000, null, 0), null)).sweep_from < 200, true, 'a window is no longer than it may be, whatever the caller says');
-select maintenance.finish_run(:run_id);
+select maintenance_internal.start_run('big', true) as run_id \gset
+select is((maintenance_internal.apply_batch(row(:run_id, 'window', 1, 0, false, 0, 100000, 100000, 0, 0, 1, 1000, null, 0), null)).sweep_from < 200, true, 'a window is no longer than it may be, whatever the caller says');
+select maintenance_internal.finish_run(:run_id);
 
 -- One bad row, and several, in a sweep and in a slab.
 create table public.child (big_id integer primary key references public.big);
 create function pg_temp.bad(share double precision) returns text language plpgsql as $$
-declare v_due bigint; v_run maintenance.run;
+declare v_due bigint; v_run maintenance_internal.run;
 begin
   truncate public.child, public.big;
   perform pg_temp.fill(share);

@@ -54,7 +54,7 @@ begin
   perform cron.schedule('maintenance:purge', schedule, $c$call maintenance.run_job('purge')$c$);
 exception when others then -- from 1.6.5 on; as if it stood there
   perform cron.unschedule('maintenance:purge');
-  update maintenance.job as j set schedule = by_hand.schedule where j.job_name = 'purge';
+  update maintenance_internal.job as j set schedule = by_hand.schedule where j.job_name = 'purge';
 end $$;
 select pg_temp.by_hand('*/60 * * * *');
 set local application_name = 'pg_cron';
@@ -84,9 +84,9 @@ select is((maintenance.disable_job('purge')).active, false, 'disable_job says in
 select is(pg_temp.cron('purge'), '0 3 * * * true call maintenance.run_job(''purge'')', 'and leaves pg_cron alone');
 select is((maintenance.enable_job('purge')).active, true, 'enable_job turns it on again');
 
-update maintenance.installed_schedule set database_oid = 1;
+update maintenance_internal.installed_schedule set database_oid = 1;
 select is(pg_temp.install('purge'), 'found and kept', 'a restored record is not this database''s own');
-delete from maintenance.installed_schedule;
+delete from maintenance_internal.installed_schedule;
 select cron.unschedule('maintenance:purge');
 select is(pg_temp.install('purge'), 'created', 'and what was never installed here is created');
 

@@ -70,14 +70,14 @@ select public.refresh_subscription_summary();
 select set_eq('select user_id, user_plan_slug, subscription_status, current_period_end, is_vt_plus, subscription_created_at from public.user_subscription_summary', 'table seen', 'C-016: and rows that change their place change nothing');
 
 -- S4-04 to S4-07
-select is((select kind || ' ' || schedule || ' ' || statement from maintenance.job where job_name = 'analyze_account_tables'),
+select is((select kind || ' ' || schedule || ' ' || statement from maintenance_internal.job where job_name = 'analyze_account_tables'),
   'statement 0 * * * * analyze public.users, public.user_subscriptions, public.sessions', 'S4-04: the hourly ANALYZE is one statement');
-select is((select kind || ' ' || schedule || ' ' || statement from maintenance.job where job_name = 'vacuum_account_tables'),
+select is((select kind || ' ' || schedule || ' ' || statement from maintenance_internal.job where job_name = 'vacuum_account_tables'),
   'statement 0 2 * * 0 vacuum (analyze, skip_locked) public.users, public.user_subscriptions, public.sessions', 'S4-05: the weekly VACUUM is one statement');
 select is(maintenance.run_now('weekly_index_report') ->> 'success', 'true', 'S4-05: the index report runs as a job');
 select ok((select details ?& array['indexes', 'bytes', 'unused', 'invalid', 'bloated'] from maintenance.run_history
   where job_name = 'weekly_index_report' order by run_id desc limit 1), 'and is kept on the receipt');
-select is((select schedule from maintenance.job where job_name = 'cleanup_expired_sessions'), '0 * * * *', 'S4-04: hourly');
+select is((select schedule from maintenance_internal.job where job_name = 'cleanup_expired_sessions'), '0 * * * *', 'S4-04: hourly');
 select columns_are('maintenance', 'index_health', array['schema_name', 'table_name', 'index_name', 'bytes', 'idx_scan', 'is_unique', 'is_valid', 'is_unused'], 'S4-06: index health');
 select is((select is_unused from maintenance.index_health where index_name = 'users_email_is_unique'), false, 'C-31: a unique index is never unused');
 select columns_are('maintenance', 'table_bloat', array['schema_name', 'table_name', 'live_rows', 'dead_rows', 'dead_percent', 'is_bloated', 'bytes', 'last_vacuum', 'last_analyze'], 'S4-07: table bloat');

@@ -105,7 +105,7 @@ select results_eq($$select jsonb_array_length(r -> 'errors'), r #>> '{errors,1}'
 select maintenance.set_policy('compact_old_import_jobs', 'public.import_jobs', 'update', 'created_at', '3 days',
   matching => $$status = 'completed' and not mapping @> '{"compacted": true}'$$, assign => $$mapping = '{"compacted": true}'$$);
 select is(public.compact_old_import_jobs(), 1, 'S1-22: another keep takes other rows');
-select is((select count(*) from maintenance.job where job_name in ('mark_stuck_import_runs', 'cleanup_temp_uploads')
+select is((select count(*) from maintenance_internal.job where job_name in ('mark_stuck_import_runs', 'cleanup_temp_uploads')
   and schedule = '0 3 * * *'), 2::bigint, 'S1-09: daily at 03:00 UTC');
 select * from finish();
 rollback;

@@ -3,7 +3,10 @@
 -- As pg_cron reads it: a day has to match day-of-month and day-of-week where one of the two starts
 -- with *, and either of them where neither does. Times are those of the schedule's own time zone.
 
-create function maintenance.find_slot(p_schedule text, p_at timestamp, p_forward boolean)
+create function maintenance_internal.nearest_minute(
+  p_schedule text,
+  p_at timestamp,
+  p_forward boolean)
 returns timestamp
 language plpgsql
 immutable
@@ -30,7 +33,7 @@ begin
     return p_at + v_way * (substring(p_schedule from '\d+') || ' seconds')::interval;
   end if;
 
-  select f.fault, f.fix into v_fault, v_fix from maintenance.cron_fault(p_schedule) as f;
+  select f.fault, f.fix into v_fault, v_fix from maintenance_internal.cron_fault(p_schedule) as f;
   if found then
     raise exception 'the schedule "%" is not a cron expression: %', p_schedule, v_fault
       using errcode = 'PM006', hint = v_fix;
@@ -40,11 +43,11 @@ begin
     when '@monthly' then '0 0 1 * *' when '@weekly' then '0 0 * * 0'
     when '@daily' then '0 0 * * *' when '@midnight' then '0 0 * * *'
     when '@hourly' then '0 * * * *' else p_schedule end), '\s+');
-  v_minute := maintenance.cron_field(v_fields[1], 1);
-  v_hour := maintenance.cron_field(v_fields[2], 2);
-  v_dom := maintenance.cron_field(v_fields[3], 3);
-  v_month := maintenance.cron_field(v_fields[4], 4);
-  v_dow := maintenance.cron_field(v_fields[5], 5);
+  v_minute := maintenance_internal.cron_field(v_fields[1], 1);
+  v_hour := maintenance_internal.cron_field(v_fields[2], 2);
+  v_dom := maintenance_internal.cron_field(v_fields[3], 3);
+  v_month := maintenance_internal.cron_field(v_fields[4], 4);
+  v_dow := maintenance_internal.cron_field(v_fields[5], 5);
 
   v_both := v_fields[3] like '*%' or v_fields[5] like '*%';
 
@@ -79,5 +82,5 @@ begin
 end
 $$;
 
-comment on function maintenance.find_slot(text, timestamp, boolean) is
+comment on function maintenance_internal.nearest_minute(text, timestamp, boolean) is
   'The nearest minute that a schedule names: after a time, or at the latest at that time.';

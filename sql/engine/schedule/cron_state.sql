@@ -1,0 +1,38 @@
+-- What can be done with pg_cron from this database, and what it reads schedules in.
+
+create function maintenance_internal.cron_state(
+  out gap text,
+  out readable boolean,
+  out zone text)
+language plpgsql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+set row_security = off
+set timezone = 'UTC'
+set lock_timeout = '5s'
+as $$
+declare
+  v_home text := maintenance_internal.cron_setting('database_name');
+begin
+  -- Not to_regclass, which raises where the schema may not be used.
+  gap := case
+    when exists (
+      select from pg_class as c
+      where c.relname = 'job' and c.relnamespace = to_regnamespace('cron')
+    ) then
+      case when not has_schema_privilege('cron', 'usage')
+        then format('%s may not use the schema cron', current_user) end
+    when v_home = current_database() then 'pg_cron is loaded, but not created in this database'
+    when v_home is not null then format('pg_cron lives in the database %s', v_home)
+    else 'pg_cron is not in this database'
+  end;
+  readable := case when gap is null then has_table_privilege('cron.job', 'select') else false end;
+  zone := coalesce(maintenance_internal.cron_setting('timezone'), 'UTC');
+end
+$$;
+
+comment on function maintenance_internal.cron_state() is
+  'gap: why jobs cannot be scheduled in this database, null where they can. readable: cron.job can '
+  'be read; where not, the declared schedules are the truth. zone: the time zone of its schedules, '
+  'GMT before pg_cron 1.5, a setting of the server since.';
