@@ -28,7 +28,6 @@
 \ir engine/policy/collect_statement.sql
 \ir engine/policy/batch_statement.sql
 \ir engine/policy/count_due.sql
-\ir engine/policy/count_kept.sql
 \ir engine/policy/set_policy.sql
 \ir engine/policy/preview.sql
 \ir engine/policy/explain_policy.sql
@@ -115,7 +114,7 @@
 \ir engine/queue/settle_task.sql
 \ir engine/queue/sweep_leases.sql
 \ir engine/queue/claim_tasks.sql
-\ir engine/queue/find_leased.sql
+\ir engine/queue/lock_task.sql
 \ir engine/queue/task_request.sql
 \ir engine/queue/parse_answer.sql
 \ir engine/queue/apply_answer.sql
@@ -125,7 +124,6 @@
 \ir engine/queue/fail_task.sql
 \ir engine/queue/release_task.sql
 \ir engine/queue/retry_task.sql
-\ir engine/queue/find_quarantined.sql
 \ir engine/queue/approve_task.sql
 \ir engine/queue/reject_task.sql
 \ir engine/queue/restore_row.sql

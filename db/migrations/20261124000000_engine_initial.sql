@@ -55,8 +55,9 @@ comment on schema maintenance_internal is
   'pg-maintenance: what the doors in schema maintenance are made of. Nothing here is a promise.';
 -- end of sql/engine/schema.sql
 
--- from sql/engine/clock.sql 1ebfaff2d2069bfa
--- The one clock that every rule reads: the transaction's start, or what a test says it is.
+-- from sql/engine/clock.sql f8127d5a76287711
+-- The one clock that every rule and schedule is read at: the transaction's start or, for tests, the
+-- setting maintenance.fake_now.
 -- Only the engine's owner may move it: a cut-off in the future would make every row due.
 
 create function maintenance_internal.clock()
@@ -71,13 +72,9 @@ return case
   then current_setting('maintenance.fake_now', true)::timestamptz
   else now()
 end;
-
-comment on function maintenance_internal.clock() is
-  'The time that rules and schedules are read at: now(), or the setting maintenance.fake_now '
-  'where the session belongs to the engine''s owner (for tests).';
 -- end of sql/engine/clock.sql
 
--- from sql/engine/find_function.sql 84b64db6d9355f1c
+-- from sql/engine/find_function.sql f9f85945302be38e
 -- A function that a job or a kind names, by exact signature, or a clear error. p_arguments: types.
 -- It runs with the owner's rights, so it has to belong to the owner or to a superuser.
 
@@ -116,12 +113,9 @@ begin
   return v_oid;
 end
 $$;
-
-comment on function maintenance_internal.find_function(text, text, text) is
-  'A function that a job or a kind names, by exact signature, or a clear error.';
 -- end of sql/engine/find_function.sql
 
--- from sql/engine/error_text.sql 1ff7b37f61cf6086
+-- from sql/engine/error_text.sql fe71516def004b02
 -- What may be told of an error to people who may not read the tables: its SQLSTATE, the constraint
 -- and the table, and the message only where it cannot hold a row's text. Messages about values
 -- (class 22), and whatever somebody's function or trigger raises, are left to the owner.
@@ -151,10 +145,6 @@ return case
     then format('%s (SQLSTATE %s)', p_message, p_sqlstate)
   else format('SQLSTATE %s', p_sqlstate)
 end;
-
-comment on function maintenance_internal.error_text(text, text, text, text, text) is
-  'What may be told of an error to people who may not read the tables: its SQLSTATE, the '
-  'constraint and the table, and the message only where it cannot hold a row''s text.';
 -- end of sql/engine/error_text.sql
 
 -- from sql/engine/job/tables.sql 751436b1c4c1f743
@@ -224,7 +214,7 @@ comment on column maintenance.edit.what is
   'the change was made or found there';
 -- end of sql/engine/job/tables.sql
 
--- from sql/engine/job/note_edit.sql 370dd13c1b60560d
+-- from sql/engine/job/note_edit.sql 0f201f75e49bc6db
 -- Trigger: keeps who changed what of a job or its rule, and when.
 
 create function maintenance_internal.note_edit()
@@ -257,14 +247,11 @@ begin
 end
 $$;
 
-comment on function maintenance_internal.note_edit() is
-  'Trigger: keeps who changed what of a job or its rule, and when.';
-
 create trigger note_edit after update or delete on maintenance_internal.job
 for each row execute function maintenance_internal.note_edit();
 -- end of sql/engine/job/note_edit.sql
 
--- from sql/engine/job/find_job.sql 48486cbf6164cbcd
+-- from sql/engine/job/find_job.sql c0378660f8fd4211
 -- A job by its name, or a clear error.
 
 create function maintenance_internal.find_job(p_job_name text)
@@ -285,12 +272,9 @@ begin
   return v_job;
 end
 $$;
-
-comment on function maintenance_internal.find_job(text) is
-  'A job by its name, or a clear error.';
 -- end of sql/engine/job/find_job.sql
 
--- from sql/engine/job/put_job.sql 4d27b74287f78d52
+-- from sql/engine/job/put_job.sql f64ab8c09d781add
 -- The upsert behind set_policy, set_job and set_statement: the job's own row and its schedule.
 
 create function maintenance_internal.put_job(p_job maintenance_internal.job)
@@ -343,9 +327,6 @@ begin
   return v_job;
 end
 $$;
-
-comment on function maintenance_internal.put_job(maintenance_internal.job) is
-  'The upsert behind set_policy, set_job and set_statement: the job''s own row and its schedule.';
 -- end of sql/engine/job/put_job.sql
 
 -- from sql/engine/job/set_job.sql 6b3d14bf97988349
@@ -508,7 +489,7 @@ create trigger note_edit after update on maintenance_internal.policy
 for each row execute function maintenance_internal.note_edit();
 -- end of sql/engine/policy/tables.sql
 
--- from sql/engine/policy/leaf_tables.sql 4e31d004770077c6
+-- from sql/engine/policy/leaf_tables.sql 2cdc37bccff0c9e0
 -- The tables that really hold a target's rows: itself, its partitions, its children.
 -- Batches go leaf by leaf with ONLY, since a ctid is unique in one table alone.
 
@@ -541,12 +522,9 @@ begin
   return coalesce(v_leaves, '{}');
 end
 $$;
-
-comment on function maintenance_internal.leaf_tables(regclass) is
-  'The tables that really hold a target''s rows: itself, its partitions, its children.';
 -- end of sql/engine/policy/leaf_tables.sql
 
--- from sql/engine/policy/find_target.sql a5096a2a1e004187
+-- from sql/engine/policy/find_target.sql 3402ee08d019705b
 -- The table that a policy's target names, or a clear error where no policy can work on it.
 
 create function maintenance_internal.find_target(p_target text)
@@ -592,12 +570,9 @@ begin
   return v_table;
 end
 $$;
-
-comment on function maintenance_internal.find_target(text) is
-  'The table that a policy''s target names, or a clear error where no policy can work on it.';
 -- end of sql/engine/policy/find_target.sql
 
--- from sql/engine/policy/find_leaf.sql b92a72286c147ffb
+-- from sql/engine/policy/find_leaf.sql 36e2a9a13b6de195
 -- One of the tables that hold a target's rows, by its number. Every batch asks, so the usual
 -- target, a table without children, costs one look at the catalogue.
 
@@ -612,12 +587,9 @@ return coalesce(
       and p_number = 1),
   (maintenance_internal.leaf_tables(
     maintenance_internal.find_target(p_target)))[p_number])::regclass;
-
-comment on function maintenance_internal.find_leaf(text, integer) is
-  'One of the tables that hold a target''s rows, by its number.';
 -- end of sql/engine/policy/find_leaf.sql
 
--- from sql/engine/policy/target_alias.sql f317be7c6c87fe21
+-- from sql/engine/policy/target_alias.sql fc712e13922fa0af
 -- The alias that a rule's expressions know their table by: its name without the schema, quoted.
 
 create function maintenance_internal.target_alias(p_table regclass)
@@ -626,12 +598,9 @@ language sql
 stable
 set search_path = pg_catalog, pg_temp
 return (select quote_ident(c.relname) from pg_class as c where c.oid = p_table);
-
-comment on function maintenance_internal.target_alias(regclass) is
-  'The alias that a rule''s expressions know their table by: its name without the schema, quoted.';
 -- end of sql/engine/policy/target_alias.sql
 
--- from sql/engine/policy/find_policy.sql a23235ffff3065db
+-- from sql/engine/policy/find_policy.sql 7c486c06dfd8bad3
 -- The policy of a job by its name, or a clear error.
 
 create function maintenance_internal.find_policy(p_job_name text)
@@ -652,12 +621,9 @@ begin
   return v_policy;
 end
 $$;
-
-comment on function maintenance_internal.find_policy(text) is
-  'The policy of a job by its name, or a clear error.';
 -- end of sql/engine/policy/find_policy.sql
 
--- from sql/engine/policy/parse_expression.sql eb64afe98c90241c
+-- from sql/engine/policy/parse_expression.sql d4caedf93612f3c1
 -- One expression of a rule, as somebody typed it, in the form that Postgres prints.
 --
 -- Postgres itself is the parser. The table is an empty temporary copy of the target, so nothing
@@ -736,12 +702,9 @@ begin
     maintenance_internal.target_alias(p_copy)) into type;
 end
 $$;
-
-comment on function maintenance_internal.parse_expression(regclass, text, text) is
-  'One expression of a rule, as somebody typed it, in the form that Postgres prints.';
 -- end of sql/engine/policy/parse_expression.sql
 
--- from sql/engine/policy/parse_assign.sql d65755095195121f
+-- from sql/engine/policy/parse_assign.sql 6c6474773701570a
 -- The SET list of an update, in the form that Postgres prints.
 --
 -- The guard in FROM and the WHERE behind it are ours: a list that brings a FROM, a WHERE or a
@@ -801,12 +764,9 @@ begin
       from '\s+FROM \( SELECT 1 AS one\) maintenance_guard\s+WHERE false;\s+END$')));
 end
 $$;
-
-comment on function maintenance_internal.parse_assign(regclass, regclass, text) is
-  'The SET list of an update, in the form that Postgres prints.';
 -- end of sql/engine/policy/parse_assign.sql
 
--- from sql/engine/policy/due_condition.sql 91fd79348a248ffe
+-- from sql/engine/policy/due_condition.sql 3d1b5a7834f01560
 -- THE rule of a policy as SQL: which rows are due at a cut-off, given as $1 (timestamptz).
 -- The batch, the backlog count, the preview and the lint all read it from here.
 -- The cut-off is converted to the type of the age, never the age, so that an index serves it.
@@ -824,12 +784,9 @@ return format('(%s) <= %s', p_policy.age,
       when 'date' then '($1 at time zone ''UTC'')::date'
     end)
   || coalesce(' and (' || p_policy.matching || ')', '');
-
-comment on function maintenance_internal.due_condition(maintenance_internal.policy) is
-  'THE rule of a policy as SQL: which rows are due at a cut-off, given as $1 (timestamptz).';
 -- end of sql/engine/policy/due_condition.sql
 
--- from sql/engine/policy/count_statement.sql 1e135a0a85b9897a
+-- from sql/engine/policy/count_statement.sql ec3679a13d7db0ba
 -- The statement behind count_due, which lint asks the planner about: $1 cut-off, $2 cap.
 
 create function maintenance_internal.count_statement(p_policy maintenance_internal.policy)
@@ -848,12 +805,9 @@ begin
     maintenance_internal.due_condition(p_policy));
 end
 $$;
-
-comment on function maintenance_internal.count_statement(maintenance_internal.policy) is
-  'The statement behind count_due, which lint asks the planner about: $1 cut-off, $2 cap.';
 -- end of sql/engine/policy/count_statement.sql
 
--- from sql/engine/policy/collect_statement.sql 49fbd8dc69b4ed79
+-- from sql/engine/policy/collect_statement.sql 7689c3c21ebd14a9
 -- The statement that collects a slab of due rows of one leaf, in heap order: $1 cut-off, $2 rows;
 -- of a window, $3 and $4, where that begins and ends.
 -- Collected once, the list outlives commits: no batch pays for the dead rows of those before it.
@@ -878,14 +832,9 @@ begin
     case when p_window then format('%1$s.ctid >= $3 and %1$s.ctid < $4 and ', v_alias) end);
 end
 $$;
-
-comment on function maintenance_internal.collect_statement(
-  maintenance_internal.policy, regclass, boolean) is
-  'The statement that collects due rows of one leaf, or of a window of it, in heap order: '
-  '$1 cut-off, $2 rows, $3 and $4 the window.';
 -- end of sql/engine/policy/collect_statement.sql
 
--- from sql/engine/policy/batch_statement.sql 7239700956deeffd
+-- from sql/engine/policy/batch_statement.sql 8bdd6ef8fba407da
 -- The statement of one batch over one leaf: $1 cut-off, and which rows, in one of three forms:
 --   slice     $2 their addresses (ctid); waits for locked rows
 --   unlocked  the same, but for the rows that somebody else holds
@@ -930,14 +879,9 @@ begin
     p_leaf, v_alias, p_policy.assign, v_rows, v_due);
 end
 $$;
-
-comment on function maintenance_internal.batch_statement(
-  maintenance_internal.policy, regclass, text) is
-  'The statement of one batch over one leaf, as slice, unlocked slice or window: $1 cut-off, $2 '
-  'and $3 which rows.';
 -- end of sql/engine/policy/batch_statement.sql
 
--- from sql/engine/policy/count_due.sql b477fc7670868fef
+-- from sql/engine/policy/count_due.sql 86ae61f09093d794
 -- How many rows are due at a cut-off, counted up to a cap, and how old the oldest is.
 -- Pinned to index order: after a purge, a bitmap or sequential scan would step over every dead
 -- row again at each look, while an index scan marks their entries and is fast the second time.
@@ -962,46 +906,7 @@ begin
   execute maintenance_internal.count_statement(p_policy) into due, oldest using p_cutoff, p_cap;
 end
 $$;
-
-comment on function maintenance_internal.count_due(
-  maintenance_internal.policy, timestamptz, integer) is
-  'How many rows are due at a cut-off, counted up to a cap, and how old the oldest is.';
 -- end of sql/engine/policy/count_due.sql
-
--- from sql/engine/policy/count_kept.sql a404e6ba6ea6984a
--- How many rows are past a cut-off and yet kept by what matching says, counted up to a cap.
-
-create function maintenance_internal.count_kept(
-  p_policy maintenance_internal.policy,
-  p_cutoff timestamptz,
-  p_cap integer)
-returns bigint
-language plpgsql
-stable
-set search_path = pg_catalog, pg_temp
-set row_security = off
-set timezone = 'UTC'
-set enable_seqscan = off
-set enable_bitmapscan = off
-set jit = off
-as $$
-declare
-  v_kept maintenance_internal.policy := p_policy;
-  v_due bigint;
-begin
-  if p_policy.matching is null then
-    return 0;
-  end if;
-  v_kept.matching := format('(%s) is not true', p_policy.matching);
-  select c.due into v_due from maintenance_internal.count_due(v_kept, p_cutoff, p_cap) as c;
-  return v_due;
-end
-$$;
-
-comment on function maintenance_internal.count_kept(
-  maintenance_internal.policy, timestamptz, integer) is
-  'How many rows are past a cut-off and yet kept by what matching says, counted up to a cap.';
--- end of sql/engine/policy/count_kept.sql
 
 -- from sql/engine/policy/set_policy.sql 8200afdf0ac14a99
 -- Sets one rule over one table: which rows are due, and what becomes of them.
@@ -1257,7 +1162,7 @@ comment on function maintenance.explain_policy(text) is
   'Errors: PM001 no such policy, PM003 its table is gone.';
 -- end of sql/engine/policy/explain_policy.sql
 
--- from sql/engine/policy/lint_rights.sql f31f6e923b3ff7a1
+-- from sql/engine/policy/lint_rights.sql 6c5c1bc2cbf67c4c
 -- What would stop a policy's batches: rights, row security, replica identity.
 
 create function maintenance_internal.lint_rights(
@@ -1307,12 +1212,9 @@ begin
   end loop;
 end
 $$;
-
-comment on function maintenance_internal.lint_rights(maintenance_internal.policy, regclass) is
-  'What would stop a policy''s batches: rights, row security, replica identity.';
 -- end of sql/engine/policy/lint_rights.sql
 
--- from sql/engine/policy/lint_indexes.sql 55bac67eaf437320
+-- from sql/engine/policy/lint_indexes.sql b68997b6c67cac92
 -- Whether an index serves a rule. The planner is asked, not the catalogue: could it read the due
 -- rows in the order of their age, without sorting and without reading the rest of the table? The
 -- fix is an index that Postgres took when the policy was set.
@@ -1379,12 +1281,9 @@ begin
   return next;
 end
 $$;
-
-comment on function maintenance_internal.lint_indexes(maintenance_internal.policy, regclass) is
-  'Whether an index serves a rule.';
 -- end of sql/engine/policy/lint_indexes.sql
 
--- from sql/engine/policy/lint_references.sql 647329c0f3788835
+-- from sql/engine/policy/lint_references.sql ea1b0d2f18c3dfa6
 -- Foreign keys that a delete has to look up or cascades through, and that no index serves.
 
 create function maintenance_internal.lint_references(
@@ -1423,12 +1322,9 @@ begin atomic
       and (i.indkey::smallint[])[0 : cardinality(f.conkey) - 1] @> f.conkey
   );
 end;
-
-comment on function maintenance_internal.lint_references(maintenance_internal.policy, regclass) is
-  'Foreign keys that a delete has to look up or cascades through, and that no index serves.';
 -- end of sql/engine/policy/lint_references.sql
 
--- from sql/engine/policy/lint_triggers.sql 6fc46fee72dbc83a
+-- from sql/engine/policy/lint_triggers.sql b40dfd077bf0f686
 -- Triggers and rules of a policy's table that could swallow what a run does: the statement would
 -- succeed and change nothing.
 
@@ -1468,13 +1364,9 @@ begin atomic
   where r.is_instead and r.ev_enabled in ('O', 'A')
     and r.ev_type = case p_policy.action when 'delete' then '4' else '2' end;
 end;
-
-comment on function maintenance_internal.lint_triggers(maintenance_internal.policy, regclass) is
-  'Triggers and rules of a policy''s table that could swallow what a run does: the statement '
-  'would succeed and change nothing.';
 -- end of sql/engine/policy/lint_triggers.sql
 
--- from sql/engine/policy/lint_keep.sql 2fd282fa0d6db88b
+-- from sql/engine/policy/lint_keep.sql 7089ae3725165fe2
 -- A keep that is hardly meant: seconds that look like days, or another policy that makes it moot.
 
 create function maintenance_internal.lint_keep(
@@ -1508,21 +1400,19 @@ begin atomic
     and (o.matching is not distinct from p_policy.matching
       or o.matching is null or p_policy.matching is null);
 end;
-
-comment on function maintenance_internal.lint_keep(maintenance_internal.policy, regclass) is
-  'A keep that is hardly meant: seconds that look like days, or another policy that makes it '
-  'moot.';
 -- end of sql/engine/policy/lint_keep.sql
 
--- from sql/engine/policy/lint.sql d79cab97f65f705c
+-- from sql/engine/policy/lint.sql 239faf2663c3b74c
 -- What will be slow, blocked or broken about the rules, and the statement that mends it.
 
-create function maintenance.lint(
-  inout job_name text default null,
-  out severity text,
-  out finding text,
-  out fix text)
-returns setof record
+create type maintenance.finding as (job_name text, severity text, finding text, fix text);
+
+comment on type maintenance.finding is
+  'What lint found: about which job, critical (a run would fail) or warning (slow, or surprising), '
+  'in words, and the statement that mends it.';
+
+create function maintenance.lint(job_name text default null)
+returns setof maintenance.finding
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
@@ -1530,9 +1420,7 @@ set row_security = off
 set timezone = 'UTC'
 set lock_timeout = '5s'
 as $$
-#variable_conflict use_column
 declare
-  v_only constant text := lint.job_name;
   v_job maintenance_internal.job;
   v_policy maintenance_internal.policy;
   v_table regclass;
@@ -1540,12 +1428,12 @@ declare
   v_state text;
   v_context text;
 begin
-  if v_only is not null then
-    perform maintenance_internal.find_job(v_only);
+  if lint.job_name is not null then
+    perform maintenance_internal.find_job(lint.job_name);
   end if;
   for v_job in
     select j.* from maintenance_internal.job as j
-    where v_only is null or j.job_name = v_only
+    where lint.job_name is null or j.job_name = lint.job_name
     order by j.job_name
   loop
     begin
@@ -1556,19 +1444,13 @@ begin
         v_table := maintenance_internal.find_target(v_policy.target);
         return query
           select v_job.job_name, f.severity, f.finding, f.fix
-          from maintenance_internal.lint_rights(v_policy, v_table) as f;
-        return query
-          select v_job.job_name, f.severity, f.finding, f.fix
-          from maintenance_internal.lint_indexes(v_policy, v_table) as f;
-        return query
-          select v_job.job_name, f.severity, f.finding, f.fix
-          from maintenance_internal.lint_references(v_policy, v_table) as f;
-        return query
-          select v_job.job_name, f.severity, f.finding, f.fix
-          from maintenance_internal.lint_triggers(v_policy, v_table) as f;
-        return query
-          select v_job.job_name, f.severity, f.finding, f.fix
-          from maintenance_internal.lint_keep(v_policy, v_table) as f;
+          from (
+            select * from maintenance_internal.lint_rights(v_policy, v_table)
+            union all select * from maintenance_internal.lint_indexes(v_policy, v_table)
+            union all select * from maintenance_internal.lint_references(v_policy, v_table)
+            union all select * from maintenance_internal.lint_triggers(v_policy, v_table)
+            union all select * from maintenance_internal.lint_keep(v_policy, v_table)
+          ) as f;
       end if;
     exception when others then
       get stacked diagnostics v_state = returned_sqlstate, v_message = message_text,
@@ -1674,7 +1556,7 @@ comment on type maintenance_internal.progress is
   'bad_end: the end of a slice that failed';
 -- end of sql/engine/run/tables.sql
 
--- from sql/engine/run/lock_class.sql 2b2fa1d98960cb04
+-- from sql/engine/run/lock_class.sql 7b140d72ab00543d
 -- The first key of our advisory locks; the second is the job's id, or 0 for the sweep of leases.
 -- While a run goes on, its backend holds (lock class, job id), and that is what alive means.
 
@@ -1684,12 +1566,9 @@ language sql
 immutable
 set search_path = pg_catalog, pg_temp
 return 1886216560;
-
-comment on function maintenance_internal.lock_class() is
-  'First key of the two-key advisory lock (lock class, job id) that a run holds.';
 -- end of sql/engine/run/lock_class.sql
 
--- from sql/engine/run/table_bytes.sql 8fd49337ce770352
+-- from sql/engine/run/table_bytes.sql ae36dd877305f78e
 -- What tables take on disk, with their indexes and TOAST, in bytes.
 
 create function maintenance_internal.table_bytes(p_tables oid[])
@@ -1698,12 +1577,9 @@ language sql
 stable
 set search_path = pg_catalog, pg_temp
 return (select sum(pg_total_relation_size(t)) from unnest(p_tables) as t);
-
-comment on function maintenance_internal.table_bytes(oid[]) is
-  'What tables take on disk, with their indexes and TOAST, in bytes.';
 -- end of sql/engine/run/table_bytes.sql
 
--- from sql/engine/run/row_key.sql 719e142e5860f0f3
+-- from sql/engine/run/row_key.sql 9bbc8466eaab5fb4
 -- What a row is known by: its primary key as jsonb, or its ctid where it has none.
 
 create function maintenance_internal.row_key(p_table regclass, p_ctid tid)
@@ -1728,12 +1604,9 @@ begin
     || coalesce(v_key, jsonb_build_object('ctid', p_ctid::text));
 end
 $$;
-
-comment on function maintenance_internal.row_key(regclass, tid) is
-  'What a row is known by: its primary key as jsonb, or its ctid where it has none.';
 -- end of sql/engine/run/row_key.sql
 
--- from sql/engine/run/find_run.sql bdc8affc74d73322
+-- from sql/engine/run/find_run.sql 4debbc2c0e6626ab
 -- A run that this session began, or an error: nobody hands in the id of somebody else's run.
 
 create function maintenance_internal.find_run(p_run_id bigint)
@@ -1755,12 +1628,9 @@ begin
   return v_run;
 end
 $$;
-
-comment on function maintenance_internal.find_run(bigint) is
-  'A run that this session began, or an error: nobody hands in the id of somebody else''s run.';
 -- end of sql/engine/run/find_run.sql
 
--- from sql/engine/run/find_running.sql 85517f2664d8b9cf
+-- from sql/engine/run/find_running.sql 42dd4dfbae09f768
 -- The run that this backend is working on, or an error: a progress that a caller hands in is not
 -- trusted to name somebody else's run.
 
@@ -1780,13 +1650,9 @@ begin
   return v_run;
 end
 $$;
-
-comment on function maintenance_internal.find_running(bigint) is
-  'The run that this backend is working on, or an error: a progress that a caller hands in is not '
-  'trusted to name somebody else''s run.';
 -- end of sql/engine/run/find_running.sql
 
--- from sql/engine/run/stop_run.sql b543b3a8b70ad59f
+-- from sql/engine/run/stop_run.sql a22814bf1ef00f20
 -- Notes on a run's receipt why it stops. The first reason stands.
 
 create function maintenance_internal.stop_run(
@@ -1806,12 +1672,9 @@ begin atomic
     error_detail = coalesce(r.error_detail, p_error_detail)
   where r.run_id = p_run_id and r.status = 'running';
 end;
-
-comment on function maintenance_internal.stop_run(bigint, text, text, text, jsonb) is
-  'Notes on a run''s receipt why it stops.';
 -- end of sql/engine/run/stop_run.sql
 
--- from sql/engine/run/start_run.sql 4152eb85baa905d4
+-- from sql/engine/run/start_run.sql 952043c06709a9f4
 -- Opens a run: takes the job's lock, closes the receipts of the dead, writes a receipt.
 -- Where the lock is held, or the job is disabled, the receipt says skipped and nothing starts.
 
@@ -1889,12 +1752,9 @@ begin
   return v_run.run_id;
 end
 $$;
-
-comment on function maintenance_internal.start_run(text, boolean) is
-  'Opens a run: takes the job''s lock, closes the receipts of the dead, writes a receipt.';
 -- end of sql/engine/run/start_run.sql
 
--- from sql/engine/run/first_progress.sql 10b59911e57d72ee
+-- from sql/engine/run/first_progress.sql d57792bd18250365
 -- Where the loop of a run begins. A run that was skipped is finished before it starts.
 
 create function maintenance_internal.first_progress(p_run_id bigint)
@@ -1915,12 +1775,9 @@ return (
   left join maintenance_internal.job as j on j.job_id = r.job_id
   left join maintenance_internal.policy as p on p.job_id = r.job_id
 );
-
-comment on function maintenance_internal.first_progress(bigint) is
-  'Where the loop of a run begins.';
 -- end of sql/engine/run/first_progress.sql
 
--- from sql/engine/run/rows_a_page.sql 5edacf00f470bbb3
+-- from sql/engine/run/rows_a_page.sql 403a2a5f0207735b
 -- How many rows a page of a table holds, by the statistics; a hundred where there are none.
 
 create function maintenance_internal.rows_a_page(p_leaf regclass)
@@ -1932,12 +1789,9 @@ return (
   select case when c.reltuples > 0 and c.relpages > 0 then greatest(c.reltuples / c.relpages, 1)
     else 100 end
   from pg_class as c where c.oid = p_leaf);
-
-comment on function maintenance_internal.rows_a_page(regclass) is
-  'How many rows a page of a table holds, by the statistics; a hundred where there are none.';
 -- end of sql/engine/run/rows_a_page.sql
 
--- from sql/engine/run/first_window.sql 1536edbd6de9c1e4
+-- from sql/engine/run/first_window.sql a3a2a0b420d6a626
 -- How many pages of a leaf the first window of a sweep has, where sweeping over the whole leaf
 -- costs less than finding the due rows one by one; null where it does not. The planner is asked:
 -- a sweep is worth it where finding the rows costs as much as reading all pages, or where a fifth
@@ -1981,14 +1835,9 @@ begin
   pages := greatest(least(p_job.batch_size / v_rows_a_page, leaf_pages), 1);
 end
 $$;
-
-comment on function maintenance_internal.first_window(
-  maintenance_internal.policy, maintenance_internal.job, regclass, timestamptz) is
-  'How many pages of a leaf the first window of a sweep has, where sweeping over the whole leaf '
-  'costs less than finding the due rows one by one; null where it does not.';
 -- end of sql/engine/run/first_window.sql
 
--- from sql/engine/run/may_swallow.sql eee67b5ca37d7035
+-- from sql/engine/run/may_swallow.sql 04e88d981b15cebc
 -- Whether a row that is due could stay without an error: a row trigger before the change, or a rule
 -- in its place. Where none is there, a statement that went through has changed what it should.
 
@@ -2009,13 +1858,9 @@ return exists (
 ) or exists (
   select from pg_rewrite as r where r.ev_class = any (p_leaves)
 );
-
-comment on function maintenance_internal.may_swallow(maintenance_internal.policy, oid[]) is
-  'Whether a row that is due could stay without an error: a row trigger before the change, or a '
-  'rule in its place.';
 -- end of sql/engine/run/may_swallow.sql
 
--- from sql/engine/run/collect_slab.sql 53850f3c5e20e15e
+-- from sql/engine/run/collect_slab.sql 47f8ef8be2a08e8f
 -- What a policy's run works on next: a slab of due rows of one leaf, as ctids in heap order; or, in
 -- a leaf that is swept, the next window of pages; or the rows of a window that failed, so that it
 -- is offered again row by row and never stepped over.
@@ -2136,8 +1981,11 @@ begin
     then
       select c.due into v_left
       from maintenance_internal.count_due(v_policy, v_run.cutoff, 10000) as c;
-      if v_policy.action = 'delete' then
-        v_kept := maintenance_internal.count_kept(v_policy, v_run.cutoff, 10000);
+      if v_policy.action = 'delete' then -- what is old enough, and kept by matching
+        v_policy.matching := case when v_policy.matching is null then 'false'
+          else format('(%s) is not true', v_policy.matching) end;
+        select c.due into v_kept
+        from maintenance_internal.count_due(v_policy, v_run.cutoff, 10000) as c;
       end if;
     end if; -- else every row was offered, none was refused, and nothing can swallow a change
     if progress.contended and v_left > v_run.rows_refused then
@@ -2158,13 +2006,9 @@ exception when query_canceled or others then
     jsonb_build_object('message', v_message, 'detail', v_detail, 'context', v_context));
 end
 $$;
-
-comment on function maintenance_internal.collect_slab(maintenance_internal.progress, tid[]) is
-  'What a policy''s run works on next: a slab of due rows of one leaf, the next window of one that '
-  'is swept, or the rows of a window that failed.';
 -- end of sql/engine/run/collect_slab.sql
 
--- from sql/engine/run/change_rows.sql f9f390c666e75bbb
+-- from sql/engine/run/change_rows.sql cbf93506b14d6607
 -- Changes the due rows of a slice or a window, and counts them; of an update also those that would
 -- be due again. p_form and the arguments that it takes: see batch_statement.
 
@@ -2201,14 +2045,9 @@ begin
   end if;
 end
 $$;
-
-comment on function maintenance_internal.change_rows(
-  maintenance_internal.policy, regclass, text, timestamptz, tid[], bigint, bigint) is
-  'Changes the due rows of a slice or a window, and counts them; of an update also those that '
-  'would be due again.';
 -- end of sql/engine/run/change_rows.sql
 
--- from sql/engine/run/apply_batch.sql f85810c69044f1db
+-- from sql/engine/run/apply_batch.sql 7c4901650442affa
 -- One batch: a slice of a slab or a window of pages under its rule, or one call of a step function.
 --
 -- A slice that fails is halved until the row that cannot be changed stands alone; that row is
@@ -2391,12 +2230,9 @@ begin
   end if;
 end
 $$;
-
-comment on function maintenance_internal.apply_batch(maintenance_internal.progress, tid[]) is
-  'One batch: a slice of a slab or a window of pages under its rule, or one call of a step.';
 -- end of sql/engine/run/apply_batch.sql
 
--- from sql/engine/run/finish_run.sql d78f86b1527def00
+-- from sql/engine/run/finish_run.sql 286c33fa55a2925f
 -- Closes a run's receipt. What was noted on it decides how it ended.
 
 create function maintenance_internal.finish_run(p_run_id bigint)
@@ -2423,12 +2259,9 @@ begin
   where r.run_id = v_run.run_id;
 end
 $$;
-
-comment on function maintenance_internal.finish_run(bigint) is
-  'Closes a run''s receipt.';
 -- end of sql/engine/run/finish_run.sql
 
--- from sql/engine/run/run_result.sql ec791d083ecde775
+-- from sql/engine/run/run_result.sql 9dd22a571fb8bd5b
 -- What a run gives to its caller.
 
 create function maintenance_internal.run_result(p_run_id bigint)
@@ -2465,12 +2298,9 @@ return (
     'timestamp', to_char(r.finished_at, 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'))
   from maintenance_internal.find_run(p_run_id) as r
 );
-
-comment on function maintenance_internal.run_result(bigint) is
-  'What a run gives to its caller.';
 -- end of sql/engine/run/run_result.sql
 
--- from sql/engine/run/release_lock.sql 9af12ca96c58c548
+-- from sql/engine/run/release_lock.sql 443e7e5d802aa9a3
 -- Gives back the lock of a run that is over.
 
 create function maintenance_internal.release_lock(p_run_id bigint)
@@ -2486,12 +2316,9 @@ begin atomic
   from maintenance_internal.find_run(p_run_id) as r
   where r.status <> 'skipped';
 end;
-
-comment on function maintenance_internal.release_lock(bigint) is
-  'Gives back the lock of a run that is over.';
 -- end of sql/engine/run/release_lock.sql
 
--- from sql/engine/run/raise_failure.sql 1b41efc8af574188
+-- from sql/engine/run/raise_failure.sql 5dc31812ece3b445
 -- Raises what a failed run ended with, after its receipt is safe, so that pg_cron says failed too.
 
 create function maintenance_internal.raise_failure(p_run_id bigint)
@@ -2520,13 +2347,9 @@ begin
   end if;
 end
 $$;
-
-comment on function maintenance_internal.raise_failure(bigint) is
-  'Raises what a failed run ended with, after its receipt is safe, so that pg_cron says failed '
-  'too.';
 -- end of sql/engine/run/raise_failure.sql
 
--- from sql/engine/run/look_again.sql 2ac63f51f41be7d5
+-- from sql/engine/run/look_again.sql 0525e7b04d136e65
 -- After a run that took very many rows: one more look at what is due. The index still leads to
 -- every row that the run took; whoever looks first steps over all of them, and leaves a mark for
 -- those who come after. So the run pays that, and not the next reader of maintenance_status. It
@@ -2559,13 +2382,9 @@ exception when lock_not_available then
   null; -- somebody alters the table: it was not needed, and the next reader is told of the lock
 end
 $$;
-
-comment on function maintenance_internal.look_again(bigint) is
-  'After a run that took very many rows: one more look at what is due, so that it is not the next '
-  'reader of maintenance_status who has to step over all of them.';
 -- end of sql/engine/run/look_again.sql
 
--- from sql/engine/run/run_batches.sql c1fcf1aca4078341
+-- from sql/engine/run/run_batches.sql 4c3027b1921aa386
 -- The one loop of every run: collect, batch, batch, … With commits it needs the outermost
 -- transaction, so it can have no set clause, no security definer and no exception block: the
 -- functions that it calls catch their own errors and note them on the receipt.
@@ -2597,11 +2416,6 @@ begin
   end loop;
 end
 $$;
-
-comment on procedure maintenance_internal.run_batches(bigint, boolean) is
-  'The one loop of every run: collect, batch, batch, … With commits it needs the outermost '
-  'transaction, so it can have no set clause, no security definer and no exception block: the '
-  'functions that it calls catch their own errors and note them on the receipt.';
 -- end of sql/engine/run/run_batches.sql
 
 -- from sql/engine/run/run_job.sql 548ed4535a131d9f
@@ -2663,8 +2477,9 @@ comment on function maintenance.run_now(text) is
   'Errors: PM001 no such job, PM011 a statement job.';
 -- end of sql/engine/run/run_now.sql
 
--- from sql/engine/run/run_or_raise.sql 45807c78c87c35fc
+-- from sql/engine/run/run_or_raise.sql 3af3abea61a0e1db
 -- What the front doors in public do: run a job in the caller's transaction and return its rows.
+-- Errors: PM001 no such job, PM008 the run failed, PM009 it was skipped, PM011 a statement job.
 
 create function maintenance_internal.run_or_raise(job_name text)
 returns integer
@@ -2688,10 +2503,6 @@ begin
   return (v_result #>> '{data,rowsAffected}')::integer;
 end
 $$;
-
-comment on function maintenance_internal.run_or_raise(text) is
-  'run_now for functions that return a count: the rows changed, or an error. '
-  'Errors: PM001 no such job, PM008 the run failed, PM009 it was skipped, PM011 a statement job.';
 -- end of sql/engine/run/run_or_raise.sql
 
 -- from sql/engine/run/add_details.sql fe2e737281232ef1
@@ -2720,8 +2531,8 @@ comment on function maintenance.add_details(jsonb) is
   'outside a run it does nothing.';
 -- end of sql/engine/run/add_details.sql
 
--- from sql/engine/run/last_success.sql a89b7a91bae55c3d
--- When the last run of a job that succeeded began.
+-- from sql/engine/run/last_success.sql 76966ff4975c7b0b
+-- When the last run of a job that succeeded began; null before the first.
 
 create function maintenance_internal.last_success(job_name text)
 returns timestamptz
@@ -2739,9 +2550,6 @@ return (
   order by r.run_id desc
   limit 1
 );
-
-comment on function maintenance_internal.last_success(text) is
-  'When the last run of a job that succeeded began; null before the first.';
 -- end of sql/engine/run/last_success.sql
 
 -- from sql/engine/run/run_history.sql 1e57a68ffeee67b1
@@ -2865,7 +2673,7 @@ comment on function maintenance.set_statement(text, text, text, text) is
   'Errors: PM002 argument, PM006 schedule, PM007 no statement, or more than one.';
 -- end of sql/engine/statement/set_statement.sql
 
--- from sql/engine/statement/statement_tables.sql baf456e59e739bdc
+-- from sql/engine/statement/statement_tables.sql 27f55717c1e1f4cf
 -- Which tables a VACUUM or ANALYZE names, by its words: comments, quotes, options and column lists
 -- are stepped over. Partitioned tables stand for their leaves. A name without its schema is looked
 -- up in public, where a session would. No row for other statements, and where none is named.
@@ -2920,16 +2728,13 @@ begin
   end loop;
 end
 $$;
-
-comment on function maintenance_internal.statement_tables(text) is
-  'Which tables a VACUUM or ANALYZE names, with its options. No row for other statements.';
 -- end of sql/engine/statement/statement_tables.sql
 
--- from sql/engine/statement/left_out_tables.sql 58f5839eca3b3d0e
--- Which tables a VACUUM or ANALYZE left out, although it ended without an error: Postgres only
--- warns of a table that the role may not maintain, or whose lock a SKIP_LOCKED did not get. Told by
--- the statistics, which know when a table was last maintained. A VACUUM FULL leaves no trace there,
--- and neither does anything before a crash: then only the rights are looked at.
+-- from sql/engine/statement/left_out_tables.sql 2b732d089ee18fc5
+-- Which tables (of how many) a VACUUM or ANALYZE left out, although it ended without an error:
+-- Postgres only warns of a table that the role may not maintain, or whose lock a SKIP_LOCKED did
+-- not get. Told by the statistics, which know when a table was last maintained. A VACUUM FULL
+-- leaves no trace there, nor does anything before a crash: then only the rights are looked at.
 
 create function maintenance_internal.left_out_tables(
   p_statement text,
@@ -2965,13 +2770,9 @@ begin atomic
   ) as o
   where not o.may or o.done is not true;
 end;
-
-comment on function maintenance_internal.left_out_tables(text, text, timestamptz) is
-  'Which tables a VACUUM or ANALYZE left out, although it ended without an error, and why; tables: '
-  'how many it named.';
 -- end of sql/engine/statement/left_out_tables.sql
 
--- from sql/engine/statement/note_statements.sql 3372cd5d45b6ba87
+-- from sql/engine/statement/note_statements.sql f265e58864b0b7c0
 -- Writes the receipts of statement jobs, from what pg_cron says of them: pg_cron runs them as they
 -- stand, so nothing of ours is there when they begin or end. What pg_cron calls succeeded is failed
 -- here where a table was left out because its owner is somebody else, or where none was reached.
@@ -3049,9 +2850,6 @@ begin
   return v_noted;
 end
 $$;
-
-comment on function maintenance_internal.note_statements() is
-  'Writes the receipts of statement jobs, from what pg_cron says of them.';
 -- end of sql/engine/statement/note_statements.sql
 
 -- from sql/engine/statement/tick.sql 5cef0aec400cd4b2
@@ -3077,7 +2875,7 @@ comment on procedure maintenance.tick() is
   'and keeps what somebody has edited in pg_cron. The job tick calls it.';
 -- end of sql/engine/statement/tick.sql
 
--- from sql/engine/schedule/cron_setting.sql d15e181d37a881cb
+-- from sql/engine/schedule/cron_setting.sql d9792a131711cdf7
 -- A setting of pg_cron, or null: only superusers and pg_read_all_settings may see them.
 
 create function maintenance_internal.cron_setting(p_name text)
@@ -3092,9 +2890,6 @@ exception when insufficient_privilege then
   return null;
 end
 $$;
-
-comment on function maintenance_internal.cron_setting(text) is
-  'A setting of pg_cron, or null: only superusers and pg_read_all_settings may see them.';
 -- end of sql/engine/schedule/cron_setting.sql
 
 -- from sql/engine/schedule/extension.sql 3b4a01ba89c358e2
@@ -3137,10 +2932,11 @@ comment on column maintenance_internal.installed_schedule.seen is
   'schedule and active as pg_cron had them at the last look; what differs is an edit';
 -- end of sql/engine/schedule/tables.sql
 
--- from sql/engine/schedule/cron_field.sql f43f4d2dd9ee89f2
--- One of the five fields of a cron expression as the values that it allows, read as pg_cron reads
--- it: lists of values, ranges and *, a step after a range or *, and $ alone for the last day of a
--- month, which stands here as 32. Null where it is not well formed.
+-- from sql/engine/schedule/cron_field.sql 819a3f180d605c47
+-- One of the five fields of a cron expression (1 minute, 2 hour, 3 day of month, 4 month, 5 day of
+-- week) as the values that it allows, read as pg_cron reads it: lists of values, ranges and *, a
+-- step after a range or *, and $ alone for the last day of a month, which stands here as 32. Null
+-- where it is not well formed.
 -- A step is no larger than the field's highest value: pg_cron refuses such a one from 1.6.5 on.
 
 create function maintenance_internal.cron_field(p_field text, p_place integer)
@@ -3191,14 +2987,9 @@ begin
   return v_values;
 end
 $$;
-
-comment on function maintenance_internal.cron_field(text, integer) is
-  'One of the five fields of a cron expression (1 minute, 2 hour, 3 day of month, 4 month, 5 day '
-  'of week) as the values that it allows, read as pg_cron reads it; 32 is the last day of a month. '
-  'Null where it is not well formed.';
 -- end of sql/engine/schedule/cron_field.sql
 
--- from sql/engine/schedule/cron_fault.sql af56508952901fab
+-- from sql/engine/schedule/cron_fault.sql ca9923bfdaeac34c
 -- What is wrong with a cron expression, and what to write instead; no row for one that is right.
 
 create function maintenance_internal.cron_fault(p_schedule text)
@@ -3294,12 +3085,9 @@ begin
   return next;
 end
 $$;
-
-comment on function maintenance_internal.cron_fault(text) is
-  'What is wrong with a cron expression, and what to write instead; no row for one that is right.';
 -- end of sql/engine/schedule/cron_fault.sql
 
--- from sql/engine/schedule/nearest_minute.sql f11a01420eff232c
+-- from sql/engine/schedule/nearest_minute.sql a26f3012c5c137b8
 -- The nearest minute that a schedule names: after a time, or at the latest at that time.
 --
 -- As pg_cron reads it: a day has to match day-of-month and day-of-week where one of the two starts
@@ -3383,9 +3171,6 @@ begin
   return null;
 end
 $$;
-
-comment on function maintenance_internal.nearest_minute(text, timestamp, boolean) is
-  'The nearest minute that a schedule names: after a time, or at the latest at that time.';
 -- end of sql/engine/schedule/nearest_minute.sql
 
 -- from sql/engine/schedule/next_run_at.sql 16b84f6dd6960258
@@ -3409,13 +3194,18 @@ comment on function maintenance.next_run_at(text, timestamptz) is
   'null. Errors: PM006 not a cron expression.';
 -- end of sql/engine/schedule/next_run_at.sql
 
--- from sql/engine/schedule/cron_state.sql 656c04f1392266cb
--- What can be done with pg_cron from this database, and what it reads schedules in.
+-- from sql/engine/schedule/cron_state.sql d4f79f7a7b871306
+-- What can be done with pg_cron from this database.
+--   gap       why jobs cannot be scheduled here; null where they can
+--   readable  cron.job can be read; where it cannot, the declared schedules are the truth
+--   zone      the time zone of its schedules: GMT before pg_cron 1.5, a setting of the server since
+-- and database_oid, which tells this database from one that it was copied to.
 
 create function maintenance_internal.cron_state(
   out gap text,
   out readable boolean,
-  out zone text)
+  out zone text,
+  out database_oid oid)
 language plpgsql
 stable
 security definer
@@ -3441,16 +3231,12 @@ begin
   end;
   readable := case when gap is null then has_table_privilege('cron.job', 'select') else false end;
   zone := coalesce(maintenance_internal.cron_setting('timezone'), 'UTC');
+  database_oid := (select d.oid from pg_database as d where d.datname = current_database());
 end
 $$;
-
-comment on function maintenance_internal.cron_state() is
-  'gap: why jobs cannot be scheduled in this database, null where they can. readable: cron.job can '
-  'be read; where not, the declared schedules are the truth. zone: the time zone of its schedules, '
-  'GMT before pg_cron 1.5, a setting of the server since.';
 -- end of sql/engine/schedule/cron_state.sql
 
--- from sql/engine/schedule/cron_jobs.sql b65386f6ddb9837f
+-- from sql/engine/schedule/cron_jobs.sql 4b3c7e315f029bef
 -- Our jobs as pg_cron has them now; no row where it cannot be read.
 -- cron.job shows each role its own rows by a policy: row security has to be on here.
 
@@ -3474,12 +3260,9 @@ begin
   end if;
 end
 $$;
-
-comment on function maintenance_internal.cron_jobs() is
-  'The jobs named maintenance:<job_name> as pg_cron has them; empty where it cannot be read.';
 -- end of sql/engine/schedule/cron_jobs.sql
 
--- from sql/engine/schedule/cron_runs.sql 07a86c54842e6560
+-- from sql/engine/schedule/cron_runs.sql 34824cbb332b5832
 -- What pg_cron says of the statements that it ran as they stand, latest first: of the last 10,000
 -- firings, since its history has no index but on its own number. Runs that leave a receipt of their
 -- own are not among them, nor the ticks that went well.
@@ -3519,14 +3302,10 @@ begin
   end if;
 end
 $$;
-
-comment on function maintenance_internal.cron_runs() is
-  'What pg_cron says of the statements that it ran as they stand, latest first; empty where its '
-  'history cannot be read.';
 -- end of sql/engine/schedule/cron_runs.sql
 
--- from sql/engine/schedule/purge_cron_history_step.sql c76dac97c0bf99d8
--- Deletes what is old in pg_cron's own history, which has no retention: a row for every firing.
+-- from sql/engine/schedule/purge_cron_history_step.sql 21623e6a9c81e49d
+-- Deletes what is older than seven days in pg_cron's own history, which has no retention.
 
 create function maintenance_internal.purge_cron_history_step(batch_size integer)
 returns bigint
@@ -3551,14 +3330,13 @@ begin
   return v_rows;
 end
 $$;
-
-comment on function maintenance_internal.purge_cron_history_step(integer) is
-  'Step of purge_cron_history: deletes the oldest rows of pg_cron''s history of the owner''s jobs, '
-  'up to batch_size, from before the last seven days; rows deleted.';
 -- end of sql/engine/schedule/purge_cron_history_step.sql
 
--- from sql/engine/schedule/nearest_slot.sql 6d79a93110b22649
+-- from sql/engine/schedule/nearest_slot.sql 84283fe3f993d8d0
 -- The scheduled minutes of what stands in pg_cron, which need not be what we would take.
+
+-- The minute that a schedule names next after a time or, not forward, named last, in pg_cron's own
+-- time zone; null for one that never fires or that only pg_cron can read.
 
 create function maintenance_internal.nearest_slot(
   p_schedule text,
@@ -3581,11 +3359,7 @@ exception when sqlstate 'PM006' then
 end
 $$;
 
-comment on function maintenance_internal.nearest_slot(text, timestamptz, boolean) is
-  'The minute that a schedule of pg_cron''s names next after a time or, not forward, the latest at '
-  'that time, in pg_cron''s own time zone; null for one that never fires or that only pg_cron can '
-  'read.';
-
+-- The scheduled minute that a run stands for which pg_cron started at some moment.
 create function maintenance_internal.slot_of(p_job maintenance_internal.job, p_at timestamptz)
 returns timestamptz
 language sql
@@ -3597,12 +3371,9 @@ return maintenance_internal.nearest_slot(
       where c.job_name = (p_job).job_name),
     (p_job).schedule),
   p_at, false);
-
-comment on function maintenance_internal.slot_of(maintenance_internal.job, timestamptz) is
-  'The scheduled minute that a run stands for which pg_cron started at some moment.';
 -- end of sql/engine/schedule/nearest_slot.sql
 
--- from sql/engine/schedule/fired_by_cron.sql 77a9180b2882ffc9
+-- from sql/engine/schedule/fired_by_cron.sql d73698468aa45e33
 -- Whether pg_cron started this session: as a background worker, or over a connection of its own.
 
 create function maintenance_internal.fired_by_cron()
@@ -3615,12 +3386,9 @@ return exists (
   where a.pid = pg_backend_pid()
     and (a.backend_type like 'pg_cron%' or a.application_name = 'pg_cron')
 );
-
-comment on function maintenance_internal.fired_by_cron() is
-  'Whether pg_cron started this session: as a background worker, or over a connection of its own.';
 -- end of sql/engine/schedule/fired_by_cron.sql
 
--- from sql/engine/schedule/job_status.sql 965b7c9bdf10dd96
+-- from sql/engine/schedule/job_status.sql a6d15d30e034f009
 -- What is in force: each job's schedule, whether it will fire, and how it ran last.
 
 create function maintenance_internal.job_schedules()
@@ -3665,11 +3433,8 @@ begin atomic
   left join lateral maintenance_internal.cron_fault(c.schedule) as f on c.schedule is not null
   left join maintenance_internal.installed_schedule as i
     on i.job_id = j.job_id
-    and i.database_oid = (select d.oid from pg_database as d where d.datname = current_database());
+    and i.database_oid = g.database_oid;
 end;
-
-comment on function maintenance_internal.job_schedules() is
-  'The schedule of each job as it is in force, and what there is to say about it.';
 
 create view maintenance.job_status as
 select
@@ -3731,7 +3496,7 @@ comment on column maintenance.job_status.last_success_at is
   'when the last run that succeeded began';
 -- end of sql/engine/schedule/job_status.sql
 
--- from sql/engine/schedule/cron_command.sql e9ab516cfa7899f7
+-- from sql/engine/schedule/cron_command.sql 8cb98f109f4e3d56
 -- What pg_cron is to run for a job.
 
 create function maintenance_internal.cron_command(p_job maintenance_internal.job)
@@ -3742,12 +3507,9 @@ set search_path = pg_catalog, pg_temp
 return case when p_job.statement is not null and p_job.enabled then p_job.statement
   -- Also for a statement that is disabled: the call then leaves a receipt that says skipped.
   else format('call maintenance.run_job(%L)', p_job.job_name) end;
-
-comment on function maintenance_internal.cron_command(maintenance_internal.job) is
-  'What pg_cron is to run for a job.';
 -- end of sql/engine/schedule/cron_command.sql
 
--- from sql/engine/schedule/cron_statements.sql 081feb79e53f452e
+-- from sql/engine/schedule/cron_statements.sql c959ff45ab34a680
 -- For a database that is not pg_cron's, on the same server: what schedules its jobs from there.
 
 create function maintenance_internal.cron_statement(p_job maintenance_internal.job, p_schedule text)
@@ -3760,9 +3522,6 @@ set search_path = pg_catalog, pg_temp
 return format('select cron.schedule_in_database(%L, %L, %L, %L, %L);',
   left(current_database() || '/' || p_job.job_name, 63), p_schedule,
   maintenance_internal.cron_command(p_job), current_database(), current_user);
-
-comment on function maintenance_internal.cron_statement(maintenance_internal.job, text) is
-  'The statement that schedules one job from pg_cron''s own database.';
 
 create function maintenance.cron_statements()
 returns setof text
@@ -3786,7 +3545,7 @@ comment on function maintenance.cron_statements() is
   'owner. One row per job.';
 -- end of sql/engine/schedule/cron_statements.sql
 
--- from sql/engine/schedule/write_cron_job.sql 52c913c64ff38a4f
+-- from sql/engine/schedule/write_cron_job.sql a167356d92b73ea1
 -- Puts a job into pg_cron, or changes it there: cron.schedule is an upsert by name that keeps the
 -- id, and the active flag with it.
 
@@ -3808,13 +3567,9 @@ exception when invalid_parameter_value or internal_error then
     using errcode = 'PM006', hint = 'Five fields work in every version of pg_cron.';
 end
 $$;
-
-comment on function maintenance_internal.write_cron_job(maintenance_internal.job, text) is
-  'Puts a job into pg_cron, or changes it there: cron.schedule is an upsert by name that keeps '
-  'the id, and the active flag with it.';
 -- end of sql/engine/schedule/write_cron_job.sql
 
--- from sql/engine/schedule/remove_schedule.sql deba848e257ec9ac
+-- from sql/engine/schedule/remove_schedule.sql 6f383a0a2566611a
 -- Takes a job out of pg_cron, and forgets that it was there.
 
 create function maintenance_internal.remove_schedule(p_job maintenance_internal.job)
@@ -3844,12 +3599,9 @@ begin
   delete from maintenance_internal.installed_schedule as i where i.job_id = p_job.job_id;
 end
 $$;
-
-comment on function maintenance_internal.remove_schedule(maintenance_internal.job) is
-  'Takes a job out of pg_cron, and forgets that it was there.';
 -- end of sql/engine/schedule/remove_schedule.sql
 
--- from sql/engine/schedule/note_schedule.sql 73da9b1049b3bfbf
+-- from sql/engine/schedule/note_schedule.sql 7963994cc880e1f0
 -- Keeps what has changed in pg_cron since the last look at a job there: its schedule, whether it is
 -- active, whether it is there at all. pg_cron does not say who edits it; our own calls do.
 
@@ -3890,12 +3642,9 @@ begin
   where i.job_id = p_job_id;
 end
 $$;
-
-comment on function maintenance_internal.note_schedule(integer, text) is
-  'Keeps what has changed in pg_cron since the last look at a job there.';
 -- end of sql/engine/schedule/note_schedule.sql
 
--- from sql/engine/schedule/sync_schedule.sql c9c1ac19259610d3
+-- from sql/engine/schedule/sync_schedule.sql 03baa2fb360fdaa3
 -- Brings pg_cron and what was declared together for one job, and says what it did.
 -- Schedule, active flag and absence belong to the operator; the command belongs to us.
 
@@ -3923,7 +3672,7 @@ begin
   select * into v_installed
   from maintenance_internal.installed_schedule as i
   where i.job_id = v_job.job_id
-    and i.database_oid = (select d.oid from pg_database as d where d.datname = current_database());
+    and i.database_oid = v_state.database_oid;
   v_is_installed := found;
   select * into v_cron from maintenance_internal.cron_jobs() as c where c.job_name = v_job.job_name;
   v_is_there := found;
@@ -3958,9 +3707,8 @@ begin
   end if;
 
   insert into maintenance_internal.installed_schedule as i (job_id, database_oid, schedule, command)
-  values (v_job.job_id,
-    (select d.oid from pg_database as d where d.datname = current_database()),
-    v_job.schedule, maintenance_internal.cron_command(v_job))
+  values (v_job.job_id, v_state.database_oid, v_job.schedule,
+    maintenance_internal.cron_command(v_job))
   on conflict (job_id) do update
   set database_oid = excluded.database_oid,
     command = excluded.command,
@@ -3978,9 +3726,6 @@ begin
   end;
 end
 $$;
-
-comment on function maintenance_internal.sync_schedule(text) is
-  'Brings pg_cron and what was declared together for one job, and says what it did.';
 -- end of sql/engine/schedule/sync_schedule.sql
 
 -- from sql/engine/schedule/install_schedules.sql 262ce1b0eeef8ee1
@@ -4021,7 +3766,7 @@ comment on function maintenance.install_schedules() is
   'a second call changes nothing. A job that fails says so in its row and stops no other.';
 -- end of sql/engine/schedule/install_schedules.sql
 
--- from sql/engine/schedule/set_schedule.sql 97b35b6fbb399b20
+-- from sql/engine/schedule/set_schedule.sql f9e61d8eb84d886f
 -- Changes when a job runs, in pg_cron, as an operator does it.
 
 create function maintenance.set_schedule(job_name text, schedule text)
@@ -4035,7 +3780,7 @@ set lock_timeout = '5s'
 as $$
 declare
   v_job maintenance_internal.job := maintenance_internal.find_job(set_schedule.job_name);
-  v_gap text := (maintenance_internal.cron_state()).gap;
+  v_state record := maintenance_internal.cron_state();
   v_status maintenance.job_status;
 begin
   if set_schedule.schedule is null then
@@ -4043,8 +3788,8 @@ begin
       using errcode = 'PM006', hint = 'To stop a job: select maintenance.disable_job(…).';
   end if;
   perform maintenance.next_run_at(set_schedule.schedule, now());
-  if v_gap is not null then
-    raise exception '% cannot be scheduled here: %', v_job.job_name, v_gap
+  if v_state.gap is not null then
+    raise exception '% cannot be scheduled here: %', v_job.job_name, v_state.gap
       using errcode = 'PM010', hint = 'In pg_cron''s own database: '
         || maintenance_internal.cron_statement(v_job, set_schedule.schedule);
   end if;
@@ -4052,9 +3797,8 @@ begin
   perform maintenance_internal.write_cron_job(v_job, set_schedule.schedule);
   -- What was declared stays on record: whatever pg_cron shows beside it is the operator's.
   insert into maintenance_internal.installed_schedule as i (job_id, database_oid, schedule, command)
-  values (v_job.job_id,
-    (select d.oid from pg_database as d where d.datname = current_database()),
-    v_job.schedule, maintenance_internal.cron_command(v_job))
+  values (v_job.job_id, v_state.database_oid, v_job.schedule,
+    maintenance_internal.cron_command(v_job))
   on conflict (job_id) do update
   set database_oid = excluded.database_oid, command = excluded.command, since = now();
   perform maintenance_internal.note_schedule(v_job.job_id, session_user);
@@ -4070,7 +3814,7 @@ comment on function maintenance.set_schedule(text, text) is
   'Errors: PM001 no such job, PM006 schedule, PM010 no pg_cron here (the hint has the statement).';
 -- end of sql/engine/schedule/set_schedule.sql
 
--- from sql/engine/schedule/enable_job.sql 71b5e00e9b157780
+-- from sql/engine/schedule/enable_job.sql be93bd56b7bc316b
 -- Our own flag: whether a job runs, whoever starts it.
 
 create function maintenance_internal.set_enabled(p_job_name text, p_enabled boolean)
@@ -4092,9 +3836,6 @@ begin
   return v_status;
 end
 $$;
-
-comment on function maintenance_internal.set_enabled(text, boolean) is
-  'Sets the flag of enable_job and disable_job.';
 
 create function maintenance.enable_job(job_name text)
 returns maintenance.job_status
@@ -4226,7 +3967,7 @@ select maintenance.set_model('gemini-3.1-flash-lite', 2, 0.10, 0.40);
 select maintenance.set_model('gemini-2.5-flash-lite', 3, 0.10, 0.40);
 -- end of sql/engine/model/set_model.sql
 
--- from sql/engine/model/usage_number.sql 74394a5be4681d16
+-- from sql/engine/model/usage_number.sql 41d38f08f5e7ee8f
 -- A number of a usage object from outside, or 0 where it is none that makes sense.
 
 create function maintenance_internal.usage_number(p_usage jsonb, p_key text)
@@ -4239,12 +3980,9 @@ return case
     then least(greatest(trunc((p_usage -> p_key)::numeric), 0), 1e12)::bigint
   else 0
 end;
-
-comment on function maintenance_internal.usage_number(jsonb, text) is
-  'A number of a usage object from outside, or 0 where it is none that makes sense.';
 -- end of sql/engine/model/usage_number.sql
 
--- from sql/engine/model/record_call.sql 68168292466c8342
+-- from sql/engine/model/record_call.sql c123146f6002c269
 -- Records one call of a model and gives its cost.
 
 create function maintenance_internal.record_call(
@@ -4275,9 +4013,6 @@ begin
   return v_cost;
 end
 $$;
-
-comment on function maintenance_internal.record_call(bigint, text, text, text, jsonb, jsonb) is
-  'Records one call of a model and gives its cost.';
 -- end of sql/engine/model/record_call.sql
 
 -- from sql/engine/queue/tables.sql f749acad8184ba49
@@ -4431,7 +4166,7 @@ comment on column maintenance.change.rows is
   '{table, key, outcome, reason}';
 -- end of sql/engine/queue/tables.sql
 
--- from sql/engine/queue/find_prepare.sql 24fc071a678ce002
+-- from sql/engine/queue/find_prepare.sql 9cb1181576171cdc
 -- A kind's prepare by exact signature. Stable, so that Postgres itself refuses its writes.
 
 create function maintenance_internal.find_prepare(p_name text)
@@ -4451,9 +4186,6 @@ begin
   return v_prepare;
 end
 $$;
-
-comment on function maintenance_internal.find_prepare(text) is
-  'A kind''s prepare by exact signature.';
 -- end of sql/engine/queue/find_prepare.sql
 
 -- from sql/engine/queue/set_kind.sql 82f08d10bf02834b
@@ -4531,7 +4263,7 @@ comment on function maintenance.set_kind(
   'Errors: PM002 argument, PM007 function, PM015 trigger.';
 -- end of sql/engine/queue/set_kind.sql
 
--- from sql/engine/queue/find_kind.sql 3b121481d48a82a0
+-- from sql/engine/queue/find_kind.sql 05e05874439297ea
 -- A kind by its name, or a clear error.
 
 create function maintenance_internal.find_kind(p_kind text)
@@ -4551,9 +4283,6 @@ begin
   return v_kind;
 end
 $$;
-
-comment on function maintenance_internal.find_kind(text) is
-  'A kind by its name, or a clear error.';
 -- end of sql/engine/queue/find_kind.sql
 
 -- from sql/engine/queue/enqueue_task.sql bdca183be7071f2c
@@ -4623,7 +4352,7 @@ comment on function maintenance.enqueue_task(text, text, integer, timestamptz, j
   'where the input has not changed. Errors: PM002 argument, PM013 no such kind.';
 -- end of sql/engine/queue/enqueue_task.sql
 
--- from sql/engine/queue/settle_task.sql cd4fd6923e68633f
+-- from sql/engine/queue/settle_task.sql 778693170f2e09f1
 -- Ends a lease: the one place that decides what becomes of a task, and the law of its counters.
 --
 --   outcome        attempt     then
@@ -4725,13 +4454,9 @@ begin
   return v_task;
 end
 $$;
-
-comment on function maintenance_internal.settle_task(
-  maintenance.task, text, text, interval, numeric, uuid, jsonb) is
-  'Ends a lease: the one place that decides what becomes of a task, and the law of its counters.';
 -- end of sql/engine/queue/settle_task.sql
 
--- from sql/engine/queue/sweep_leases.sql af891b7a24ff3952
+-- from sql/engine/queue/sweep_leases.sql d62ae3e2b406c17f
 -- Gives back the tasks of dead workers, and moves the lanes' watermarks up. At most once a second,
 -- unless a claim found too little, and one session at a time.
 
@@ -4774,9 +4499,6 @@ begin
   where l.kind = w.kind and l.priority = w.priority and l.watermark <> w.watermark;
 end
 $$;
-
-comment on function maintenance_internal.sweep_leases(boolean) is
-  'Gives back the tasks of dead workers, and moves the lanes'' watermarks up.';
 -- end of sql/engine/queue/sweep_leases.sql
 
 -- from sql/engine/queue/claim_tasks.sql 34fd3095b73f9248
@@ -4870,11 +4592,38 @@ comment on function maintenance.claim_tasks(text, integer, interval) is
   'transaction of its own: its commit does not wait for the disk. Errors: PM002 argument.';
 -- end of sql/engine/queue/claim_tasks.sql
 
--- from sql/engine/queue/find_leased.sql 98fabe6f3d055ec5
--- A task that is leased under a token, locked; or a clear error. The token decides, never the
--- clock. p_replay lets a token pass that complete_task has settled already.
+-- from sql/engine/queue/lock_task.sql 9788457a03744b95
+-- A task, locked against everybody else who decides what becomes of it; or a clear error. It is the
+-- first lock that any of them takes.
 
-create function maintenance_internal.find_leased(
+create function maintenance_internal.lock_task(
+  p_task_id bigint,
+  p_states text[] default null,
+  p_hint text default null)
+returns maintenance.task
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_task maintenance.task;
+begin
+  select * into v_task from maintenance.task as t where t.task_id = p_task_id for update;
+  if not found then
+    raise exception 'there is no task %', p_task_id
+      using errcode = 'PM014', hint = 'select task_id, state, last_error from maintenance.task;';
+  end if;
+  if v_task.state <> all (p_states) then
+    raise exception 'task % is %', v_task.task_id, v_task.state
+      using errcode = 'PM016', hint = p_hint;
+  end if;
+  return v_task;
+end
+$$;
+
+-- A task that is leased under a token. The token decides, never the clock; p_replay lets one pass
+-- that complete_task has settled already.
+
+create function maintenance_internal.lock_leased(
   p_task_id bigint,
   p_lease_token uuid,
   p_replay boolean default false)
@@ -4889,11 +4638,7 @@ begin
     raise exception 'task % needs its lease token', p_task_id
       using errcode = 'PM014', hint = 'claim_tasks gave it.';
   end if;
-  select * into v_task from maintenance.task as t where t.task_id = p_task_id for update;
-  if not found then
-    raise exception 'there is no task %', p_task_id
-      using errcode = 'PM014', hint = 'claim_tasks gives task_id and lease_token.';
-  end if;
+  v_task := maintenance_internal.lock_task(p_task_id);
   if v_task.lease_token is distinct from p_lease_token
     and not (p_replay and v_task.settled_token is not distinct from p_lease_token) then
     raise exception 'task % is not leased under this token (any more)', p_task_id
@@ -4903,12 +4648,9 @@ begin
   return v_task;
 end
 $$;
+-- end of sql/engine/queue/lock_task.sql
 
-comment on function maintenance_internal.find_leased(bigint, uuid, boolean) is
-  'A task that is leased under a token, locked; or a clear error.';
--- end of sql/engine/queue/find_leased.sql
-
--- from sql/engine/queue/task_request.sql a656274ad85cf968
+-- from sql/engine/queue/task_request.sql 701b23afecc4c260
 -- Turns a leased task into the request for the model, or closes it where there is nothing to ask.
 
 create function maintenance.task_request(task_id bigint, lease_token uuid)
@@ -4922,7 +4664,7 @@ set lock_timeout = '5s'
 as $$
 declare
   v_task maintenance.task :=
-    maintenance_internal.find_leased(task_request.task_id, task_request.lease_token);
+    maintenance_internal.lock_leased(task_request.task_id, task_request.lease_token);
   v_kind maintenance.kind := maintenance_internal.find_kind(v_task.kind);
   v_model maintenance.model;
   v_content text;
@@ -4990,7 +4732,7 @@ comment on function maintenance.task_request(bigint, uuid) is
   'Errors: PM014 not leased under this token.';
 -- end of sql/engine/queue/task_request.sql
 
--- from sql/engine/queue/parse_answer.sql d29f2aa1cbe5318f
+-- from sql/engine/queue/parse_answer.sql 44c48d25b248f1e2
 -- A model's answer as one JSON object, or the reason why it is none. The rule: the whole text
 -- counts, up to 200,000 characters, with or without a code fence around it; nothing before it,
 -- nothing behind it, and no key twice, at any depth.
@@ -5046,12 +4788,9 @@ exception when others then
     sqlstate, coalesce(length(p_answer), 0));
 end
 $$;
-
-comment on function maintenance_internal.parse_answer(text) is
-  'A model''s answer as one JSON object, or the reason why it is none.';
 -- end of sql/engine/queue/parse_answer.sql
 
--- from sql/engine/queue/apply_answer.sql aec3b4c59694b4d5
+-- from sql/engine/queue/apply_answer.sql 3384f1810dda561a
 -- Lets the kind apply an answer, all of it or nothing, and writes its changes to the ledger.
 --
 -- apply returns what becomes the task's result, with two parts that the engine takes out:
@@ -5112,12 +4851,9 @@ begin
   end;
 end
 $$;
-
-comment on function maintenance_internal.apply_answer(maintenance.task, boolean) is
-  'Lets the kind apply an answer, all of it or nothing, and writes its changes to the ledger.';
 -- end of sql/engine/queue/apply_answer.sql
 
--- from sql/engine/queue/complete_task.sql 45179ad92980bda5
+-- from sql/engine/queue/complete_task.sql 30654bae99678d80
 -- Takes a model's answer: parses it, lets the kind apply it, records the cost and closes the task,
 -- in one transaction. Whatever the answer says, this returns; it raises for a stale token only.
 
@@ -5135,7 +4871,7 @@ set timezone = 'UTC'
 set lock_timeout = '5s'
 as $$
 declare
-  v_task maintenance.task := maintenance_internal.find_leased(
+  v_task maintenance.task := maintenance_internal.lock_leased(
     complete_task.task_id, complete_task.lease_token, p_replay => true);
   v_applied record;
   v_cost numeric;
@@ -5172,7 +4908,7 @@ comment on function maintenance.complete_task(bigint, uuid, text, jsonb) is
   'Errors: PM014 not leased under this token.';
 -- end of sql/engine/queue/complete_task.sql
 
--- from sql/engine/queue/task_state.sql 05df51c477825899
+-- from sql/engine/queue/task_state.sql 66615bffcf4a6fbc
 -- What the functions that end a lease return: {state, available_at}.
 
 create function maintenance_internal.task_state(p_task maintenance.task)
@@ -5183,9 +4919,6 @@ set search_path = pg_catalog, pg_temp
 return jsonb_build_object(
   'state', p_task.state,
   'available_at', case when p_task.state = 'ready' then p_task.available_at end);
-
-comment on function maintenance_internal.task_state(maintenance.task) is
-  'What the functions that end a lease return: {state, available_at}.';
 -- end of sql/engine/queue/task_state.sql
 
 -- from sql/engine/queue/extend_lease.sql db3f51d26910b8fb
@@ -5221,7 +4954,7 @@ comment on function maintenance.extend_lease(bigint, uuid, interval) is
   'stop the work, somebody else has it. Errors: PM002 lease out of range.';
 -- end of sql/engine/queue/extend_lease.sql
 
--- from sql/engine/queue/fail_task.sql aeca7365759e3a1d
+-- from sql/engine/queue/fail_task.sql 5f8fddedac35a468
 -- Says that a call failed, and of which class. What follows from it stands in settle_task.
 
 create function maintenance.fail_task(
@@ -5242,7 +4975,7 @@ set lock_timeout = '5s'
 as $$
 declare
   v_task maintenance.task :=
-    maintenance_internal.find_leased(fail_task.task_id, fail_task.lease_token);
+    maintenance_internal.lock_leased(fail_task.task_id, fail_task.lease_token);
   v_cost numeric;
 begin
   if fail_task.failure_class is null or fail_task.failure_class not in ('transient', 'defer',
@@ -5271,7 +5004,7 @@ comment on function maintenance.fail_task(bigint, uuid, text, text, interval, js
   'Errors: PM002 argument, PM014 not leased under this token.';
 -- end of sql/engine/queue/fail_task.sql
 
--- from sql/engine/queue/release_task.sql 84dc2bafbd22d3f7
+-- from sql/engine/queue/release_task.sql 63db9970485a5122
 -- Gives a task back as if it had never been claimed: a worker that shuts down.
 
 create function maintenance.release_task(task_id bigint, lease_token uuid)
@@ -5285,7 +5018,7 @@ set lock_timeout = '5s'
 as $$
 begin
   return maintenance_internal.task_state(maintenance_internal.settle_task(
-    maintenance_internal.find_leased(release_task.task_id, release_task.lease_token), 'released'));
+    maintenance_internal.lock_leased(release_task.task_id, release_task.lease_token), 'released'));
 end
 $$;
 
@@ -5294,7 +5027,7 @@ comment on function maintenance.release_task(bigint, uuid) is
   'Errors: PM014 not leased under this token.';
 -- end of sql/engine/queue/release_task.sql
 
--- from sql/engine/queue/retry_task.sql b68926ceded1eb12
+-- from sql/engine/queue/retry_task.sql 4e442dc98e950cc2
 -- Revives a task that is over, with all its attempts.
 
 create function maintenance.retry_task(task_id bigint)
@@ -5306,19 +5039,10 @@ set row_security = off
 set timezone = 'UTC'
 set lock_timeout = '5s'
 as $$
-#variable_conflict use_column
 declare
-  v_task maintenance.task;
+  v_task maintenance.task := maintenance_internal.lock_task(retry_task.task_id,
+    '{dead,skipped,ready}', 'Dead and skipped tasks are revived, ready ones hurried.');
 begin
-  select * into v_task from maintenance.task as t where t.task_id = retry_task.task_id for update;
-  if not found then
-    raise exception 'there is no task %', retry_task.task_id
-      using errcode = 'PM014', hint = 'select task_id, state, last_error from maintenance.task;';
-  end if;
-  if v_task.state not in ('dead', 'skipped', 'ready') then
-    raise exception 'task % is %', v_task.task_id, v_task.state
-      using errcode = 'PM016', hint = 'Dead and skipped tasks are revived, ready ones hurried.';
-  end if;
   begin
     update maintenance.task as t
     set state = 'ready',
@@ -5344,36 +5068,7 @@ comment on function maintenance.retry_task(bigint) is
   'Errors: PM014 no such task, PM016 it is leased or has succeeded, or another one is open.';
 -- end of sql/engine/queue/retry_task.sql
 
--- from sql/engine/queue/find_quarantined.sql 0091c99c2a44d10d
--- A task that waits for a decision, locked; or a clear error.
-
-create function maintenance_internal.find_quarantined(p_task_id bigint)
-returns maintenance.task
-language plpgsql
-set search_path = pg_catalog, pg_temp
-as $$
-declare
-  v_task maintenance.task;
-begin
-  select * into v_task from maintenance.task as t where t.task_id = p_task_id for update;
-  if not found then
-    raise exception 'there is no task %', p_task_id
-      using errcode = 'PM014', hint = 'select task_id, last_error from maintenance.task '
-        'where state = ''quarantined'';';
-  end if;
-  if v_task.state <> 'quarantined' then
-    raise exception 'task % is %', v_task.task_id, v_task.state
-      using errcode = 'PM016', hint = 'Only a quarantined answer waits for a decision.';
-  end if;
-  return v_task;
-end
-$$;
-
-comment on function maintenance_internal.find_quarantined(bigint) is
-  'A task that waits for a decision, locked; or a clear error.';
--- end of sql/engine/queue/find_quarantined.sql
-
--- from sql/engine/queue/approve_task.sql 503e04e2915ae5f3
+-- from sql/engine/queue/approve_task.sql 5f3819f0e0193a7d
 -- Applies an answer that was quarantined, under the same checks as at first: what has changed since
 -- is refused, operation by operation.
 
@@ -5387,7 +5082,8 @@ set timezone = 'UTC'
 set lock_timeout = '5s'
 as $$
 declare
-  v_task maintenance.task := maintenance_internal.find_quarantined(approve_task.task_id);
+  v_task maintenance.task := maintenance_internal.lock_task(approve_task.task_id,
+    '{quarantined}', 'Only a quarantined answer waits for a decision.');
   v_applied record;
 begin
   select * into v_applied from maintenance_internal.apply_answer(v_task, p_approved => true);
@@ -5409,7 +5105,7 @@ comment on function maintenance.approve_task(bigint) is
   'quarantined, or its answer cannot be applied (nothing is changed then).';
 -- end of sql/engine/queue/approve_task.sql
 
--- from sql/engine/queue/reject_task.sql 024d91c7b2c20e94
+-- from sql/engine/queue/reject_task.sql 8a20c1bbfaff452c
 -- Drops an answer that was quarantined. The same input is not asked about again.
 
 create function maintenance.reject_task(task_id bigint, reason text default null)
@@ -5422,7 +5118,8 @@ set timezone = 'UTC'
 set lock_timeout = '5s'
 as $$
 declare
-  v_task maintenance.task := maintenance_internal.find_quarantined(reject_task.task_id);
+  v_task maintenance.task := maintenance_internal.lock_task(reject_task.task_id,
+    '{quarantined}', 'Only a quarantined answer waits for a decision.');
 begin
   v_task := maintenance_internal.settle_task(v_task, 'declined',
     format('rejected by %s', session_user) || coalesce(': ' || reject_task.reason, ''),
@@ -5437,7 +5134,7 @@ comment on function maintenance.reject_task(bigint, text) is
   '{state}. Errors: PM014 no such task, PM016 it is not quarantined.';
 -- end of sql/engine/queue/reject_task.sql
 
--- from sql/engine/queue/restore_row.sql 21b340dd3b8df28b
+-- from sql/engine/queue/restore_row.sql 122d68727b456cb3
 -- Puts one row back as it was before a change, or says why not: it must be as the change left it.
 
 create function maintenance_internal.restore_row(
@@ -5501,13 +5198,9 @@ begin
   end if;
 end
 $$;
-
-comment on function maintenance_internal.restore_row(text, jsonb, jsonb) is
-  'Puts one row back as it was before a change, or says why not: it must be as the change left '
-  'it.';
 -- end of sql/engine/queue/restore_row.sql
 
--- from sql/engine/queue/undo_change.sql 428af8b6a142eae5
+-- from sql/engine/queue/undo_change.sql 804f08b64bf61bae
 -- Reverses one change, row by row, and returns what became of each. A row that the change added
 -- goes only when all that it changed could be put back: nobody is left with less than before.
 
@@ -5556,12 +5249,9 @@ begin
   return v_report;
 end
 $$;
-
-comment on function maintenance_internal.undo_change(maintenance.change) is
-  'Reverses one change, row by row, and returns what became of each.';
 -- end of sql/engine/queue/undo_change.sql
 
--- from sql/engine/queue/undo_task.sql d9b426f430e86485
+-- from sql/engine/queue/undo_task.sql 0facf3f650167226
 -- Reverses what an answer changed, the last operation first. Row by row: what was edited, deleted
 -- or replaced since is refused and said so, the rest is put back.
 
@@ -5575,21 +5265,12 @@ set timezone = 'UTC'
 set lock_timeout = '5s'
 as $$
 declare
-  v_task maintenance.task;
+  v_task maintenance.task := maintenance_internal.lock_task(undo_task.task_id,
+    '{succeeded}', 'Only what an answer has changed can be undone.');
   v_change maintenance.change;
   v_rows jsonb;
   v_reason text;
 begin
-  select * into v_task from maintenance.task as t where t.task_id = undo_task.task_id for update;
-  if not found then
-    raise exception 'there is no task %', undo_task.task_id
-      using errcode = 'PM014', hint = 'select task_id, state, result from maintenance.task;';
-  end if;
-  if v_task.state <> 'succeeded' then
-    raise exception 'task % is %', v_task.task_id, v_task.state
-      using errcode = 'PM016', hint = 'Only what an answer has changed can be undone.';
-  end if;
-
   for v_change in
     select c.* from maintenance.change as c
     where c.task_id = v_task.task_id and c.outcome = 'applied' and c.undoes is null
@@ -5629,7 +5310,7 @@ comment on function maintenance.undo_task(bigint) is
   'the same. Errors: PM014 no such task, PM016 its answer was not applied.';
 -- end of sql/engine/queue/undo_task.sql
 
--- from sql/engine/queue/undone_keys.sql e52ff0a6821776e8
+-- from sql/engine/queue/undone_keys.sql 7ea2c3c5cd9d5de5
 -- What was put together once and taken apart again, so that a kind need not do it a second time.
 
 create function maintenance_internal.undone_keys(p_kind text, p_subject text)
@@ -5644,9 +5325,6 @@ begin atomic
   join maintenance.change as c on c.change_id = u.undoes
   where t.kind = p_kind and t.subject = p_subject;
 end;
-
-comment on function maintenance_internal.undone_keys(text, text) is
-  'What was put together once and taken apart again, so that a kind need not do it a second time.';
 -- end of sql/engine/queue/undone_keys.sql
 
 -- from sql/engine/queue/trigger_jobs.sql 69ea440a2546438c
@@ -5741,7 +5419,7 @@ comment on function maintenance.trigger_jobs(text, interval, boolean, boolean) i
   '(null before the first). Errors: PM002 spread, PM015 no such trigger.';
 -- end of sql/engine/queue/trigger_jobs.sql
 
--- from sql/engine/queue/task_backlog.sql 13ed47b7bb665d82
+-- from sql/engine/queue/task_backlog.sql eb76d6f755f9f7ac
 -- The tasks' rows of maintenance_status: what is due, what waits for a decision, what is dead. None
 -- where there is no kind.
 
@@ -5818,14 +5496,10 @@ begin
     ) as d;
 end
 $$;
-
-comment on function maintenance_internal.task_backlog() is
-  'The rows tasks_due, tasks_quarantined and tasks_dead of maintenance_status, counted up to '
-  '10,000.';
 -- end of sql/engine/queue/task_backlog.sql
 
--- from sql/engine/health/backlog.sql f380e058fa12a49e
--- A row a backlog: what is due now under each rule, read with the rule itself.
+-- from sql/engine/health/backlog.sql 02605869e93db36f
+-- One row per backlog: what is due now under each rule, read with the rule itself, up to 10,000.
 -- Each count stands in a block of its own: a broken rule makes its own row critical and no other.
 
 create function maintenance_internal.backlog()
@@ -5941,9 +5615,6 @@ begin
   end loop;
 end
 $$;
-
-comment on function maintenance_internal.backlog() is
-  'The rows of maintenance_status: what is due under each rule now, counted up to 10,000.';
 -- end of sql/engine/health/backlog.sql
 
 -- from sql/engine/health/maintenance_status.sql e7552ec0f6a30dcb
@@ -6125,9 +5796,11 @@ select maintenance.set_job(
   description => 'pg_cron''s own history, a row for every firing, beyond seven days');
 -- end of sql/engine/jobs.sql
 
--- from sql/engine/revoke_defaults.sql c2c7fa39f5244a03
+-- from sql/engine/revoke_defaults.sql 6cda8c9ab1d5b69b
 -- Takes from PUBLIC, and from every role that default privileges of this host favour, what they got
 -- on objects that were just created. A grant that somebody made to another role stays.
+-- p_kind as in pg_default_acl (n schema, r relation, S sequence, f function); p_objects as after
+-- REVOKE ALL ON.
 
 create function maintenance_internal.revoke_defaults(p_kind "char", p_objects text)
 returns void
@@ -6153,11 +5826,6 @@ begin
   end loop;
 end
 $$;
-
-comment on function maintenance_internal.revoke_defaults("char", text) is
-  'Takes from PUBLIC, and from every role that default privileges of this host favour, what they '
-  'got on objects that were just created. p_kind as in pg_default_acl (n schema, r relation, S '
-  'sequence, f function); p_objects as after REVOKE ALL ON.';
 -- end of sql/engine/revoke_defaults.sql
 
 -- from sql/engine/roles.sql abf2ae31f555f2db

@@ -1,6 +1,6 @@
 -- migrate:up
 
--- from sql/reference/objects.sql 36e85cf7bc6bd197
+-- from sql/reference/objects.sql afe12cde388922b4
 -- What the reference application calls its own in public, and the guard in front of it: where one
 -- of these names is taken, nothing of it is installed.
 
@@ -61,9 +61,6 @@ begin atomic
     'apply_consolidation',
     'trigger_consolidation_step']);
 end;
-
-comment on function maintenance_internal.reference_objects() is
-  'What the reference application has in public: tables and views (kind r), functions (kind f).';
 
 do $$
 declare
@@ -1588,7 +1585,7 @@ select maintenance.set_job(
   description => 'Asks for a consolidation of every user''s memories');
 -- end of sql/reference/memories/consolidation.sql
 
--- from sql/reference/grant_front_doors.sql 416cb8b776ec5a9b
+-- from sql/reference/grant_front_doors.sql 7a01d793d88f2829
 -- Who may call the front doors of the application. Called by maintenance.grant_roles().
 
 create function maintenance_internal.grant_front_doors()
@@ -1623,9 +1620,6 @@ begin
   end if;
 end
 $$;
-
-comment on function maintenance_internal.grant_front_doors() is
-  'Takes the front doors of the application from PUBLIC and grants them to operator and viewer.';
 
 select from maintenance.grant_roles();
 -- end of sql/reference/grant_front_doors.sql

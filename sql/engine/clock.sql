@@ -1,4 +1,5 @@
--- The one clock that every rule reads: the transaction's start, or what a test says it is.
+-- The one clock that every rule and schedule is read at: the transaction's start or, for tests, the
+-- setting maintenance.fake_now.
 -- Only the engine's owner may move it: a cut-off in the future would make every row due.
 
 create function maintenance_internal.clock()
@@ -13,7 +14,3 @@ return case
   then current_setting('maintenance.fake_now', true)::timestamptz
   else now()
 end;
-
-comment on function maintenance_internal.clock() is
-  'The time that rules and schedules are read at: now(), or the setting maintenance.fake_now '
-  'where the session belongs to the engine''s owner (for tests).';

@@ -27,7 +27,3 @@ return case
     then format('%s (SQLSTATE %s)', p_message, p_sqlstate)
   else format('SQLSTATE %s', p_sqlstate)
 end;
-
-comment on function maintenance_internal.error_text(text, text, text, text, text) is
-  'What may be told of an error to people who may not read the tables: its SQLSTATE, the '
-  'constraint and the table, and the message only where it cannot hold a row''s text.';

@@ -36,6 +36,3 @@ begin
   return v_oid;
 end
 $$;
-
-comment on function maintenance_internal.find_function(text, text, text) is
-  'A function that a job or a kind names, by exact signature, or a clear error.';

@@ -1,5 +1,7 @@
 -- Takes from PUBLIC, and from every role that default privileges of this host favour, what they got
 -- on objects that were just created. A grant that somebody made to another role stays.
+-- p_kind as in pg_default_acl (n schema, r relation, S sequence, f function); p_objects as after
+-- REVOKE ALL ON.
 
 create function maintenance_internal.revoke_defaults(p_kind "char", p_objects text)
 returns void
@@ -25,8 +27,3 @@ begin
   end loop;
 end
 $$;
-
-comment on function maintenance_internal.revoke_defaults("char", text) is
-  'Takes from PUBLIC, and from every role that default privileges of this host favour, what they '
-  'got on objects that were just created. p_kind as in pg_default_acl (n schema, r relation, S '
-  'sequence, f function); p_objects as after REVOKE ALL ON.';

@@ -33,7 +33,4 @@ begin
 end
 $$;
 
-comment on function maintenance_internal.grant_front_doors() is
-  'Takes the front doors of the application from PUBLIC and grants them to operator and viewer.';
-
 select from maintenance.grant_roles();

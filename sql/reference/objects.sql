@@ -59,9 +59,6 @@ begin atomic
     'trigger_consolidation_step']);
 end;
 
-comment on function maintenance_internal.reference_objects() is
-  'What the reference application has in public: tables and views (kind r), functions (kind f).';
-
 do $$
 declare
   v_taken text;

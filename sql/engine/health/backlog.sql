@@ -1,4 +1,4 @@
--- A row a backlog: what is due now under each rule, read with the rule itself.
+-- One row per backlog: what is due now under each rule, read with the rule itself, up to 10,000.
 -- Each count stands in a block of its own: a broken rule makes its own row critical and no other.
 
 create function maintenance_internal.backlog()
@@ -114,6 +114,3 @@ begin
   end loop;
 end
 $$;
-
-comment on function maintenance_internal.backlog() is
-  'The rows of maintenance_status: what is due under each rule now, counted up to 10,000.';

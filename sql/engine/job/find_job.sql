@@ -18,6 +18,3 @@ begin
   return v_job;
 end
 $$;
-
-comment on function maintenance_internal.find_job(text) is
-  'A job by its name, or a clear error.';

@@ -30,8 +30,5 @@ begin
 end
 $$;
 
-comment on function maintenance_internal.note_edit() is
-  'Trigger: keeps who changed what of a job or its rule, and when.';
-
 create trigger note_edit after update or delete on maintenance_internal.job
 for each row execute function maintenance_internal.note_edit();

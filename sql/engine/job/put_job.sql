@@ -50,6 +50,3 @@ begin
   return v_job;
 end
 $$;
-
-comment on function maintenance_internal.put_job(maintenance_internal.job) is
-  'The upsert behind set_policy, set_job and set_statement: the job''s own row and its schedule.';

@@ -28,6 +28,3 @@ begin
   return v_cost;
 end
 $$;
-
-comment on function maintenance_internal.record_call(bigint, text, text, text, jsonb, jsonb) is
-  'Records one call of a model and gives its cost.';

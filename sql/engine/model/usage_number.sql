@@ -10,6 +10,3 @@ return case
     then least(greatest(trunc((p_usage -> p_key)::numeric), 0), 1e12)::bigint
   else 0
 end;
-
-comment on function maintenance_internal.usage_number(jsonb, text) is
-  'A number of a usage object from outside, or 0 where it is none that makes sense.';

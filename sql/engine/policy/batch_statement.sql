@@ -42,8 +42,3 @@ begin
     p_leaf, v_alias, p_policy.assign, v_rows, v_due);
 end
 $$;
-
-comment on function maintenance_internal.batch_statement(
-  maintenance_internal.policy, regclass, text) is
-  'The statement of one batch over one leaf, as slice, unlocked slice or window: $1 cut-off, $2 '
-  'and $3 which rows.';

@@ -22,8 +22,3 @@ begin
     case when p_window then format('%1$s.ctid >= $3 and %1$s.ctid < $4 and ', v_alias) end);
 end
 $$;
-
-comment on function maintenance_internal.collect_statement(
-  maintenance_internal.policy, regclass, boolean) is
-  'The statement that collects due rows of one leaf, or of a window of it, in heap order: '
-  '$1 cut-off, $2 rows, $3 and $4 the window.';

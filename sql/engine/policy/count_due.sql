@@ -22,7 +22,3 @@ begin
   execute maintenance_internal.count_statement(p_policy) into due, oldest using p_cutoff, p_cap;
 end
 $$;
-
-comment on function maintenance_internal.count_due(
-  maintenance_internal.policy, timestamptz, integer) is
-  'How many rows are due at a cut-off, counted up to a cap, and how old the oldest is.';

@@ -16,6 +16,3 @@ begin
     maintenance_internal.due_condition(p_policy));
 end
 $$;
-
-comment on function maintenance_internal.count_statement(maintenance_internal.policy) is
-  'The statement behind count_due, which lint asks the planner about: $1 cut-off, $2 cap.';

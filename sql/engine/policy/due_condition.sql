@@ -15,6 +15,3 @@ return format('(%s) <= %s', p_policy.age,
       when 'date' then '($1 at time zone ''UTC'')::date'
     end)
   || coalesce(' and (' || p_policy.matching || ')', '');
-
-comment on function maintenance_internal.due_condition(maintenance_internal.policy) is
-  'THE rule of a policy as SQL: which rows are due at a cut-off, given as $1 (timestamptz).';

@@ -12,6 +12,3 @@ return coalesce(
       and p_number = 1),
   (maintenance_internal.leaf_tables(
     maintenance_internal.find_target(p_target)))[p_number])::regclass;
-
-comment on function maintenance_internal.find_leaf(text, integer) is
-  'One of the tables that hold a target''s rows, by its number.';

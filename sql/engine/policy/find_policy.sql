@@ -18,6 +18,3 @@ begin
   return v_policy;
 end
 $$;
-
-comment on function maintenance_internal.find_policy(text) is
-  'The policy of a job by its name, or a clear error.';

@@ -43,6 +43,3 @@ begin
   return v_table;
 end
 $$;
-
-comment on function maintenance_internal.find_target(text) is
-  'The table that a policy''s target names, or a clear error where no policy can work on it.';

@@ -30,6 +30,3 @@ begin
   return coalesce(v_leaves, '{}');
 end
 $$;
-
-comment on function maintenance_internal.leaf_tables(regclass) is
-  'The tables that really hold a target''s rows: itself, its partitions, its children.';

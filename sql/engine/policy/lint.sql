@@ -1,11 +1,13 @@
 -- What will be slow, blocked or broken about the rules, and the statement that mends it.
 
-create function maintenance.lint(
-  inout job_name text default null,
-  out severity text,
-  out finding text,
-  out fix text)
-returns setof record
+create type maintenance.finding as (job_name text, severity text, finding text, fix text);
+
+comment on type maintenance.finding is
+  'What lint found: about which job, critical (a run would fail) or warning (slow, or surprising), '
+  'in words, and the statement that mends it.';
+
+create function maintenance.lint(job_name text default null)
+returns setof maintenance.finding
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
@@ -13,9 +15,7 @@ set row_security = off
 set timezone = 'UTC'
 set lock_timeout = '5s'
 as $$
-#variable_conflict use_column
 declare
-  v_only constant text := lint.job_name;
   v_job maintenance_internal.job;
   v_policy maintenance_internal.policy;
   v_table regclass;
@@ -23,12 +23,12 @@ declare
   v_state text;
   v_context text;
 begin
-  if v_only is not null then
-    perform maintenance_internal.find_job(v_only);
+  if lint.job_name is not null then
+    perform maintenance_internal.find_job(lint.job_name);
   end if;
   for v_job in
     select j.* from maintenance_internal.job as j
-    where v_only is null or j.job_name = v_only
+    where lint.job_name is null or j.job_name = lint.job_name
     order by j.job_name
   loop
     begin
@@ -39,19 +39,13 @@ begin
         v_table := maintenance_internal.find_target(v_policy.target);
         return query
           select v_job.job_name, f.severity, f.finding, f.fix
-          from maintenance_internal.lint_rights(v_policy, v_table) as f;
-        return query
-          select v_job.job_name, f.severity, f.finding, f.fix
-          from maintenance_internal.lint_indexes(v_policy, v_table) as f;
-        return query
-          select v_job.job_name, f.severity, f.finding, f.fix
-          from maintenance_internal.lint_references(v_policy, v_table) as f;
-        return query
-          select v_job.job_name, f.severity, f.finding, f.fix
-          from maintenance_internal.lint_triggers(v_policy, v_table) as f;
-        return query
-          select v_job.job_name, f.severity, f.finding, f.fix
-          from maintenance_internal.lint_keep(v_policy, v_table) as f;
+          from (
+            select * from maintenance_internal.lint_rights(v_policy, v_table)
+            union all select * from maintenance_internal.lint_indexes(v_policy, v_table)
+            union all select * from maintenance_internal.lint_references(v_policy, v_table)
+            union all select * from maintenance_internal.lint_triggers(v_policy, v_table)
+            union all select * from maintenance_internal.lint_keep(v_policy, v_table)
+          ) as f;
       end if;
     exception when others then
       get stacked diagnostics v_state = returned_sqlstate, v_message = message_text,

@@ -64,6 +64,3 @@ begin
   return next;
 end
 $$;
-
-comment on function maintenance_internal.lint_indexes(maintenance_internal.policy, regclass) is
-  'Whether an index serves a rule.';

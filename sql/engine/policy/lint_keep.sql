@@ -31,7 +31,3 @@ begin atomic
     and (o.matching is not distinct from p_policy.matching
       or o.matching is null or p_policy.matching is null);
 end;
-
-comment on function maintenance_internal.lint_keep(maintenance_internal.policy, regclass) is
-  'A keep that is hardly meant: seconds that look like days, or another policy that makes it '
-  'moot.';

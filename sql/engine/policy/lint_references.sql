@@ -36,6 +36,3 @@ begin atomic
       and (i.indkey::smallint[])[0 : cardinality(f.conkey) - 1] @> f.conkey
   );
 end;
-
-comment on function maintenance_internal.lint_references(maintenance_internal.policy, regclass) is
-  'Foreign keys that a delete has to look up or cascades through, and that no index serves.';

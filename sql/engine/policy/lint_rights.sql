@@ -47,6 +47,3 @@ begin
   end loop;
 end
 $$;
-
-comment on function maintenance_internal.lint_rights(maintenance_internal.policy, regclass) is
-  'What would stop a policy''s batches: rights, row security, replica identity.';

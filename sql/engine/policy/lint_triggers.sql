@@ -37,7 +37,3 @@ begin atomic
   where r.is_instead and r.ev_enabled in ('O', 'A')
     and r.ev_type = case p_policy.action when 'delete' then '4' else '2' end;
 end;
-
-comment on function maintenance_internal.lint_triggers(maintenance_internal.policy, regclass) is
-  'Triggers and rules of a policy''s table that could swallow what a run does: the statement '
-  'would succeed and change nothing.';

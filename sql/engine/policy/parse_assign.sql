@@ -57,6 +57,3 @@ begin
       from '\s+FROM \( SELECT 1 AS one\) maintenance_guard\s+WHERE false;\s+END$')));
 end
 $$;
-
-comment on function maintenance_internal.parse_assign(regclass, regclass, text) is
-  'The SET list of an update, in the form that Postgres prints.';

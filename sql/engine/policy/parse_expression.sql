@@ -76,6 +76,3 @@ begin
     maintenance_internal.target_alias(p_copy)) into type;
 end
 $$;
-
-comment on function maintenance_internal.parse_expression(regclass, text, text) is
-  'One expression of a rule, as somebody typed it, in the form that Postgres prints.';

@@ -58,6 +58,3 @@ begin
   end;
 end
 $$;
-
-comment on function maintenance_internal.apply_answer(maintenance.task, boolean) is
-  'Lets the kind apply an answer, all of it or nothing, and writes its changes to the ledger.';

@@ -11,7 +11,8 @@ set timezone = 'UTC'
 set lock_timeout = '5s'
 as $$
 declare
-  v_task maintenance.task := maintenance_internal.find_quarantined(approve_task.task_id);
+  v_task maintenance.task := maintenance_internal.lock_task(approve_task.task_id,
+    '{quarantined}', 'Only a quarantined answer waits for a decision.');
   v_applied record;
 begin
   select * into v_applied from maintenance_internal.apply_answer(v_task, p_approved => true);

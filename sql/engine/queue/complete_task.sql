@@ -15,7 +15,7 @@ set timezone = 'UTC'
 set lock_timeout = '5s'
 as $$
 declare
-  v_task maintenance.task := maintenance_internal.find_leased(
+  v_task maintenance.task := maintenance_internal.lock_leased(
     complete_task.task_id, complete_task.lease_token, p_replay => true);
   v_applied record;
   v_cost numeric;

@@ -18,7 +18,7 @@ set lock_timeout = '5s'
 as $$
 declare
   v_task maintenance.task :=
-    maintenance_internal.find_leased(fail_task.task_id, fail_task.lease_token);
+    maintenance_internal.lock_leased(fail_task.task_id, fail_task.lease_token);
   v_cost numeric;
 begin
   if fail_task.failure_class is null or fail_task.failure_class not in ('transient', 'defer',

@@ -17,6 +17,3 @@ begin
   return v_kind;
 end
 $$;
-
-comment on function maintenance_internal.find_kind(text) is
-  'A kind by its name, or a clear error.';

@@ -17,6 +17,3 @@ begin
   return v_prepare;
 end
 $$;
-
-comment on function maintenance_internal.find_prepare(text) is
-  'A kind''s prepare by exact signature.';

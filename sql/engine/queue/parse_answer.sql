@@ -53,6 +53,3 @@ exception when others then
     sqlstate, coalesce(length(p_answer), 0));
 end
 $$;
-
-comment on function maintenance_internal.parse_answer(text) is
-  'A model''s answer as one JSON object, or the reason why it is none.';

@@ -10,7 +10,8 @@ set timezone = 'UTC'
 set lock_timeout = '5s'
 as $$
 declare
-  v_task maintenance.task := maintenance_internal.find_quarantined(reject_task.task_id);
+  v_task maintenance.task := maintenance_internal.lock_task(reject_task.task_id,
+    '{quarantined}', 'Only a quarantined answer waits for a decision.');
 begin
   v_task := maintenance_internal.settle_task(v_task, 'declined',
     format('rejected by %s', session_user) || coalesce(': ' || reject_task.reason, ''),

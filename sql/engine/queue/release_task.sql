@@ -11,7 +11,7 @@ set lock_timeout = '5s'
 as $$
 begin
   return maintenance_internal.task_state(maintenance_internal.settle_task(
-    maintenance_internal.find_leased(release_task.task_id, release_task.lease_token), 'released'));
+    maintenance_internal.lock_leased(release_task.task_id, release_task.lease_token), 'released'));
 end
 $$;
 

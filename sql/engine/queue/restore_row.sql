@@ -61,7 +61,3 @@ begin
   end if;
 end
 $$;
-
-comment on function maintenance_internal.restore_row(text, jsonb, jsonb) is
-  'Puts one row back as it was before a change, or says why not: it must be as the change left '
-  'it.';

@@ -9,19 +9,10 @@ set row_security = off
 set timezone = 'UTC'
 set lock_timeout = '5s'
 as $$
-#variable_conflict use_column
 declare
-  v_task maintenance.task;
+  v_task maintenance.task := maintenance_internal.lock_task(retry_task.task_id,
+    '{dead,skipped,ready}', 'Dead and skipped tasks are revived, ready ones hurried.');
 begin
-  select * into v_task from maintenance.task as t where t.task_id = retry_task.task_id for update;
-  if not found then
-    raise exception 'there is no task %', retry_task.task_id
-      using errcode = 'PM014', hint = 'select task_id, state, last_error from maintenance.task;';
-  end if;
-  if v_task.state not in ('dead', 'skipped', 'ready') then
-    raise exception 'task % is %', v_task.task_id, v_task.state
-      using errcode = 'PM016', hint = 'Dead and skipped tasks are revived, ready ones hurried.';
-  end if;
   begin
     update maintenance.task as t
     set state = 'ready',

@@ -99,7 +99,3 @@ begin
   return v_task;
 end
 $$;
-
-comment on function maintenance_internal.settle_task(
-  maintenance.task, text, text, interval, numeric, uuid, jsonb) is
-  'Ends a lease: the one place that decides what becomes of a task, and the law of its counters.';

@@ -40,6 +40,3 @@ begin
   where l.kind = w.kind and l.priority = w.priority and l.watermark <> w.watermark;
 end
 $$;
-
-comment on function maintenance_internal.sweep_leases(boolean) is
-  'Gives back the tasks of dead workers, and moves the lanes'' watermarks up.';

@@ -74,7 +74,3 @@ begin
     ) as d;
 end
 $$;
-
-comment on function maintenance_internal.task_backlog() is
-  'The rows tasks_due, tasks_quarantined and tasks_dead of maintenance_status, counted up to '
-  '10,000.';

@@ -11,7 +11,7 @@ set lock_timeout = '5s'
 as $$
 declare
   v_task maintenance.task :=
-    maintenance_internal.find_leased(task_request.task_id, task_request.lease_token);
+    maintenance_internal.lock_leased(task_request.task_id, task_request.lease_token);
   v_kind maintenance.kind := maintenance_internal.find_kind(v_task.kind);
   v_model maintenance.model;
   v_content text;

@@ -8,6 +8,3 @@ set search_path = pg_catalog, pg_temp
 return jsonb_build_object(
   'state', p_task.state,
   'available_at', case when p_task.state = 'ready' then p_task.available_at end);
-
-comment on function maintenance_internal.task_state(maintenance.task) is
-  'What the functions that end a lease return: {state, available_at}.';

@@ -46,6 +46,3 @@ begin
   return v_report;
 end
 $$;
-
-comment on function maintenance_internal.undo_change(maintenance.change) is
-  'Reverses one change, row by row, and returns what became of each.';

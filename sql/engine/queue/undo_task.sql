@@ -11,21 +11,12 @@ set timezone = 'UTC'
 set lock_timeout = '5s'
 as $$
 declare
-  v_task maintenance.task;
+  v_task maintenance.task := maintenance_internal.lock_task(undo_task.task_id,
+    '{succeeded}', 'Only what an answer has changed can be undone.');
   v_change maintenance.change;
   v_rows jsonb;
   v_reason text;
 begin
-  select * into v_task from maintenance.task as t where t.task_id = undo_task.task_id for update;
-  if not found then
-    raise exception 'there is no task %', undo_task.task_id
-      using errcode = 'PM014', hint = 'select task_id, state, result from maintenance.task;';
-  end if;
-  if v_task.state <> 'succeeded' then
-    raise exception 'task % is %', v_task.task_id, v_task.state
-      using errcode = 'PM016', hint = 'Only what an answer has changed can be undone.';
-  end if;
-
   for v_change in
     select c.* from maintenance.change as c
     where c.task_id = v_task.task_id and c.outcome = 'applied' and c.undoes is null

@@ -12,6 +12,3 @@ begin atomic
   join maintenance.change as c on c.change_id = u.undoes
   where t.kind = p_kind and t.subject = p_subject;
 end;
-
-comment on function maintenance_internal.undone_keys(text, text) is
-  'What was put together once and taken apart again, so that a kind need not do it a second time.';

@@ -180,6 +180,3 @@ begin
   end if;
 end
 $$;
-
-comment on function maintenance_internal.apply_batch(maintenance_internal.progress, tid[]) is
-  'One batch: a slice of a slab or a window of pages under its rule, or one call of a step.';

@@ -34,8 +34,3 @@ begin
   end if;
 end
 $$;
-
-comment on function maintenance_internal.change_rows(
-  maintenance_internal.policy, regclass, text, timestamptz, tid[], bigint, bigint) is
-  'Changes the due rows of a slice or a window, and counts them; of an update also those that '
-  'would be due again.';

@@ -118,8 +118,11 @@ begin
     then
       select c.due into v_left
       from maintenance_internal.count_due(v_policy, v_run.cutoff, 10000) as c;
-      if v_policy.action = 'delete' then
-        v_kept := maintenance_internal.count_kept(v_policy, v_run.cutoff, 10000);
+      if v_policy.action = 'delete' then -- what is old enough, and kept by matching
+        v_policy.matching := case when v_policy.matching is null then 'false'
+          else format('(%s) is not true', v_policy.matching) end;
+        select c.due into v_kept
+        from maintenance_internal.count_due(v_policy, v_run.cutoff, 10000) as c;
       end if;
     end if; -- else every row was offered, none was refused, and nothing can swallow a change
     if progress.contended and v_left > v_run.rows_refused then
@@ -140,7 +143,3 @@ exception when query_canceled or others then
     jsonb_build_object('message', v_message, 'detail', v_detail, 'context', v_context));
 end
 $$;
-
-comment on function maintenance_internal.collect_slab(maintenance_internal.progress, tid[]) is
-  'What a policy''s run works on next: a slab of due rows of one leaf, the next window of one that '
-  'is swept, or the rows of a window that failed.';

@@ -19,6 +19,3 @@ begin
   return v_run;
 end
 $$;
-
-comment on function maintenance_internal.find_run(bigint) is
-  'A run that this session began, or an error: nobody hands in the id of somebody else''s run.';

@@ -17,7 +17,3 @@ begin
   return v_run;
 end
 $$;
-
-comment on function maintenance_internal.find_running(bigint) is
-  'The run that this backend is working on, or an error: a progress that a caller hands in is not '
-  'trusted to name somebody else''s run.';

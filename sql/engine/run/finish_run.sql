@@ -24,6 +24,3 @@ begin
   where r.run_id = v_run.run_id;
 end
 $$;
-
-comment on function maintenance_internal.finish_run(bigint) is
-  'Closes a run''s receipt.';

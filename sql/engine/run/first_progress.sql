@@ -18,6 +18,3 @@ return (
   left join maintenance_internal.job as j on j.job_id = r.job_id
   left join maintenance_internal.policy as p on p.job_id = r.job_id
 );
-
-comment on function maintenance_internal.first_progress(bigint) is
-  'Where the loop of a run begins.';

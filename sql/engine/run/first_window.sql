@@ -41,8 +41,3 @@ begin
   pages := greatest(least(p_job.batch_size / v_rows_a_page, leaf_pages), 1);
 end
 $$;
-
-comment on function maintenance_internal.first_window(
-  maintenance_internal.policy, maintenance_internal.job, regclass, timestamptz) is
-  'How many pages of a leaf the first window of a sweep has, where sweeping over the whole leaf '
-  'costs less than finding the due rows one by one; null where it does not.';

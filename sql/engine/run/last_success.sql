@@ -1,4 +1,4 @@
--- When the last run of a job that succeeded began.
+-- When the last run of a job that succeeded began; null before the first.
 
 create function maintenance_internal.last_success(job_name text)
 returns timestamptz
@@ -16,6 +16,3 @@ return (
   order by r.run_id desc
   limit 1
 );
-
-comment on function maintenance_internal.last_success(text) is
-  'When the last run of a job that succeeded began; null before the first.';

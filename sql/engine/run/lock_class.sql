@@ -7,6 +7,3 @@ language sql
 immutable
 set search_path = pg_catalog, pg_temp
 return 1886216560;
-
-comment on function maintenance_internal.lock_class() is
-  'First key of the two-key advisory lock (lock class, job id) that a run holds.';

@@ -30,7 +30,3 @@ exception when lock_not_available then
   null; -- somebody alters the table: it was not needed, and the next reader is told of the lock
 end
 $$;
-
-comment on function maintenance_internal.look_again(bigint) is
-  'After a run that took very many rows: one more look at what is due, so that it is not the next '
-  'reader of maintenance_status who has to step over all of them.';

@@ -18,7 +18,3 @@ return exists (
 ) or exists (
   select from pg_rewrite as r where r.ev_class = any (p_leaves)
 );
-
-comment on function maintenance_internal.may_swallow(maintenance_internal.policy, oid[]) is
-  'Whether a row that is due could stay without an error: a row trigger before the change, or a '
-  'rule in its place.';

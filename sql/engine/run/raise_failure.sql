@@ -26,7 +26,3 @@ begin
   end if;
 end
 $$;
-
-comment on function maintenance_internal.raise_failure(bigint) is
-  'Raises what a failed run ended with, after its receipt is safe, so that pg_cron says failed '
-  'too.';

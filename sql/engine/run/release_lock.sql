@@ -13,6 +13,3 @@ begin atomic
   from maintenance_internal.find_run(p_run_id) as r
   where r.status <> 'skipped';
 end;
-
-comment on function maintenance_internal.release_lock(bigint) is
-  'Gives back the lock of a run that is over.';

@@ -22,6 +22,3 @@ begin
     || coalesce(v_key, jsonb_build_object('ctid', p_ctid::text));
 end
 $$;
-
-comment on function maintenance_internal.row_key(regclass, tid) is
-  'What a row is known by: its primary key as jsonb, or its ctid where it has none.';

@@ -9,6 +9,3 @@ return (
   select case when c.reltuples > 0 and c.relpages > 0 then greatest(c.reltuples / c.relpages, 1)
     else 100 end
   from pg_class as c where c.oid = p_leaf);
-
-comment on function maintenance_internal.rows_a_page(regclass) is
-  'How many rows a page of a table holds, by the statistics; a hundred where there are none.';

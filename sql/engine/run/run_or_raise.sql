@@ -1,4 +1,5 @@
 -- What the front doors in public do: run a job in the caller's transaction and return its rows.
+-- Errors: PM001 no such job, PM008 the run failed, PM009 it was skipped, PM011 a statement job.
 
 create function maintenance_internal.run_or_raise(job_name text)
 returns integer
@@ -22,7 +23,3 @@ begin
   return (v_result #>> '{data,rowsAffected}')::integer;
 end
 $$;
-
-comment on function maintenance_internal.run_or_raise(text) is
-  'run_now for functions that return a count: the rows changed, or an error. '
-  'Errors: PM001 no such job, PM008 the run failed, PM009 it was skipped, PM011 a statement job.';

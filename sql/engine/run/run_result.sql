@@ -34,6 +34,3 @@ return (
     'timestamp', to_char(r.finished_at, 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'))
   from maintenance_internal.find_run(p_run_id) as r
 );
-
-comment on function maintenance_internal.run_result(bigint) is
-  'What a run gives to its caller.';

@@ -75,6 +75,3 @@ begin
   return v_run.run_id;
 end
 $$;
-
-comment on function maintenance_internal.start_run(text, boolean) is
-  'Opens a run: takes the job''s lock, closes the receipts of the dead, writes a receipt.';

@@ -17,6 +17,3 @@ begin atomic
     error_detail = coalesce(r.error_detail, p_error_detail)
   where r.run_id = p_run_id and r.status = 'running';
 end;
-
-comment on function maintenance_internal.stop_run(bigint, text, text, text, jsonb) is
-  'Notes on a run''s receipt why it stops.';

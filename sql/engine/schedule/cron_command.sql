@@ -8,6 +8,3 @@ set search_path = pg_catalog, pg_temp
 return case when p_job.statement is not null and p_job.enabled then p_job.statement
   -- Also for a statement that is disabled: the call then leaves a receipt that says skipped.
   else format('call maintenance.run_job(%L)', p_job.job_name) end;
-
-comment on function maintenance_internal.cron_command(maintenance_internal.job) is
-  'What pg_cron is to run for a job.';

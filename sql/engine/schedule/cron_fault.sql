@@ -93,6 +93,3 @@ begin
   return next;
 end
 $$;
-
-comment on function maintenance_internal.cron_fault(text) is
-  'What is wrong with a cron expression, and what to write instead; no row for one that is right.';

@@ -1,6 +1,7 @@
--- One of the five fields of a cron expression as the values that it allows, read as pg_cron reads
--- it: lists of values, ranges and *, a step after a range or *, and $ alone for the last day of a
--- month, which stands here as 32. Null where it is not well formed.
+-- One of the five fields of a cron expression (1 minute, 2 hour, 3 day of month, 4 month, 5 day of
+-- week) as the values that it allows, read as pg_cron reads it: lists of values, ranges and *, a
+-- step after a range or *, and $ alone for the last day of a month, which stands here as 32. Null
+-- where it is not well formed.
 -- A step is no larger than the field's highest value: pg_cron refuses such a one from 1.6.5 on.
 
 create function maintenance_internal.cron_field(p_field text, p_place integer)
@@ -51,8 +52,3 @@ begin
   return v_values;
 end
 $$;
-
-comment on function maintenance_internal.cron_field(text, integer) is
-  'One of the five fields of a cron expression (1 minute, 2 hour, 3 day of month, 4 month, 5 day '
-  'of week) as the values that it allows, read as pg_cron reads it; 32 is the last day of a month. '
-  'Null where it is not well formed.';

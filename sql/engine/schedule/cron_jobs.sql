@@ -21,6 +21,3 @@ begin
   end if;
 end
 $$;
-
-comment on function maintenance_internal.cron_jobs() is
-  'The jobs named maintenance:<job_name> as pg_cron has them; empty where it cannot be read.';

@@ -37,7 +37,3 @@ begin
   end if;
 end
 $$;
-
-comment on function maintenance_internal.cron_runs() is
-  'What pg_cron says of the statements that it ran as they stand, latest first; empty where its '
-  'history cannot be read.';

@@ -12,6 +12,3 @@ exception when insufficient_privilege then
   return null;
 end
 $$;
-
-comment on function maintenance_internal.cron_setting(text) is
-  'A setting of pg_cron, or null: only superusers and pg_read_all_settings may see them.';

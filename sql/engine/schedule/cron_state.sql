@@ -1,9 +1,14 @@
--- What can be done with pg_cron from this database, and what it reads schedules in.
+-- What can be done with pg_cron from this database.
+--   gap       why jobs cannot be scheduled here; null where they can
+--   readable  cron.job can be read; where it cannot, the declared schedules are the truth
+--   zone      the time zone of its schedules: GMT before pg_cron 1.5, a setting of the server since
+-- and database_oid, which tells this database from one that it was copied to.
 
 create function maintenance_internal.cron_state(
   out gap text,
   out readable boolean,
-  out zone text)
+  out zone text,
+  out database_oid oid)
 language plpgsql
 stable
 security definer
@@ -29,10 +34,6 @@ begin
   end;
   readable := case when gap is null then has_table_privilege('cron.job', 'select') else false end;
   zone := coalesce(maintenance_internal.cron_setting('timezone'), 'UTC');
+  database_oid := (select d.oid from pg_database as d where d.datname = current_database());
 end
 $$;
-
-comment on function maintenance_internal.cron_state() is
-  'gap: why jobs cannot be scheduled in this database, null where they can. readable: cron.job can '
-  'be read; where not, the declared schedules are the truth. zone: the time zone of its schedules, '
-  'GMT before pg_cron 1.5, a setting of the server since.';

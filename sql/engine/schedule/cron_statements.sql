@@ -11,9 +11,6 @@ return format('select cron.schedule_in_database(%L, %L, %L, %L, %L);',
   left(current_database() || '/' || p_job.job_name, 63), p_schedule,
   maintenance_internal.cron_command(p_job), current_database(), current_user);
 
-comment on function maintenance_internal.cron_statement(maintenance_internal.job, text) is
-  'The statement that schedules one job from pg_cron''s own database.';
-
 create function maintenance.cron_statements()
 returns setof text
 language sql

@@ -20,9 +20,6 @@ begin
 end
 $$;
 
-comment on function maintenance_internal.set_enabled(text, boolean) is
-  'Sets the flag of enable_job and disable_job.';
-
 create function maintenance.enable_job(job_name text)
 returns maintenance.job_status
 language sql

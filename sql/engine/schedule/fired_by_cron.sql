@@ -10,6 +10,3 @@ return exists (
   where a.pid = pg_backend_pid()
     and (a.backend_type like 'pg_cron%' or a.application_name = 'pg_cron')
 );
-
-comment on function maintenance_internal.fired_by_cron() is
-  'Whether pg_cron started this session: as a background worker, or over a connection of its own.';

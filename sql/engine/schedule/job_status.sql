@@ -42,11 +42,8 @@ begin atomic
   left join lateral maintenance_internal.cron_fault(c.schedule) as f on c.schedule is not null
   left join maintenance_internal.installed_schedule as i
     on i.job_id = j.job_id
-    and i.database_oid = (select d.oid from pg_database as d where d.datname = current_database());
+    and i.database_oid = g.database_oid;
 end;
-
-comment on function maintenance_internal.job_schedules() is
-  'The schedule of each job as it is in force, and what there is to say about it.';
 
 create view maintenance.job_status as
 select

@@ -81,6 +81,3 @@ begin
   return null;
 end
 $$;
-
-comment on function maintenance_internal.nearest_minute(text, timestamp, boolean) is
-  'The nearest minute that a schedule names: after a time, or at the latest at that time.';

@@ -1,5 +1,8 @@
 -- The scheduled minutes of what stands in pg_cron, which need not be what we would take.
 
+-- The minute that a schedule names next after a time or, not forward, named last, in pg_cron's own
+-- time zone; null for one that never fires or that only pg_cron can read.
+
 create function maintenance_internal.nearest_slot(
   p_schedule text,
   p_at timestamptz,
@@ -21,11 +24,7 @@ exception when sqlstate 'PM006' then
 end
 $$;
 
-comment on function maintenance_internal.nearest_slot(text, timestamptz, boolean) is
-  'The minute that a schedule of pg_cron''s names next after a time or, not forward, the latest at '
-  'that time, in pg_cron''s own time zone; null for one that never fires or that only pg_cron can '
-  'read.';
-
+-- The scheduled minute that a run stands for which pg_cron started at some moment.
 create function maintenance_internal.slot_of(p_job maintenance_internal.job, p_at timestamptz)
 returns timestamptz
 language sql
@@ -37,6 +36,3 @@ return maintenance_internal.nearest_slot(
       where c.job_name = (p_job).job_name),
     (p_job).schedule),
   p_at, false);
-
-comment on function maintenance_internal.slot_of(maintenance_internal.job, timestamptz) is
-  'The scheduled minute that a run stands for which pg_cron started at some moment.';

@@ -38,6 +38,3 @@ begin
   where i.job_id = p_job_id;
 end
 $$;
-
-comment on function maintenance_internal.note_schedule(integer, text) is
-  'Keeps what has changed in pg_cron since the last look at a job there.';

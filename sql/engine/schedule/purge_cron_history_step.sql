@@ -1,4 +1,4 @@
--- Deletes what is old in pg_cron's own history, which has no retention: a row for every firing.
+-- Deletes what is older than seven days in pg_cron's own history, which has no retention.
 
 create function maintenance_internal.purge_cron_history_step(batch_size integer)
 returns bigint
@@ -23,7 +23,3 @@ begin
   return v_rows;
 end
 $$;
-
-comment on function maintenance_internal.purge_cron_history_step(integer) is
-  'Step of purge_cron_history: deletes the oldest rows of pg_cron''s history of the owner''s jobs, '
-  'up to batch_size, from before the last seven days; rows deleted.';

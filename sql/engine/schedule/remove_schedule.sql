@@ -27,6 +27,3 @@ begin
   delete from maintenance_internal.installed_schedule as i where i.job_id = p_job.job_id;
 end
 $$;
-
-comment on function maintenance_internal.remove_schedule(maintenance_internal.job) is
-  'Takes a job out of pg_cron, and forgets that it was there.';

@@ -11,7 +11,7 @@ set lock_timeout = '5s'
 as $$
 declare
   v_job maintenance_internal.job := maintenance_internal.find_job(set_schedule.job_name);
-  v_gap text := (maintenance_internal.cron_state()).gap;
+  v_state record := maintenance_internal.cron_state();
   v_status maintenance.job_status;
 begin
   if set_schedule.schedule is null then
@@ -19,8 +19,8 @@ begin
       using errcode = 'PM006', hint = 'To stop a job: select maintenance.disable_job(…).';
   end if;
   perform maintenance.next_run_at(set_schedule.schedule, now());
-  if v_gap is not null then
-    raise exception '% cannot be scheduled here: %', v_job.job_name, v_gap
+  if v_state.gap is not null then
+    raise exception '% cannot be scheduled here: %', v_job.job_name, v_state.gap
       using errcode = 'PM010', hint = 'In pg_cron''s own database: '
         || maintenance_internal.cron_statement(v_job, set_schedule.schedule);
   end if;
@@ -28,9 +28,8 @@ begin
   perform maintenance_internal.write_cron_job(v_job, set_schedule.schedule);
   -- What was declared stays on record: whatever pg_cron shows beside it is the operator's.
   insert into maintenance_internal.installed_schedule as i (job_id, database_oid, schedule, command)
-  values (v_job.job_id,
-    (select d.oid from pg_database as d where d.datname = current_database()),
-    v_job.schedule, maintenance_internal.cron_command(v_job))
+  values (v_job.job_id, v_state.database_oid, v_job.schedule,
+    maintenance_internal.cron_command(v_job))
   on conflict (job_id) do update
   set database_oid = excluded.database_oid, command = excluded.command, since = now();
   perform maintenance_internal.note_schedule(v_job.job_id, session_user);

@@ -25,7 +25,7 @@ begin
   select * into v_installed
   from maintenance_internal.installed_schedule as i
   where i.job_id = v_job.job_id
-    and i.database_oid = (select d.oid from pg_database as d where d.datname = current_database());
+    and i.database_oid = v_state.database_oid;
   v_is_installed := found;
   select * into v_cron from maintenance_internal.cron_jobs() as c where c.job_name = v_job.job_name;
   v_is_there := found;
@@ -60,9 +60,8 @@ begin
   end if;
 
   insert into maintenance_internal.installed_schedule as i (job_id, database_oid, schedule, command)
-  values (v_job.job_id,
-    (select d.oid from pg_database as d where d.datname = current_database()),
-    v_job.schedule, maintenance_internal.cron_command(v_job))
+  values (v_job.job_id, v_state.database_oid, v_job.schedule,
+    maintenance_internal.cron_command(v_job))
   on conflict (job_id) do update
   set database_oid = excluded.database_oid,
     command = excluded.command,
@@ -80,6 +79,3 @@ begin
   end;
 end
 $$;
-
-comment on function maintenance_internal.sync_schedule(text) is
-  'Brings pg_cron and what was declared together for one job, and says what it did.';

@@ -19,7 +19,3 @@ exception when invalid_parameter_value or internal_error then
     using errcode = 'PM006', hint = 'Five fields work in every version of pg_cron.';
 end
 $$;
-
-comment on function maintenance_internal.write_cron_job(maintenance_internal.job, text) is
-  'Puts a job into pg_cron, or changes it there: cron.schedule is an upsert by name that keeps '
-  'the id, and the active flag with it.';

@@ -1,7 +1,7 @@
--- Which tables a VACUUM or ANALYZE left out, although it ended without an error: Postgres only
--- warns of a table that the role may not maintain, or whose lock a SKIP_LOCKED did not get. Told by
--- the statistics, which know when a table was last maintained. A VACUUM FULL leaves no trace there,
--- and neither does anything before a crash: then only the rights are looked at.
+-- Which tables (of how many) a VACUUM or ANALYZE left out, although it ended without an error:
+-- Postgres only warns of a table that the role may not maintain, or whose lock a SKIP_LOCKED did
+-- not get. Told by the statistics, which know when a table was last maintained. A VACUUM FULL
+-- leaves no trace there, nor does anything before a crash: then only the rights are looked at.
 
 create function maintenance_internal.left_out_tables(
   p_statement text,
@@ -37,7 +37,3 @@ begin atomic
   ) as o
   where not o.may or o.done is not true;
 end;
-
-comment on function maintenance_internal.left_out_tables(text, text, timestamptz) is
-  'Which tables a VACUUM or ANALYZE left out, although it ended without an error, and why; tables: '
-  'how many it named.';

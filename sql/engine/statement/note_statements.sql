@@ -75,6 +75,3 @@ begin
   return v_noted;
 end
 $$;
-
-comment on function maintenance_internal.note_statements() is
-  'Writes the receipts of statement jobs, from what pg_cron says of them.';

@@ -52,6 +52,3 @@ begin
   end loop;
 end
 $$;
-
-comment on function maintenance_internal.statement_tables(text) is
-  'Which tables a VACUUM or ANALYZE names, with its options. No row for other statements.';

@@ -1,0 +1,55 @@
+-- A task, locked against everybody else who decides what becomes of it; or a clear error. It is the
+-- first lock that any of them takes.
+
+create function maintenance_internal.lock_task(
+  p_task_id bigint,
+  p_states text[] default null,
+  p_hint text default null)
+returns maintenance.task
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_task maintenance.task;
+begin
+  select * into v_task from maintenance.task as t where t.task_id = p_task_id for update;
+  if not found then
+    raise exception 'there is no task %', p_task_id
+      using errcode = 'PM014', hint = 'select task_id, state, last_error from maintenance.task;';
+  end if;
+  if v_task.state <> all (p_states) then
+    raise exception 'task % is %', v_task.task_id, v_task.state
+      using errcode = 'PM016', hint = p_hint;
+  end if;
+  return v_task;
+end
+$$;
+
+-- A task that is leased under a token. The token decides, never the clock; p_replay lets one pass
+-- that complete_task has settled already.
+
+create function maintenance_internal.lock_leased(
+  p_task_id bigint,
+  p_lease_token uuid,
+  p_replay boolean default false)
+returns maintenance.task
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_task maintenance.task;
+begin
+  if p_lease_token is null then
+    raise exception 'task % needs its lease token', p_task_id
+      using errcode = 'PM014', hint = 'claim_tasks gave it.';
+  end if;
+  v_task := maintenance_internal.lock_task(p_task_id);
+  if v_task.lease_token is distinct from p_lease_token
+    and not (p_replay and v_task.settled_token is not distinct from p_lease_token) then
+    raise exception 'task % is not leased under this token (any more)', p_task_id
+      using errcode = 'PM014', detail = format('its state is %s', v_task.state),
+        hint = 'Drop the work: the lease ended, and somebody else has the task or had it.';
+  end if;
+  return v_task;
+end
+$$;
