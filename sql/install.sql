@@ -1,4 +1,16 @@
--- The table of contents: what the database is, in build order. The engine stands alone.
+-- The table of contents: what the database is, in build order; the engine stands alone. README.md
+-- beside it follows a purge and a task through these files, and has the order of locks.
+--
+-- The words, one per concept:
+--   job      what is scheduled: a policy, a step function called until it is done, or a statement
+--   policy   a job that is a rule over a table
+--   due      the rows that a policy would take now
+--   run      one execution of a job; its receipt is its row in run_history
+--   batch    what a run commits at once
+--   task     one question to a model about one subject
+--   kind     of task: how it is asked, and what its answer may change
+--   model    who is asked
+--   door     what people call and read, in schema maintenance; the inside is maintenance_internal
 
 \ir engine/schema.sql
 \ir engine/clock.sql
@@ -7,9 +19,9 @@
 
 -- job: what should be done, and who changed it
 \ir engine/job/tables.sql
-\ir engine/job/note_edit.sql
+\ir engine/job/record_edit.sql
 \ir engine/job/find_job.sql
-\ir engine/job/put_job.sql
+\ir engine/job/upsert_job.sql
 \ir engine/job/set_job.sql
 \ir engine/job/configure_job.sql
 \ir engine/job/drop_job.sql
@@ -47,10 +59,10 @@
 \ir engine/run/find_running.sql
 \ir engine/run/stop_run.sql
 \ir engine/run/start_run.sql
-\ir engine/run/first_progress.sql
-\ir engine/run/rows_a_page.sql
+\ir engine/run/initial_progress.sql
+\ir engine/run/rows_per_page.sql
 \ir engine/run/first_window.sql
-\ir engine/run/may_swallow.sql
+\ir engine/run/has_silencing_trigger.sql
 \ir engine/run/collect_slab.sql
 \ir engine/run/change_rows.sql
 \ir engine/run/apply_batch.sql
@@ -58,7 +70,7 @@
 \ir engine/run/run_result.sql
 \ir engine/run/release_lock.sql
 \ir engine/run/raise_failure.sql
-\ir engine/run/look_again.sql
+\ir engine/run/mark_dead_entries.sql
 \ir engine/run/run_batches.sql
 \ir engine/run/run_job.sql
 \ir engine/run/run_now.sql
@@ -67,11 +79,11 @@
 \ir engine/run/last_success.sql
 \ir engine/run/run_history.sql
 
--- statement: jobs that pg_cron runs as they stand, and their receipts
+-- statement: jobs that pg_cron runs itself, and their receipts
 \ir engine/statement/set_statement.sql
 \ir engine/statement/statement_tables.sql
-\ir engine/statement/left_out_tables.sql
-\ir engine/statement/note_statements.sql
+\ir engine/statement/skipped_tables.sql
+\ir engine/statement/record_statements.sql
 \ir engine/statement/tick.sql
 
 -- schedule: when; the only folder that names cron
@@ -93,7 +105,7 @@
 \ir engine/schedule/cron_statements.sql
 \ir engine/schedule/write_cron_job.sql
 \ir engine/schedule/remove_schedule.sql
-\ir engine/schedule/note_schedule.sql
+\ir engine/schedule/record_schedule_edit.sql
 \ir engine/schedule/sync_schedule.sql
 \ir engine/schedule/install_schedules.sql
 \ir engine/schedule/set_schedule.sql

@@ -1,6 +1,6 @@
 -- migrate:up
 
--- from sql/engine/schema.sql fa9b1878f1c55d33
+-- from sql/engine/schema.sql d3ea4ea95bad24f7
 -- The two schemas of the engine, and the guard in front of it: where a name of ours is taken,
 -- nothing is installed.
 --
@@ -23,7 +23,7 @@
 --   PM016  the task is not in a state for that
 --   PM017  an answer goes too far to be applied before somebody approves it (raised by an apply)
 --   PM018  an answer has not the shape that was asked for (raised by an apply)
---   PM019  a statement job failed, or went by a table that it names (on receipts; never raised)
+--   PM019  a statement job failed, or skipped a table that it names (on receipts; never raised)
 --   PM020  a name that an installation needs is taken, or what it stands on is not there
 
 do $$
@@ -147,7 +147,7 @@ return case
 end;
 -- end of sql/engine/error_text.sql
 
--- from sql/engine/job/tables.sql 751436b1c4c1f743
+-- from sql/engine/job/tables.sql a4402a7e55f276fa
 -- What should be done, one row per job, and who changed it. Rows are written by set_policy, set_job
 -- and set_statement, and by nobody else.
 
@@ -184,7 +184,7 @@ create table maintenance_internal.job (
 );
 
 comment on table maintenance_internal.job is
-  'A job a row: what set_policy, set_job and set_statement declared, and the options of '
+  'One row per job: what set_policy, set_job and set_statement declared, and the options of '
   'configure_job. schedule is the declared one; job_status shows the one in force.';
 comment on column maintenance_internal.job.step is
   'function jobs: qualified name of a function (batch_size integer) returns bigint';
@@ -205,8 +205,8 @@ create table maintenance.edit (
 );
 
 comment on table maintenance.edit is
-  'Who changed what of a job, its rule or its schedule, and when: a row a change, kept when the '
-  'job is dropped.';
+  'Who changed what of a job, its rule or its schedule, and when: one row per change, kept when '
+  'the job is dropped.';
 comment on column maintenance.edit.changed_by is
   'the login; pg_cron where the change was found there, which does not say whose it was';
 comment on column maintenance.edit.what is
@@ -214,10 +214,10 @@ comment on column maintenance.edit.what is
   'the change was made or found there';
 -- end of sql/engine/job/tables.sql
 
--- from sql/engine/job/note_edit.sql 0f201f75e49bc6db
+-- from sql/engine/job/record_edit.sql 6f69c966b497364a
 -- Trigger: keeps who changed what of a job or its rule, and when.
 
-create function maintenance_internal.note_edit()
+create function maintenance_internal.record_edit()
 returns trigger
 language plpgsql
 security definer
@@ -247,9 +247,9 @@ begin
 end
 $$;
 
-create trigger note_edit after update or delete on maintenance_internal.job
-for each row execute function maintenance_internal.note_edit();
--- end of sql/engine/job/note_edit.sql
+create trigger record_edit after update or delete on maintenance_internal.job
+for each row execute function maintenance_internal.record_edit();
+-- end of sql/engine/job/record_edit.sql
 
 -- from sql/engine/job/find_job.sql c0378660f8fd4211
 -- A job by its name, or a clear error.
@@ -274,10 +274,10 @@ end
 $$;
 -- end of sql/engine/job/find_job.sql
 
--- from sql/engine/job/put_job.sql f64ab8c09d781add
+-- from sql/engine/job/upsert_job.sql 049d222f64eaa9ed
 -- The upsert behind set_policy, set_job and set_statement: the job's own row and its schedule.
 
-create function maintenance_internal.put_job(p_job maintenance_internal.job)
+create function maintenance_internal.upsert_job(p_job maintenance_internal.job)
 returns maintenance_internal.job
 language plpgsql
 set search_path = pg_catalog, pg_temp
@@ -327,9 +327,9 @@ begin
   return v_job;
 end
 $$;
--- end of sql/engine/job/put_job.sql
+-- end of sql/engine/job/upsert_job.sql
 
--- from sql/engine/job/set_job.sql 6b3d14bf97988349
+-- from sql/engine/job/set_job.sql 626eff3e3577ae95
 -- Sets a function job: a function that handles one batch and returns its rows.
 
 create function maintenance.set_job(
@@ -367,7 +367,7 @@ begin
   v_job.description := coalesce(set_job.description, 'Calls ' || set_job.step);
   v_job.backlog_name := set_job.backlog_name;
   v_job.backlog_function := set_job.backlog_function;
-  v_job := maintenance_internal.put_job(v_job);
+  v_job := maintenance_internal.upsert_job(v_job);
   perform maintenance_internal.sync_schedule(v_job.job_name);
 end
 $$;
@@ -455,7 +455,7 @@ comment on function maintenance.drop_job(text) is
   'For the engine''s owner. Errors: PM001 no such job.';
 -- end of sql/engine/job/drop_job.sql
 
--- from sql/engine/policy/tables.sql a76bd651401d62ac
+-- from sql/engine/policy/tables.sql 72d85eb7fc8d9c22
 -- The rules: one row per job that is a rule over a table.
 
 create table maintenance_internal.policy (
@@ -485,8 +485,8 @@ comment on column maintenance_internal.policy.target is
 comment on column maintenance_internal.policy.index_on is
   'what an index that serves the rule is on, as Postgres takes it; null where it takes none';
 
-create trigger note_edit after update on maintenance_internal.policy
-for each row execute function maintenance_internal.note_edit();
+create trigger record_edit after update on maintenance_internal.policy
+for each row execute function maintenance_internal.record_edit();
 -- end of sql/engine/policy/tables.sql
 
 -- from sql/engine/policy/leaf_tables.sql 2cdc37bccff0c9e0
@@ -908,7 +908,7 @@ end
 $$;
 -- end of sql/engine/policy/count_due.sql
 
--- from sql/engine/policy/set_policy.sql 8200afdf0ac14a99
+-- from sql/engine/policy/set_policy.sql e8e3e7f87b892a74
 -- Sets one rule over one table: which rows are due, and what becomes of them.
 
 create function maintenance.set_policy(
@@ -1040,7 +1040,7 @@ begin
     initcap(v_policy.action || 's'), v_policy.target, v_policy.age,
     case when v_policy.keep = interval '0' then 'past' else 'older than ' || v_policy.keep end));
   v_job.backlog_name := set_policy.backlog_name;
-  v_job := maintenance_internal.put_job(v_job);
+  v_job := maintenance_internal.upsert_job(v_job);
 
   insert into maintenance_internal.policy as p
     (job_id, target, action, age, age_type, keep, matching, assign, index_on)
@@ -1366,8 +1366,8 @@ begin atomic
 end;
 -- end of sql/engine/policy/lint_triggers.sql
 
--- from sql/engine/policy/lint_keep.sql 7089ae3725165fe2
--- A keep that is hardly meant: seconds that look like days, or another policy that makes it moot.
+-- from sql/engine/policy/lint_keep.sql b5d3a6dbb280472a
+-- A keep that nobody meant: seconds that look like days, or another policy that makes it moot.
 
 create function maintenance_internal.lint_keep(
   p_policy maintenance_internal.policy,
@@ -1402,7 +1402,7 @@ begin atomic
 end;
 -- end of sql/engine/policy/lint_keep.sql
 
--- from sql/engine/policy/lint.sql 239faf2663c3b74c
+-- from sql/engine/policy/lint.sql b101b01d193fd7fb
 -- What will be slow, blocked or broken about the rules, and the statement that mends it.
 
 create type maintenance.finding as (job_name text, severity text, finding text, fix text);
@@ -1467,13 +1467,13 @@ comment on function maintenance.lint(text) is
   'Findings over one job or all: rows (job_name, severity, finding, fix). critical: a run would '
   'fail (the rule is broken, a right is missing, a published table has no replica identity, a '
   'rewrite rule takes its place). warning: a run or the status would be slow (no index for the '
-  'rule, an unindexed foreign key), or do what is hardly meant (a trigger that may swallow the '
+  'rule, an unindexed foreign key), or do what nobody meant (a trigger that may silence the '
   'change, seconds that look like days, another policy that keeps the same rows for another time). '
   'No row is good news. Errors: PM001 no such job.';
 -- end of sql/engine/policy/lint.sql
 
--- from sql/engine/run/tables.sql 2875f4ad548be0c8
--- The receipts: a row a run, written when it starts, after every batch, and when it ends.
+-- from sql/engine/run/tables.sql 5fb556e4a36618d6
+-- The receipts: one row per run, written when it starts, after every batch, and when it ends.
 
 create table maintenance_internal.run (
   run_id bigint generated always as identity,
@@ -1514,7 +1514,7 @@ create index run_finished_at_idx on maintenance_internal.run (finished_at);
 create index run_running_idx on maintenance_internal.run (job_id) where status = 'running';
 
 comment on table maintenance_internal.run is
-  'Receipts, a row a run. Kept when the job is dropped. Read them as maintenance.run_history.';
+  'Receipts, one row per run. Kept when the job is dropped. Read them as maintenance.run_history.';
 comment on column maintenance_internal.run.slot is
   'the scheduled minute that the run stands for; null for a run started by hand';
 comment on column maintenance_internal.run.cutoff is 'policies: rows as old as this were due';
@@ -1674,7 +1674,7 @@ begin atomic
 end;
 -- end of sql/engine/run/stop_run.sql
 
--- from sql/engine/run/start_run.sql 952043c06709a9f4
+-- from sql/engine/run/start_run.sql e483987838ea4ff7
 -- Opens a run: takes the job's lock, closes the receipts of the dead, writes a receipt.
 -- Where the lock is held, or the job is disabled, the receipt says skipped and nothing starts.
 
@@ -1707,7 +1707,7 @@ begin
       v_run.stop_reason := 'already_running';
     end if;
   else
-    -- A cancelled CALL can leave the lock with its session: what this session holds of old is dead.
+    -- A cancelled CALL can leave the lock with its session: what this session still holds is dead.
     while exists (
       select from pg_locks as l
       where l.locktype = 'advisory' and l.pid = pg_backend_pid() and l.objsubid = 2
@@ -1754,10 +1754,10 @@ end
 $$;
 -- end of sql/engine/run/start_run.sql
 
--- from sql/engine/run/first_progress.sql d57792bd18250365
+-- from sql/engine/run/initial_progress.sql 2005ba5de8701149
 -- Where the loop of a run begins. A run that was skipped is finished before it starts.
 
-create function maintenance_internal.first_progress(p_run_id bigint)
+create function maintenance_internal.initial_progress(p_run_id bigint)
 returns maintenance_internal.progress
 language sql
 stable
@@ -1775,12 +1775,12 @@ return (
   left join maintenance_internal.job as j on j.job_id = r.job_id
   left join maintenance_internal.policy as p on p.job_id = r.job_id
 );
--- end of sql/engine/run/first_progress.sql
+-- end of sql/engine/run/initial_progress.sql
 
--- from sql/engine/run/rows_a_page.sql 403a2a5f0207735b
+-- from sql/engine/run/rows_per_page.sql 7d422d37d770ab08
 -- How many rows a page of a table holds, by the statistics; a hundred where there are none.
 
-create function maintenance_internal.rows_a_page(p_leaf regclass)
+create function maintenance_internal.rows_per_page(p_leaf regclass)
 returns double precision
 language sql
 stable
@@ -1789,9 +1789,9 @@ return (
   select case when c.reltuples > 0 and c.relpages > 0 then greatest(c.reltuples / c.relpages, 1)
     else 100 end
   from pg_class as c where c.oid = p_leaf);
--- end of sql/engine/run/rows_a_page.sql
+-- end of sql/engine/run/rows_per_page.sql
 
--- from sql/engine/run/first_window.sql a3a2a0b420d6a626
+-- from sql/engine/run/first_window.sql 68f23a008abbb6b8
 -- How many pages of a leaf the first window of a sweep has, where sweeping over the whole leaf
 -- costs less than finding the due rows one by one; null where it does not. The planner is asked:
 -- a sweep is worth it where finding the rows costs as much as reading all pages, or where a fifth
@@ -1812,8 +1812,8 @@ as $$
 declare
   v_least_pages constant integer := 64;
   v_plan jsonb;
-  v_rows_a_page double precision := maintenance_internal.rows_a_page(p_leaf);
-  v_due_a_page double precision;
+  v_rows_per_page double precision := maintenance_internal.rows_per_page(p_leaf);
+  v_due_per_page double precision;
 begin
   leaf_pages := pg_relation_size(p_leaf) / current_setting('block_size')::integer;
   if leaf_pages < v_least_pages or p_job.max_rows is not null then
@@ -1823,25 +1823,26 @@ begin
     maintenance_internal.target_alias(maintenance_internal.find_target(p_policy.target)),
     maintenance_internal.due_condition(p_policy))
   into v_plan using p_cutoff;
-  v_due_a_page := greatest((v_plan #>> '{0,Plan,Plan Rows}')::double precision / leaf_pages, 0.01);
-  if p_job.batch_size < 4 * v_rows_a_page
-    or v_due_a_page < 0.2 * v_rows_a_page
+  v_due_per_page := greatest(
+    (v_plan #>> '{0,Plan,Plan Rows}')::double precision / leaf_pages, 0.01);
+  if p_job.batch_size < 4 * v_rows_per_page
+    or v_due_per_page < 0.2 * v_rows_per_page
       and (v_plan #>> '{0,Plan,Total Cost}')::double precision
         < leaf_pages * current_setting('seq_page_cost')::double precision
   then
     return;
   end if;
   -- As if all its rows were due, which an estimate cannot rule out; windows double as they may.
-  pages := greatest(least(p_job.batch_size / v_rows_a_page, leaf_pages), 1);
+  pages := greatest(least(p_job.batch_size / v_rows_per_page, leaf_pages), 1);
 end
 $$;
 -- end of sql/engine/run/first_window.sql
 
--- from sql/engine/run/may_swallow.sql 04e88d981b15cebc
+-- from sql/engine/run/has_silencing_trigger.sql 99447c52673e62b9
 -- Whether a row that is due could stay without an error: a row trigger before the change, or a rule
 -- in its place. Where none is there, a statement that went through has changed what it should.
 
-create function maintenance_internal.may_swallow(
+create function maintenance_internal.has_silencing_trigger(
   p_policy maintenance_internal.policy,
   p_leaves oid[])
 returns boolean
@@ -1858,9 +1859,9 @@ return exists (
 ) or exists (
   select from pg_rewrite as r where r.ev_class = any (p_leaves)
 );
--- end of sql/engine/run/may_swallow.sql
+-- end of sql/engine/run/has_silencing_trigger.sql
 
--- from sql/engine/run/collect_slab.sql 47f8ef8be2a08e8f
+-- from sql/engine/run/collect_slab.sql fdbd49401bbe933f
 -- What a policy's run works on next: a slab of due rows of one leaf, as ctids in heap order; or, in
 -- a leaf that is swept, the next window of pages; or the rows of a window that failed, so that it
 -- is offered again row by row and never stepped over.
@@ -1881,7 +1882,7 @@ as $$
 declare
   v_slab_limit constant integer := 500000;
   -- The last look walks over all that the run has taken out of the index: after more rows than
-  -- these, where nothing makes it needed, it is left to look_again.
+  -- these, where nothing makes it needed, it is left to mark_dead_entries.
   v_most_to_look_over constant bigint := 100000;
   v_run maintenance_internal.run := maintenance_internal.find_running(progress.run_id);
   v_job maintenance_internal.job;
@@ -1977,7 +1978,7 @@ begin
   elsif progress.next = 'collect' then
     progress.next := 'end';
     if v_run.rows_affected <= v_most_to_look_over or v_run.rows_refused > 0
-      or progress.contended or maintenance_internal.may_swallow(v_policy, v_leaves)
+      or progress.contended or maintenance_internal.has_silencing_trigger(v_policy, v_leaves)
     then
       select c.due into v_left
       from maintenance_internal.count_due(v_policy, v_run.cutoff, 10000) as c;
@@ -2047,7 +2048,7 @@ end
 $$;
 -- end of sql/engine/run/change_rows.sql
 
--- from sql/engine/run/apply_batch.sql 7c4901650442affa
+-- from sql/engine/run/apply_batch.sql 529d561aa4efcc76
 -- One batch: a slice of a slab or a window of pages under its rule, or one call of a step function.
 --
 -- A slice that fails is halved until the row that cannot be changed stands alone; that row is
@@ -2115,7 +2116,7 @@ begin
       if progress.next = 'window' then
         -- Never so many pages that they could hold eight batches of rows that are all due.
         progress.sweep_pages := least(progress.sweep_pages,
-          ceil(8.0 * v_job.batch_size / maintenance_internal.rows_a_page(v_leaf)));
+          ceil(8.0 * v_job.batch_size / maintenance_internal.rows_per_page(v_leaf)));
         v_window_end := least(progress.sweep_from + progress.sweep_pages, progress.sweep_end);
         select c.changed, c.again into v_changed, v_again
         from maintenance_internal.change_rows(v_policy, v_leaf, 'window', v_run.cutoff,
@@ -2349,14 +2350,14 @@ end
 $$;
 -- end of sql/engine/run/raise_failure.sql
 
--- from sql/engine/run/look_again.sql 0525e7b04d136e65
+-- from sql/engine/run/mark_dead_entries.sql 8176f8c257be6132
 -- After a run that took very many rows: one more look at what is due. The index still leads to
 -- every row that the run took; whoever looks first steps over all of them, and leaves a mark for
 -- those who come after. So the run pays that, and not the next reader of maintenance_status. It
--- comes when the receipt is closed and the lock given back, and not at all after so many rows that
+-- comes when the receipt is closed and the lock released, and not at all after so many rows that
 -- it would hold a snapshot for minutes.
 
-create function maintenance_internal.look_again(p_run_id bigint)
+create function maintenance_internal.mark_dead_entries(p_run_id bigint)
 returns void
 language plpgsql
 security definer
@@ -2382,9 +2383,9 @@ exception when lock_not_available then
   null; -- somebody alters the table: it was not needed, and the next reader is told of the lock
 end
 $$;
--- end of sql/engine/run/look_again.sql
+-- end of sql/engine/run/mark_dead_entries.sql
 
--- from sql/engine/run/run_batches.sql 4c3027b1921aa386
+-- from sql/engine/run/run_batches.sql a23da31af8782fcf
 -- The one loop of every run: collect, batch, batch, … With commits it needs the outermost
 -- transaction, so it can have no set clause, no security definer and no exception block: the
 -- functions that it calls catch their own errors and note them on the receipt.
@@ -2393,7 +2394,7 @@ create procedure maintenance_internal.run_batches(p_run_id bigint, p_commits boo
 language plpgsql
 as $$
 declare
-  v_progress maintenance_internal.progress := maintenance_internal.first_progress(p_run_id);
+  v_progress maintenance_internal.progress := maintenance_internal.initial_progress(p_run_id);
   v_slab tid[];
   v_collected record;
 begin
@@ -2418,7 +2419,7 @@ end
 $$;
 -- end of sql/engine/run/run_batches.sql
 
--- from sql/engine/run/run_job.sql 548ed4535a131d9f
+-- from sql/engine/run/run_job.sql f86add9e1de12823
 -- The scheduled door: one run of a job in committed batches, with a receipt.
 -- It commits, so it can have neither a set clause nor security definer: every name is qualified.
 
@@ -2439,7 +2440,7 @@ begin
     result := maintenance_internal.run_result(v_run_id);
   end if;
   perform maintenance_internal.release_lock(v_run_id);
-  perform maintenance_internal.look_again(v_run_id);
+  perform maintenance_internal.mark_dead_entries(v_run_id);
   perform maintenance_internal.raise_failure(v_run_id);
 end
 $$;
@@ -2606,7 +2607,7 @@ comment on column maintenance.run_history.error_detail is
   'alone';
 -- end of sql/engine/run/run_history.sql
 
--- from sql/engine/statement/set_statement.sql b01f37482ae19689
+-- from sql/engine/statement/set_statement.sql 7ece4f8f6cb67dff
 -- Sets a statement job: one top-level statement that no function can hold, run by pg_cron itself.
 
 create function maintenance.set_statement(
@@ -2662,7 +2663,7 @@ begin
   v_job.statement := set_statement.statement;
   v_job.schedule := set_statement.schedule;
   v_job.description := coalesce(set_statement.description, set_statement.statement);
-  v_job := maintenance_internal.put_job(v_job);
+  v_job := maintenance_internal.upsert_job(v_job);
   perform maintenance_internal.sync_schedule(v_job.job_name);
 end
 $$;
@@ -2730,13 +2731,13 @@ end
 $$;
 -- end of sql/engine/statement/statement_tables.sql
 
--- from sql/engine/statement/left_out_tables.sql 2b732d089ee18fc5
+-- from sql/engine/statement/skipped_tables.sql 6210cbb58764795b
 -- Which tables (of how many) a VACUUM or ANALYZE left out, although it ended without an error:
 -- Postgres only warns of a table that the role may not maintain, or whose lock a SKIP_LOCKED did
 -- not get. Told by the statistics, which know when a table was last maintained. A VACUUM FULL
 -- leaves no trace there, nor does anything before a crash: then only the rights are looked at.
 
-create function maintenance_internal.left_out_tables(
+create function maintenance_internal.skipped_tables(
   p_statement text,
   p_username text,
   p_started_at timestamptz)
@@ -2770,14 +2771,14 @@ begin atomic
   ) as o
   where not o.may or o.done is not true;
 end;
--- end of sql/engine/statement/left_out_tables.sql
+-- end of sql/engine/statement/skipped_tables.sql
 
--- from sql/engine/statement/note_statements.sql f265e58864b0b7c0
+-- from sql/engine/statement/record_statements.sql 2d5047321809913e
 -- Writes the receipts of statement jobs, from what pg_cron says of them: pg_cron runs them as they
 -- stand, so nothing of ours is there when they begin or end. What pg_cron calls succeeded is failed
 -- here where a table was left out because its owner is somebody else, or where none was reached.
 
-create function maintenance_internal.note_statements()
+create function maintenance_internal.record_statements()
 returns bigint
 language plpgsql
 security definer
@@ -2816,7 +2817,7 @@ begin
         case when count(*) = max(l.tables) or bool_or(not l.may) then string_agg(
           format('%s was left out: %s', l.relid, l.reason), '; ' order by l.relid::text) end
       into v_left_out, v_run.error
-      from maintenance_internal.left_out_tables(
+      from maintenance_internal.skipped_tables(
         v_firing.command, v_firing.username, v_firing.started_at) as l;
       if v_run.error is not null then
         v_run.status := 'failed';
@@ -2850,9 +2851,9 @@ begin
   return v_noted;
 end
 $$;
--- end of sql/engine/statement/note_statements.sql
+-- end of sql/engine/statement/record_statements.sql
 
--- from sql/engine/statement/tick.sql 5cef0aec400cd4b2
+-- from sql/engine/statement/tick.sql 23195894f0073652
 -- What has to be looked at every minute, in milliseconds.
 
 create procedure maintenance.tick()
@@ -2864,8 +2865,8 @@ set timezone = 'UTC'
 set lock_timeout = '5s'
 as $$
 begin
-  perform maintenance_internal.note_statements();
-  perform maintenance_internal.note_schedule(i.job_id, 'pg_cron')
+  perform maintenance_internal.record_statements();
+  perform maintenance_internal.record_schedule_edit(i.job_id, 'pg_cron')
   from maintenance_internal.installed_schedule as i;
 end
 $$;
@@ -3087,8 +3088,8 @@ end
 $$;
 -- end of sql/engine/schedule/cron_fault.sql
 
--- from sql/engine/schedule/nearest_minute.sql a26f3012c5c137b8
--- The nearest minute that a schedule names: after a time, or at the latest at that time.
+-- from sql/engine/schedule/nearest_minute.sql 426bcfa2106346c0
+-- The nearest minute that a schedule names: the first after a time, or the last up to that time.
 --
 -- As pg_cron reads it: a day has to match day-of-month and day-of-week where one of the two starts
 -- with *, and either of them where neither does. Times are those of the schedule's own time zone.
@@ -3262,8 +3263,8 @@ end
 $$;
 -- end of sql/engine/schedule/cron_jobs.sql
 
--- from sql/engine/schedule/cron_runs.sql 34824cbb332b5832
--- What pg_cron says of the statements that it ran as they stand, latest first: of the last 10,000
+-- from sql/engine/schedule/cron_runs.sql a015c7738bb289b2
+-- What pg_cron says of the statement jobs that it ran, latest first: of the last 10,000
 -- firings, since its history has no index but on its own number. Runs that leave a receipt of their
 -- own are not among them, nor the ticks that went well.
 -- cron.job_run_details shows each role its own rows by a policy: row security has to be on here.
@@ -3601,11 +3602,11 @@ end
 $$;
 -- end of sql/engine/schedule/remove_schedule.sql
 
--- from sql/engine/schedule/note_schedule.sql 7963994cc880e1f0
+-- from sql/engine/schedule/record_schedule_edit.sql b309d43bbfb767f6
 -- Keeps what has changed in pg_cron since the last look at a job there: its schedule, whether it is
 -- active, whether it is there at all. pg_cron does not say who edits it; our own calls do.
 
-create function maintenance_internal.note_schedule(p_job_id integer, p_changed_by text)
+create function maintenance_internal.record_schedule_edit(p_job_id integer, p_changed_by text)
 returns void
 language plpgsql
 set search_path = pg_catalog, pg_temp
@@ -3642,9 +3643,9 @@ begin
   where i.job_id = p_job_id;
 end
 $$;
--- end of sql/engine/schedule/note_schedule.sql
+-- end of sql/engine/schedule/record_schedule_edit.sql
 
--- from sql/engine/schedule/sync_schedule.sql 03baa2fb360fdaa3
+-- from sql/engine/schedule/sync_schedule.sql e554c139c207d7a0
 -- Brings pg_cron and what was declared together for one job, and says what it did.
 -- Schedule, active flag and absence belong to the operator; the command belongs to us.
 
@@ -3715,7 +3716,7 @@ begin
     since = case when i.schedule is not distinct from excluded.schedule
       and i.database_oid = excluded.database_oid then i.since else now() end,
     schedule = case when v_is_edited and v_is_installed then i.schedule else excluded.schedule end;
-  perform maintenance_internal.note_schedule(v_job.job_id, session_user);
+  perform maintenance_internal.record_schedule_edit(v_job.job_id, session_user);
 
   return case
     when not v_is_there and not v_is_installed then 'created'
@@ -3766,7 +3767,7 @@ comment on function maintenance.install_schedules() is
   'a second call changes nothing. A job that fails says so in its row and stops no other.';
 -- end of sql/engine/schedule/install_schedules.sql
 
--- from sql/engine/schedule/set_schedule.sql f9e61d8eb84d886f
+-- from sql/engine/schedule/set_schedule.sql 87a7b1957040ec05
 -- Changes when a job runs, in pg_cron, as an operator does it.
 
 create function maintenance.set_schedule(job_name text, schedule text)
@@ -3801,7 +3802,7 @@ begin
     maintenance_internal.cron_command(v_job))
   on conflict (job_id) do update
   set database_oid = excluded.database_oid, command = excluded.command, since = now();
-  perform maintenance_internal.note_schedule(v_job.job_id, session_user);
+  perform maintenance_internal.record_schedule_edit(v_job.job_id, session_user);
 
   select * into v_status from maintenance.job_status as s where s.job_name = v_job.job_name;
   return v_status;
@@ -3911,7 +3912,7 @@ comment on table maintenance.model_call is
 comment on column maintenance.model_call.output_tokens is 'candidates and thoughts together';
 -- end of sql/engine/model/tables.sql
 
--- from sql/engine/model/set_model.sql babe80d9cb5bc81b
+-- from sql/engine/model/set_model.sql fddcf9df85290f43
 -- Declares a model that tasks may be sent to.
 
 create function maintenance.set_model(
@@ -3938,7 +3939,7 @@ begin
     or least(set_model.input_usd, set_model.output_usd) < 0 then
     raise exception 'the prices % and % are not acceptable', set_model.input_usd,
       set_model.output_usd
-      using errcode = 'PM002', hint = 'USD for a million tokens in and out, zero or more.';
+      using errcode = 'PM002', hint = 'USD per million tokens in and out, zero or more.';
   end if;
   if set_model.generation is null or jsonb_typeof(set_model.generation) <> 'object' then
     raise exception 'generation % is not an object', set_model.generation
@@ -3959,7 +3960,7 @@ $$;
 
 comment on function maintenance.set_model(text, integer, numeric, numeric, jsonb, boolean) is
   'Declares a model, or changes it. position: the enabled one of the lowest position is asked. '
-  'Prices in USD for a million tokens in and out. generation: settings passed on with every '
+  'Prices in USD per million tokens in and out. generation: settings passed on with every '
   'request. For the engine''s owner. Errors: PM002 argument, 23505 the position is taken.';
 
 select maintenance.set_model('gemini-3.5-flash-lite', 1, 0.10, 0.40);
@@ -4352,19 +4353,19 @@ comment on function maintenance.enqueue_task(text, text, integer, timestamptz, j
   'where the input has not changed. Errors: PM002 argument, PM013 no such kind.';
 -- end of sql/engine/queue/enqueue_task.sql
 
--- from sql/engine/queue/settle_task.sql 778693170f2e09f1
+-- from sql/engine/queue/settle_task.sql ef897703dbaf65f8
 -- Ends a lease: the one place that decides what becomes of a task, and the law of its counters.
 --
 --   outcome        attempt     then
 --   succeeded      burned      succeeded
---   skipped        given back  skipped; blocked and declined too, with the attempt burned
+--   skipped        refunded    skipped; blocked and declined too, with the attempt burned
 --   quarantined    burned      quarantined, with what a decision needs
 --   transient      burned      ready after a back-off, or dead after the last attempt
 --   bad_output     burned      the same
---   defer          given back  ready after retry_after or an hour, dead after 50 of them
---   configuration  given back  ready after a minute
---   released       given back  ready at once
---   recovered      given back  ready at once, dead at the fifth
+--   defer          refunded    ready after retry_after or an hour, dead after 50 of them
+--   configuration  refunded    ready after a minute
+--   released       refunded    ready at once
+--   recovered      refunded    ready at once, dead at the fifth
 --   rejected       burned      dead; too_large too
 --
 -- With a settled token the result is kept, with the state in it, for the replay of that token.
@@ -5771,14 +5772,14 @@ comment on function maintenance.index_report_step(integer) is
   'details (S4-05 to S4-07).';
 -- end of sql/engine/health/index_report_step.sql
 
--- from sql/engine/jobs.sql 32fa1424f060801f
+-- from sql/engine/jobs.sql 490d6f74f2345263
 -- The engine's own jobs: the tick, and what keeps its own history and pg_cron's from growing.
 
 select maintenance.set_statement(
   'tick',
   statement => 'call maintenance.tick()',
   schedule => '* * * * *',
-  description => 'Receipts of the statements that pg_cron runs as they stand');
+  description => 'Receipts of the statements that pg_cron runs itself');
 
 select maintenance.set_policy(
   'purge_receipts',
@@ -5828,7 +5829,7 @@ end
 $$;
 -- end of sql/engine/revoke_defaults.sql
 
--- from sql/engine/roles.sql abf2ae31f555f2db
+-- from sql/engine/roles.sql fa50d56c2c973a75
 -- Who may call what. Last in the build, so that it sees everything.
 --
 --   maintenance_viewer    reads status and history
@@ -5837,7 +5838,7 @@ $$;
 --   maintenance_worker    carries tasks to the model and back, and nothing else
 --
 -- Roles belong to the whole server and are not in a dump: grant_roles can be called again at any
--- time, by the owner. Whoever reads no table can still read the views, which show no row's content.
+-- time, by the owner. Who may read no table can still read the views: they show no row's content.
 
 create function maintenance.grant_roles()
 returns table (role_name text, outcome text, fix text)
@@ -5868,13 +5869,13 @@ declare
     'function maintenance.run_now(text)',
     'function maintenance_internal.run_or_raise(text)',
     'function maintenance_internal.start_run(text, boolean)',
-    'function maintenance_internal.first_progress(bigint)',
+    'function maintenance_internal.initial_progress(bigint)',
     'function maintenance_internal.collect_slab(maintenance_internal.progress, tid[])',
     'function maintenance_internal.apply_batch(maintenance_internal.progress, tid[])',
     'function maintenance_internal.finish_run(bigint)',
     'function maintenance_internal.run_result(bigint)',
     'function maintenance_internal.release_lock(bigint)',
-    'function maintenance_internal.look_again(bigint)',
+    'function maintenance_internal.mark_dead_entries(bigint)',
     'function maintenance_internal.raise_failure(bigint)',
     'function maintenance.install_schedules()',
     'function maintenance.cron_statements()',

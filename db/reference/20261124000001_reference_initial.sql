@@ -727,7 +727,7 @@ for each row execute function public.touch_updated_at();
 comment on table public.messages is 'Messages; deleted_at is a soft delete, updated_at sees edits.';
 -- end of sql/reference/chat/tables.sql
 
--- from sql/reference/profiles/tables.sql 242d6d9fc4712817
+-- from sql/reference/profiles/tables.sql 1bb3942c71e3c915
 -- What is known of a user, and how they want to be spoken to. set_by says field by field who set
 -- it, 'user' or 'model'. What the user set, no model changes.
 
@@ -772,8 +772,8 @@ create trigger user_preferences_touch_updated_at
 before update on public.user_preferences
 for each row execute function public.touch_updated_at();
 
-comment on table public.user_profiles is 'What is known of a user, a row a user.';
-comment on table public.user_preferences is 'How a user wants to be spoken to, a row a user.';
+comment on table public.user_profiles is 'What is known of a user, one row per user.';
+comment on table public.user_preferences is 'How a user wants to be spoken to, one row per user.';
 comment on column public.user_profiles.set_by is 'field -> "user" or "model"';
 comment on column public.user_preferences.set_by is 'field -> "user" or "model"';
 -- end of sql/reference/profiles/tables.sql
@@ -1092,9 +1092,9 @@ select maintenance.set_job(
   description => 'Asks for an analysis of every user''s profile');
 -- end of sql/reference/profiles/analysis.sql
 
--- from sql/reference/memories/tables.sql 7b15eb65e7a3d6f0
--- What the application remembers of a user: a fact a row. A row is retired, never destroyed: only
--- active rows are facts, the others say what became of them. Whoever changes a memory makes the
+-- from sql/reference/memories/tables.sql a6e0308fa5de7cd8
+-- What the application remembers of a user, one fact per row. A row is retired, never destroyed:
+-- only active rows are facts, the others say what became of them. A change of a memory makes the
 -- cached prompt of its user stale, so that goes in the same transaction.
 
 create table public.memories (
@@ -1179,7 +1179,7 @@ after insert or update or delete on public.memories
 for each row execute function public.drop_memory_prompt();
 
 comment on table public.memories is
-  'What is remembered of a user, a fact a row; only the active ones count.';
+  'What is remembered of a user, one fact per row; only the active ones count.';
 comment on column public.memories.origin is
   'who said it: the user in so many words, the application that inferred it, or a consolidation';
 comment on column public.memories.pinned is 'nobody but the user retires it';

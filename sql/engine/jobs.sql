@@ -4,7 +4,7 @@ select maintenance.set_statement(
   'tick',
   statement => 'call maintenance.tick()',
   schedule => '* * * * *',
-  description => 'Receipts of the statements that pg_cron runs as they stand');
+  description => 'Receipts of the statements that pg_cron runs itself');
 
 select maintenance.set_policy(
   'purge_receipts',

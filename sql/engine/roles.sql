@@ -6,7 +6,7 @@
 --   maintenance_worker    carries tasks to the model and back, and nothing else
 --
 -- Roles belong to the whole server and are not in a dump: grant_roles can be called again at any
--- time, by the owner. Whoever reads no table can still read the views, which show no row's content.
+-- time, by the owner. Who may read no table can still read the views: they show no row's content.
 
 create function maintenance.grant_roles()
 returns table (role_name text, outcome text, fix text)
@@ -37,13 +37,13 @@ declare
     'function maintenance.run_now(text)',
     'function maintenance_internal.run_or_raise(text)',
     'function maintenance_internal.start_run(text, boolean)',
-    'function maintenance_internal.first_progress(bigint)',
+    'function maintenance_internal.initial_progress(bigint)',
     'function maintenance_internal.collect_slab(maintenance_internal.progress, tid[])',
     'function maintenance_internal.apply_batch(maintenance_internal.progress, tid[])',
     'function maintenance_internal.finish_run(bigint)',
     'function maintenance_internal.run_result(bigint)',
     'function maintenance_internal.release_lock(bigint)',
-    'function maintenance_internal.look_again(bigint)',
+    'function maintenance_internal.mark_dead_entries(bigint)',
     'function maintenance_internal.raise_failure(bigint)',
     'function maintenance.install_schedules()',
     'function maintenance.cron_statements()',

@@ -20,7 +20,7 @@
 --   PM016  the task is not in a state for that
 --   PM017  an answer goes too far to be applied before somebody approves it (raised by an apply)
 --   PM018  an answer has not the shape that was asked for (raised by an apply)
---   PM019  a statement job failed, or went by a table that it names (on receipts; never raised)
+--   PM019  a statement job failed, or skipped a table that it names (on receipts; never raised)
 --   PM020  a name that an installation needs is taken, or what it stands on is not there
 
 do $$

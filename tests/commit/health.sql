@@ -50,6 +50,6 @@ select is((select severity from public.maintenance_status where task = 'expired_
 select dblink_exec('other', 'begin'), dblink_exec('other', 'lock table public.users in share update exclusive mode') \g /dev/null
 select clock_timestamp() as began \gset
 select statement from maintenance_internal.job where job_name = 'vacuum_account_tables' \gexec
-select results_eq(format('select relid::regclass::oid = ''public.users''::regclass, reason, tables from maintenance_internal.left_out_tables((select statement from maintenance_internal.job where job_name = %L), current_user, %L)', 'vacuum_account_tables', :'began'),
+select results_eq(format('select relid::regclass::oid = ''public.users''::regclass, reason, tables from maintenance_internal.skipped_tables((select statement from maintenance_internal.job where job_name = %L), current_user, %L)', 'vacuum_account_tables', :'began'),
   $$values (true, 'its lock was not free', 3::bigint)$$, 'S4-05: the weekly VACUUM leaves out a table that somebody else is vacuuming');
 select * from finish();

@@ -102,9 +102,9 @@ select results_eq(format('select c from (select pg_temp.can(%L) as c except sele
   'maintenance_internal.clock()',
   'maintenance_internal.collect_slab(maintenance_internal.progress,tid[])',
   'maintenance_internal.finish_run(bigint)',
-  'maintenance_internal.first_progress(bigint)',
+  'maintenance_internal.initial_progress(bigint)',
   'maintenance_internal.job_schedules()',
-  'maintenance_internal.look_again(bigint)',
+  'maintenance_internal.mark_dead_entries(bigint)',
   'maintenance_internal.raise_failure(bigint)',
   'maintenance_internal.release_lock(bigint)',
   'maintenance_internal.run_batches(bigint,boolean)',
@@ -131,7 +131,7 @@ create function pg_temp.as_operator(statement text) returns text language sql as
   select t from dblink(current_database() || '_operator', statement) as t (t text) $$;
 select maintenance_internal.start_run('purge', false) as mine \gset
 select throws_ok(format('select pg_temp.as_operator(%L)', format(call, :mine)), 'PM002', format('run %s was not begun by this session', :mine), 'a run of another session: ' || call)
-from unnest(array['select maintenance_internal.first_progress(%s)::text', 'select maintenance_internal.run_result(%s)', 'select maintenance_internal.finish_run(%s)::text',
+from unnest(array['select maintenance_internal.initial_progress(%s)::text', 'select maintenance_internal.run_result(%s)', 'select maintenance_internal.finish_run(%s)::text',
   'select maintenance_internal.raise_failure(%s)::text', 'select maintenance_internal.release_lock(%s)::text', 'select maintenance_internal.collect_slab(row(%s,''collect'',0,0,false,null,null,null,0,0,1,10,null,0), null)::text',
   'select maintenance_internal.apply_batch(row(%s,''slice'',1,0,false,null,null,null,10,0,1,10,null,0), null)::text']) as call;
 select maintenance_internal.finish_run(:mine), maintenance_internal.release_lock(:mine) \g /dev/null

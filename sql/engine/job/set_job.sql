@@ -35,7 +35,7 @@ begin
   v_job.description := coalesce(set_job.description, 'Calls ' || set_job.step);
   v_job.backlog_name := set_job.backlog_name;
   v_job.backlog_function := set_job.backlog_function;
-  v_job := maintenance_internal.put_job(v_job);
+  v_job := maintenance_internal.upsert_job(v_job);
   perform maintenance_internal.sync_schedule(v_job.job_name);
 end
 $$;

@@ -34,7 +34,7 @@ create table maintenance_internal.job (
 );
 
 comment on table maintenance_internal.job is
-  'A job a row: what set_policy, set_job and set_statement declared, and the options of '
+  'One row per job: what set_policy, set_job and set_statement declared, and the options of '
   'configure_job. schedule is the declared one; job_status shows the one in force.';
 comment on column maintenance_internal.job.step is
   'function jobs: qualified name of a function (batch_size integer) returns bigint';
@@ -55,8 +55,8 @@ create table maintenance.edit (
 );
 
 comment on table maintenance.edit is
-  'Who changed what of a job, its rule or its schedule, and when: a row a change, kept when the '
-  'job is dropped.';
+  'Who changed what of a job, its rule or its schedule, and when: one row per change, kept when '
+  'the job is dropped.';
 comment on column maintenance.edit.changed_by is
   'the login; pg_cron where the change was found there, which does not say whose it was';
 comment on column maintenance.edit.what is

@@ -24,7 +24,7 @@ begin
     or least(set_model.input_usd, set_model.output_usd) < 0 then
     raise exception 'the prices % and % are not acceptable', set_model.input_usd,
       set_model.output_usd
-      using errcode = 'PM002', hint = 'USD for a million tokens in and out, zero or more.';
+      using errcode = 'PM002', hint = 'USD per million tokens in and out, zero or more.';
   end if;
   if set_model.generation is null or jsonb_typeof(set_model.generation) <> 'object' then
     raise exception 'generation % is not an object', set_model.generation
@@ -45,7 +45,7 @@ $$;
 
 comment on function maintenance.set_model(text, integer, numeric, numeric, jsonb, boolean) is
   'Declares a model, or changes it. position: the enabled one of the lowest position is asked. '
-  'Prices in USD for a million tokens in and out. generation: settings passed on with every '
+  'Prices in USD per million tokens in and out. generation: settings passed on with every '
   'request. For the engine''s owner. Errors: PM002 argument, 23505 the position is taken.';
 
 select maintenance.set_model('gemini-3.5-flash-lite', 1, 0.10, 0.40);

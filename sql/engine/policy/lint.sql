@@ -62,6 +62,6 @@ comment on function maintenance.lint(text) is
   'Findings over one job or all: rows (job_name, severity, finding, fix). critical: a run would '
   'fail (the rule is broken, a right is missing, a published table has no replica identity, a '
   'rewrite rule takes its place). warning: a run or the status would be slow (no index for the '
-  'rule, an unindexed foreign key), or do what is hardly meant (a trigger that may swallow the '
+  'rule, an unindexed foreign key), or do what nobody meant (a trigger that may silence the '
   'change, seconds that look like days, another policy that keeps the same rows for another time). '
   'No row is good news. Errors: PM001 no such job.';

@@ -1,4 +1,4 @@
--- A keep that is hardly meant: seconds that look like days, or another policy that makes it moot.
+-- A keep that nobody meant: seconds that look like days, or another policy that makes it moot.
 
 create function maintenance_internal.lint_keep(
   p_policy maintenance_internal.policy,

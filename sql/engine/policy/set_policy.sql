@@ -129,7 +129,7 @@ begin
     initcap(v_policy.action || 's'), v_policy.target, v_policy.age,
     case when v_policy.keep = interval '0' then 'past' else 'older than ' || v_policy.keep end));
   v_job.backlog_name := set_policy.backlog_name;
-  v_job := maintenance_internal.put_job(v_job);
+  v_job := maintenance_internal.upsert_job(v_job);
 
   insert into maintenance_internal.policy as p
     (job_id, target, action, age, age_type, keep, matching, assign, index_on)

@@ -27,5 +27,5 @@ comment on column maintenance_internal.policy.target is
 comment on column maintenance_internal.policy.index_on is
   'what an index that serves the rule is on, as Postgres takes it; null where it takes none';
 
-create trigger note_edit after update on maintenance_internal.policy
-for each row execute function maintenance_internal.note_edit();
+create trigger record_edit after update on maintenance_internal.policy
+for each row execute function maintenance_internal.record_edit();

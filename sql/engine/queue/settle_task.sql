@@ -2,14 +2,14 @@
 --
 --   outcome        attempt     then
 --   succeeded      burned      succeeded
---   skipped        given back  skipped; blocked and declined too, with the attempt burned
+--   skipped        refunded    skipped; blocked and declined too, with the attempt burned
 --   quarantined    burned      quarantined, with what a decision needs
 --   transient      burned      ready after a back-off, or dead after the last attempt
 --   bad_output     burned      the same
---   defer          given back  ready after retry_after or an hour, dead after 50 of them
---   configuration  given back  ready after a minute
---   released       given back  ready at once
---   recovered      given back  ready at once, dead at the fifth
+--   defer          refunded    ready after retry_after or an hour, dead after 50 of them
+--   configuration  refunded    ready after a minute
+--   released       refunded    ready at once
+--   recovered      refunded    ready at once, dead at the fifth
 --   rejected       burned      dead; too_large too
 --
 -- With a settled token the result is kept, with the state in it, for the replay of that token.

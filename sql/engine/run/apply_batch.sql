@@ -65,7 +65,7 @@ begin
       if progress.next = 'window' then
         -- Never so many pages that they could hold eight batches of rows that are all due.
         progress.sweep_pages := least(progress.sweep_pages,
-          ceil(8.0 * v_job.batch_size / maintenance_internal.rows_a_page(v_leaf)));
+          ceil(8.0 * v_job.batch_size / maintenance_internal.rows_per_page(v_leaf)));
         v_window_end := least(progress.sweep_from + progress.sweep_pages, progress.sweep_end);
         select c.changed, c.again into v_changed, v_again
         from maintenance_internal.change_rows(v_policy, v_leaf, 'window', v_run.cutoff,

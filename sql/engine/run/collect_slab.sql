@@ -18,7 +18,7 @@ as $$
 declare
   v_slab_limit constant integer := 500000;
   -- The last look walks over all that the run has taken out of the index: after more rows than
-  -- these, where nothing makes it needed, it is left to look_again.
+  -- these, where nothing makes it needed, it is left to mark_dead_entries.
   v_most_to_look_over constant bigint := 100000;
   v_run maintenance_internal.run := maintenance_internal.find_running(progress.run_id);
   v_job maintenance_internal.job;
@@ -114,7 +114,7 @@ begin
   elsif progress.next = 'collect' then
     progress.next := 'end';
     if v_run.rows_affected <= v_most_to_look_over or v_run.rows_refused > 0
-      or progress.contended or maintenance_internal.may_swallow(v_policy, v_leaves)
+      or progress.contended or maintenance_internal.has_silencing_trigger(v_policy, v_leaves)
     then
       select c.due into v_left
       from maintenance_internal.count_due(v_policy, v_run.cutoff, 10000) as c;

@@ -18,8 +18,8 @@ as $$
 declare
   v_least_pages constant integer := 64;
   v_plan jsonb;
-  v_rows_a_page double precision := maintenance_internal.rows_a_page(p_leaf);
-  v_due_a_page double precision;
+  v_rows_per_page double precision := maintenance_internal.rows_per_page(p_leaf);
+  v_due_per_page double precision;
 begin
   leaf_pages := pg_relation_size(p_leaf) / current_setting('block_size')::integer;
   if leaf_pages < v_least_pages or p_job.max_rows is not null then
@@ -29,15 +29,16 @@ begin
     maintenance_internal.target_alias(maintenance_internal.find_target(p_policy.target)),
     maintenance_internal.due_condition(p_policy))
   into v_plan using p_cutoff;
-  v_due_a_page := greatest((v_plan #>> '{0,Plan,Plan Rows}')::double precision / leaf_pages, 0.01);
-  if p_job.batch_size < 4 * v_rows_a_page
-    or v_due_a_page < 0.2 * v_rows_a_page
+  v_due_per_page := greatest(
+    (v_plan #>> '{0,Plan,Plan Rows}')::double precision / leaf_pages, 0.01);
+  if p_job.batch_size < 4 * v_rows_per_page
+    or v_due_per_page < 0.2 * v_rows_per_page
       and (v_plan #>> '{0,Plan,Total Cost}')::double precision
         < leaf_pages * current_setting('seq_page_cost')::double precision
   then
     return;
   end if;
   -- As if all its rows were due, which an estimate cannot rule out; windows double as they may.
-  pages := greatest(least(p_job.batch_size / v_rows_a_page, leaf_pages), 1);
+  pages := greatest(least(p_job.batch_size / v_rows_per_page, leaf_pages), 1);
 end
 $$;

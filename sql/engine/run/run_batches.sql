@@ -6,7 +6,7 @@ create procedure maintenance_internal.run_batches(p_run_id bigint, p_commits boo
 language plpgsql
 as $$
 declare
-  v_progress maintenance_internal.progress := maintenance_internal.first_progress(p_run_id);
+  v_progress maintenance_internal.progress := maintenance_internal.initial_progress(p_run_id);
   v_slab tid[];
   v_collected record;
 begin

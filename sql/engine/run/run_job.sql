@@ -18,7 +18,7 @@ begin
     result := maintenance_internal.run_result(v_run_id);
   end if;
   perform maintenance_internal.release_lock(v_run_id);
-  perform maintenance_internal.look_again(v_run_id);
+  perform maintenance_internal.mark_dead_entries(v_run_id);
   perform maintenance_internal.raise_failure(v_run_id);
 end
 $$;

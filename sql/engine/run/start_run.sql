@@ -30,7 +30,7 @@ begin
       v_run.stop_reason := 'already_running';
     end if;
   else
-    -- A cancelled CALL can leave the lock with its session: what this session holds of old is dead.
+    -- A cancelled CALL can leave the lock with its session: what this session still holds is dead.
     while exists (
       select from pg_locks as l
       where l.locktype = 'advisory' and l.pid = pg_backend_pid() and l.objsubid = 2

@@ -1,4 +1,4 @@
--- The receipts: a row a run, written when it starts, after every batch, and when it ends.
+-- The receipts: one row per run, written when it starts, after every batch, and when it ends.
 
 create table maintenance_internal.run (
   run_id bigint generated always as identity,
@@ -39,7 +39,7 @@ create index run_finished_at_idx on maintenance_internal.run (finished_at);
 create index run_running_idx on maintenance_internal.run (job_id) where status = 'running';
 
 comment on table maintenance_internal.run is
-  'Receipts, a row a run. Kept when the job is dropped. Read them as maintenance.run_history.';
+  'Receipts, one row per run. Kept when the job is dropped. Read them as maintenance.run_history.';
 comment on column maintenance_internal.run.slot is
   'the scheduled minute that the run stands for; null for a run started by hand';
 comment on column maintenance_internal.run.cutoff is 'policies: rows as old as this were due';

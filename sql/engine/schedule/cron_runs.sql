@@ -1,4 +1,4 @@
--- What pg_cron says of the statements that it ran as they stand, latest first: of the last 10,000
+-- What pg_cron says of the statement jobs that it ran, latest first: of the last 10,000
 -- firings, since its history has no index but on its own number. Runs that leave a receipt of their
 -- own are not among them, nor the ticks that went well.
 -- cron.job_run_details shows each role its own rows by a policy: row security has to be on here.

@@ -1,4 +1,4 @@
--- The nearest minute that a schedule names: after a time, or at the latest at that time.
+-- The nearest minute that a schedule names: the first after a time, or the last up to that time.
 --
 -- As pg_cron reads it: a day has to match day-of-month and day-of-week where one of the two starts
 -- with *, and either of them where neither does. Times are those of the schedule's own time zone.

@@ -32,7 +32,7 @@ begin
     maintenance_internal.cron_command(v_job))
   on conflict (job_id) do update
   set database_oid = excluded.database_oid, command = excluded.command, since = now();
-  perform maintenance_internal.note_schedule(v_job.job_id, session_user);
+  perform maintenance_internal.record_schedule_edit(v_job.job_id, session_user);
 
   select * into v_status from maintenance.job_status as s where s.job_name = v_job.job_name;
   return v_status;

@@ -68,7 +68,7 @@ begin
     since = case when i.schedule is not distinct from excluded.schedule
       and i.database_oid = excluded.database_oid then i.since else now() end,
     schedule = case when v_is_edited and v_is_installed then i.schedule else excluded.schedule end;
-  perform maintenance_internal.note_schedule(v_job.job_id, session_user);
+  perform maintenance_internal.record_schedule_edit(v_job.job_id, session_user);
 
   return case
     when not v_is_there and not v_is_installed then 'created'

@@ -53,7 +53,7 @@ begin
   v_job.statement := set_statement.statement;
   v_job.schedule := set_statement.schedule;
   v_job.description := coalesce(set_statement.description, set_statement.statement);
-  v_job := maintenance_internal.put_job(v_job);
+  v_job := maintenance_internal.upsert_job(v_job);
   perform maintenance_internal.sync_schedule(v_job.job_name);
 end
 $$;

@@ -9,8 +9,8 @@ set timezone = 'UTC'
 set lock_timeout = '5s'
 as $$
 begin
-  perform maintenance_internal.note_statements();
-  perform maintenance_internal.note_schedule(i.job_id, 'pg_cron')
+  perform maintenance_internal.record_statements();
+  perform maintenance_internal.record_schedule_edit(i.job_id, 'pg_cron')
   from maintenance_internal.installed_schedule as i;
 end
 $$;

@@ -1,5 +1,5 @@
--- What the application remembers of a user: a fact a row. A row is retired, never destroyed: only
--- active rows are facts, the others say what became of them. Whoever changes a memory makes the
+-- What the application remembers of a user, one fact per row. A row is retired, never destroyed:
+-- only active rows are facts, the others say what became of them. A change of a memory makes the
 -- cached prompt of its user stale, so that goes in the same transaction.
 
 create table public.memories (
@@ -84,7 +84,7 @@ after insert or update or delete on public.memories
 for each row execute function public.drop_memory_prompt();
 
 comment on table public.memories is
-  'What is remembered of a user, a fact a row; only the active ones count.';
+  'What is remembered of a user, one fact per row; only the active ones count.';
 comment on column public.memories.origin is
   'who said it: the user in so many words, the application that inferred it, or a consolidation';
 comment on column public.memories.pinned is 'nobody but the user retires it';

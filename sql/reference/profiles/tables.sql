@@ -42,7 +42,7 @@ create trigger user_preferences_touch_updated_at
 before update on public.user_preferences
 for each row execute function public.touch_updated_at();
 
-comment on table public.user_profiles is 'What is known of a user, a row a user.';
-comment on table public.user_preferences is 'How a user wants to be spoken to, a row a user.';
+comment on table public.user_profiles is 'What is known of a user, one row per user.';
+comment on table public.user_preferences is 'How a user wants to be spoken to, one row per user.';
 comment on column public.user_profiles.set_by is 'field -> "user" or "model"';
 comment on column public.user_preferences.set_by is 'field -> "user" or "model"';

@@ -18,7 +18,7 @@ select throws_ok($$select maintenance.set_job('x', 'public.f')$$, '42501', null,
 select throws_ok($$select maintenance.set_statement('x', 'vacuum')$$, '42501', null, 'nor a statement');
 select throws_ok($$select maintenance.configure_job('purge', 1)$$, '42501', null, 'nor configure a job');
 select throws_ok($$select maintenance.drop_job('purge')$$, '42501', null, 'nor drop one');
-select throws_ok($$select maintenance_internal.put_job(null)$$, '42501', null, 'nor go in by the back door');
+select throws_ok($$select maintenance_internal.upsert_job(null)$$, '42501', null, 'nor go in by the back door');
 select throws_ok($$insert into maintenance_internal.job (job_name, kind, description) values ('x', 'policy', '')$$, '42501', null, 'nor write the registry');
 select throws_ok($$update maintenance_internal.policy set keep = '0'$$, '42501', null, 'nor edit a rule');
 select throws_ok($$delete from maintenance_internal.run$$, '42501', null, 'nor a receipt');

@@ -1,7 +1,7 @@
 -- Whether a row that is due could stay without an error: a row trigger before the change, or a rule
 -- in its place. Where none is there, a statement that went through has changed what it should.
 
-create function maintenance_internal.may_swallow(
+create function maintenance_internal.has_silencing_trigger(
   p_policy maintenance_internal.policy,
   p_leaves oid[])
 returns boolean

@@ -3,7 +3,7 @@
 -- not get. Told by the statistics, which know when a table was last maintained. A VACUUM FULL
 -- leaves no trace there, nor does anything before a crash: then only the rights are looked at.
 
-create function maintenance_internal.left_out_tables(
+create function maintenance_internal.skipped_tables(
   p_statement text,
   p_username text,
   p_started_at timestamptz)

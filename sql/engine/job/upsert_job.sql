@@ -1,6 +1,6 @@
 -- The upsert behind set_policy, set_job and set_statement: the job's own row and its schedule.
 
-create function maintenance_internal.put_job(p_job maintenance_internal.job)
+create function maintenance_internal.upsert_job(p_job maintenance_internal.job)
 returns maintenance_internal.job
 language plpgsql
 set search_path = pg_catalog, pg_temp

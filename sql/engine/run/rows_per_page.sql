@@ -1,6 +1,6 @@
 -- How many rows a page of a table holds, by the statistics; a hundred where there are none.
 
-create function maintenance_internal.rows_a_page(p_leaf regclass)
+create function maintenance_internal.rows_per_page(p_leaf regclass)
 returns double precision
 language sql
 stable

@@ -1,10 +1,10 @@
 -- After a run that took very many rows: one more look at what is due. The index still leads to
 -- every row that the run took; whoever looks first steps over all of them, and leaves a mark for
 -- those who come after. So the run pays that, and not the next reader of maintenance_status. It
--- comes when the receipt is closed and the lock given back, and not at all after so many rows that
+-- comes when the receipt is closed and the lock released, and not at all after so many rows that
 -- it would hold a snapshot for minutes.
 
-create function maintenance_internal.look_again(p_run_id bigint)
+create function maintenance_internal.mark_dead_entries(p_run_id bigint)
 returns void
 language plpgsql
 security definer

@@ -1,7 +1,7 @@
 -- Keeps what has changed in pg_cron since the last look at a job there: its schedule, whether it is
 -- active, whether it is there at all. pg_cron does not say who edits it; our own calls do.
 
-create function maintenance_internal.note_schedule(p_job_id integer, p_changed_by text)
+create function maintenance_internal.record_schedule_edit(p_job_id integer, p_changed_by text)
 returns void
 language plpgsql
 set search_path = pg_catalog, pg_temp

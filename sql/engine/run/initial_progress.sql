@@ -1,6 +1,6 @@
 -- Where the loop of a run begins. A run that was skipped is finished before it starts.
 
-create function maintenance_internal.first_progress(p_run_id bigint)
+create function maintenance_internal.initial_progress(p_run_id bigint)
 returns maintenance_internal.progress
 language sql
 stable

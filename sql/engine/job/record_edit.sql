@@ -1,6 +1,6 @@
 -- Trigger: keeps who changed what of a job or its rule, and when.
 
-create function maintenance_internal.note_edit()
+create function maintenance_internal.record_edit()
 returns trigger
 language plpgsql
 security definer
@@ -30,5 +30,5 @@ begin
 end
 $$;
 
-create trigger note_edit after update or delete on maintenance_internal.job
-for each row execute function maintenance_internal.note_edit();
+create trigger record_edit after update or delete on maintenance_internal.job
+for each row execute function maintenance_internal.record_edit();

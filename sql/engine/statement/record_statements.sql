@@ -2,7 +2,7 @@
 -- stand, so nothing of ours is there when they begin or end. What pg_cron calls succeeded is failed
 -- here where a table was left out because its owner is somebody else, or where none was reached.
 
-create function maintenance_internal.note_statements()
+create function maintenance_internal.record_statements()
 returns bigint
 language plpgsql
 security definer
@@ -41,7 +41,7 @@ begin
         case when count(*) = max(l.tables) or bool_or(not l.may) then string_agg(
           format('%s was left out: %s', l.relid, l.reason), '; ' order by l.relid::text) end
       into v_left_out, v_run.error
-      from maintenance_internal.left_out_tables(
+      from maintenance_internal.skipped_tables(
         v_firing.command, v_firing.username, v_firing.started_at) as l;
       if v_run.error is not null then
         v_run.status := 'failed';
