@@ -1556,8 +1556,9 @@ comment on type maintenance_internal.progress is
   'bad_end: the end of a slice that failed';
 -- end of sql/engine/run/tables.sql
 
--- from sql/engine/run/lock_class.sql 7b140d72ab00543d
--- The first key of our advisory locks; the second is the job's id, or 0 for the sweep of leases.
+-- from sql/engine/run/lock_class.sql 6dc31effd0a9d215
+-- The first key of our advisory locks; the second is the job's id, 0 for the sweep of leases, or -1
+-- for the receipts of statement jobs.
 -- While a run goes on, its backend holds (lock class, job id), and that is what alive means.
 
 create function maintenance_internal.lock_class()
@@ -2773,7 +2774,7 @@ begin atomic
 end;
 -- end of sql/engine/statement/skipped_tables.sql
 
--- from sql/engine/statement/record_statements.sql 2d5047321809913e
+-- from sql/engine/statement/record_statements.sql 5905d2babf8cf542
 -- Writes the receipts of statement jobs, from what pg_cron says of them: pg_cron runs them as they
 -- stand, so nothing of ours is there when they begin or end. What pg_cron calls succeeded is failed
 -- here where a table was left out because its owner is somebody else, or where none was reached.
@@ -2794,7 +2795,7 @@ declare
   v_left_out jsonb;
   v_noted bigint := 0;
 begin
-  if not pg_try_advisory_xact_lock(maintenance_internal.lock_class(), 0) then
+  if not pg_try_advisory_xact_lock(maintenance_internal.lock_class(), -1) then
     return 0; -- somebody else is at it
   end if;
 

@@ -1,4 +1,5 @@
--- The first key of our advisory locks; the second is the job's id, or 0 for the sweep of leases.
+-- The first key of our advisory locks; the second is the job's id, 0 for the sweep of leases, or -1
+-- for the receipts of statement jobs.
 -- While a run goes on, its backend holds (lock class, job id), and that is what alive means.
 
 create function maintenance_internal.lock_class()

@@ -18,7 +18,7 @@ declare
   v_left_out jsonb;
   v_noted bigint := 0;
 begin
-  if not pg_try_advisory_xact_lock(maintenance_internal.lock_class(), 0) then
+  if not pg_try_advisory_xact_lock(maintenance_internal.lock_class(), -1) then
     return 0; -- somebody else is at it
   end if;
 
