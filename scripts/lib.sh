@@ -10,6 +10,16 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
 say() { printf '%s\n' "$*" >&2; }
 die() { say "error: $*"; exit 1; }
 
+# at_exit COMMAND ARG ...: what is done when the script ends, however it ends, the latest first. Its
+# words are fixed here: a plain trap reads its variables where the script ends, which may be inside a
+# function that has a local of the same name.
+exit_commands=''
+at_exit() {
+  exit_commands="$(printf '%q ' "$@") || true; $exit_commands"
+  # shellcheck disable=SC2064
+  trap "$exit_commands" EXIT
+}
+
 # find_server: sets pg_bin to the newest installed server, 15 or newer, that has pg_cron.
 find_server() {
   local dir

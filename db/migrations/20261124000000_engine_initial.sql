@@ -2991,7 +2991,7 @@ end
 $$;
 -- end of sql/engine/schedule/cron_field.sql
 
--- from sql/engine/schedule/cron_fault.sql ca9923bfdaeac34c
+-- from sql/engine/schedule/cron_fault.sql 9486c1b95170ba65
 -- What is wrong with a cron expression, and what to write instead; no row for one that is right.
 
 create function maintenance_internal.cron_fault(p_schedule text)
@@ -3007,9 +3007,11 @@ declare
   v_highs constant integer[] := '{59,23,31,12,7}'::integer[];
   v_step constant text := '/\d*[1-9]\d*$';
   v_fields text[] := regexp_split_to_array(btrim(p_schedule, e' \t'), '[ \t]+');
-  v_ends integer[];
   v_place integer;
   v_part text;
+  v_steps_too_far boolean;
+  v_ends integer[];
+  v_low integer;
   v_first integer;
   v_last integer;
 begin
@@ -3025,43 +3027,36 @@ begin
     fault := format('it has %s fields, and not five', case when p_schedule ~ '\S'
       then cardinality(v_fields) else 0 end);
     if cardinality(v_fields) > 5 then
-      fix := format('pg_cron knows no seconds and no years, and ignores what stands behind the '
-        'fifth field: %s', array_to_string(v_fields[1:5], ' '));
+      fix := 'pg_cron knows no seconds and no years, and ignores what stands behind the fifth '
+        'field: ' || coalesce(
+          (select f.fix
+            from maintenance_internal.cron_fault(array_to_string(v_fields[1:5], ' ')) as f),
+          array_to_string(v_fields[1:5], ' '));
     end if;
     return next;
     return;
   end if;
 
-  -- The first part of a list that is at fault, of the first field that has one.
-  select p.place, p.part into v_place, v_part
+  -- The first part of a list that is at fault; what only steps too far comes last, so that its
+  -- plain form is right when it is told.
+  select p.place, p.part, p.steps_too_far into v_place, v_part, v_steps_too_far
   from (
-    select f.place, f.field, coalesce(i.part, f.field) as part, i.n
+    select f.place, coalesce(i.part, f.field) as part, i.n,
+      coalesce(i.part ~ v_step and maintenance_internal.cron_field(
+        regexp_replace(i.part, v_step, '/1'), f.place::integer) is not null, false) as steps_too_far
     from unnest(v_fields) with ordinality as f (field, place)
     left join lateral unnest(string_to_array(f.field, ',')) with ordinality as i (part, n)
       on maintenance_internal.cron_field(i.part, f.place::integer) is null or i.part = '$'
     where maintenance_internal.cron_field(f.field, f.place::integer) is null
   ) as p
-  order by p.place, p.n
+  order by p.steps_too_far, p.place, p.n
   limit 1;
   if not found then
     return;
   end if;
   fault := format('its %s "%s" cannot be read', v_names[v_place], v_part);
 
-  select array_agg((maintenance_internal.cron_field(e.word, v_place))[1] order by e.n)
-  into v_ends
-  from unnest(regexp_match(v_part, '^([a-zA-Z0-9]+)-([a-zA-Z0-9]+)(?:/\d+)?$'))
-    with ordinality as e (word, n);
-  v_last := case v_place when 5 then 6 else v_highs[v_place] end;
-  if v_ends[1] > v_ends[2] then
-    v_first := least(v_ends[1], v_last);
-    fault := format('its %s "%s" runs backwards, so pg_cron would never fire',
-      v_names[v_place], v_part);
-    fix := format('Write it in two parts: %s,%s',
-      concat_ws('-', v_first, nullif(v_last, v_first)),
-      concat_ws('-', v_lows[v_place], nullif(v_ends[2], v_lows[v_place])));
-  elsif maintenance_internal.cron_field(regexp_replace(v_part, v_step, '/1'), v_place) is not null
-    and v_part ~ v_step then
+  if v_steps_too_far then
     fault := format('its %s "%s" steps by more than %s, which pg_cron refuses from 1.6.5 on',
       v_names[v_place], v_part, v_highs[v_place]);
     -- Such a step leaves the first value alone. Where the other day field is no plain *, a day
@@ -3071,18 +3066,41 @@ begin
     from (
       select f.place, string_agg(
         case
-          when b.first is null
-            or maintenance_internal.cron_field(i.part, f.place::integer) is not null then i.part
+          when maintenance_internal.cron_field(i.part, f.place::integer) is not null then i.part
           when i.part like '*%' and f.place in (3, 5) and v_fields[8 - f.place] <> '*'
             then '*/' || v_highs[f.place]
-          else b.first::text
+          else (maintenance_internal.cron_field(
+            regexp_replace(i.part, v_step, '/1'), f.place::integer))[1]::text
         end, ',' order by i.n) as field
       from unnest(v_fields) with ordinality as f (field, place)
       cross join lateral unnest(string_to_array(f.field, ',')) with ordinality as i (part, n)
-      cross join lateral (select (maintenance_internal.cron_field(
-        regexp_replace(i.part, v_step, '/1'), f.place::integer))[1] as first) as b
       group by f.place
     ) as p;
+    return next;
+    return;
+  end if;
+
+  select array_agg((maintenance_internal.cron_field(e.word, v_place))[1] order by e.n)
+  into v_ends
+  from unnest(regexp_match(v_part, '^([a-zA-Z0-9]+)-([a-zA-Z0-9]+)(?:/\d+)?$'))
+    with ordinality as e (word, n);
+  if v_ends[1] > v_ends[2] then
+    fault := format('its %s "%s" runs backwards, and pg_cron never fires for it',
+      v_names[v_place], v_part);
+    v_low := v_lows[v_place];
+    v_last := case v_place when 5 then 6 else v_highs[v_place] end;
+    v_first := case when v_ends[1] > v_last then v_low else v_ends[1] end; -- Sunday is 0 and 7
+    fix := 'Write it as: ' || case
+      when v_part ~ v_step then (
+        select string_agg((v_low + (v_first - v_low + k) % (v_last - v_low + 1))::text, ','
+          order by k)
+        from generate_series(0,
+          (v_ends[2] - v_first + v_last - v_low + 1) % (v_last - v_low + 1),
+          substring(v_part from '\d+$')::integer) as k)
+      when v_first <= v_ends[2] then concat_ws('-', v_first, nullif(v_ends[2], v_first))
+      else concat_ws('-', v_first, nullif(v_last, v_first)) || ','
+        || concat_ws('-', v_low, nullif(v_ends[2], v_low))
+      end;
   end if;
   return next;
 end

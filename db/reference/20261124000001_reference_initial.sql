@@ -1,8 +1,8 @@
 -- migrate:up
 
--- from sql/reference/objects.sql afe12cde388922b4
--- What the reference application calls its own in public, and the guard in front of it: where one
--- of these names is taken, nothing of it is installed.
+-- from sql/reference/objects.sql df830660ead862d8
+-- What the reference application calls its own, and the guard in front of it: where one of these
+-- names is taken, nothing of it is installed.
 
 do $$
 begin
@@ -13,13 +13,13 @@ begin
 end
 $$;
 
-create function maintenance_internal.reference_objects()
-returns table (kind "char", name text)
+create or replace function maintenance_internal.reference_objects()
+returns table (kind text, name text)
 language sql
 immutable
 set search_path = pg_catalog, pg_temp
 begin atomic
-  select 'r'::"char", unnest(array[
+  select 'table', unnest(array[
     'import_runs',
     'raw_import_items',
     'temp_uploads',
@@ -35,7 +35,7 @@ begin atomic
     'memories',
     'memory_prompt_cache'])
   union all
-  select 'f', unnest(array[
+  select 'function', unnest(array[
     'touch_updated_at',
     'mark_stuck_import_runs',
     'cleanup_temp_uploads',
@@ -59,28 +59,46 @@ begin atomic
     'memory_hash',
     'check_consolidation',
     'apply_consolidation',
-    'trigger_consolidation_step']);
+    'trigger_consolidation_step'])
+  union all
+  select 'job', unnest(array[
+    'mark_stuck_import_runs',
+    'cleanup_temp_uploads',
+    'cleanup_old_raw_items',
+    'compact_old_import_jobs',
+    'cleanup_expired_sessions',
+    'refresh_subscription_summary',
+    'analyze_account_tables',
+    'vacuum_account_tables',
+    'weekly_index_report',
+    'trigger_analysis',
+    'trigger_consolidation'])
+  union all
+  select 'kind', unnest(array['analyze_profile', 'consolidate_memories']);
 end;
 
 do $$
 declare
   v_taken text;
 begin
-  select string_agg('public.' || o.name, ', ' order by o.name) into v_taken
+  select string_agg(format('%s %s', o.kind, o.name), ', ' order by o.kind desc, o.name)
+  into v_taken
   from maintenance_internal.reference_objects() as o
   where case o.kind
-    when 'f' then exists (
+    when 'function' then exists (
       select from pg_proc as p
       where p.pronamespace = 'public'::regnamespace and p.proname = o.name)
-    else exists (
+    when 'table' then to_regclass('public.' || o.name) is not null or exists (
       select from pg_type as t
       where t.typnamespace = 'public'::regnamespace and t.typname = o.name)
-      or to_regclass('public.' || o.name) is not null
+    when 'job' then exists (
+      select from maintenance_internal.job as j where j.job_name = o.name)
+    else exists (select from maintenance.kind as k where k.kind = o.name)
     end;
   if v_taken is not null then
     raise exception 'The reference application is not installed, and nothing was changed, since '
-      'this database has tables or functions of the same names: %. Leave out db/reference, and run '
-      'the rules that fit your tables: psql -f sql/reference/imports/rules.sql.', v_taken
+      'its names are taken in this database: %. Leave out db/reference, and run the rules that fit '
+      'your tables: psql -v ON_ERROR_STOP=1 -1 -f sql/reference/imports/rules.sql.', v_taken
       using errcode = 'PM020';
   end if;
 end
@@ -204,10 +222,12 @@ comment on column public.import_jobs.compacted_at is
   'when mapping and options gave way to {"compacted": true}';
 -- end of sql/reference/imports/tables.sql
 
--- from sql/reference/imports/rules.sql 8c7778cc95ac1dd2
+-- from sql/reference/imports/rules.sql d05bc8d04bfb520a
 -- Imports: stuck runs fail, old uploads and old raw items of unsuccessful runs go, old import jobs
 -- are compacted. Rules S1-01 to S1-04, in the order of S1-07.
--- Over tables of your own of these names: psql -f sql/reference/imports/rules.sql
+-- Over tables of your own of these names:
+--   psql "$DATABASE_URL" -v ON_ERROR_STOP=1 -1 -f sql/reference/imports/rules.sql
+-- A subquery names the columns of the target with its name: the other table may have one like it.
 
 select maintenance.set_policy(
   'mark_stuck_import_runs',
@@ -239,7 +259,7 @@ select maintenance.set_policy(
   matching => $$
     not exists (
       select from public.import_jobs as j
-      where j.upload_ref = token and j.status = 'processing')
+      where j.upload_ref = temp_uploads.token and j.status = 'processing')
   $$,
   schedule => '0 3 * * *',
   description => 'Temporary uploads older than 24 hours that no running import job refers to',
@@ -254,7 +274,7 @@ select maintenance.set_policy(
   matching => $$
     exists (
       select from public.import_runs as r
-      where r.id = import_run_id
+      where r.id = raw_import_items.import_run_id
         and r.status in ('failed', 'partial')
         and coalesce(r.finished_at, r.started_at, r.created_at) <= now() - interval '30 days')
   $$,
@@ -440,10 +460,11 @@ comment on table public.user_subscriptions is
   'Subscriptions, past ones too: a user may have several.';
 -- end of sql/reference/accounts/tables.sql
 
--- from sql/reference/accounts/rules.sql e388b136147d6a37
+-- from sql/reference/accounts/rules.sql 7b5e0ba198efd93e
 -- Accounts: expired sessions go, statistics are kept fresh, indexes are reported. Rules S4-01 and
 -- S4-04 to S4-10.
--- Over tables of your own of these names: psql -f sql/reference/accounts/rules.sql
+-- Over tables of your own of these names:
+--   psql "$DATABASE_URL" -v ON_ERROR_STOP=1 -1 -f sql/reference/accounts/rules.sql
 
 select maintenance.set_policy(
   'cleanup_expired_sessions',
@@ -1585,7 +1606,7 @@ select maintenance.set_job(
   description => 'Asks for a consolidation of every user''s memories');
 -- end of sql/reference/memories/consolidation.sql
 
--- from sql/reference/grant_front_doors.sql 7a01d793d88f2829
+-- from sql/reference/grant_front_doors.sql b7e4d7cc8f38b46c
 -- Who may call the front doors of the application. Called by maintenance.grant_roles().
 
 create function maintenance_internal.grant_front_doors()
@@ -1606,9 +1627,13 @@ declare
   v_object record;
   v_door text;
 begin
-  for v_object in select * from maintenance_internal.reference_objects() loop
-    perform maintenance_internal.revoke_defaults(v_object.kind, format('%s public.%I',
-      case v_object.kind when 'f' then 'function' else 'table' end, v_object.name));
+  for v_object in
+    select * from maintenance_internal.reference_objects() as o
+    where o.kind in ('table', 'function')
+  loop
+    perform maintenance_internal.revoke_defaults(
+      case v_object.kind when 'function' then 'f' else 'r' end::"char",
+      format('%s public.%I', v_object.kind, v_object.name));
   end loop;
   if to_regrole('maintenance_operator') is not null then
     foreach v_door in array v_doors loop

@@ -18,9 +18,13 @@ declare
   v_object record;
   v_door text;
 begin
-  for v_object in select * from maintenance_internal.reference_objects() loop
-    perform maintenance_internal.revoke_defaults(v_object.kind, format('%s public.%I',
-      case v_object.kind when 'f' then 'function' else 'table' end, v_object.name));
+  for v_object in
+    select * from maintenance_internal.reference_objects() as o
+    where o.kind in ('table', 'function')
+  loop
+    perform maintenance_internal.revoke_defaults(
+      case v_object.kind when 'function' then 'f' else 'r' end::"char",
+      format('%s public.%I', v_object.kind, v_object.name));
   end loop;
   if to_regrole('maintenance_operator') is not null then
     foreach v_door in array v_doors loop

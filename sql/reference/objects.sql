@@ -1,5 +1,5 @@
--- What the reference application calls its own in public, and the guard in front of it: where one
--- of these names is taken, nothing of it is installed.
+-- What the reference application calls its own, and the guard in front of it: where one of these
+-- names is taken, nothing of it is installed.
 
 do $$
 begin
@@ -10,13 +10,13 @@ begin
 end
 $$;
 
-create function maintenance_internal.reference_objects()
-returns table (kind "char", name text)
+create or replace function maintenance_internal.reference_objects()
+returns table (kind text, name text)
 language sql
 immutable
 set search_path = pg_catalog, pg_temp
 begin atomic
-  select 'r'::"char", unnest(array[
+  select 'table', unnest(array[
     'import_runs',
     'raw_import_items',
     'temp_uploads',
@@ -32,7 +32,7 @@ begin atomic
     'memories',
     'memory_prompt_cache'])
   union all
-  select 'f', unnest(array[
+  select 'function', unnest(array[
     'touch_updated_at',
     'mark_stuck_import_runs',
     'cleanup_temp_uploads',
@@ -56,28 +56,46 @@ begin atomic
     'memory_hash',
     'check_consolidation',
     'apply_consolidation',
-    'trigger_consolidation_step']);
+    'trigger_consolidation_step'])
+  union all
+  select 'job', unnest(array[
+    'mark_stuck_import_runs',
+    'cleanup_temp_uploads',
+    'cleanup_old_raw_items',
+    'compact_old_import_jobs',
+    'cleanup_expired_sessions',
+    'refresh_subscription_summary',
+    'analyze_account_tables',
+    'vacuum_account_tables',
+    'weekly_index_report',
+    'trigger_analysis',
+    'trigger_consolidation'])
+  union all
+  select 'kind', unnest(array['analyze_profile', 'consolidate_memories']);
 end;
 
 do $$
 declare
   v_taken text;
 begin
-  select string_agg('public.' || o.name, ', ' order by o.name) into v_taken
+  select string_agg(format('%s %s', o.kind, o.name), ', ' order by o.kind desc, o.name)
+  into v_taken
   from maintenance_internal.reference_objects() as o
   where case o.kind
-    when 'f' then exists (
+    when 'function' then exists (
       select from pg_proc as p
       where p.pronamespace = 'public'::regnamespace and p.proname = o.name)
-    else exists (
+    when 'table' then to_regclass('public.' || o.name) is not null or exists (
       select from pg_type as t
       where t.typnamespace = 'public'::regnamespace and t.typname = o.name)
-      or to_regclass('public.' || o.name) is not null
+    when 'job' then exists (
+      select from maintenance_internal.job as j where j.job_name = o.name)
+    else exists (select from maintenance.kind as k where k.kind = o.name)
     end;
   if v_taken is not null then
     raise exception 'The reference application is not installed, and nothing was changed, since '
-      'this database has tables or functions of the same names: %. Leave out db/reference, and run '
-      'the rules that fit your tables: psql -f sql/reference/imports/rules.sql.', v_taken
+      'its names are taken in this database: %. Leave out db/reference, and run the rules that fit '
+      'your tables: psql -v ON_ERROR_STOP=1 -1 -f sql/reference/imports/rules.sql.', v_taken
       using errcode = 'PM020';
   end if;
 end

@@ -5,7 +5,7 @@
 needs_own_server crash
 
 cluster_up "$folder/crash" --no-sync
-trap 'cluster_remove "$folder/crash"' EXIT
+at_exit cluster_remove "$folder/crash"
 server=$(cluster_url "$home" app)
 migrate "$server"
 psql -qX -v ON_ERROR_STOP=1 "$server" -f tests/crash/set_up.sql -o /dev/null

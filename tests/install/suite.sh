@@ -3,7 +3,7 @@
 . "$(dirname "$0")/../suite.sh"
 
 place=$(mktemp -d)
-trap 'rm -r "$place"' EXIT
+at_exit rm -r "$place"
 dump() { # dump NAME [OPTION ...]: schema and rows, but for what dbmate and pg_dump write anew each time
   pg_dump --exclude-table=public.schema_migrations "${@:2}" "$(in_database "$url" "$1")" | sed -E '/^(--|\\restrict|\\unrestrict|$)/d'
 }
@@ -40,13 +40,28 @@ dump "${prefix}_host" >"$place/installed"
 DATABASE_URL=$host scripts/up 2>/dev/null || not_ok 'make up for the second time'
 diff "$place/installed" <(dump "${prefix}_host") || not_ok 'make up for the second time has changed something'
 DATABASE_URL=$host REFERENCE=1 scripts/up >"$place/log" 2>&1 && not_ok 'the reference application is installed over tables of the host'
-grep -q 'Error: pq: The reference application is not installed, and nothing was changed, since this database has tables or functions of the same names: public.cleanup_temp_uploads, public.import_jobs, public.import_runs, public.raw_import_items, public.sessions, public.temp_uploads, public.user_subscriptions, public.users. Leave out db/reference, and run the rules that fit your tables: psql -f sql/reference/imports/rules.sql.$' \
+grep -q 'Error: pq: The reference application is not installed, and nothing was changed, since its names are taken in this database: table import_jobs, table import_runs, table raw_import_items, table sessions, table temp_uploads, table user_subscriptions, table users, function cleanup_temp_uploads. Leave out db/reference, and run the rules that fit your tables: psql -v ON_ERROR_STOP=1 -1 -f sql/reference/imports/rules.sql.$' \
   "$place/log" || not_ok "what is said of tables of the same names: $(cat "$place/log")"
 diff "$place/installed" <(dump "${prefix}_host") || not_ok 'a refused reference application has changed something'
 for rules in sql/reference/*/rules.sql; do
-  PGOPTIONS='-c client_min_messages=error' psql -qX -v ON_ERROR_STOP=1 -o /dev/null "$host" -f "$rules" || not_ok "$rules by itself"
+  PGOPTIONS='-c client_min_messages=error' psql -qX -v ON_ERROR_STOP=1 -1 -o /dev/null "$host" -f "$rules" || not_ok "$rules by itself"
 done
 pgtap "$host" tests/install/own_tables.sql || result=1
+
+# A job of the host's own by one of these names stays as well, and so does a leftover of ours.
+make_database "${prefix}_jobs"
+host=$(in_database "$url" "${prefix}_jobs")
+migrate "$host" db/migrations
+psql -qX -v ON_ERROR_STOP=1 -o /dev/null "$host" -c 'create schema app' -c 'create table app.sessions (ended timestamptz)' \
+  -c 'create index on app.sessions (ended)' \
+  -c "select maintenance.set_policy('cleanup_expired_sessions', 'app.sessions', 'delete', 'ended', '400 days')"
+(migrate "$host" db/reference) 2>"$place/log" && not_ok 'the reference application has taken a job of the host over'
+grep -q 'its names are taken in this database: job cleanup_expired_sessions\. ' "$place/log" || not_ok "what is said of a job that is taken: $(cat "$place/log")"
+psql -qX -o /dev/null "$host" -c "select maintenance.drop_job('cleanup_expired_sessions')"
+migrate "$host" db/reference
+psql -qX "$host" -c "delete from public.schema_migrations where version = '20261124000001'"
+(migrate "$host" db/reference) 2>"$place/log" && not_ok 'the reference application is installed twice'
+grep -q 'its names are taken in this database: table import_jobs, ' "$place/log" || not_ok "what is said of leftovers: $(cat "$place/log")"
 
 # Where a name of ours is taken, one sentence says so, and nothing is changed.
 taken() { # taken FOLDER SENTENCE STATEMENT ...
@@ -108,7 +123,7 @@ done
 # Two installs at the same moment, on a server that has none of the roles yet.
 if [ -n "${DATABASE_URL:-}" ]; then exit $result; fi
 cluster_up "$folder/fresh" --no-sync
-trap 'rm -r "$place"; cluster_remove "$folder/fresh"' EXIT
+at_exit cluster_remove "$folder/fresh"
 server=$(cluster_url "$home" app)
 for round in 1 2 3; do
   one=$(in_database "$server" one)

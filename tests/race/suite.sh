@@ -5,7 +5,7 @@
 tester=$pg_bin/../lib/pgxs/src/test/isolation/isolationtester
 if [ ! -x "$tester" ]; then
   say "left out: race needs isolationtester, which is not beside $pg_bin"
-  exit
+  exit 77
 fi
 for spec in tests/race/*.spec; do
   name=${prefix}_$(basename "$spec" .spec)

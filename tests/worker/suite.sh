@@ -7,6 +7,7 @@ export RESTART_SERVER
 for file in tests/worker/*.test.ts; do
   name=${prefix}_worker_$(basename "$file" .test.ts)
   make_database "$name" "$template"
-  TEST_DATABASE_URL=$(in_database "$url" "$name") node --import tsx --test --test-reporter=dot "$file" || result=1
+  TEST_DATABASE_URL=$(in_database "$url" "$name") timeout 300 \
+    node --import tsx --test --test-reporter=dot "$file" || result=1
 done
 exit $result

@@ -1,6 +1,7 @@
 -- Accounts: expired sessions go, statistics are kept fresh, indexes are reported. Rules S4-01 and
 -- S4-04 to S4-10.
--- Over tables of your own of these names: psql -f sql/reference/accounts/rules.sql
+-- Over tables of your own of these names:
+--   psql "$DATABASE_URL" -v ON_ERROR_STOP=1 -1 -f sql/reference/accounts/rules.sql
 
 select maintenance.set_policy(
   'cleanup_expired_sessions',

@@ -1,6 +1,8 @@
 -- Imports: stuck runs fail, old uploads and old raw items of unsuccessful runs go, old import jobs
 -- are compacted. Rules S1-01 to S1-04, in the order of S1-07.
--- Over tables of your own of these names: psql -f sql/reference/imports/rules.sql
+-- Over tables of your own of these names:
+--   psql "$DATABASE_URL" -v ON_ERROR_STOP=1 -1 -f sql/reference/imports/rules.sql
+-- A subquery names the columns of the target with its name: the other table may have one like it.
 
 select maintenance.set_policy(
   'mark_stuck_import_runs',
@@ -32,7 +34,7 @@ select maintenance.set_policy(
   matching => $$
     not exists (
       select from public.import_jobs as j
-      where j.upload_ref = token and j.status = 'processing')
+      where j.upload_ref = temp_uploads.token and j.status = 'processing')
   $$,
   schedule => '0 3 * * *',
   description => 'Temporary uploads older than 24 hours that no running import job refers to',
@@ -47,7 +49,7 @@ select maintenance.set_policy(
   matching => $$
     exists (
       select from public.import_runs as r
-      where r.id = import_run_id
+      where r.id = raw_import_items.import_run_id
         and r.status in ('failed', 'partial')
         and coalesce(r.finished_at, r.started_at, r.created_at) <= now() - interval '30 days')
   $$,

@@ -41,9 +41,9 @@ select is(pg_temp.cron('purge'), '*/5 * * * * true call maintenance.run_job(''pu
 select cron.schedule('maintenance:purge', '0 22-4 * * *', $$call maintenance.run_job('purge')$$);
 insert into public.events values (now() - interval '2 days');
 select results_eq($$select scheduling, next_run_at from maintenance.job_status where job_name = 'purge'$$,
-  $$values ('edited by an operator: its hour "22-4" runs backwards, so pg_cron would never fire', null::timestamptz)$$, 'C-010: a range that runs backwards is told');
+  $$values ('edited by an operator: its hour "22-4" runs backwards, and pg_cron never fires for it', null::timestamptz)$$, 'C-010: a range that runs backwards is told');
 select results_eq($$select severity, advice from public.maintenance_status where task = 'purge'$$,
-  $$values ('warning', 'Its schedule: edited by an operator: its hour "22-4" runs backwards, so pg_cron would never fire. select maintenance.set_schedule(''purge'', ''0 5 * * *'');')$$, 'C-010: and a warning');
+  $$values ('warning', 'Its schedule: edited by an operator: its hour "22-4" runs backwards, and pg_cron never fires for it. select maintenance.set_schedule(''purge'', ''0 5 * * *'');')$$, 'C-010: and a warning');
 select cron.schedule('maintenance:purge', '0 3 1 1 * 2027', $$call maintenance.run_job('purge')$$);
 select results_eq($$select scheduling, next_run_at = maintenance.next_run_at('0 3 1 1 *', now()) from maintenance.job_status where job_name = 'purge'$$,
   $$values ('edited by an operator: it has 6 fields, and not five', true)$$, 'C-011: so is a sixth field');

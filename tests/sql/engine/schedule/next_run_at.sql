@@ -1,7 +1,7 @@
 -- next_run_at reads cron expressions as pg_cron does.
 begin;
 create extension pgtap;
-select plan(72);
+select plan(77);
 
 create function pg_temp.next(schedule text, after text default '2026-11-24 12:34:56+00')
 returns text language sql
@@ -115,14 +115,15 @@ exception when sqlstate 'PM006' then
   return regexp_replace(sqlerrm, '^.* is not a cron expression: ', '') || coalesce(substring(v_hint from ': .*$'), '');
 end $$;
 select is(pg_temp.refusal(s), r, format('"%s" is refused in words', s)) from (values
-  ('0 22-4 * * *', 'its hour "22-4" runs backwards, so pg_cron would never fire: 22-23,0-4'),
-  ('0 0 * * fri-mon', 'its day of week "fri-mon" runs backwards, so pg_cron would never fire: 5-6,0-1'),
-  ('0 0 * * mon-sun', 'its day of week "mon-sun" runs backwards, so pg_cron would never fire: 1-6,0'),
-  ('0 0 * nov-feb *', 'its month "nov-feb" runs backwards, so pg_cron would never fire: 11-12,1-2'),
-  ('30-10/5 * * * *', 'its minute "30-10/5" runs backwards, so pg_cron would never fire: 30-59,0-10'),
-  ('0 0 * * 7-1', 'its day of week "7-1" runs backwards, so pg_cron would never fire: 6,0-1'),
+  ('0 22-4 * * *', 'its hour "22-4" runs backwards, and pg_cron never fires for it: 22-23,0-4'),
+  ('0 0 * * fri-mon', 'its day of week "fri-mon" runs backwards, and pg_cron never fires for it: 5-6,0-1'),
+  ('0 0 * * mon-sun', 'its day of week "mon-sun" runs backwards, and pg_cron never fires for it: 1-6,0'),
+  ('0 0 * nov-feb *', 'its month "nov-feb" runs backwards, and pg_cron never fires for it: 11-12,1-2'),
+  ('30-10/5 * * * *', 'its minute "30-10/5" runs backwards, and pg_cron never fires for it: 30,35,40,45,50,55,0,5,10'),
+  ('0 0 * * 7-1', 'its day of week "7-1" runs backwards, and pg_cron never fires for it: 0-1'), ('0 22-4/2 * * *', 'its hour "22-4/2" runs backwards, and pg_cron never fires for it: 22,0,2,4'),
+  ('0 0 28-3/2 * *', 'its day of month "28-3/2" runs backwards, and pg_cron never fires for it: 28,30,1,3'), ('0 0 * * sat-tue/2', 'its day of week "sat-tue/2" runs backwards, and pg_cron never fires for it: 6,1'),
   ('0 3 1 1 * 2027', 'it has 6 fields, and not five: 0 3 1 1 *'), ('0 2 * * * *', 'it has 6 fields, and not five: 0 2 * * *'),
-  ('0 9,22-4 * * *', 'its hour "22-4" runs backwards, so pg_cron would never fire: 22-23,0-4'),
+  ('0 9,22-4 * * *', 'its hour "22-4" runs backwards, and pg_cron never fires for it: 22-23,0-4'),
   ('0 0 * * 1#2', 'its day of week "1#2" cannot be read'), ('*x * * * *', 'its minute "*x" cannot be read'), ('0 0 * *', 'it has 4 fields, and not five'),
   ('', 'it has 0 fields, and not five'), ('@reboot', '@reboot names no time'), ('@MIDNIGHT', 'it has 1 fields, and not five'), ('0 0 L * *', 'its day of month "L" cannot be read'), ('5/10 * * * *', 'its minute "5/10" cannot be read'),
   ('0 0 $,15 * *', 'its day of month "$" cannot be read'), ('0 $ * * *', 'its hour "$" cannot be read'), ('0 5-/2 * * *', 'its hour "5-/2" cannot be read')) as v (s, r);
@@ -135,7 +136,8 @@ select is(pg_temp.refusal(s), r, format('"%s" is refused, with its plain form', 
   ('0 0 * * */8', 'its day of week "*/8" steps by more than 7, which pg_cron refuses from 1.6.5 on: 0 0 * * 0'),
   ('0 0 */40 * Fri', 'its day of month "*/40" steps by more than 31, which pg_cron refuses from 1.6.5 on: 0 0 */31 * Fri'),
   ('0-9/60 2,4-6/99999 * * mon-fri/8', 'its minute "0-9/60" steps by more than 59, which pg_cron refuses from 1.6.5 on: 0 2,4 * * 1'),
-  ('*/60 */0 * * *', 'its minute "*/60" steps by more than 59, which pg_cron refuses from 1.6.5 on: 0 */0 * * *')) as v (s, r);
+  ('*/60 * * * * 2027', 'it has 6 fields, and not five: Its first value is all that it means: 0 * * * *'),
+  ('*/60 */0 * * *', 'its hour "*/0" cannot be read'), ('*/60 18-16 * * *', 'its hour "18-16" runs backwards, and pg_cron never fires for it: 18-23,0-16')) as v (s, r);
 select isnt(pg_temp.next(s), null, format('"%s" is the largest step', s)) from unnest(array['*/59 */23 */31 */12 */7']) as s;
 select is(pg_temp.next(e'0\t0  *   * 5-7', '2026-11-22 10:00:00+00'), '2026-11-27 00:00', 'tabs and several blanks are fine, and so is a range up to 7');
 select is(pg_temp.next('0 0 * * sun-sat'), '2026-11-25 00:00', 'sun-sat is every day');
