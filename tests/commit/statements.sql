@@ -115,7 +115,7 @@ select public.fired(23, 'vacuum public.u', job => 3), public.fired(24, 'vacuum p
 call maintenance.tick();
 select is((select count(*) from maintenance.run_history), 12::bigint, 'no receipt for what has its own, nor for a job that is not ours');
 select public.fired(26, 'call maintenance.tick()', 'failed', job => 2) \g /dev/null
-select dblink_exec('other', 'begin'), (select x from dblink('other', $$select pg_advisory_lock(maintenance_internal.lock_class(), 0)::text$$) as d (x text)) \g /dev/null
+select dblink_exec('other', 'begin'), (select x from dblink('other', $$select pg_advisory_lock(maintenance_internal.lock_class(), -1)::text$$) as d (x text)) \g /dev/null
 call maintenance.tick();
 select is(public.receipt('tick'), null, 'two ticks do not write at once');
 select dblink_disconnect('other') \g /dev/null
