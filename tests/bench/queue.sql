@@ -9,7 +9,8 @@ select maintenance.enqueue_task('word', 'first') \g /dev/null
 insert into maintenance.task (kind, subject, available_at)
 select 'word', i::text, clock_timestamp() - i * interval '1 ms' from generate_series(1, 150000) as i;
 
-create table public.raw (id bigint generated always as identity primary key, state text not null default 'ready', payload text);
+create table public.raw (id bigint generated always as identity primary key, state text not null default 'ready',
+  payload text);
 create index on public.raw (id) where state = 'ready';
 insert into public.raw (payload) select i::text from generate_series(1, 150000) as i;
 vacuum (analyze) public.raw, maintenance.task;

@@ -6,7 +6,9 @@ create extension pgtap;
 select plan(19);
 \ir connect.psql
 
-select unnest(array[is(h ->> 'healthy', 'true', 'S4-03: a fresh database is healthy'), is(h -> 'issues', '[]', 'and has no issues'), is(h #> '{stats,unusedIndexes}', '[]', 'C-31: nobody has used its indexes yet, and that is no fault of theirs')])
+select unnest(array[is(h ->> 'healthy', 'true', 'S4-03: a fresh database is healthy'),
+  is(h -> 'issues', '[]', 'and has no issues'), is(h #> '{stats,unusedIndexes}', '[]',
+  'C-31: nobody has used its indexes yet, and that is no fault of theirs')])
 from public.get_database_health_stats() as h;
 
 create table public.worn (id integer, n integer) with (autovacuum_enabled = false);
@@ -14,12 +16,16 @@ insert into public.worn select g, 0 from generate_series(1, 2000) as g;
 update public.worn set n = 1 where id <= 400;
 select pg_stat_force_next_flush() \g /dev/null
 call pg_temp.wait_for($$(select dead_rows = 400 from maintenance.table_bloat where table_name = 'worn')$$);
-select is((select is_bloated from maintenance.table_bloat where table_name = 'worn'), false, '400 dead rows are no bloat');
+select is((select is_bloated from maintenance.table_bloat where table_name = 'worn'), false,
+  '400 dead rows are no bloat');
 update public.worn set n = 1;
 select pg_stat_force_next_flush() \g /dev/null
 call pg_temp.wait_for($$(select dead_rows = 2400 from maintenance.table_bloat where table_name = 'worn')$$);
-select results_eq($$select live_rows, dead_rows, dead_percent, is_bloated from maintenance.table_bloat where table_name = 'worn'$$, $$values (2000::bigint, 2400::bigint, 54.5, true)$$, 'S4-07: 2,400 of 4,400 are');
-select unnest(array[is(h ->> 'healthy', 'false', 'which is unhealthy'), is(h -> 'issues', '["public.worn has 54.5 % dead rows"]', 'and said'), is(h #>> '{stats,bloatedTables,0,table}', 'public.worn', 'by name')])
+select results_eq($$select live_rows, dead_rows, dead_percent, is_bloated from maintenance.table_bloat
+  where table_name = 'worn'$$, $$values (2000::bigint, 2400::bigint, 54.5, true)$$, 'S4-07: 2,400 of 4,400 are');
+select unnest(array[is(h ->> 'healthy', 'false', 'which is unhealthy'),
+  is(h -> 'issues', '["public.worn has 54.5 % dead rows"]', 'and said'),
+  is(h #>> '{stats,bloatedTables,0,table}', 'public.worn', 'by name')])
 from public.get_database_health_stats() as h;
 vacuum public.worn;
 select pg_stat_force_next_flush() \g /dev/null
@@ -28,28 +34,43 @@ select is(public.get_database_health_stats() ->> 'healthy', 'true', 'until it is
 
 create index worn_n_idx on public.worn (n);
 set maintenance.fake_now = '2100-01-01';
-select ok((select is_unused from maintenance.index_health where index_name = 'worn_n_idx'), 'S4-06: an index that nobody has used for a week is unused');
-select is((select is_unused from maintenance.index_health where index_name = 'worn_n_idx' and (select count(*) from maintenance.index_health where is_unused and is_unique) > 0), null, 'C-31: a unique one never is');
+select ok((select is_unused from maintenance.index_health where index_name = 'worn_n_idx'),
+  'S4-06: an index that nobody has used for a week is unused');
+select is((select is_unused from maintenance.index_health where index_name = 'worn_n_idx'
+  and (select count(*) from maintenance.index_health where is_unused and is_unique) > 0), null,
+  'C-31: a unique one never is');
 select ok(public.get_database_health_stats() #> '{stats,unusedIndexes}' ? 'public.worn_n_idx', 'health tells it');
 select is(public.get_database_health_stats() ->> 'healthy', 'true', 'C-31: and is healthy all the same');
 call maintenance.run_job('weekly_index_report') \g /dev/null
-select ok((select details -> 'unused' @> '[{"index": "public.worn_n_idx"}]' from maintenance.run_history where job_name = 'weekly_index_report'), 'S4-05: the weekly report lists it');
+select ok((select details -> 'unused' @> '[{"index": "public.worn_n_idx"}]' from maintenance.run_history
+  where job_name = 'weekly_index_report'), 'S4-05: the weekly report lists it');
 reset maintenance.fake_now;
 
 insert into public.sessions (expires_at) select now() - interval '1 day' from generate_series(1, 1001);
-select is(public.get_database_health_stats() -> 'issues', '["1001 expired sessions"]', 'S4-03: a neglected one has expired sessions');
+select is(public.get_database_health_stats() -> 'issues', '["1001 expired sessions"]',
+  'S4-03: a neglected one has expired sessions');
 
-select dblink_exec('other', 'begin'), dblink_exec('other', 'lock table public.sessions, public.worn in access exclusive mode') \g /dev/null
-select is(public.get_database_health_stats() -> 'issues', '["public.sessions is locked: its expired rows are not counted"]', 'C-014: a locked table does not keep health from answering');
+select dblink_exec('other', 'begin'), dblink_exec('other',
+  'lock table public.sessions, public.worn in access exclusive mode') \g /dev/null
+select is(public.get_database_health_stats() -> 'issues',
+  '["public.sessions is locked: its expired rows are not counted"]',
+  'C-014: a locked table does not keep health from answering');
 select results_eq($$select task, count, severity, advice from public.maintenance_status where severity = 'critical'$$,
-  $$values ('expired_sessions', null::bigint, 'critical', 'Locked by somebody else: select * from pg_locks where relation = ''public.sessions''::regclass;')$$, 'C-014: nor the status, where its row alone is critical');
+  $$values ('expired_sessions', null::bigint, 'critical',
+    'Locked by somebody else: select * from pg_locks where relation = ''public.sessions''::regclass;')$$,
+    'C-014: nor the status, where its row alone is critical');
 select dblink_exec('other', 'rollback') \g /dev/null
-select is((select severity from public.maintenance_status where task = 'expired_sessions'), 'warning', 'C-014: and the next look is as before');
+select is((select severity from public.maintenance_status where task = 'expired_sessions'), 'warning',
+  'C-014: and the next look is as before');
 
 -- The weekly VACUUM goes round what autovacuum is at.
-select dblink_exec('other', 'begin'), dblink_exec('other', 'lock table public.users in share update exclusive mode') \g /dev/null
+select dblink_exec('other', 'begin'), dblink_exec('other',
+  'lock table public.users in share update exclusive mode') \g /dev/null
 select clock_timestamp() as began \gset
 select statement from maintenance_internal.job where job_name = 'vacuum_account_tables' \gexec
-select results_eq(format('select relid::regclass::oid = ''public.users''::regclass, reason, tables from maintenance_internal.skipped_tables((select statement from maintenance_internal.job where job_name = %L), current_user, %L)', 'vacuum_account_tables', :'began'),
-  $$values (true, 'its lock was not free', 3::bigint)$$, 'S4-05: the weekly VACUUM leaves out a table that somebody else is vacuuming');
+select results_eq(format('select relid::regclass::oid = ''public.users''::regclass, reason, tables from '
+  'maintenance_internal.skipped_tables((select statement from maintenance_internal.job where job_name = %L), '
+  'current_user, %L)', 'vacuum_account_tables', :'began'),
+  $$values (true, 'its lock was not free', 3::bigint)$$,
+    'S4-05: the weekly VACUUM leaves out a table that somebody else is vacuuming');
 select * from finish();

@@ -12,15 +12,19 @@ call maintenance.run_job('refresh_subscription_summary') \g /dev/null
 insert into public.users (email) values ('grace@example.org');
 
 select dblink_exec('other', 'begin') \g /dev/null
-select is((select n from dblink('other', 'select count(*) from public.user_subscription_summary') as d (n bigint)), 1::bigint,
+select is((select n from dblink('other', 'select count(*) from public.user_subscription_summary') as d (n bigint)),
+  1::bigint,
   'a reader has the summary open');
 call maintenance.run_job('refresh_subscription_summary') \g /dev/null
-select results_eq($$select status, details ->> 'concurrently' from maintenance.run_history order by run_id desc limit 1$$,
+select results_eq($$select status, details ->> 'concurrently' from maintenance.run_history order by run_id desc
+  limit 1$$,
   $$values ('succeeded', 'true')$$, 'it is refreshed all the same');
 select is((select count(*) from public.user_subscription_summary), 2::bigint, 'and shows the new row');
-select is((select n from dblink('other', 'select count(*) from public.user_subscription_summary') as d (n bigint)), 2::bigint,
+select is((select n from dblink('other', 'select count(*) from public.user_subscription_summary') as d (n bigint)),
+  2::bigint,
   'to the reader too, at its next statement');
 select dblink_exec('other', 'commit') \g /dev/null
 call maintenance.run_job('refresh_subscription_summary') \g /dev/null
-select isnt_empty($$select from dblink_get_notify('other') where notify_name = 'subscription_summary_refreshed'$$, 'S4-23: and a listener is told');
+select isnt_empty($$select from dblink_get_notify('other') where notify_name = 'subscription_summary_refreshed'$$,
+  'S4-23: and a listener is told');
 select * from finish();

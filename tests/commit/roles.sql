@@ -15,26 +15,34 @@ begin
   end if;
 end $$;
 select format('%s_', current_database()) as prefix \gset
-select :'prefix' || 'viewer' as viewer, :'prefix' || 'operator' as operator, :'prefix' || 'worker' as worker, :'prefix' || 'nobody' as nobody \gset
+select :'prefix' || 'viewer' as viewer, :'prefix' || 'operator' as operator, :'prefix' || 'worker' as worker, :'prefix'
+  || 'nobody' as nobody \gset
 call pg_temp.login(:'viewer', 'maintenance_viewer');
 call pg_temp.login(:'operator', 'maintenance_operator');
 call pg_temp.login(:'worker', 'maintenance_worker');
 call pg_temp.login(:'nobody');
 grant usage on schema public to public;
-select dblink_connect(r, format('host=%s port=%s user=%s password=%s dbname=%s', :'host', :'port', r, current_setting('test.password'), current_database()))
+select dblink_connect(r, format('host=%s port=%s user=%s password=%s dbname=%s', :'host', :'port', r,
+  current_setting('test.password'), current_database()))
 from unnest(array[:'viewer', :'operator', :'worker', :'nobody']) as r \g /dev/null
 
 -- Everything, as a statement that is refused for lack of a right, or not; all of it rolled back.
 create temporary table attempt as
-select p.oid::regprocedure::text as what, format(case p.prokind when 'p' then 'call %s.%I(%s)' else 'select (%s.%I(%s))::text' end, p.pronamespace::regnamespace, p.proname,
-  (select string_agg(format(case p.prokind when 'p' then 'null::%s' else '(select null::%s)' end, format_type(t, null)), ', ' order by nr) from unnest(p.proargtypes) with ordinality as a (t, nr))) as statement
+select p.oid::regprocedure::text as what, format(case p.prokind when 'p' then 'call %s.%I(%s)'
+  else 'select (%s.%I(%s))::text' end, p.pronamespace::regnamespace, p.proname,
+  (select string_agg(format(case p.prokind when 'p' then 'null::%s' else '(select null::%s)' end, format_type(t, null)),
+    ', ' order by nr) from unnest(p.proargtypes) with ordinality as a (t, nr))) as statement
 from pg_proc as p
 where p.pronamespace in ('maintenance'::regnamespace, 'maintenance_internal'::regnamespace, 'public'::regnamespace)
   and not exists (select from pg_depend as d where d.objid = p.oid and d.deptype = 'e')
 union all
-select v.verb || ' ' || c.oid::regclass, format(v.form, c.oid::regclass, quote_ident((select a.attname from pg_attribute as a where a.attrelid = c.oid and attnum = 1)))
-from pg_class as c, (values ('read', 'select from %s limit 0'), ('delete', 'delete from %s where false'), ('update', 'update %s set %s = default where false'), ('insert', 'insert into %s default values'), ('truncate', 'truncate %s')) as v (verb, form)
-where c.relnamespace in ('maintenance'::regnamespace, 'maintenance_internal'::regnamespace, 'public'::regnamespace) and c.relkind in ('r', 'v', 'm') and (v.verb = 'read' or c.relkind = 'r')
+select v.verb || ' ' || c.oid::regclass, format(v.form, c.oid::regclass,
+  quote_ident((select a.attname from pg_attribute as a where a.attrelid = c.oid and attnum = 1)))
+from pg_class as c, (values ('read', 'select from %s limit 0'), ('delete', 'delete from %s where false'),
+  ('update', 'update %s set %s = default where false'), ('insert', 'insert into %s default values'),
+  ('truncate', 'truncate %s')) as v (verb, form)
+where c.relnamespace in ('maintenance'::regnamespace, 'maintenance_internal'::regnamespace, 'public'::regnamespace)
+  and c.relkind in ('r', 'v', 'm') and (v.verb = 'read' or c.relkind = 'r')
   and not exists (select from pg_depend as d where d.objid = c.oid and d.deptype = 'e');
 create function pg_temp.can(who text) returns setof text language plpgsql as $$
 declare v record;
@@ -58,7 +66,8 @@ begin
 end $$;
 
 select ok(count(*) filter (where statement is not null) > 250, 'everything is tried') from attempt;
-select results_eq(format('select c from pg_temp.can(%L) as c order by c collate "C"', :'nobody'), array[]::text[], 'S4-12: a login without a role can do nothing');
+select results_eq(format('select c from pg_temp.can(%L) as c order by c collate "C"', :'nobody'), array[]::text[],
+  'S4-12: a login without a role can do nothing');
 select results_eq(format('select c from pg_temp.can(%L) as c order by c collate "C"', :'worker'), array[
   'maintenance.claim_tasks(text,integer,interval)',
   'maintenance.complete_task(bigint,uuid,text,jsonb)',
@@ -78,8 +87,10 @@ create temporary table viewer as select unnest(array[
   'read maintenance.run_history',
   'read maintenance.table_bloat',
   'read maintenance_status']) as what;
-select results_eq(format('select c from pg_temp.can(%L) as c order by c collate "C"', :'viewer'), 'select what from viewer order by what collate "C"', 'a viewer reads status, history and rules');
-select results_eq(format('select c from (select pg_temp.can(%L) as c except select what from viewer) as x order by c collate "C"', :'operator'), array[
+select results_eq(format('select c from pg_temp.can(%L) as c order by c collate "C"', :'viewer'),
+  'select what from viewer order by what collate "C"', 'a viewer reads status, history and rules');
+select results_eq(format('select c from (select pg_temp.can(%L) as c except select what from viewer) as x order by c '
+  'collate "C"', :'operator'), array[
   'cleanup_expired_sessions()',
   'cleanup_old_raw_items()',
   'cleanup_temp_uploads()',
@@ -117,32 +128,48 @@ select results_eq(format('select c from (select pg_temp.can(%L) as c except sele
   'read maintenance.task',
   'refresh_subscription_summary()',
   'run_maintenance_cleanup()'], 'an operator also runs, schedules, asks and decides, and writes no table');
-select is_empty(format('select what from viewer except select pg_temp.can(%L)', :'operator'), 'and does whatever a viewer does');
-select is(t, '0', 'an operator reads tasks without what they showed') from dblink(:'operator', 'select count(*) from (select task_id, kind, subject, state, attempts, last_error, result, cost_usd from maintenance.task) as t') as t (t text);
-select throws_ok(format($$select from dblink(%L, 'select context from maintenance.task') as t (t text)$$, :'operator'), '42501', null, 'which stays closed');
-select throws_ok(format($$select from dblink(%L, 'select held_answer from maintenance.task') as t (t text)$$, :'operator'), '42501', null, 'as do the answers');
+select is_empty(format('select what from viewer except select pg_temp.can(%L)', :'operator'),
+  'and does whatever a viewer does');
+select is(t, '0', 'an operator reads tasks without what they showed')
+  from dblink(:'operator',
+  'select count(*) from (select task_id, kind, subject, state, attempts, last_error, result, cost_usd from '
+    'maintenance.task) as t') as t (t text);
+select throws_ok(format($$select from dblink(%L, 'select context from maintenance.task') as t (t text)$$, :'operator'),
+  '42501', null, 'which stays closed');
+select throws_ok(format($$select from dblink(%L, 'select held_answer from maintenance.task') as t (t text)$$,
+  :'operator'), '42501', null, 'as do the answers');
 
 -- A run id of somebody else's, and progress that a caller made up.
 create table public.events (id integer primary key, at timestamptz);
-insert into public.events select i, now() - case when i <= 30 then interval '1 year' else interval '0' end from generate_series(1, 40) as i;
+insert into public.events select i, now() - case when i <= 30 then interval '1 year' else interval '0' end
+  from generate_series(1, 40) as i;
 select maintenance.set_policy('purge', 'public.events', 'delete', 'at', '1 day') \g /dev/null
 select maintenance.configure_job('purge', batch_size => 10) \g /dev/null
 create function pg_temp.as_operator(statement text) returns text language sql as $$
   select t from dblink(current_database() || '_operator', statement) as t (t text) $$;
 select maintenance_internal.start_run('purge', false) as mine \gset
-select throws_ok(format('select pg_temp.as_operator(%L)', format(call, :mine)), 'PM002', format('run %s was not begun by this session', :mine), 'a run of another session: ' || call)
-from unnest(array['select maintenance_internal.initial_progress(%s)::text', 'select maintenance_internal.run_result(%s)', 'select maintenance_internal.finish_run(%s)::text',
-  'select maintenance_internal.raise_failure(%s)::text', 'select maintenance_internal.release_lock(%s)::text', 'select maintenance_internal.collect_slab(row(%s,''collect'',0,0,false,null,null,null,0,0,1,10,null,0), null)::text',
-  'select maintenance_internal.apply_batch(row(%s,''slice'',1,0,false,null,null,null,10,0,1,10,null,0), null)::text']) as call;
+select throws_ok(format('select pg_temp.as_operator(%L)', format(call, :mine)), 'PM002',
+  format('run %s was not begun by this session', :mine), 'a run of another session: ' || call)
+from unnest(array['select maintenance_internal.initial_progress(%s)::text',
+  'select maintenance_internal.run_result(%s)', 'select maintenance_internal.finish_run(%s)::text',
+  'select maintenance_internal.raise_failure(%s)::text', 'select maintenance_internal.release_lock(%s)::text',
+    'select maintenance_internal.collect_slab(row(%s,''collect'',0,0,false,null,null,null,0,0,1,10,null,0), '
+      'null)::text',
+  'select maintenance_internal.apply_batch(row(%s,''slice'',1,0,false,null,null,null,10,0,1,10,null,0), '
+    'null)::text']) as call;
 select maintenance_internal.finish_run(:mine), maintenance_internal.release_lock(:mine) \g /dev/null
 select pg_temp.as_operator($$select maintenance_internal.start_run('purge', false)$$) as theirs \gset
-select pg_temp.as_operator(format($$select maintenance_internal.apply_batch(row(%s,'slice',1,0,false,null,null,null,1000,0,1,1000,null,0)::maintenance_internal.progress,
+select pg_temp.as_operator(format($$select maintenance_internal.apply_batch(
+    row(%s,'slice',1,0,false,null,null,null,1000,0,1,1000,null,0)::maintenance_internal.progress,
   array(select format('(0,%%s)', i)::tid from generate_series(1, 40) as i))::text$$, :theirs)) \g /dev/null
-select is((select count(*) from public.events), 30::bigint, 'a batch is no longer than it may be, whatever the caller says');
-select pg_temp.as_operator(format($$select maintenance_internal.apply_batch(row(%s,'slice',1,0,false,null,null,null,1000,0,1,10,null,0)::maintenance_internal.progress,
+select is((select count(*) from public.events), 30::bigint,
+  'a batch is no longer than it may be, whatever the caller says');
+select pg_temp.as_operator(format($$select maintenance_internal.apply_batch(
+    row(%s,'slice',1,0,false,null,null,null,1000,0,1,10,null,0)::maintenance_internal.progress,
   array(select format('(0,%%s)', i)::tid from generate_series(31, 40) as i))::text$$, :theirs)) \g /dev/null
 select is((select count(*) from public.events), 30::bigint, 'and takes no row that the rule does not');
-select pg_temp.as_operator(format('select maintenance_internal.finish_run(%s)::text', :theirs)), pg_temp.as_operator(format('select maintenance_internal.release_lock(%s)::text', :theirs)) \g /dev/null
+select pg_temp.as_operator(format('select maintenance_internal.finish_run(%s)::text', :theirs)),
+  pg_temp.as_operator(format('select maintenance_internal.release_lock(%s)::text', :theirs)) \g /dev/null
 
 -- Things of one's own that come first in the search_path.
 grant create on schema public to :operator;
@@ -152,8 +179,10 @@ grant insert, select on public.trace to public;
 select dblink_exec(:'operator', $$
   create schema evil;
   create function evil.now() returns timestamptz language sql as 'select timestamptz ''2100-01-01''';
-  create function evil.clock_timestamp() returns timestamptz language sql as 'insert into public.trace values (current_user); select timestamptz ''2100-01-01''';
-  create function evil.less_or_equal(timestamptz, timestamptz) returns boolean language sql as 'insert into public.trace values (current_user); select true';
+  create function evil.clock_timestamp() returns timestamptz language sql as 'insert into public.trace values '
+    '(current_user); select timestamptz ''2100-01-01''';
+  create function evil.less_or_equal(timestamptz,
+    timestamptz) returns boolean language sql as 'insert into public.trace values (current_user); select true';
   create operator evil.<= (leftarg = timestamptz, rightarg = timestamptz, procedure = evil.less_or_equal);
   create temporary table events as select * from generate_series(1, 5) as id;
   create temporary table job as select 1 as job_id;
@@ -162,26 +191,37 @@ select dblink_exec(:'operator', $$
 $$) \g /dev/null
 select dblink_exec(:'operator', 'set search_path = evil, pg_temp, public, maintenance, pg_catalog') \g /dev/null
 insert into public.events select i, now() - interval '1 year' from generate_series(101, 105) as i;
-select is(pg_temp.as_operator($$select maintenance.preview('purge')::text$$)::text ~ '^\(25,f,', true, 'a search_path of one''s own counts no other rows');
-select is(pg_temp.as_operator($$select maintenance.run_now('purge') operator(pg_catalog.#>>) '{data,rowsAffected}'$$), '25', 'runs the same rule');
+select is(pg_temp.as_operator($$select maintenance.preview('purge')::text$$)::text ~ '^\(25,f,', true,
+  'a search_path of one''s own counts no other rows');
+select is(pg_temp.as_operator($$select maintenance.run_now('purge') operator(pg_catalog.#>>) '{data,rowsAffected}'$$),
+  '25', 'runs the same rule');
 select is((select count(*) from public.events), 10::bigint, 'and what is not due is left');
-select is_empty($$select who from public.trace where who = current_user$$, 'nothing of theirs ran with the owner''s rights');
+select is_empty($$select who from public.trace where who = current_user$$,
+  'nothing of theirs ran with the owner''s rights');
 
 -- Overloads of a step, made by whoever may create in its schema.
 create function public.take(batch_size integer) returns bigint language sql as 'select 0::bigint';
 select maintenance.set_job('take', 'public.take') \g /dev/null
 select dblink_exec(:'operator', $$
-  create function public.take(bigint) returns bigint language sql as 'insert into public.trace values (current_user); select 0::bigint';
-  create function public.take(smallint) returns bigint language sql as 'insert into public.trace values (current_user); select 0::bigint';
-  create function public.take(variadic integer[]) returns bigint language sql as 'insert into public.trace values (current_user); select 0::bigint';
+  create function public.take(bigint) returns bigint language sql as 'insert into public.trace values (current_user); '
+    'select 0::bigint';
+  create function public.take(smallint) returns bigint language sql as
+    'insert into public.trace values (current_user); '
+    'select 0::bigint';
+  create function public.take(variadic integer[]) returns bigint language sql as 'insert into public.trace values '
+    '(current_user); select 0::bigint';
 $$) \g /dev/null
 select is(maintenance.run_now('take') ->> 'success', 'true', 'a step with overloads runs');
 select dblink_exec(:'operator', $$
-  create function public.take(integer, integer default 1) returns bigint language sql as 'insert into public.trace values (current_user); select 0::bigint';
+  create function public.take(integer,
+    integer default 1) returns bigint language sql as 'insert into public.trace values (current_user); select '
+      '0::bigint';
 $$) \g /dev/null
-select is(maintenance.run_now('take') #>> '{data,sqlstate}', '42725', 'or fails clearly, where Postgres cannot tell them apart');
+select is(maintenance.run_now('take') #>> '{data,sqlstate}', '42725',
+  'or fails clearly, where Postgres cannot tell them apart');
 select is_empty($$select who from public.trace where who = current_user$$, 'and never the one of somebody else');
 
 select dblink_disconnect(r) from unnest(array[:'viewer', :'operator', :'worker', :'nobody']) as r \g /dev/null
-select format('grant %1$I to current_user; drop owned by %1$I; drop role %1$I', r) from unnest(array[:'viewer', :'operator', :'worker', :'nobody']) as r \gexec
+select format('grant %1$I to current_user; drop owned by %1$I; drop role %1$I', r)
+  from unnest(array[:'viewer', :'operator', :'worker', :'nobody']) as r \gexec
 select * from finish();

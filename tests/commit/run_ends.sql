@@ -17,7 +17,8 @@ select maintenance.set_policy('purge', 'public.events', 'delete', 'at', '1 day')
 select maintenance.configure_job('purge', batch_size => 10) \g /dev/null
 create function public.wait_in_second_batch() returns trigger language plpgsql
 as $$ begin
-  while old.id = 15 and not pg_try_advisory_xact_lock_shared(42) loop perform pg_sleep(0.02); end loop; -- no lock_timeout ends this
+  -- no lock_timeout ends this
+  while old.id = 15 and not pg_try_advisory_xact_lock_shared(42) loop perform pg_sleep(0.02); end loop;
   return old;
 end $$;
 create trigger wait before delete on public.events
@@ -33,7 +34,8 @@ begin
   perform public.fill();
   perform dblink_send_query('other', $q$call maintenance.run_job('purge')$q$);
   commit;
-  call pg_temp.wait_for($q$exists (select from pg_stat_activity as a join maintenance_internal.run as r on r.backend_pid = a.pid
+  call pg_temp.wait_for($q$exists (select from pg_stat_activity as a
+    join maintenance_internal.run as r on r.backend_pid = a.pid
     where r.status = 'running' and a.wait_event = 'PgSleep')$q$);
 end
 $$;
@@ -127,16 +129,19 @@ insert into public.child select id from public.events;
 select dblink_exec('other', 'begin') \g /dev/null
 select dblink_exec('other', 'update public.child set note = $$held$$ where event_id in (4, 21)') \g /dev/null
 select pg_temp.run_it() \g /dev/null
-select results_eq('select * from public.last_run', $$values ('failed', 23::bigint, 'refused_rows', '55P03')$$, 'rows whose children are locked are refused one by one, and all others go');
+select results_eq('select * from public.last_run', $$values ('failed', 23::bigint, 'refused_rows', '55P03')$$,
+  'rows whose children are locked are refused one by one, and all others go');
 select is((select string_agg(id::text, ' ' order by id) from public.events), '4 21', 'and stay for the next run');
 select dblink_exec('other', 'commit') \g /dev/null
 call maintenance.run_job('purge') \g /dev/null
-select results_eq('select * from public.last_run', $$values ('succeeded', 2::bigint, 'done', null::text)$$, 'which takes them');
+select results_eq('select * from public.last_run', $$values ('succeeded', 2::bigint, 'done', null::text)$$,
+  'which takes them');
 select public.fill() \g /dev/null
 select dblink_exec('other', 'begin') \g /dev/null
 select dblink_exec('other', 'lock table public.child in access exclusive mode') \g /dev/null
 select pg_temp.run_it() \g /dev/null
-select results_eq('select * from public.last_run', $$values ('failed', 0::bigint, 'lock_timeout', '55P03')$$, 'a table that is locked altogether ends the run, which says so');
+select results_eq('select * from public.last_run', $$values ('failed', 0::bigint, 'lock_timeout', '55P03')$$,
+  'a table that is locked altogether ends the run, which says so');
 select dblink_exec('other', 'rollback') \g /dev/null
 select is((select count(*) from public.events), 25::bigint, 'with nothing lost');
 
@@ -153,18 +158,24 @@ end $$;
 select maintenance.set_job('both', 'public.both') \g /dev/null
 select pg_advisory_lock(43) \g /dev/null
 select dblink_send_query('other', $$call maintenance.run_job('both')$$) \g /dev/null
-call pg_temp.wait_for($$exists (select from pg_stat_activity as a join maintenance_internal.run as r on r.backend_pid = a.pid where r.status = 'running' and a.wait_event = 'PgSleep')$$);
+call pg_temp.wait_for($$exists (select from pg_stat_activity as a
+  join maintenance_internal.run as r on r.backend_pid = a.pid where r.status = 'running'
+  and a.wait_event = 'PgSleep')$$);
 begin;
 update public.pair set n = n + 10 where id = 2;
 select pg_advisory_unlock(43) \g /dev/null
-select pg_temp.wait_within($$exists (select from pg_stat_activity as a join maintenance_internal.run as r on r.backend_pid = a.pid where r.status = 'running' and a.wait_event_type = 'Lock')$$);
+select pg_temp.wait_within($$exists (select from pg_stat_activity as a
+  join maintenance_internal.run as r on r.backend_pid = a.pid where r.status = 'running'
+  and a.wait_event_type = 'Lock')$$);
 set local lock_timeout = '10s';
 update public.pair set n = n + 10 where id = 1;
 commit;
 select is(pg_temp.result_of_other(), 'PM008', 'a run that is chosen to end a deadlock raises');
 select count(*) from dblink_get_result('other', false) as d (r jsonb) \g /dev/null
-select results_eq('select * from public.last_run', $$values ('failed', 0::bigint, 'error', '40P01')$$, 'and its receipt says why');
+select results_eq('select * from public.last_run', $$values ('failed', 0::bigint, 'error', '40P01')$$,
+  'and its receipt says why');
 select results_eq('select n from public.pair order by id', array[10, 10], 'the other session has its way');
 select is((select count(*) from pg_locks where locktype = 'advisory'), 0::bigint, 'no lock is left');
-select is((select count(*) from maintenance_internal.run where status = 'running'), 0::bigint, 'no receipt is left open');
+select is((select count(*) from maintenance_internal.run where status = 'running'), 0::bigint,
+  'no receipt is left open');
 select * from finish();

@@ -14,7 +14,8 @@ select maintenance.configure_job('purge', batch_size => 10) \g /dev/null
 -- A trigger stops the run in its second batch, until this session lets go of the lock.
 create function public.wait_in_second_batch() returns trigger language plpgsql
 as $$ begin
-  while old.id = 15 and not pg_try_advisory_xact_lock(42) loop perform pg_sleep(0.02); end loop; -- no lock_timeout ends this
+  -- no lock_timeout ends this
+  while old.id = 15 and not pg_try_advisory_xact_lock(42) loop perform pg_sleep(0.02); end loop;
   return old;
 end $$;
 create trigger wait before delete on public.events
@@ -22,7 +23,8 @@ for each row execute function public.wait_in_second_batch();
 
 select pg_advisory_lock(42) \g /dev/null
 select dblink_send_query('other', $$call maintenance.run_job('purge')$$) \g /dev/null
-call pg_temp.wait_for($$exists (select from pg_stat_activity as a join maintenance_internal.run as r on r.backend_pid = a.pid
+call pg_temp.wait_for($$exists (select from pg_stat_activity as a
+  join maintenance_internal.run as r on r.backend_pid = a.pid
   where r.status = 'running' and a.wait_event = 'PgSleep')$$);
 
 select is((select count(*) from public.events), 15::bigint, 'the first batch is committed before the second ends');
@@ -39,7 +41,8 @@ select results_eq($$select status, stop_reason, rows_affected from maintenance.r
   $$values ('skipped', 'already_running', 0::bigint)$$, 'a second copy leaves a skipped receipt and no error');
 
 select pg_advisory_unlock(42) \g /dev/null
-select is((select r #>> '{data,rowsAffected}' from dblink_get_result('other') as d (r jsonb)), '25', 'the run goes on to its end');
+select is((select r #>> '{data,rowsAffected}' from dblink_get_result('other') as d (r jsonb)), '25',
+  'the run goes on to its end');
 select count(*) from dblink_get_result('other') as d (r jsonb) \g /dev/null
 select results_eq($$select status, rows_affected, batches, stop_reason from maintenance.run_history
     order by run_id limit 1$$,
@@ -60,17 +63,20 @@ select throws_ok($$call maintenance.run_job('purge')$$, '2D000', null, 'a call i
 select is((select count(*) from maintenance.run_history), 3::bigint, 'leaves no receipt');
 select is((select count(*) from pg_locks where locktype = 'advisory'), 0::bigint, 'and holds no lock');
 select maintenance.run_now('purge') \g /dev/null
-select is((select count(*) from pg_locks where locktype = 'advisory'), 0::bigint, 'run_now gives its lock back with its transaction');
+select is((select count(*) from pg_locks where locktype = 'advisory'), 0::bigint,
+  'run_now gives its lock back with its transaction');
 
 -- A time zone of the role or the database moves no cut-off (C-017).
 create table public.session (sid integer primary key, expire timestamp not null);
-insert into public.session select g, (now() at time zone 'UTC') + (g - 50) * interval '6 minutes' from generate_series(1, 100) as g;
+insert into public.session select g, (now() at time zone 'UTC') + (g - 50) * interval '6 minutes'
+  from generate_series(1, 100) as g;
 select maintenance.set_policy('web_sessions', 'public.session', 'delete', 'expire', '0') \g /dev/null
 select format('alter role %I in database %I set timezone = %L', current_user, current_database(), 'Asia/Tokyo') \gexec
 select format('alter database %I set timezone = %L', current_database(), 'America/New_York') \gexec
 select dblink_disconnect('other') \g /dev/null
 \ir connect.psql
-select is((select zone from dblink('other', 'show timezone') as d (zone text)), 'Asia/Tokyo', 'a session of another time zone');
+select is((select zone from dblink('other', 'show timezone') as d (zone text)), 'Asia/Tokyo',
+  'a session of another time zone');
 select from dblink('other', $$call maintenance.run_job('web_sessions')$$) as d (r jsonb) \g /dev/null
 select is((select min(sid) || ' ' || count(*) from public.session), '51 50', 'purges the same rows');
 
@@ -82,24 +88,28 @@ create trigger dawdle after delete on public.many for each statement execute fun
 select maintenance.set_policy('many', 'public.many', 'delete', 'at', '1 day') \g /dev/null
 select maintenance.configure_job('many', batch_size => 10, budget => '1 second') \g /dev/null
 call maintenance.run_job('many') \g /dev/null
-select results_eq($$select status, stop_reason, rows_affected = 100 - (select count(*) from public.many), rows_affected between 10 and 50
+select results_eq($$select status, stop_reason, rows_affected = 100 - (select count(*) from public.many),
+  rows_affected between 10 and 50
     from maintenance.run_history where job_name = 'many'$$,
   $$values ('succeeded', 'budget', true, true)$$, 'and says so');
 
 -- After very many rows it is the run that steps over them once more, not the next reader of the status.
 create table public.mass (id integer primary key, at timestamptz) with (autovacuum_enabled = false);
 create index on public.mass (at);
-insert into public.mass select i, now() - interval '1 year' - i * interval '1 second' from generate_series(1, 100001) as i;
+insert into public.mass select i, now() - interval '1 year' - i * interval '1 second'
+  from generate_series(1, 100001) as i;
 analyze public.mass;
 select maintenance.set_policy('mass', 'public.mass', 'delete', 'at', '1 day') \g /dev/null
 call maintenance.run_job('mass') \g /dev/null
-select is((select details ->> 'left' from maintenance.run_history where job_name = 'mass'), '0', 'a run of very many rows says what is left');
+select is((select details ->> 'left' from maintenance.run_history where job_name = 'mass'), '0',
+  'a run of very many rows says what is left');
 set enable_seqscan = off;
 set enable_bitmapscan = off;
 create function public.pages_read() returns bigint language plpgsql as $$
 declare v json;
 begin
-  execute 'explain (analyze, buffers, format json) select at from public.mass where at < now() order by at limit 10000' into v;
+  execute 'explain (analyze, buffers, format json) select at from public.mass where at < now() order by at limit 10000'
+    into v;
   return (v -> 0 -> 'Plan' ->> 'Shared Hit Blocks')::bigint + (v -> 0 -> 'Plan' ->> 'Shared Read Blocks')::bigint;
 end $$;
 select ok(public.pages_read() < 1000, 'and no later look steps over them again');

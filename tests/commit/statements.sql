@@ -17,15 +17,25 @@ create table public.p1 partition of public.p for values from (0) to (10);
 create schema "Odd; Name";
 create table "Odd; Name"."T;" (id integer);
 select lives_ok(format('select maintenance.set_statement(%L, %L)', 's', s), s) from unnest(array[
-  'vacuum (analyze) public.t;', e'vacuum public.t -- weekly; keep', 'vacuum /* ; */ public.t', $$comment on table public.t is 'a; b'$$,
+  'vacuum (analyze) public.t;', e'vacuum public.t -- weekly; keep', 'vacuum /* ; */ public.t',
+    $$comment on table public.t is 'a; b'$$,
   'do $x$ begin perform 1; end $x$', 'vacuum "Odd; Name"."T;"']) as s;
-select throws_ok(format('select maintenance.set_statement(%L, %L)', 's', s), 'PM007', null, 'refused: ' || s) from unnest(array[
-  'vacuum t; vacuum u', e'vacuum t; -- x\nvacuum u', 'begin; vacuum t', '', '-- x', $$call maintenance.run_job('x')$$, $$ /* x */ CALL maintenance . run_job('x')$$]) as s;
-select is((select statement from maintenance_internal.job where job_name = 's'), 'vacuum "Odd; Name"."T;"', 'a refused statement leaves the old one alone');
-select results_eq($$select s, (select string_agg(concat_ws(' ', verb, relid::text, options), ', ' order by relid) from maintenance_internal.statement_tables(s)) from unnest(array[
-    'vacuum /* t, */ (analyze, skip_locked) public . t (id), u -- p', 'VACUUM full analyze "Odd; Name"."T;", only p *', 'analyse public.p, nowhere, pg_class', 'vacuum', 'comment on table public.t is null']) as s$$,
-  $$values ('vacuum /* t, */ (analyze, skip_locked) public . t (id), u -- p', 'vacuum t  ( analyze , skip_locked ), vacuum u  ( analyze , skip_locked )'),
-    ('VACUUM full analyze "Odd; Name"."T;", only p *', 'vacuum p1  full analyze, vacuum "Odd; Name"."T;"  full analyze'), ('analyse public.p, nowhere, pg_class', 'analyze p1 '), ('vacuum', null), ('comment on table public.t is null', null)$$,
+select throws_ok(format('select maintenance.set_statement(%L, %L)', 's', s), 'PM007', null, 'refused: ' || s)
+  from unnest(array[
+  'vacuum t; vacuum u', e'vacuum t; -- x\nvacuum u', 'begin; vacuum t', '', '-- x', $$call maintenance.run_job('x')$$,
+    $$ /* x */ CALL maintenance . run_job('x')$$]) as s;
+select is((select statement from maintenance_internal.job where job_name = 's'), 'vacuum "Odd; Name"."T;"',
+  'a refused statement leaves the old one alone');
+select results_eq($$select s, (select string_agg(concat_ws(' ', verb, relid::text, options), ', ' order by relid)
+  from maintenance_internal.statement_tables(s)) from unnest(array[
+    'vacuum /* t, */ (analyze, skip_locked) public . t (id), u -- p', 'VACUUM full analyze "Odd; Name"."T;", only p *',
+      'analyse public.p, nowhere, pg_class', 'vacuum', 'comment on table public.t is null']) as s$$,
+  $$values ('vacuum /* t, */ (analyze, skip_locked) public . t (id), u -- p',
+    'vacuum t  ( analyze , skip_locked ), vacuum u  ( analyze , skip_locked )'),
+    ('VACUUM full analyze "Odd; Name"."T;", only p *',
+      'vacuum p1  full analyze, vacuum "Odd; Name"."T;"  full analyze'),
+      ('analyse public.p, nowhere, pg_class', 'analyze p1 '), ('vacuum', null),
+      ('comment on table public.t is null', null)$$,
   'the tables that a statement names are read out of it');
 
 select maintenance.set_statement('vac', 'vacuum public.t', '* * * * *') \g /dev/null
@@ -33,18 +43,25 @@ select maintenance.set_statement('gone', 'vacuum public.t', '* * * * *') \g /dev
 
 -- pg_cron, made up.
 create schema cron;
-create table cron.job (jobid bigint, schedule text, command text, username text default current_user, active boolean default true, jobname text);
-create table cron.job_run_details (jobid bigint, runid bigint, job_pid integer, username text default current_user, command text, status text, return_message text, start_time timestamptz, end_time timestamptz);
-insert into cron.job values (1, '* * * * *', 'vacuum public.t', default, default, 'maintenance:vac'), (2, '* * * * *', 'call maintenance.tick()', default, default, 'maintenance:tick'),
-  (3, '* * * * *', 'vacuum public.t', default, default, 'maintenance:gone'), (4, '* * * * *', 'vacuum public.t', default, default, 'somebody else''s');
+create table cron.job (jobid bigint, schedule text, command text, username text default current_user,
+  active boolean default true, jobname text);
+create table cron.job_run_details (jobid bigint, runid bigint, job_pid integer, username text default current_user,
+  command text, status text, return_message text, start_time timestamptz, end_time timestamptz);
+insert into cron.job values (1, '* * * * *', 'vacuum public.t', default, default, 'maintenance:vac'),
+  (2, '* * * * *', 'call maintenance.tick()', default, default, 'maintenance:tick'),
+  (3, '* * * * *', 'vacuum public.t', default, default, 'maintenance:gone'),
+    (4, '* * * * *', 'vacuum public.t', default, default, 'somebody else''s');
 delete from maintenance_internal.job where job_name = 'gone';
-create function public.fired(id bigint, statement text, outcome text default 'succeeded', who text default current_user, began timestamptz default now(), job bigint default 1) returns void language sql
+create function public.fired(id bigint, statement text, outcome text default 'succeeded', who text default current_user,
+  began timestamptz default now(), job bigint default 1) returns void language sql
 begin atomic
-  insert into cron.job_run_details values (job, id, 4711, who, statement, outcome, case outcome when 'failed' then 'ERROR: secret' end, began, case when outcome <> 'running' then began + interval '1 second' end);
+  insert into cron.job_run_details values (job, id, 4711, who, statement, outcome, case outcome when 'failed'
+    then 'ERROR: secret' end, began, case when outcome <> 'running' then began + interval '1 second' end);
 end;
 create function public.receipt(job text default 'vac') returns text language sql
 begin atomic
-  select concat_ws('|', count(*) over (), r.status, r.stop_reason, r.sqlstate, r.error, nullif(r.details, '{}')) from maintenance.run_history as r where r.job_name = job order by run_id desc limit 1;
+  select concat_ws('|', count(*) over (), r.status, r.stop_reason, r.sqlstate, r.error, nullif(r.details, '{}'))
+    from maintenance.run_history as r where r.job_name = job order by run_id desc limit 1;
 end;
 
 select public.fired(11, 'vacuum public.t', 'running') \g /dev/null
@@ -56,32 +73,41 @@ vacuum public.t;
 update cron.job_run_details set status = 'succeeded', end_time = now();
 call maintenance.tick();
 select is(public.receipt(), '1|succeeded|done', 'which says when it is done');
-select results_eq($$select h.trigger, h.slot = date_trunc('minute', h.started_at), h.started_at = d.start_time, h.finished_at = d.end_time, r.backend_pid from maintenance.run_history as h join maintenance_internal.run as r using (run_id), cron.job_run_details as d$$,
+select results_eq($$select h.trigger, h.slot = date_trunc('minute', h.started_at), h.started_at = d.start_time,
+  h.finished_at = d.end_time, r.backend_pid from maintenance.run_history as h join maintenance_internal.run as r
+  using (run_id), cron.job_run_details as d$$,
   $$values ('schedule', true, true, true, 4711)$$, 'with the times of pg_cron');
 call maintenance.tick();
 select is(public.receipt(), '1|succeeded|done', 'and is not written again');
 
 select public.fired(12, 'vacuum public.u') \g /dev/null
 call maintenance.tick();
-select is(public.receipt(), '2|failed|error|PM019|public.u was left out: the statistics show no trace of it', 'a VACUUM that touched nothing is failed, whatever pg_cron says');
+select is(public.receipt(), '2|failed|error|PM019|public.u was left out: the statistics show no trace of it',
+  'a VACUUM that touched nothing is failed, whatever pg_cron says');
 select public.fired(13, 'vacuum pg_catalog.pg_authid, public.t', who => :'stranger') \g /dev/null
 vacuum public.t;
 call maintenance.tick();
-select is(public.receipt(), format('3|failed|error|PM019|pg_authid was left out: %1$s may not vacuum it: it is not the owner; public.t was left out: %1$s may not vacuum it: it is not the owner', :'stranger'),
+select is(public.receipt(),
+  format('3|failed|error|PM019|pg_authid was left out: %1$s may not vacuum it: it is not the owner; public.t was left '
+    'out: %1$s may not vacuum it: it is not the owner', :'stranger'),
   'so is one of a role that owns no table that it names');
 select public.fired(33, 'vacuum public.t, pg_catalog.pg_database') \g /dev/null
 vacuum public.t;
 call maintenance.tick();
-select is(public.receipt(), format('4|failed|error|PM019|pg_database was left out: %s may not vacuum it: it is not the owner', current_user), 'or of a role that owns one and not the other: the owner of a database does not own the shared catalogue');
+select is(public.receipt(),
+  format('4|failed|error|PM019|pg_database was left out: %s may not vacuum it: it is not the owner', current_user),
+  'or of a role that owns one and not the other: the owner of a database does not own the shared catalogue');
 delete from cron.job_run_details where runid = 33;
 delete from maintenance_internal.run where cron_run_id = 33;
 select public.fired(14, 'vacuum (skip_locked) public.t, public.p') \g /dev/null
 vacuum public.t;
 call maintenance.tick();
-select is(public.receipt(), '4|succeeded|done|{"left_out": {"public.p1": "its lock was not free"}}', 'one of two that was locked is told');
+select is(public.receipt(), '4|succeeded|done|{"left_out": {"public.p1": "its lock was not free"}}',
+  'one of two that was locked is told');
 select public.fired(15, 'vacuum (skip_locked) public.p', began => now() + interval '1 second') \g /dev/null
 call maintenance.tick();
-select is(public.receipt(), '5|failed|error|PM019|public.p1 was left out: its lock was not free', 'none of one is a failure');
+select is(public.receipt(), '5|failed|error|PM019|public.p1 was left out: its lock was not free',
+  'none of one is a failure');
 select public.fired(16, 'vacuum full public.u') \g /dev/null
 call maintenance.tick();
 select is(public.receipt(), '6|succeeded|done', 'VACUUM FULL leaves no trace, so pg_cron is believed');
@@ -90,7 +116,8 @@ call maintenance.tick();
 select is(public.receipt(), '7|succeeded|done', 'as it is where a restart may have taken the statistics');
 select public.fired(18, 'analyze public.u') \g /dev/null
 call maintenance.tick();
-select is(public.receipt(), '8|failed|error|PM019|public.u was left out: the statistics show no trace of it', 'ANALYZE alike');
+select is(public.receipt(), '8|failed|error|PM019|public.u was left out: the statistics show no trace of it',
+  'ANALYZE alike');
 select public.fired(19, 'analyze public.u') \g /dev/null
 analyze public.u;
 call maintenance.tick();
@@ -98,11 +125,13 @@ select is(public.receipt(), '9|succeeded|done', 'which leaves a trace of its own
 select public.fired(20, 'vacuum public.t', 'failed') \g /dev/null
 call maintenance.tick();
 select is(public.receipt(), '10|failed|error|PM019|pg_cron reports a failure', 'a failure is one');
-select is((select error_detail ->> 'message' from maintenance_internal.run order by run_id desc limit 1), 'ERROR: secret', 'with its text for the owner');
+select is((select error_detail ->> 'message' from maintenance_internal.run order by run_id desc limit 1),
+  'ERROR: secret', 'with its text for the owner');
 select public.fired(21, 'vacuum public.t', 'failed', began => null) \g /dev/null
 call maintenance.tick();
 call maintenance.tick();
-select is(public.receipt(), '11|failed|error|PM019|pg_cron reports a failure', 'also where pg_cron could not connect, and kept no time; once');
+select is(public.receipt(), '11|failed|error|PM019|pg_cron reports a failure',
+  'also where pg_cron could not connect, and kept no time; once');
 truncate cron.job_run_details;
 select public.fired(11, 'vacuum public.t') \g /dev/null
 vacuum public.t;
@@ -111,22 +140,30 @@ select is(public.receipt(), '12|succeeded|done', 'numbers that begin anew are ot
 
 -- What leaves a receipt of its own, or is nobody's.
 select public.fired(22, $$call maintenance.run_job('vac')$$) \g /dev/null
-select public.fired(23, 'vacuum public.u', job => 3), public.fired(24, 'vacuum public.u', job => 4), public.fired(25, 'call maintenance.tick()', job => 2) \g /dev/null
+select public.fired(23, 'vacuum public.u', job => 3), public.fired(24, 'vacuum public.u', job => 4),
+  public.fired(25, 'call maintenance.tick()', job => 2) \g /dev/null
 call maintenance.tick();
-select is((select count(*) from maintenance.run_history), 12::bigint, 'no receipt for what has its own, nor for a job that is not ours');
+select is((select count(*) from maintenance.run_history), 12::bigint,
+  'no receipt for what has its own, nor for a job that is not ours');
 select public.fired(26, 'call maintenance.tick()', 'failed', job => 2) \g /dev/null
-select dblink_exec('other', 'begin'), (select x from dblink('other', $$select pg_advisory_lock(maintenance_internal.lock_class(), -1)::text$$) as d (x text)) \g /dev/null
+select dblink_exec('other', 'begin'),
+  (select x from dblink('other', $$select pg_advisory_lock(maintenance_internal.lock_class(),
+  -1)::text$$) as d (x text)) \g /dev/null
 call maintenance.tick();
 select is(public.receipt('tick'), null, 'two ticks do not write at once');
 select dblink_disconnect('other') \g /dev/null
 call pg_temp.wait_for($$not exists (select from pg_locks where locktype = 'advisory')$$);
 call maintenance.tick();
-select is(public.receipt('tick'), '1|failed|error|PM019|pg_cron reports a failure', 'a tick that failed is told by the next one');
+select is(public.receipt('tick'), '1|failed|error|PM019|pg_cron reports a failure',
+  'a tick that failed is told by the next one');
 
 -- A history of before the last seven days goes.
-insert into cron.job_run_details select 1, -g, 1, current_user, 'x', 'succeeded', '', now() - interval '8 days', now() from generate_series(1, 9) as g;
+insert into cron.job_run_details select 1, -g, 1, current_user, 'x', 'succeeded', '', now() - interval '8 days', now()
+  from generate_series(1, 9) as g;
 update cron.job_run_details set start_time = null where runid = -9;
-select is(concat_ws(' ', r #>> '{data,rowsAffected}', r #>> '{data,batches}'), '9 2', 'pg_cron''s own history is purged, rows without a time among it, in one batch and a look') from maintenance.run_now('purge_cron_history') as r;
+select is(concat_ws(' ', r #>> '{data,rowsAffected}', r #>> '{data,batches}'), '9 2',
+  'pg_cron''s own history is purged, rows without a time among it, in one batch and a look')
+  from maintenance.run_now('purge_cron_history') as r;
 select is((select min(runid) from cron.job_run_details), 11::bigint, 'and no later row');
 drop role :"stranger";
 select * from finish();

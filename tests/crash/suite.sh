@@ -44,9 +44,11 @@ as_server pg_basebackup -h "$socket" -p "$port" -U postgres -D "$home/standby" -
 as_server pg_ctl -D "$home/data" -m fast -w stop >/dev/null
 as_server pg_ctl -D "$home/standby" -l "$home/log" -w -t 60 start >/dev/null 2>&1 </dev/null
 outcome=$(psql -qXAt -F ' ' "$server" -c 'select pg_is_in_recovery()' \
-  -c "select task, count, severity from public.maintenance_status where task in ('purge', 'expired_sessions') order by 1" \
+  -c "select task, count, severity from public.maintenance_status
+    where task in ('purge', 'expired_sessions') order by 1" \
   -c 'select count(*) > 9 from maintenance.job_status' -c 'select count(*) from maintenance.lint()' \
-  -c "select public.get_database_health_stats() ->> 'healthy'" -c "select due from maintenance.preview('purge')" | tr '\n' '|')
+  -c "select public.get_database_health_stats() ->> 'healthy'" \
+  -c "select due from maintenance.preview('purge')" | tr '\n' '|')
 if [ "$outcome" = 't|expired_sessions 0 ok|purge 0 ok|t|1|true|0|' ]; then
   echo 'status on a standby .. ok'
 else

@@ -29,7 +29,8 @@ begin
 end
 $$;
 
-select results_eq('select token from public.temp_uploads', array['new'], 'the row that was due is gone, the other stays');
+select results_eq('select token from public.temp_uploads', array['new'],
+  'the row that was due is gone, the other stays');
 select results_eq($$select status, rows_affected, batches, stop_reason, error from maintenance.run_history
     where job_name = 'cleanup_temp_uploads' and trigger = 'schedule' order by run_id limit 1$$,
   $$values ('succeeded', 1::bigint, 1, 'done', null::text)$$, 'the receipt says that the schedule did it');
@@ -46,15 +47,22 @@ select is((select outcome from maintenance.install_schedules() where job_name = 
   'edited by an operator', 'and the edit survives an installation');
 
 -- S4-04 and S4-05: the hourly and the weekly jobs.
-select results_eq($$select distinct on (job_name) job_name, status, stop_reason, slot = date_trunc('minute', started_at) from maintenance.run_history
+select results_eq($$select distinct on (job_name) job_name, status, stop_reason, slot = date_trunc('minute', started_at)
+  from maintenance.run_history
     where job_name <> 'tick' and trigger = 'schedule' and status <> 'running' order by job_name, run_id$$,
-  $$values ('analyze_account_tables', 'succeeded', 'done', true), ('cleanup_expired_sessions', 'succeeded', 'done', true), ('cleanup_temp_uploads', 'succeeded', 'done', true),
-    ('foreign_vacuum', 'failed', 'error', true), ('refresh_subscription_summary', 'succeeded', 'done', true), ('vacuum_account_tables', 'succeeded', 'done', true),
+  $$values ('analyze_account_tables', 'succeeded', 'done', true),
+    ('cleanup_expired_sessions', 'succeeded', 'done', true), ('cleanup_temp_uploads', 'succeeded', 'done', true),
+    ('foreign_vacuum', 'failed', 'error', true), ('refresh_subscription_summary', 'succeeded', 'done', true),
+      ('vacuum_account_tables', 'succeeded', 'done', true),
     ('weekly_index_report', 'succeeded', 'done', true)$$, 'all that was due a minute has run');
 select is((select count(*) from pg_stat_user_tables where relname in ('users', 'user_subscriptions', 'sessions')
-    and least(last_vacuum, last_analyze) > now() - interval '5 minutes'), 3::bigint, 'S4-04, S4-05: VACUUM and ANALYZE have left their trace');
-select results_eq('select (select count(*) from public.user_subscription_summary), (select count(*) from public.sessions)', 'values (1::bigint, 0::bigint)', 'the summary is fresh, the session gone');
-select is((select status from cron.job_run_details where command = 'vacuum public.not_ours' order by runid limit 1), 'succeeded', 'pg_cron says that a VACUUM of somebody else''s table succeeded');
+    and least(last_vacuum, last_analyze) > now() - interval '5 minutes'), 3::bigint,
+      'S4-04, S4-05: VACUUM and ANALYZE have left their trace');
+select results_eq('select (select count(*) from public.user_subscription_summary), (select count(*) from '
+  'public.sessions)', 'values (1::bigint, 0::bigint)', 'the summary is fresh, the session gone');
+select is((select status from cron.job_run_details where command = 'vacuum public.not_ours' order by runid limit 1),
+  'succeeded', 'pg_cron says that a VACUUM of somebody else''s table succeeded');
 select is((select error from maintenance.run_history where job_name = 'foreign_vacuum' order by run_id limit 1),
-  'public.not_ours was left out: app_owner may not vacuum it: it is not the owner', 'and the receipt that it did nothing');
+  'public.not_ours was left out: app_owner may not vacuum it: it is not the owner',
+    'and the receipt that it did nothing');
 select * from finish();

@@ -13,7 +13,8 @@ begin
   end loop;
 end
 $$;
-select results_eq('select job_name, trigger, status, rows_affected from maintenance.run_history order by run_id limit 1',
+select results_eq('select job_name, trigger, status, rows_affected from maintenance.run_history order by run_id '
+  'limit 1',
   $$values ('cleanup_expired_sessions', 'schedule', 'succeeded', 1::bigint)$$, 'pg_cron has fired it, as scheduled');
 select is((select count(*) from public.sessions), 0::bigint, 'and the expired session is gone');
 select * from finish();

@@ -4,17 +4,25 @@ set client_min_messages = error;
 create extension if not exists pgtap;
 select plan(4);
 
-\! $AS_SUPERUSER -o /dev/null -c "update cron.job set active = false where jobname = 'maintenance:cleanup_old_raw_items'"
-\! $AS_SUPERUSER -o /dev/null -c "select cron.alter_job(jobid, schedule => '9 3 * * *') from cron.job where jobname = 'maintenance:mark_stuck_import_runs'"
+\setenv EDIT 'update cron.job set active = false where jobname = ''maintenance:cleanup_old_raw_items'''
+\! $AS_SUPERUSER -c "$EDIT"
+\setenv ONE 'from cron.job where jobname = ''maintenance:mark_stuck_import_runs'''
+\! $AS_SUPERUSER -o /dev/null -c "select cron.alter_job(jobid, schedule => '9 3 * * *') $ONE"
 select cron.unschedule('maintenance:compact_old_import_jobs') \g /dev/null
 -- psql puts two variables into the environment that dbmate's driver refuses.
-\! env -u PGLOCALEDIR -u PGSYSCONFDIR DATABASE_URL=$OWNERS_URL REFERENCE=1 scripts/up >/dev/null 2>&1 || echo 'not ok - make up'
+\setenv DATABASE_URL `echo "$OWNERS_URL"`
+\setenv REFERENCE 1
+\! env -u PGLOCALEDIR -u PGSYSCONFDIR scripts/up >/dev/null 2>&1 || echo 'not ok - make up'
 call maintenance.tick();
 
 prepare job as select schedule, active, scheduling from maintenance.job_status where job_name = $1;
-select results_eq($$execute job('cleanup_old_raw_items')$$, $$values ('0 3 * * *', false, 'inactive in pg_cron')$$, 'a job that was made inactive stays so');
-select results_eq($$execute job('mark_stuck_import_runs')$$, $$values ('9 3 * * *', true, 'edited by an operator')$$, 'an altered schedule stays');
-select results_eq($$execute job('compact_old_import_jobs')$$, $$values (null, false, 'removed by an operator')$$, 'a job that was unscheduled stays out');
-select set_eq($$select job_name from maintenance.edit where job_name in ('cleanup_old_raw_items', 'mark_stuck_import_runs', 'compact_old_import_jobs')$$,
+select results_eq($$execute job('cleanup_old_raw_items')$$, $$values ('0 3 * * *', false, 'inactive in pg_cron')$$,
+  'a job that was made inactive stays so');
+select results_eq($$execute job('mark_stuck_import_runs')$$, $$values ('9 3 * * *', true, 'edited by an operator')$$,
+  'an altered schedule stays');
+select results_eq($$execute job('compact_old_import_jobs')$$, $$values (null, false, 'removed by an operator')$$,
+  'a job that was unscheduled stays out');
+select set_eq($$select job_name from maintenance.edit
+  where job_name in ('cleanup_old_raw_items', 'mark_stuck_import_runs', 'compact_old_import_jobs')$$,
   array['cleanup_old_raw_items', 'mark_stuck_import_runs', 'compact_old_import_jobs'], 'and each edit is on record');
 select * from finish();

@@ -6,28 +6,36 @@ create extension if not exists pgtap;
 select plan(14);
 
 \! $AS_SUPERUSER -c 'revoke all on schema cron from app_owner, public'
-select cmp_ok((select count(*) from public.maintenance_status), '>', 9::bigint, 'no right to cron: the status has its rows');
+select cmp_ok((select count(*) from public.maintenance_status), '>', 9::bigint,
+  'no right to cron: the status has its rows');
 select is_empty($$select * from public.maintenance_status where severity = 'critical'$$, 'none of them is critical');
 select cmp_ok((select count(*) from maintenance.job_status), '>', 9::bigint, 'so has job_status');
 select results_eq('select distinct scheduling from maintenance.job_status',
   array['not scheduled here: app_owner may not use the schema cron'], 'which says why nothing is scheduled');
-select set_has('select schedule from maintenance.job_status', $$values ('0 3 * * *'), ('0 * * * *')$$, 'and shows the declared schedules');
+select set_has('select schedule from maintenance.job_status', $$values ('0 3 * * *'), ('0 * * * *')$$,
+  'and shows the declared schedules');
 select results_eq('select distinct outcome from maintenance.install_schedules()',
   array['not scheduled here: app_owner may not use the schema cron'], 'install_schedules says the same');
-select lives_ok($$select maintenance.set_policy('late', 'public.sessions', 'delete', 'expires_at', '1 day', schedule => '0 3 * * *')$$,
+select lives_ok($$select maintenance.set_policy('late', 'public.sessions', 'delete', 'expires_at', '1 day',
+  schedule => '0 3 * * *')$$,
   'a policy can be set');
 
 \! $AS_SUPERUSER -c 'grant usage on schema cron to app_owner'
-select results_eq($$select job_name, outcome from maintenance.install_schedules() where outcome not in ('kept', 'edited by an operator')$$,
+select results_eq($$select job_name, outcome from maintenance.install_schedules()
+  where outcome not in ('kept', 'edited by an operator')$$,
   $$values ('late', 'created')$$, 'the right is back: what was declared meanwhile is scheduled, the rest kept');
 
 \! $AS_SUPERUSER -c 'revoke select on cron.job from public'
-select is_empty($$select * from public.maintenance_status where severity = 'critical'$$, 'cron.job is closed: nothing is critical');
-select results_eq('select distinct scheduling from maintenance.job_status', array['cron.job cannot be read here'], 'job_status says why');
-select results_eq('select distinct outcome from maintenance.install_schedules()', array['kept'], 'install_schedules changes nothing');
+select is_empty($$select * from public.maintenance_status where severity = 'critical'$$,
+  'cron.job is closed: nothing is critical');
+select results_eq('select distinct scheduling from maintenance.job_status', array['cron.job cannot be read here'],
+  'job_status says why');
+select results_eq('select distinct outcome from maintenance.install_schedules()', array['kept'],
+  'install_schedules changes nothing');
 select is((maintenance.set_schedule('late', '5 3 * * *')).job_name, 'late', 'a schedule can be set');
 select lives_ok('call maintenance.tick()', 'the tick goes on');
 
 \! $AS_SUPERUSER -c 'grant select on cron.job to public'
-select is((select schedule from maintenance.job_status where job_name = 'late'), '5 3 * * *', 'and the schedule is in pg_cron');
+select is((select schedule from maintenance.job_status where job_name = 'late'), '5 3 * * *',
+  'and the schedule is in pg_cron');
 select * from finish();

@@ -11,7 +11,7 @@ cluster_superuser "$home" app -c 'create table public.not_ours (i integer)' \
 make_database "${prefix}_elsewhere"
 elsewhere=$(in_database "$url" "${prefix}_elsewhere")
 migrate "$elsewhere"
-statement=$(psql -qXAt "$elsewhere" -c 'select s from maintenance.cron_statements() as s' | grep /cleanup_expired_sessions)
+statement=$(psql -qXAt "$elsewhere" -c 'select maintenance.cron_statements()' | grep /cleanup_expired_sessions)
 cluster_superuser "$home" app -o /dev/null -c "${statement/0 \* \* \* \*/* * * * *}"
 psql -qX "$elsewhere" -c 'insert into public.sessions (expires_at) values (now())'
 

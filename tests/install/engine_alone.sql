@@ -6,16 +6,19 @@ select plan(17);
 
 select is((select count(*) from pg_class where relnamespace = 'public'::regnamespace
     and relkind in ('r', 'm') and relname <> 'schema_migrations'), 0::bigint, 'public has no table of the application');
-select is((select string_agg(job_name, ' ' order by job_id) from maintenance_internal.job), 'tick purge_receipts purge_cron_history', 'only the engine''s own jobs are set');
+select is((select string_agg(job_name, ' ' order by job_id) from maintenance_internal.job),
+  'tick purge_receipts purge_cron_history', 'only the engine''s own jobs are set');
 select is((select string_agg(task, ' ') from public.maintenance_status where count > 0), null, 'nothing is due');
 
 create table public.audit (id bigint primary key, created_at timestamptz);
 insert into public.audit select i, now() - i * interval '1 day' from generate_series(1, 100) as i;
 select lives_ok($$select maintenance.set_policy('purge_audit', target => 'audit', action => 'delete',
   age => 'created_at', keep => '90 days', schedule => '30 2 * * *')$$, 'a policy is set in one call');
-select results_eq('select task, count, schedule, active from public.maintenance_status where job_name <> ''purge_receipts''',
+select results_eq('select task, count, schedule, active from public.maintenance_status where job_name '
+  '<> ''purge_receipts''',
   $$values ('purge_audit', 11::bigint, '30 2 * * *', false)$$, 'its backlog is in the status, under its own name');
-select matches((select outcome from maintenance.install_schedules() where job_name = 'purge_audit'), '^not scheduled here: pg_cron',
+select matches((select outcome from maintenance.install_schedules() where job_name = 'purge_audit'),
+  '^not scheduled here: pg_cron',
   'install_schedules says plainly that pg_cron is not here');
 select is(maintenance.run_now('purge_audit') #>> '{data,rowsAffected}', '11', 'it runs all the same');
 select results_eq('select task, count, severity from public.maintenance_status where job_name <> ''purge_receipts''',
@@ -25,13 +28,15 @@ select results_eq('select task, count, severity from public.maintenance_status w
 create schema "Shop";
 create table "Shop"."Order Events" ("Id" bigint, "At" timestamptz not null, "Kind" text) partition by range ("At");
 create table "Shop"."Events Old" partition of "Shop"."Order Events" for values from (minvalue) to ('2026-01-01');
-create table "Shop"."Events New" partition of "Shop"."Order Events" for values from ('2026-01-01') to (maxvalue) partition by list ("Kind");
+create table "Shop"."Events New" partition of "Shop"."Order Events" for values
+  from ('2026-01-01') to (maxvalue) partition by list ("Kind");
 create table "Shop"."Events A" partition of "Shop"."Events New" for values in ('a');
 create table "Shop"."Events Rest" partition of "Shop"."Events New" default;
 insert into "Shop"."Order Events"
 select i, now() - i * interval '10 days', case when i % 2 = 0 then 'a' else 'b' end from generate_series(0, 99) as i;
 select lives_ok($$select maintenance.set_policy('order_events', target => '"Shop"."Order Events"', action => 'delete',
-  age => '"At"', keep => '90 days', matching => '"Kind" <> ''kept''', schedule => '15 * * * *')$$, 'a policy over a partitioned table');
+  age => '"At"', keep => '90 days', matching => '"Kind" <> ''kept''', schedule => '15 * * * *')$$,
+    'a policy over a partitioned table');
 select results_eq('select severity, finding from maintenance.lint(''order_events'')',
   $$values ('warning', 'no index serves the age "At" of "Shop"."Order Events"')$$, 'lint asks for an index');
 select lives_ok((select fix from maintenance.lint('order_events')), 'which the table takes');
@@ -39,7 +44,8 @@ select is_empty('select * from maintenance.lint(''order_events'')', 'and then al
 select is((select due from maintenance.preview('order_events')), 91::bigint, 'the preview counts');
 select is(maintenance.run_now('order_events') #>> '{data,rowsAffected}', '91', 'the run takes as many');
 select is((select count(*) from "Shop"."Order Events"), 9::bigint, 'and leaves the rest');
-select results_eq('select distinct tableoid::regclass::text from "Shop"."Order Events" order by 1', array['"Shop"."Events A"', '"Shop"."Events Rest"'], 'in their partitions');
+select results_eq('select distinct tableoid::regclass::text from "Shop"."Order Events" order by 1',
+  array['"Shop"."Events A"', '"Shop"."Events Rest"'], 'in their partitions');
 select is((select severity from public.maintenance_status where task = 'order_events'), 'ok', 'the status is well');
 select * from finish();
 rollback;

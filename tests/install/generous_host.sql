@@ -6,12 +6,14 @@ select plan(7);
 
 create temporary table mine as
 select c.oid, c.relacl as acl, c.oid::regclass::text as name from pg_class as c
-where c.relkind in ('r', 'v', 'm', 'S') and (c.relnamespace in ('maintenance'::regnamespace, 'maintenance_internal'::regnamespace)
+where c.relkind in ('r', 'v', 'm', 'S')
+  and (c.relnamespace in ('maintenance'::regnamespace, 'maintenance_internal'::regnamespace)
   or c.relnamespace = 'public'::regnamespace and c.relname <> 'schema_migrations' and not exists (
     select from pg_depend as d where d.objid = c.oid and d.deptype = 'e'))
 union all
 select p.oid, p.proacl, p.oid::regprocedure::text from pg_proc as p
-where p.pronamespace in ('maintenance'::regnamespace, 'maintenance_internal'::regnamespace, 'public'::regnamespace) and not exists (
+where p.pronamespace in ('maintenance'::regnamespace, 'maintenance_internal'::regnamespace, 'public'::regnamespace)
+  and not exists (
   select from pg_depend as d where d.objid = p.oid and d.deptype = 'e')
 union all
 select n.oid, n.nspacl, n.nspname from pg_namespace as n where n.nspname in ('maintenance', 'maintenance_internal');
@@ -20,7 +22,8 @@ create function pg_temp.open() returns setof text language sql as $$
   where a.grantee = 0 or a.grantee in (select r.oid from pg_roles as r where r.rolname like '%generous%') $$;
 select ok(count(*) > 150, 'the objects are found') from mine;
 create table public.of_the_host (id integer);
-select ok(has_table_privilege((select rolname from pg_roles where rolname like '%generous%'), 'public.of_the_host', 'select'), 'the host is generous');
+select ok(has_table_privilege((select rolname from pg_roles where rolname like '%generous%'), 'public.of_the_host',
+  'select'), 'the host is generous');
 select is_empty('select pg_temp.open()', 'and yet nothing of the kit is open');
 
 create role other_host_role;
@@ -28,10 +31,14 @@ grant usage on schema maintenance to other_host_role;
 grant execute on function maintenance.run_now(text) to other_host_role;
 drop function maintenance.retry_task(bigint);
 create function maintenance.retry_task(task_id bigint) returns jsonb language sql return null::jsonb;
-select ok(has_function_privilege((select rolname from pg_roles where rolname like '%generous%'), 'maintenance.retry_task(bigint)', 'execute'), 'a routine that is made again is open');
+select ok(has_function_privilege((select rolname from pg_roles where rolname like '%generous%'),
+  'maintenance.retry_task(bigint)', 'execute'), 'a routine that is made again is open');
 select lives_ok('select * from maintenance.grant_roles()', 'until grant_roles');
-select ok(not has_function_privilege((select rolname from pg_roles where rolname like '%generous%'), 'maintenance.retry_task(bigint)', 'execute')
-  and not has_function_privilege('public', 'maintenance.retry_task(bigint)', 'execute'), 'which ends every migration of the engine');
-select ok(has_function_privilege('other_host_role', 'maintenance.run_now(text)', 'execute'), 'what somebody granted stays');
+select ok(not has_function_privilege((select rolname from pg_roles where rolname like '%generous%'),
+  'maintenance.retry_task(bigint)', 'execute')
+  and not has_function_privilege('public', 'maintenance.retry_task(bigint)', 'execute'),
+    'which ends every migration of the engine');
+select ok(has_function_privilege('other_host_role', 'maintenance.run_now(text)', 'execute'),
+  'what somebody granted stays');
 select * from finish();
 rollback;

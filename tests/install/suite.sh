@@ -5,7 +5,12 @@
 place=$(mktemp -d)
 at_exit rm -r "$place"
 dump() { # dump NAME [OPTION ...]: schema and rows, but for what dbmate and pg_dump write anew each time
-  pg_dump --exclude-table=public.schema_migrations "${@:2}" "$(in_database "$url" "$1")" | sed -E '/^(--|\\restrict|\\unrestrict|$)/d'
+  pg_dump --exclude-table=public.schema_migrations "${@:2}" "$(in_database "$url" "$1")" |
+    sed -E '/^(--|\\restrict|\\unrestrict|$)/d'
+}
+
+says() { # says SENTENCE OF: whether the log of what was refused has the sentence
+  grep -qF -e "$1" "$place/log" || not_ok "what is said of $2: $(cat "$place/log")"
 }
 
 # The engine alone, by plain dbmate up from a folder without .env.
@@ -39,12 +44,18 @@ diff "$place/before" <(own) || not_ok 'make up has changed the tables of the hos
 dump "${prefix}_host" >"$place/installed"
 DATABASE_URL=$host scripts/up 2>/dev/null || not_ok 'make up for the second time'
 diff "$place/installed" <(dump "${prefix}_host") || not_ok 'make up for the second time has changed something'
-DATABASE_URL=$host REFERENCE=1 scripts/up >"$place/log" 2>&1 && not_ok 'the reference application is installed over tables of the host'
-grep -q 'Error: pq: The reference application is not installed, and nothing was changed, since its names are taken in this database: table import_jobs, table import_runs, table raw_import_items, table sessions, table temp_uploads, table user_subscriptions, table users, function cleanup_temp_uploads. Leave out db/reference, and run the rules that fit your tables: psql -v ON_ERROR_STOP=1 -1 -f sql/reference/imports/rules.sql.$' \
-  "$place/log" || not_ok "what is said of tables of the same names: $(cat "$place/log")"
+DATABASE_URL=$host REFERENCE=1 scripts/up >"$place/log" 2>&1 &&
+  not_ok 'the reference application is installed over tables of the host'
+taken='table import_jobs, table import_runs, table raw_import_items, table sessions, table temp_uploads'
+taken+=', table user_subscriptions, table users, function cleanup_temp_uploads'
+advice='Leave out db/reference, and run the rules that fit your tables: '
+advice+='psql -v ON_ERROR_STOP=1 -1 -f sql/reference/imports/rules.sql.'
+says "Error: pq: The reference application is not installed, and nothing was changed, since its names are taken in \
+this database: $taken. $advice" 'tables of the same names'
 diff "$place/installed" <(dump "${prefix}_host") || not_ok 'a refused reference application has changed something'
 for rules in sql/reference/*/rules.sql; do
-  PGOPTIONS='-c client_min_messages=error' psql -qX -v ON_ERROR_STOP=1 -1 -o /dev/null "$host" -f "$rules" || not_ok "$rules by itself"
+  PGOPTIONS='-c client_min_messages=error' psql -qX -v ON_ERROR_STOP=1 -1 -o /dev/null "$host" -f "$rules" ||
+    not_ok "$rules by itself"
 done
 pgtap "$host" tests/install/own_tables.sql || result=1
 
@@ -52,16 +63,16 @@ pgtap "$host" tests/install/own_tables.sql || result=1
 make_database "${prefix}_jobs"
 host=$(in_database "$url" "${prefix}_jobs")
 migrate "$host" db/migrations
-psql -qX -v ON_ERROR_STOP=1 -o /dev/null "$host" -c 'create schema app' -c 'create table app.sessions (ended timestamptz)' \
-  -c 'create index on app.sessions (ended)' \
+psql -qX -v ON_ERROR_STOP=1 -o /dev/null "$host" -c 'create schema app' \
+  -c 'create table app.sessions (ended timestamptz)' -c 'create index on app.sessions (ended)' \
   -c "select maintenance.set_policy('cleanup_expired_sessions', 'app.sessions', 'delete', 'ended', '400 days')"
 (migrate "$host" db/reference) 2>"$place/log" && not_ok 'the reference application has taken a job of the host over'
-grep -q 'its names are taken in this database: job cleanup_expired_sessions\. ' "$place/log" || not_ok "what is said of a job that is taken: $(cat "$place/log")"
+says 'its names are taken in this database: job cleanup_expired_sessions. ' 'a job of the host'
 psql -qX -o /dev/null "$host" -c "select maintenance.drop_job('cleanup_expired_sessions')"
 migrate "$host" db/reference
 psql -qX "$host" -c "delete from public.schema_migrations where version = '20261124000001'"
 (migrate "$host" db/reference) 2>"$place/log" && not_ok 'the reference application is installed twice'
-grep -q 'its names are taken in this database: table import_jobs, ' "$place/log" || not_ok "what is said of leftovers: $(cat "$place/log")"
+says 'its names are taken in this database: table import_jobs, ' 'leftovers of ours'
 
 # Where a name of ours is taken, one sentence says so, and nothing is changed.
 taken() { # taken FOLDER SENTENCE STATEMENT ...
@@ -73,18 +84,21 @@ taken() { # taken FOLDER SENTENCE STATEMENT ...
   psql -qX -v ON_ERROR_STOP=1 "$host" "${statements[@]}"
   dump "${prefix}_taken" >"$place/before"
   (migrate "$host" "$folder") 2>"$place/log" && not_ok "installed where a name is taken: $*"
-  grep -q "Error: pq: .*$sentence" "$place/log" || not_ok "what is said of a name that is taken: $(cat "$place/log")"
+  says "$sentence" 'a name that is taken'
   [ "$(grep -c . "$place/log")" -le 3 ] || not_ok "more than a sentence: $(cat "$place/log")"
   diff "$place/before" <(dump "${prefix}_taken") || not_ok 'an installation that was refused has changed something'
   psql -qX "$url" -c "drop database ${prefix}_taken"
 }
-taken db/migrations 'has a schema "maintenance" or "maintenance_internal" of its own: rename it' 'create schema maintenance' 'create table maintenance.job (id integer)'
-taken db/migrations 'has a schema "maintenance" or "maintenance_internal" of its own: rename it' 'create schema maintenance_internal'
-taken db/migrations 'has a public.maintenance_status of its own: rename it' 'create view public.maintenance_status as select 1 as i'
-taken db/migrations 'has a public.maintenance_status of its own: rename it' "create type public.maintenance_status as enum ('on', 'off')"
+schemas='has a schema "maintenance" or "maintenance_internal" of its own: rename it'
+taken db/migrations "$schemas" 'create schema maintenance' 'create table maintenance.job (id integer)'
+taken db/migrations "$schemas" 'create schema maintenance_internal'
+status='has a public.maintenance_status of its own: rename it'
+taken db/migrations "$status" 'create view public.maintenance_status as select 1 as i'
+taken db/migrations "$status" "create type public.maintenance_status as enum ('on', 'off')"
 taken db/migrations 'is in this database already, and dbmate does not know of it' 'create schema maintenance' \
   "comment on schema maintenance is 'pg-maintenance: restored from a dump'"
-taken db/reference 'needs the engine, which is not in this database: apply db/migrations first' 'create schema maintenance'
+taken db/reference 'needs the engine, which is not in this database: apply db/migrations first' \
+  'create schema maintenance'
 
 # A host whose default privileges are generous.
 make_database "${prefix}_generous"
@@ -138,7 +152,8 @@ for round in 1 2 3; do
   fi
   other=$!
   # Of two in the same database one may lose, with an error; the next dbmate up is clean.
-  (migrate "$two") 2>"$place/two.log" || [ "$one" = "$two" ] || not_ok "two installs, round $round: $(cat "$place/two.log")"
+  (migrate "$two") 2>"$place/two.log" || [ "$one" = "$two" ] ||
+    not_ok "two installs, round $round: $(cat "$place/two.log")"
   wait "$other" || [ "$one" = "$two" ] || not_ok "two installs, round $round: $(cat "$place/one.log")"
   for host in "$one" "$two"; do
     (migrate "$host") || not_ok "two installs, and one more, round $round"

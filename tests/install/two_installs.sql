@@ -2,8 +2,10 @@
 begin;
 create extension pgtap;
 select plan(3);
-select ok(has_table_privilege('maintenance_viewer', 'public.maintenance_status', 'select'), 'a viewer may read the status');
-select ok(has_table_privilege('maintenance_operator', 'maintenance.run_history', 'select'), 'an operator may read the history');
+select ok(has_table_privilege('maintenance_viewer', 'public.maintenance_status', 'select'),
+  'a viewer may read the status');
+select ok(has_table_privilege('maintenance_operator', 'maintenance.run_history', 'select'),
+  'an operator may read the history');
 select is_empty($$select * from maintenance.grant_roles() where outcome <> 'there'$$, 'and all roles are there');
 select * from finish();
 rollback;

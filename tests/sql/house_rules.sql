@@ -9,42 +9,61 @@ select p.oid::regprocedure::text as name, p.*, l.lanname
 from pg_proc as p
 join pg_language as l on l.oid = p.prolang
 where (p.pronamespace in ('maintenance'::regnamespace, 'maintenance_internal'::regnamespace)
-    or p.pronamespace = 'public'::regnamespace and p.proowner = (select nspowner from pg_namespace where nspname = 'maintenance'))
-  and not exists (select from pg_depend as d where d.classid = 'pg_proc'::regclass and d.objid = p.oid and d.deptype = 'e');
+    or p.pronamespace = 'public'::regnamespace and p.proowner = (select nspowner from pg_namespace
+      where nspname = 'maintenance'))
+  and not exists (select from pg_depend as d where d.classid = 'pg_proc'::regclass and d.objid = p.oid
+    and d.deptype = 'e');
 select ok(count(*) > 100, 'the routines are found') from routine;
 
 -- Procedures commit, and Postgres lets none of those be pinned: they hold qualified calls only.
-select is_empty($$select name from routine where prokind = 'f' and not coalesce(proconfig, '{}') @> array['search_path=pg_catalog, pg_temp']$$,
+select is_empty($$select name from routine where prokind = 'f'
+  and not coalesce(proconfig, '{}') @> array['search_path=pg_catalog, pg_temp']$$,
   'every function is pinned to pg_catalog, pg_temp');
 select is_empty($$select name from routine where prosecdef and prorettype <> 'trigger'::regtype
-    and not proconfig @> array[case when oid in ('maintenance_internal.cron_jobs()'::regprocedure, 'maintenance_internal.cron_runs()'::regprocedure) then 'row_security=on' else 'row_security=off' end, 'TimeZone=UTC']$$,
+    and not proconfig @> array[case when oid in ('maintenance_internal.cron_jobs()'::regprocedure,
+      'maintenance_internal.cron_runs()'::regprocedure) then 'row_security=on' else 'row_security=off' end,
+      'TimeZone=UTC']$$,
   'every definer function sees all rows, but of cron.job, where each role is shown its own; and knows UTC alone');
-select is_empty($$select name from routine where pronamespace <> 'maintenance_internal'::regnamespace and obj_description(oid, 'pg_proc') is null$$, 'every routine that people call is commented');
-select is_empty($$select name from routine where has_function_privilege('public', oid, 'execute')$$, 'none is open to PUBLIC');
+select is_empty($$select name from routine where pronamespace <> 'maintenance_internal'::regnamespace
+  and obj_description(oid, 'pg_proc') is null$$, 'every routine that people call is commented');
+select is_empty($$select name from routine where has_function_privilege('public', oid, 'execute')$$,
+  'none is open to PUBLIC');
 
 -- The doors: few enough to be read as a manual, each with what it needs to be understood.
-select cmp_ok((select count(*) from routine where pronamespace = 'maintenance'::regnamespace), '<=', 60::bigint, 'schema maintenance holds at most 60 routines');
-select is_empty($$select format('%s.%s', c.oid::regclass, a.attname) from pg_class as c join pg_attribute as a on a.attrelid = c.oid
-  where (c.relnamespace = 'maintenance'::regnamespace or c.oid = 'public.maintenance_status'::regclass) and c.relkind = 'v' and a.attnum > 0
+select cmp_ok((select count(*) from routine where pronamespace = 'maintenance'::regnamespace), '<=', 60::bigint,
+  'schema maintenance holds at most 60 routines');
+select is_empty($$select format('%s.%s', c.oid::regclass, a.attname) from pg_class as c
+  join pg_attribute as a on a.attrelid = c.oid
+  where (c.relnamespace = 'maintenance'::regnamespace or c.oid = 'public.maintenance_status'::regclass)
+    and c.relkind = 'v' and a.attnum > 0
     and col_description(c.oid, a.attnum) is null$$, 'every column of a view of ours is commented');
 -- Rights: the owner, and the three roles with what roles.sql gives them.
 create temporary table granted as
-select r.name as what, a.grantee::regrole::text as grantee, a.privilege_type from routine as r cross join aclexplode(r.proacl) as a
+select r.name as what, a.grantee::regrole::text as grantee, a.privilege_type from routine as r cross
+  join aclexplode(r.proacl) as a
 where a.grantee <> r.proowner
 union all
-select c.oid::regclass::text, a.grantee::regrole::text, a.privilege_type from pg_class as c cross join aclexplode(c.relacl) as a
+select c.oid::regclass::text, a.grantee::regrole::text, a.privilege_type from pg_class as c cross
+  join aclexplode(c.relacl) as a
 where c.relnamespace in ('maintenance'::regnamespace, 'maintenance_internal'::regnamespace) and a.grantee <> c.relowner;
-select is_empty($$select what, grantee from granted where what ~ '^maintenance_internal\.' and grantee = 'maintenance_worker'
+select is_empty($$select what, grantee from granted where what ~ '^maintenance_internal\.'
+  and grantee = 'maintenance_worker'
   union all select what, grantee from granted where what ~ '^maintenance_internal\.' and grantee = 'maintenance_viewer'
-    and what not in ('maintenance_internal.backlog()', 'maintenance_internal.task_backlog()', 'maintenance_internal.job_schedules()', 'maintenance_internal.clock()')$$,
+    and what not in ('maintenance_internal.backlog()', 'maintenance_internal.task_backlog()',
+      'maintenance_internal.job_schedules()', 'maintenance_internal.clock()')$$,
   'a worker may nothing on the inside, a viewer what the views call');
-select is_empty($$select * from granted where grantee not in ('maintenance_viewer', 'maintenance_operator', 'maintenance_worker')
-  or privilege_type not in ('EXECUTE', 'SELECT') or privilege_type = 'SELECT' and grantee = 'maintenance_worker'$$, 'nobody but the three roles has a right, and none to write a table');
+select is_empty($$select * from granted where grantee not in ('maintenance_viewer', 'maintenance_operator',
+  'maintenance_worker')
+  or privilege_type not in ('EXECUTE', 'SELECT') or privilege_type = 'SELECT' and grantee = 'maintenance_worker'$$,
+    'nobody but the three roles has a right, and none to write a table');
 select is_empty($$select name from routine where not prosecdef and prokind = 'f' and provolatile = 'v'
-    and exists (select from granted as g where g.what = name) and oid not in ('maintenance.run_now(text)'::regprocedure, 'maintenance_internal.run_or_raise(text)'::regprocedure)
+    and exists (select from granted as g where g.what = name)
+      and oid not in ('maintenance.run_now(text)'::regprocedure,
+      'maintenance_internal.run_or_raise(text)'::regprocedure)
     and pronamespace <> 'public'::regnamespace$$, 'what a role may call works as the owner, or calls only what does');
 
-select exists (select from pg_available_extensions where name = 'plpgsql_check') and exists (select from pg_extension where extname = 'plpgsql_check') as has_check \gset
+select exists (select from pg_available_extensions where name = 'plpgsql_check')
+  and exists (select from pg_extension where extname = 'plpgsql_check') as has_check \gset
 \if :has_check
 select is_empty($$
   select r.name, c.lineno, c.level, c.message, c.detail, c.sqlstate

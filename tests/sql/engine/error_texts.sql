@@ -6,7 +6,8 @@ select plan(16);
 
 create table public.person (email text primary key, at timestamptz, age text, checked integer check (checked < 10));
 create table public.bill (id int, email text references public.person);
-insert into public.person values ('anna@example.org', now() - interval '9 days', 'anna-is-old', 9), ('ben@example.org', now() - interval '9 days', '7', 1);
+insert into public.person values ('anna@example.org', now() - interval '9 days', 'anna-is-old', 9),
+  ('ben@example.org', now() - interval '9 days', '7', 1);
 insert into public.bill values (1, 'anna@example.org');
 
 -- All that a viewer can read, as one text.
@@ -18,7 +19,8 @@ begin
     'select string_agg(s::text, '' '') from maintenance.run_history as s',
     'select string_agg(s::text, '' '') from maintenance.job_status as s',
     'select string_agg(s::text, '' '') from maintenance.lint() as s',
-    'select string_agg(j.job_name || (select p::text from maintenance.preview(j.job_name) as p), '' '') from maintenance.job_status as j where kind = ''policy'''] loop
+    'select string_agg(j.job_name || (select p::text from maintenance.preview(j.job_name) as p), '' '') from '
+      'maintenance.job_status as j where kind = ''policy'''] loop
     begin
       execute v_call into v_part;
     exception when others then
@@ -42,23 +44,30 @@ end $$;
 
 -- A foreign key.
 select maintenance.set_policy('person', target => 'public.person', action => 'delete', age => 'at', keep => '7 days');
-select is(maintenance.run_now('person') ->> 'message', 'person failed: SQLSTATE 23503, constraint bill_email_fkey of table bill', 'the constraint and its table are named');
+select is(maintenance.run_now('person') ->> 'message',
+  'person failed: SQLSTATE 23503, constraint bill_email_fkey of table bill', 'the constraint and its table are named');
 select is((select string_agg(email, ' ') from public.person), 'anna@example.org', 'Ben is gone, Anna was refused');
 select ok(not pg_temp.leaks('anna'), 'and is not named to a viewer');
-select is((select error_detail #>> '{row,email}' from maintenance_internal.run), 'anna@example.org', 'but to the owner');
-select throws_ok('set local role some_viewer; select error_detail from maintenance_internal.run', '42501', null, 'who alone reads the receipts'' table');
+select is((select error_detail #>> '{row,email}' from maintenance_internal.run), 'anna@example.org',
+  'but to the owner');
+select throws_ok('set local role some_viewer; select error_detail from maintenance_internal.run', '42501', null,
+  'who alone reads the receipts'' table');
 reset role;
 
 -- A trigger that raises with the row in its message, whatever SQLSTATE it takes.
 delete from public.bill;
-create function public.talk() returns trigger language plpgsql as $$ begin raise exception 'no: %', old.email using errcode = tg_argv[0]; end $$;
+create function public.talk() returns trigger language plpgsql as $$ begin raise exception 'no: %', old.email
+  using errcode = tg_argv[0]; end $$;
 create function pg_temp.talks(state text) returns text language plpgsql as $$
 begin
-  execute format('create or replace trigger talk before delete on public.person for each row execute function public.talk(%L)', state);
+  execute format('create or replace trigger talk before delete on public.person for each row execute function '
+    'public.talk(%L)', state);
   return (maintenance.run_now('person') ->> 'message') || case when pg_temp.leaks('anna') then ' LEAK' else '' end;
 end $$;
-select is(pg_temp.talks(s), 'person failed: SQLSTATE ' || s, 'a trigger that raises ' || s) from unnest(array['P0001', '42501', '23514', '53100', '22023']) as s;
-create or replace function public.talk() returns trigger language plpgsql as $$ begin execute 'select ' || old.email; return old; end $$;
+select is(pg_temp.talks(s), 'person failed: SQLSTATE ' || s, 'a trigger that raises ' || s)
+  from unnest(array['P0001', '42501', '23514', '53100', '22023']) as s;
+create or replace function public.talk() returns trigger language plpgsql as $$ begin execute 'select ' || old.email;
+  return old; end $$;
 select is(pg_temp.talks('x'), 'person failed: SQLSTATE 42703', 'a statement made of values is not quoted');
 update public.person set email = 'anna''s';
 select is(pg_temp.talks('x'), 'person failed: SQLSTATE 42601', 'wherever it breaks');
@@ -66,12 +75,17 @@ update public.person set email = 'anna@example.org';
 drop trigger talk on public.person;
 
 -- A check, and a cast in the rule itself.
-select maintenance.set_policy('grow', target => 'public.person', action => 'update', age => 'at', keep => '7 days', matching => 'checked < 10', assign => 'checked = checked + 1, at = now()');
-select is(maintenance.run_now('grow') ->> 'message', 'grow failed: SQLSTATE 23514, constraint person_checked_check of table person', 'a check is named');
+select maintenance.set_policy('grow', target => 'public.person', action => 'update', age => 'at', keep => '7 days',
+  matching => 'checked < 10', assign => 'checked = checked + 1, at = now()');
+select is(maintenance.run_now('grow') ->> 'message',
+  'grow failed: SQLSTATE 23514, constraint person_checked_check of table person', 'a check is named');
 select maintenance.drop_job('grow');
-select maintenance.set_policy('person', target => 'public.person', action => 'delete', age => 'at', keep => '7 days', matching => 'age::integer > 5');
-select is(maintenance.run_now('person') ->> 'message', 'person failed: SQLSTATE 22P02', 'a cast that fails says no value');
+select maintenance.set_policy('person', target => 'public.person', action => 'delete', age => 'at', keep => '7 days',
+  matching => 'age::integer > 5');
+select is(maintenance.run_now('person') ->> 'message', 'person failed: SQLSTATE 22P02',
+  'a cast that fails says no value');
 select ok(not pg_temp.leaks('anna'), 'in no view, nor in lint and preview');
-select throws_ok($$select maintenance.preview('person')$$, '22P02', 'the rule of "person" cannot be read: SQLSTATE 22P02', 'which say what they may');
+select throws_ok($$select maintenance.preview('person')$$, '22P02',
+  'the rule of "person" cannot be read: SQLSTATE 22P02', 'which say what they may');
 select * from finish();
 rollback;

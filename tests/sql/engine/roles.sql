@@ -13,13 +13,15 @@ create table public.events (id bigint primary key, at timestamptz);
 insert into public.events values (1, now() - interval '1 year');
 select maintenance.set_policy('purge', 'public.events', 'delete', 'at', '1 day');
 set local role some_operator;
-select throws_ok($$select maintenance.set_policy('x', 'public.events', 'delete', 'at', '1 day')$$, '42501', null, 'an operator cannot set a policy');
+select throws_ok($$select maintenance.set_policy('x', 'public.events', 'delete', 'at', '1 day')$$, '42501', null,
+  'an operator cannot set a policy');
 select throws_ok($$select maintenance.set_job('x', 'public.f')$$, '42501', null, 'nor a function job');
 select throws_ok($$select maintenance.set_statement('x', 'vacuum')$$, '42501', null, 'nor a statement');
 select throws_ok($$select maintenance.configure_job('purge', 1)$$, '42501', null, 'nor configure a job');
 select throws_ok($$select maintenance.drop_job('purge')$$, '42501', null, 'nor drop one');
 select throws_ok($$select maintenance_internal.upsert_job(null)$$, '42501', null, 'nor go in by the back door');
-select throws_ok($$insert into maintenance_internal.job (job_name, kind, description) values ('x', 'policy', '')$$, '42501', null, 'nor write the registry');
+select throws_ok($$insert into maintenance_internal.job (job_name, kind, description) values ('x', 'policy', '')$$,
+  '42501', null, 'nor write the registry');
 select throws_ok($$update maintenance_internal.policy set keep = '0'$$, '42501', null, 'nor edit a rule');
 select throws_ok($$delete from maintenance_internal.run$$, '42501', null, 'nor a receipt');
 select throws_ok($$select * from public.events$$, '42501', null, 'nor read a table under a policy');
@@ -50,7 +52,8 @@ select throws_ok('select maintenance_internal.clock()', '42501', null, 'and are 
 
 reset role;
 select results_eq('select role_name, outcome, fix from maintenance.grant_roles()',
-  $$values ('maintenance_viewer', 'there', null::text), ('maintenance_operator', 'there', null), ('maintenance_worker', 'there', null)$$,
+  $$values ('maintenance_viewer', 'there', null::text), ('maintenance_operator', 'there', null),
+    ('maintenance_worker', 'there', null)$$,
   'grant_roles can be called again');
 select * from finish();
 rollback;

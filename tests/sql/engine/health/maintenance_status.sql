@@ -11,12 +11,14 @@ select is((select string_agg(attname || ' ' || format_type(atttypid, null), ', '
   'next_run_at timestamp with time zone, advice text, job_name text, schedule text, active boolean, '
   'last_run_at timestamp with time zone, last_status text, description text',
   'the columns and their types, what matters first');
-select is_empty($$select unnest(array['stuck_runs', 'old_temp_uploads', 'old_raw_items', 'old_import_jobs', 'expired_sessions'])
+select is_empty($$select unnest(array['stuck_runs', 'old_temp_uploads', 'old_raw_items', 'old_import_jobs',
+  'expired_sessions'])
   except select task from public.maintenance_status$$, 'the shipped backlogs are there');
 
 create table public.events (id bigint primary key, at timestamptz);
 create index on public.events (at);
-select maintenance.set_policy('purge', 'public.events', 'delete', 'at', '1 day', schedule => '0 3 * * *', description => 'Old events');
+select maintenance.set_policy('purge', 'public.events', 'delete', 'at', '1 day', schedule => '0 3 * * *',
+  description => 'Old events');
 create function pg_temp.row(name text) returns public.maintenance_status language sql
 as $$ select s from public.maintenance_status s where s.task = name $$;
 
@@ -37,11 +39,13 @@ select is((pg_temp.row('purge')).advice, null, 'no advice is needed');
 select is((pg_temp.row('purge')).next_run_at, maintenance.next_run_at('0 3 * * *', now()), 'the next run is told');
 select maintenance.disable_job('purge');
 select results_eq($$select severity, active, advice from pg_temp.row('purge')$$,
-  $$values ('warning', false, 'Disabled. select maintenance.enable_job(''purge'');')$$, 'disabled with a backlog is a warning');
+  $$values ('warning', false, 'Disabled. select maintenance.enable_job(''purge'');')$$,
+    'disabled with a backlog is a warning');
 select maintenance.enable_job('purge');
 update public.events set at = at - interval '3 days';
 select is((pg_temp.row('purge')).severity, 'warning', 'rows that two firings should have taken are a warning');
-select is((pg_temp.row('purge')).advice, 'Behind its schedule. select * from maintenance.preview(''purge'');', 'with advice');
+select is((pg_temp.row('purge')).advice, 'Behind its schedule. select * from maintenance.preview(''purge'');',
+  'with advice');
 \endif
 
 insert into public.events select i, now() - interval '26 hours' from generate_series(11, 12000) i;
@@ -51,14 +55,18 @@ select is((pg_temp.row('purge')).description, 'Old events; at least 10000', 'and
 create table public.lines (id bigint references public.events);
 insert into public.lines values (1);
 select maintenance.run_now('purge');
-select ok((pg_temp.row('purge')).severity = 'warning' and (pg_temp.row('purge')).last_status = 'failed', 'a failed last run is a warning');
-select ok((pg_temp.row('purge')).advice like 'The last run failed: SQLSTATE 23503, constraint %call maintenance.run_job(''purge'');', 'the advice says what failed');
+select ok((pg_temp.row('purge')).severity = 'warning' and (pg_temp.row('purge')).last_status = 'failed',
+  'a failed last run is a warning');
+select ok((pg_temp.row('purge')).advice like 'The last run failed: SQLSTATE 23503, constraint %call '
+  'maintenance.run_job(''purge'');', 'the advice says what failed');
 
 alter table public.events rename column at to happened_at;
 select is((pg_temp.row('purge')).severity, 'critical', 'a broken rule is critical');
-select ok((pg_temp.row('purge')).description like '%cannot be counted: column %at%does not exist (SQLSTATE 42703)', 'and shows the error');
+select ok((pg_temp.row('purge')).description like '%cannot be counted: column %at%does not exist (SQLSTATE 42703)',
+  'and shows the error');
 select is((pg_temp.row('purge')).count, null, 'without a made-up count');
-select is((select count(*) from public.maintenance_status where severity = 'critical'), 1::bigint, 'no other row suffers');
+select is((select count(*) from public.maintenance_status where severity = 'critical'), 1::bigint,
+  'no other row suffers');
 
 insert into public.temp_uploads (created_at) values (now() - interval '25 hours');
 grant maintenance_viewer to current_user;
@@ -67,13 +75,17 @@ select is((select count from public.maintenance_status where task = 'old_temp_up
   'a viewer sees true counts');
 select is_empty($$select table_schema, table_name from information_schema.role_table_grants
   where grantee = 'maintenance_viewer' and (table_schema, table_name) not in (('public', 'maintenance_status'),
-    ('maintenance', 'job_status'), ('maintenance', 'run_history'), ('maintenance', 'edit'), ('maintenance', 'index_health'), ('maintenance', 'table_bloat'))$$,
+    ('maintenance', 'job_status'), ('maintenance', 'run_history'), ('maintenance', 'edit'),
+      ('maintenance', 'index_health'), ('maintenance', 'table_bloat'))$$,
   'and has no right on any table');
 reset role;
 create function pg_temp.cost(query text) returns numeric language plpgsql as
 $$ declare v json; begin execute 'explain (format json) ' || query into v; return v #>> '{0,Plan,Total Cost}'; end $$;
-select ok(pg_temp.cost('select * from maintenance.job_status') < current_setting('jit_above_cost')::numeric, 'job_status is planned without JIT, which would take longer than all the rest');
-select is((select count(*) from pg_proc where oid in ('maintenance_internal.backlog()'::regprocedure, 'maintenance_internal.count_due(maintenance_internal.policy, timestamptz, integer)'::regprocedure) and proconfig @> '{jit=off}'), 2::bigint, 'and so are the counts');
+select ok(pg_temp.cost('select * from maintenance.job_status') < current_setting('jit_above_cost')::numeric,
+  'job_status is planned without JIT, which would take longer than all the rest');
+select is((select count(*) from pg_proc where oid in ('maintenance_internal.backlog()'::regprocedure,
+  'maintenance_internal.count_due(maintenance_internal.policy, timestamptz, integer)'::regprocedure)
+  and proconfig @> '{jit=off}'), 2::bigint, 'and so are the counts');
 set transaction read only;
 select lives_ok('select * from public.maintenance_status', 'it works in a read-only transaction');
 select lives_ok('select * from maintenance.job_status', 'and so does job_status');

@@ -6,18 +6,24 @@ select plan(43);
 
 -- C-001
 create table public.p1 (id int, at timestamptz, kind text, made timestamptz);
-insert into public.p1 values (1, now() - interval '9 days', 'tmp'), (2, now(), 'tmp'), (3, now(), 'stash'), (4, now() - interval '9 days', 'stash'), (5, now() - interval '9 days', 'keep');
-select maintenance.set_policy('p1', target => 'public.p1', action => 'delete', age => 'at', keep => '7 days', matching => $$kind = 'tmp' or kind = 'stash'$$);
+insert into public.p1 values (1, now() - interval '9 days', 'tmp'), (2, now(), 'tmp'), (3, now(), 'stash'),
+  (4, now() - interval '9 days', 'stash'), (5, now() - interval '9 days', 'keep');
+select maintenance.set_policy('p1', target => 'public.p1', action => 'delete', age => 'at', keep => '7 days',
+  matching => $$kind = 'tmp' or kind = 'stash'$$);
 select is((select due from maintenance.preview('p1')), 2::bigint, 'C-001: an OR stands in brackets: two are due');
-select is((select count from public.maintenance_status where task = 'p1'), 2::bigint, 'C-001: the status says the same');
-select matches(maintenance.explain_policy('p1'), $$and \(\(\(kind = 'tmp'::text\) OR \(kind = 'stash'::text\)\)\)$$, 'C-001: and the SQL shows it');
+select is((select count from public.maintenance_status where task = 'p1'), 2::bigint,
+  'C-001: the status says the same');
+select matches(maintenance.explain_policy('p1'), $$and \(\(\(kind = 'tmp'::text\) OR \(kind = 'stash'::text\)\)\)$$,
+  'C-001: and the SQL shows it');
 select is(maintenance.run_now('p1') #>> '{data,rowsAffected}', '2', 'C-001: two go');
 select is((select string_agg(id::text, ' ' order by id) from public.p1), '2 3 5', 'C-001: and the others stay');
 update public.p1 set made = now();
 insert into public.p1 values (1, now() - interval '9 days', 'tmp', null), (4, null, 'stash', now() - interval '9 days');
-select maintenance.set_policy('p1', target => 'public.p1', action => 'update', age => 'coalesce(at, made)', keep => '7 days', matching => $$kind = 'tmp' or kind = 'stash'$$, assign => $$kind = 'old'$$);
+select maintenance.set_policy('p1', target => 'public.p1', action => 'update', age => 'coalesce(at, made)',
+  keep => '7 days', matching => $$kind = 'tmp' or kind = 'stash'$$, assign => $$kind = 'old'$$);
 select is(maintenance.run_now('p1') #>> '{data,rowsAffected}', '2', 'C-001: an update over an expression alike');
-select is((select string_agg(id || kind, ' ' order by id) from public.p1), '1old 2tmp 3stash 4old 5keep', 'C-001: and the others stay');
+select is((select string_agg(id || kind, ' ' order by id) from public.p1), '1old 2tmp 3stash 4old 5keep',
+  'C-001: and the others stay');
 
 -- C-048
 create table public.d (day date primary key);
@@ -35,27 +41,35 @@ declare v text;
 begin
   perform set_config('timezone', zone, true);
   perform pg_temp.fill();
-  select string_agg(p.due || ' ' || s.count, ', ' order by j) into v from unnest(array['d', 'dp']) as j cross join lateral maintenance.preview(j) as p
+  select string_agg(p.due || ' ' || s.count, ', ' order by j) into v from unnest(array['d', 'dp']) as j cross
+    join lateral maintenance.preview(j) as p
   join public.maintenance_status as s on s.task = j;
-  v := v || ': ' || (maintenance.run_now('d') #>> '{data,rowsAffected}') || ' ' || (maintenance.run_now('dp') #>> '{data,rowsAffected}');
-  return v || ', left ' || (select count(*) from public.d where day > ((now() at time zone 'UTC') - interval '7 days')::date) || ' of ' || (select count(*) from public.d);
+  v := v || ': ' || (maintenance.run_now('d') #>> '{data,rowsAffected}') || ' '
+    || (maintenance.run_now('dp') #>> '{data,rowsAffected}');
+  return v || ', left ' || (select count(*) from public.d
+    where day > ((now() at time zone 'UTC') - interval '7 days')::date) || ' of ' || (select count(*) from public.d);
 end $$;
-select is(pg_temp.in_zone(z), '14 14, 15 15: 14 15, left 7 of 7', 'C-048: a date counts as its midnight in UTC, in ' || z)
+select is(pg_temp.in_zone(z), '14 14, 15 15: 14 15, left 7 of 7', 'C-048: a date counts as its midnight in UTC, in '
+  || z)
 from unnest(array['UTC', 'Pacific/Kiritimati', 'Pacific/Niue', 'Asia/Kathmandu']) as z;
-select matches(maintenance.explain_policy('d'), $$\(day\) <= \(\$1 at time zone 'UTC'\)::date$$, 'C-048: the cut-off is converted, never the column');
+select matches(maintenance.explain_policy('d'), $$\(day\) <= \(\$1 at time zone 'UTC'\)::date$$,
+  'C-048: the cut-off is converted, never the column');
 select is_empty($$select * from maintenance.lint('d')$$, 'C-048: so that its index serves');
 
 -- C-017
 create table public.session (sid text primary key, sess json, expire timestamp(6) not null);
 create index on public.session (expire);
-select maintenance.set_policy('web_sessions', target => 'public.session', action => 'delete', age => 'expire', keep => '0');
+select maintenance.set_policy('web_sessions', target => 'public.session', action => 'delete', age => 'expire',
+  keep => '0');
 create function pg_temp.sessions_in(zone text) returns text language plpgsql as $$
 declare v text;
 begin
   perform set_config('timezone', zone, true);
   truncate public.session;
-  insert into public.session select g::text, '{}', (now() at time zone 'UTC') + (g - 50) * interval '6 minutes' from generate_series(1, 100) as g;
-  select p.due || ' ' || s.count into v from maintenance.preview('web_sessions') as p, public.maintenance_status as s where s.task = 'web_sessions';
+  insert into public.session select g::text, '{}', (now() at time zone 'UTC') + (g - 50) * interval '6 minutes'
+    from generate_series(1, 100) as g;
+  select p.due || ' ' || s.count into v from maintenance.preview('web_sessions') as p, public.maintenance_status as s
+    where s.task = 'web_sessions';
   v := v || ' ' || (maintenance.run_now('web_sessions') #>> '{data,rowsAffected}');
   return v || ', left from ' || (select min(sid::int) from public.session);
 end $$;
@@ -64,18 +78,24 @@ from unnest(array['UTC', 'America/New_York', 'Asia/Kolkata', 'Asia/Tokyo']) as z
 select is_empty($$select * from maintenance.lint('web_sessions')$$, 'C-017: an index on the column serves');
 set local timezone = 'Asia/Tokyo';
 truncate public.session;
-insert into public.session select g::text, '{}', (now() at time zone 'Europe/Paris') + (g - 50) * interval '6 minutes' from generate_series(1, 100) as g;
-select maintenance.set_policy('web_sessions', target => 'public.session', action => 'delete', age => $$expire at time zone 'Europe/Paris'$$, keep => '0');
+insert into public.session select g::text, '{}', (now() at time zone 'Europe/Paris') + (g - 50) * interval '6 minutes'
+  from generate_series(1, 100) as g;
+select maintenance.set_policy('web_sessions', target => 'public.session', action => 'delete', age =>
+  $$expire at time zone 'Europe/Paris'$$, keep => '0');
 create index on public.session ((expire at time zone 'Europe/Paris'));
-select is((select due from maintenance.preview('web_sessions')), 50::bigint, 'C-017: local time is read as such where the age says so');
+select is((select due from maintenance.preview('web_sessions')), 50::bigint,
+  'C-017: local time is read as such where the age says so');
 select is_empty($$select * from maintenance.lint('web_sessions')$$, 'C-017: and can be indexed alike');
 set local timezone = 'UTC';
 
 -- C-019
 create table public.idle (id int primary key, last_access timestamptz, max_idle int);
 insert into public.idle select g, now() - g * interval '1 second', 1800 from generate_series(1, 50000) as g;
-select maintenance.set_policy('idle', target => 'public.idle', action => 'delete', age => 'last_access + make_interval(secs => max_idle)', keep => '0');
-select results_eq($$select finding, fix ~ '^--' from maintenance.lint('idle')$$, $$values ('no index serves the age (last_access + make_interval(secs => (max_idle)::double precision)) of public.idle', true)$$, 'C-019: lint warns of the full read, and advises no index that Postgres refuses');
+select maintenance.set_policy('idle', target => 'public.idle', action => 'delete',
+  age => 'last_access + make_interval(secs => max_idle)', keep => '0');
+select results_eq($$select finding, fix ~ '^--' from maintenance.lint('idle')$$,
+  $$values ('no index serves the age (last_access + make_interval(secs => (max_idle)::double precision)) of '
+    'public.idle', true)$$, 'C-019: lint warns of the full read, and advises no index that Postgres refuses');
 select lives_ok(fix || E'\nselect', 'C-019: the advice can be run as it stands') from maintenance.lint('idle');
 select is(maintenance.run_now('idle') #>> '{data,rowsAffected}', '48201', 'C-019: the rows whose own time is over go');
 select is((select max(id) from public.idle), 1799, 'C-019: and no others');
@@ -85,10 +105,16 @@ update public.idle set over_at = last_access + make_interval(secs => max_idle);
 create index on public.idle (over_at);
 select maintenance.set_policy('idle', target => 'public.idle', action => 'delete', age => 'over_at', keep => '0');
 select is_empty($$select * from maintenance.lint('idle')$$, 'C-019: with the time in a column lint is silent');
-select throws_ok($$select maintenance.set_policy('idle', target => 'public.idle', action => 'delete', age => 'last_access + random() * make_interval(secs => max_idle)', keep => '0')$$, 'PM004', null, 'C-019: a volatile age is refused');
-select throws_ok($$select maintenance.set_policy('idle', target => 'public.idle', action => 'delete', age => 'last_access', keep => '0', matching => 'last_access < clock_timestamp()')$$, 'PM004', null, 'C-019: and so is a volatile rule');
-select is((select age from maintenance_internal.policy join maintenance_internal.job using (job_id) where job_name = 'idle'), 'over_at', 'C-019: a refused policy changes nothing');
-select is((select count(*) from public.maintenance_status where task = 'idle' and severity = 'ok'), 1::bigint, 'C-019: and nothing is due');
+select throws_ok($$select maintenance.set_policy('idle', target => 'public.idle', action => 'delete',
+  age => 'last_access + random() * make_interval(secs => max_idle)', keep => '0')$$, 'PM004', null,
+  'C-019: a volatile age is refused');
+select throws_ok($$select maintenance.set_policy('idle', target => 'public.idle', action => 'delete',
+  age => 'last_access', keep => '0', matching => 'last_access < clock_timestamp()')$$, 'PM004', null,
+  'C-019: and so is a volatile rule');
+select is((select age from maintenance_internal.policy join maintenance_internal.job using (job_id)
+  where job_name = 'idle'), 'over_at', 'C-019: a refused policy changes nothing');
+select is((select count(*) from public.maintenance_status where task = 'idle' and severity = 'ok'), 1::bigint,
+  'C-019: and nothing is due');
 
 -- A month is a month of UTC, whatever the clocks of the session do.
 create table public.m (at timestamptz primary key);
@@ -102,11 +128,14 @@ set local timezone = 'UTC';
 
 -- Times without an end.
 create table public.ends (at timestamptz, day date, id int);
-insert into public.ends values ('infinity', 'infinity', 1), ('-infinity', '-infinity', 2), (null, null, 3), (now(), current_date, 4);
+insert into public.ends values ('infinity', 'infinity', 1), ('-infinity', '-infinity', 2), (null, null, 3),
+  (now(), current_date, 4);
 select maintenance.set_policy('ends', 'public.ends', 'delete', 'at', '7 days');
 select maintenance.set_policy('ends_by_day', 'public.ends', 'delete', 'day', '7 days');
-select results_eq($$select due, oldest from maintenance.preview('ends_by_day')$$, $$values (1::bigint, '-infinity'::timestamptz)$$, 'what never was is due, what never ends is not');
-select results_eq($$select count, oldest from public.maintenance_status where task = 'ends'$$, $$values (1::bigint, '-infinity'::timestamptz)$$, 'the status can say so');
+select results_eq($$select due, oldest from maintenance.preview('ends_by_day')$$,
+  $$values (1::bigint, '-infinity'::timestamptz)$$, 'what never was is due, what never ends is not');
+select results_eq($$select count, oldest from public.maintenance_status where task = 'ends'$$,
+  $$values (1::bigint, '-infinity'::timestamptz)$$, 'the status can say so');
 select is(maintenance.run_now('ends') #>> '{data,rowsAffected}', '1', 'and it goes');
 select is((select string_agg(id::text, ' ' order by id) from public.ends), '1 3 4', 'alone');
 
@@ -118,18 +147,22 @@ alter table public.secret enable row level security, force row level security;
 select is(maintenance.run_now('secret') #>> '{data,sqlstate}', '42501', 'rows that row security hides fail the run');
 select is((select severity from public.maintenance_status where task = 'secret'), 'critical', 'and the status');
 alter table public.secret no force row level security;
-select is(maintenance.run_now('secret') #>> '{data,rowsAffected}', '5', 'the owner sees through it where it is not forced');
+select is(maintenance.run_now('secret') #>> '{data,rowsAffected}', '5',
+  'the owner sees through it where it is not forced');
 
 -- A table under another name is not found, and its job alone fails.
 alter table public.secret rename to revealed;
-select results_eq($$select task, severity from public.maintenance_status where task in ('secret', 'p1') order by 1$$, $$values ('p1', 'ok'), ('secret', 'critical')$$, 'a table that was renamed makes its own row critical');
+select results_eq($$select task, severity from public.maintenance_status where task in ('secret', 'p1') order by 1$$,
+  $$values ('p1', 'ok'), ('secret', 'critical')$$, 'a table that was renamed makes its own row critical');
 create table public.secret (at timestamptz primary key);
 insert into public.secret values ('2020-01-01');
 select is(maintenance.run_now('secret') #>> '{data,rowsAffected}', '1', 'another one of the name is worked again');
 
 -- What somebody may not read, a rule of theirs does not read either.
-select throws_ok($$select maintenance.set_policy('spy', 'public.p1', 'delete', 'at', '1 day', matching => 'exists (select from pg_authid)')$$, 'PM004',
-  'matching "exists (select from pg_authid)" is not acceptable: permission denied for table pg_authid', 'a rule cannot read a table that its owner may not read');
+select throws_ok($$select maintenance.set_policy('spy', 'public.p1', 'delete', 'at', '1 day',
+  matching => 'exists (select from pg_authid)')$$, 'PM004',
+  'matching "exists (select from pg_authid)" is not acceptable: permission denied for table pg_authid',
+    'a rule cannot read a table that its owner may not read');
 create role some_operator in role maintenance_operator;
 create role some_stranger;
 create table public.salaries (amount int);
@@ -137,9 +170,14 @@ insert into public.salaries values (7);
 grant some_operator, some_stranger to current_user;
 grant usage on schema public to some_operator, some_stranger;
 set local role some_operator;
-select throws_ok($$select maintenance.set_policy('spy', 'public.p1', 'delete', 'at', '1 day', matching => '(select amount from public.salaries) > 5')$$, '42501', 'permission denied for function set_policy', 'an operator reads no foreign table through a rule');
-select throws_ok($$select maintenance_internal.parse_expression('public.p1', 'matching', '(select amount from public.salaries) > 5')$$, '42501', null, 'nor through the parser');
-select throws_ok($$select maintenance_internal.count_due(row(0, 'public.p1', 'delete', 'at', 'timestamptz', '1 day', '(select amount from public.salaries) > 5', null, null)::maintenance_internal.policy, now(), 10)$$, '42501', null, 'nor through a count');
+select throws_ok($$select maintenance.set_policy('spy', 'public.p1', 'delete', 'at', '1 day',
+  matching => '(select amount from public.salaries) > 5')$$, '42501', 'permission denied for function set_policy',
+  'an operator reads no foreign table through a rule');
+select throws_ok($$select maintenance_internal.parse_expression('public.p1', 'matching',
+  '(select amount from public.salaries) > 5')$$, '42501', null, 'nor through the parser');
+select throws_ok($$select maintenance_internal.count_due(row(0, 'public.p1', 'delete', 'at', 'timestamptz', '1 day',
+  '(select amount from public.salaries) > 5', null, null)::maintenance_internal.policy, now(), 10)$$, '42501', null,
+  'nor through a count');
 reset role;
 select * from finish();
 rollback;

@@ -14,8 +14,11 @@ language sql as $$ select severity || ': ' || finding from maintenance.lint(job)
 
 select results_eq($$select pg_temp.findings('purge')$$, array[
   'warning: no index serves the age at of shop.events',
-  'warning: the foreign key lines_event_id_fkey of shop.lines has no index: each deleted row of shop.events reads all of it',
-  'warning: the foreign key notes_line_id_fkey of shop.notes has no index: each deleted row of shop.lines reads all of it'],
+  'warning: the foreign key lines_event_id_fkey of shop.lines has no index: each deleted row of shop.events '
+    'reads all of '
+    'it',
+  'warning: the foreign key notes_line_id_fkey of shop.notes has no index: each deleted row of shop.lines reads all of '
+    'it'],
   'a missing index and unindexed foreign keys, through the cascade, are found');
 
 do $$
@@ -72,69 +75,90 @@ alter table shop.published no force row level security;
 
 -- What would swallow the change.
 create function shop.returns(what text) returns text language sql as $$
-  select format('create or replace function shop.guard() returns trigger language plpgsql as $b$ begin %s; end $b$', what) $$;
+  select format('create or replace function shop.guard() returns trigger language plpgsql as $b$ begin %s; end $b$',
+    what) $$;
 select shop.returns('return old') \gexec
 create trigger guard before delete or update on shop.published for each row execute function shop.guard();
 select is_empty($$select pg_temp.findings('published')$$, 'a trigger that lets rows go is no finding');
 select shop.returns('if old.at is null then return null; end if; return old') \gexec
-select results_eq($$select pg_temp.findings('published')$$, array['warning: the trigger guard of shop.published may swallow the delete: '
+select results_eq($$select pg_temp.findings('published')$$,
+  array['warning: the trigger guard of shop.published may swallow the delete: '
   'its function shop.guard returns null, or NEW, which a delete has not'], 'one that may return null is');
 select shop.returns('RETURN NEW') \gexec
 select is((select count(*) from maintenance.lint('published')), 1::bigint, 'so is one that returns NEW for a delete');
 alter table shop.published disable trigger guard;
 select is_empty($$select pg_temp.findings('published')$$, 'but not one that is disabled');
 create rule stay as on delete to shop.published do instead nothing;
-select results_eq($$select pg_temp.findings('published')$$, array['critical: the rule stay of shop.published takes the place of the delete'], 'a rule that rewrites the delete is critical');
+select results_eq($$select pg_temp.findings('published')$$,
+  array['critical: the rule stay of shop.published takes the place of the delete'],
+  'a rule that rewrites the delete is critical');
 drop rule stay on shop.published;
 create rule log as on delete to shop.published do also select 1;
 create rule no_update as on update to shop.published do instead nothing;
-select is_empty($$select pg_temp.findings('published')$$, 'one that does something beside it, or is about updates, is not');
+select is_empty($$select pg_temp.findings('published')$$,
+  'one that does something beside it, or is about updates, is not');
 drop rule log on shop.published;
 drop rule no_update on shop.published;
 create function shop.null_trigger() returns trigger language plpgsql as $$ begin return null; end $$;
 create trigger after_it after delete on shop.published for each row execute function shop.null_trigger();
 create trigger an_update before update on shop.published for each row execute function shop.null_trigger();
 create trigger a_statement before delete on shop.published for each statement execute function shop.null_trigger();
-select is_empty($$select pg_temp.findings('published')$$, 'a trigger afterwards, of an update or of a statement swallows no delete');
+select is_empty($$select pg_temp.findings('published')$$,
+  'a trigger afterwards, of an update or of a statement swallows no delete');
 create table shop.tree (id bigint, at timestamptz) partition by range (id);
 create table shop.tree_1 partition of shop.tree for values from (1) to (2);
 create table shop.tree_2 partition of shop.tree for values from (2) to (3);
 create index on shop.tree (at);
 create trigger cloned before delete on shop.tree for each row execute function shop.null_trigger();
 select maintenance.set_policy('tree', 'shop.tree', 'delete', 'at', '1 day');
-select is((select count(*) from maintenance.lint('tree')), 1::bigint, 'a trigger of a partitioned table is one finding');
+select is((select count(*) from maintenance.lint('tree')), 1::bigint,
+  'a trigger of a partitioned table is one finding');
 
 -- What is hardly meant.
 select maintenance.set_policy('seconds', 'shop.published', 'delete', 'at', '90', matching => 'at is not null');
 select results_eq($$select finding || ' / ' || fix from maintenance.lint('seconds') where finding like 'keep%'$$,
-  array['keep is 00:01:30: a number alone is seconds / -- If 90 days are meant, keep => ''90 days''.'], 'seconds that look like days are found');
-select is((select string_agg(k::text, ' ' order by k) from unnest(array['0', '1 s', '60', '180', '299', '300', '365', '730', '30 minutes', '1 hour', '7 days', '1 month']::interval[]) as k
-    where exists (select from maintenance_internal.lint_keep(row(0, 'x', 'delete', 'at', 'timestamptz', k, null, null, null)::maintenance_internal.policy, 'shop.events'))),
+  array['keep is 00:01:30: a number alone is seconds / -- If 90 days are meant, keep => ''90 days''.'],
+    'seconds that look like days are found');
+select is((select string_agg(k::text, ' ' order by k)
+  from unnest(array['0', '1 s', '60', '180', '299', '300', '365', '730', '30 minutes', '1 hour', '7 days',
+  '1 month']::interval[]) as k
+    where exists (select
+      from maintenance_internal.lint_keep(row(0, 'x', 'delete', 'at', 'timestamptz', k, null, null,
+      null)::maintenance_internal.policy, 'shop.events'))),
   '00:00:01 00:01:00 00:03:00 00:04:59 00:06:05 00:12:10', 'whole minutes from five on, hours and days are not');
-select results_eq($$select job_name || ': ' || finding from maintenance.lint() where finding like '%same rows%' order by 1$$,
-  array['published: seconds of the same rows by the same age keeps 00:01:30, and this one 1 day', 'seconds: published of the same rows by the same age keeps 1 day, and this one 00:01:30'],
+select results_eq($$select job_name || ': ' || finding from maintenance.lint() where finding like '%same rows%'
+  order by 1$$,
+  array['published: seconds of the same rows by the same age keeps 00:01:30, and this one 1 day',
+    'seconds: published of the same rows by the same age keeps 1 day, and this one 00:01:30'],
   'two policies that keep the same rows for another time are found, from both sides');
 select maintenance.set_policy('published', 'shop.published', 'delete', 'at', '1 day', matching => 'at is null');
-select is_empty($$select 1 from maintenance.lint() where finding like '%same rows%'$$, 'but not where matching tells their rows apart');
+select is_empty($$select 1 from maintenance.lint() where finding like '%same rows%'$$,
+  'but not where matching tells their rows apart');
 select maintenance.set_policy('published', 'shop.published', 'delete', 'at', '90', matching => 'at is not null');
-select is_empty($$select 1 from maintenance.lint() where finding like '%same rows%'$$, 'nor where both keep for the same time');
+select is_empty($$select 1 from maintenance.lint() where finding like '%same rows%'$$,
+  'nor where both keep for the same time');
 select maintenance.set_policy('published', 'shop.published', 'delete', 'at + interval ''1 day''', '2 days');
 select is_empty($$select 1 from maintenance.lint() where finding like '%same rows%'$$, 'nor by another age');
-select maintenance.set_policy('published', 'shop.published', 'update', 'at', '1 day', matching => 'at is not null', assign => 'at = null');
-select is_empty($$select 1 from maintenance.lint() where finding like '%same rows%'$$, 'nor where one marks and the other deletes');
+select maintenance.set_policy('published', 'shop.published', 'update', 'at', '1 day', matching => 'at is not null',
+  assign => 'at = null');
+select is_empty($$select 1 from maintenance.lint() where finding like '%same rows%'$$,
+  'nor where one marks and the other deletes');
 select maintenance.drop_job('seconds');
 
 -- Indexes that Postgres would refuse are never asked for.
 create table shop.parts (id bigint, at timestamptz, kind text) partition by list (kind);
 create table shop.parts_a partition of shop.parts for values in ('a');
 select maintenance.set_policy('parts', 'shop.parts', 'delete', 'at', '1 day');
-select lives_ok((select fix from maintenance.lint('parts')), 'the fix for a partitioned table is a statement that it takes');
+select lives_ok((select fix from maintenance.lint('parts')),
+  'the fix for a partitioned table is a statement that it takes');
 select is_empty($$select * from maintenance.lint('parts')$$, 'and mends it');
 create table shop.old (at timestamptz);
 create table shop.older () inherits (shop.old);
 create index on shop.old (at);
-select maintenance.set_policy('old', 'shop.old', 'delete', 'at', '1 day', matching => 'exists (select from shop.parts as p where p.at = old.at)');
-select is((select fix from maintenance.lint('old')), 'create index concurrently on shop.older (at);', 'a child wants an index of its own; a subquery is in none');
+select maintenance.set_policy('old', 'shop.old', 'delete', 'at', '1 day',
+  matching => 'exists (select from shop.parts as p where p.at = old.at)');
+select is((select fix from maintenance.lint('old')), 'create index concurrently on shop.older (at);',
+  'a child wants an index of its own; a subquery is in none');
 
 -- Foreign keys, further than the first step, and no further than the delete goes.
 create table shop.base (id bigint primary key, at timestamptz);
@@ -143,17 +167,20 @@ create table shop.held (id bigint primary key, base_id bigint references shop.ba
 create index on shop.held (base_id);
 create table shop.held_by (held_id bigint references shop.held on delete cascade);
 select maintenance.set_policy('base', 'shop.base', 'delete', 'at', '1 day');
-select is_empty($$select * from maintenance.lint('base')$$, 'a delete does not cascade through a key that holds it back');
+select is_empty($$select * from maintenance.lint('base')$$,
+  'a delete does not cascade through a key that holds it back');
 drop index shop.held_base_id_idx;
 create index on shop.held (base_id) where base_id > 5;
-select is((select fix from maintenance.lint('base')), 'create index concurrently on shop.held (base_id);', 'an index over some rows serves no foreign key');
+select is((select fix from maintenance.lint('base')), 'create index concurrently on shop.held (base_id);',
+  'an index over some rows serves no foreign key');
 create index on shop.held (id, base_id);
 select is((select count(*) from maintenance.lint('base')), 1::bigint, 'nor does one that has it second');
 create index on shop.held (base_id, id);
 select is_empty($$select * from maintenance.lint('base')$$, 'but one that has it first');
 create table shop.split (id bigint, base_id bigint references shop.base) partition by list (id);
 create table shop.split_1 partition of shop.split for values in (1);
-select is((select string_agg(fix, ' ') from maintenance.lint('base')), 'create index on shop.split (base_id);', 'a key of a partitioned table is one finding, with a statement that it takes');
+select is((select string_agg(fix, ' ') from maintenance.lint('base')), 'create index on shop.split (base_id);',
+  'a key of a partitioned table is one finding, with a statement that it takes');
 select maintenance.set_policy('base', 'shop.base', 'update', 'at', '1 day', assign => 'at = now()');
 select is_empty($$select * from maintenance.lint('base')$$, 'an update looks no key up');
 
@@ -174,7 +201,8 @@ create index on shop.older (at);
 alter table shop.old add kind integer;
 create index on shop.old (at) where kind = 1;
 select maintenance.set_policy('old', 'shop.old', 'update', 'at', '1 day', matching => 'kind = 1', assign => 'kind = 2');
-select is((select fix from maintenance.lint('old')), 'create index concurrently on shop.older (at) where (kind = 1);', 'and an update one in each child');
+select is((select fix from maintenance.lint('old')), 'create index concurrently on shop.older (at) where (kind = 1);',
+  'and an update one in each child');
 
 drop table shop.published;
 select is((select severity || finding from maintenance.lint('published')),

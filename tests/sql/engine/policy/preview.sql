@@ -13,13 +13,15 @@ select is((select oldest from maintenance.preview('purge')), now() - interval '9
 select is((select capped from maintenance.preview('purge')), false, 'counted to the end');
 select ok((select bytes from maintenance.preview('purge')) between 48 * 24 and 48 * 100, 'bytes: of the due rows');
 select maintenance.configure_job('purge', batch_size => 10);
-select is((select batches from maintenance.preview('purge')), 5::bigint, 'batches: of the job''s size, the last one short');
+select is((select batches from maintenance.preview('purge')), 5::bigint,
+  'batches: of the job''s size, the last one short');
 select is((select count(*) from public.events), 100::bigint, 'nothing has changed');
 select is(maintenance.run_now('purge') #>> '{data,rowsAffected}', '48', 'the run takes exactly the due ones');
 
 create unlogged table public.many (at timestamptz);
 insert into public.many select '2020-01-01' from generate_series(1, 1000001);
 select maintenance.set_policy('many', 'public.many', 'delete', 'at', '1 day');
-select results_eq($$select due, capped from maintenance.preview('many')$$, $$values (1000000::bigint, true)$$, 'it stops counting at a million, and says so');
+select results_eq($$select due, capped from maintenance.preview('many')$$, $$values (1000000::bigint, true)$$,
+  'it stops counting at a million, and says so');
 select * from finish();
 rollback;

@@ -75,15 +75,20 @@ select throws_ok(
   $$select pg_temp.set_policy(action => 'update', assign => 'note = 1; drop table shop.audit; --')$$,
   'PM004', null, 'a second statement in assign is refused');
 select throws_ok(
-  $$select pg_temp.set_policy(action => 'update', assign => 'note = ''x'' from (select 1 as one) as maintenance_guard where false; drop table shop.audit; --')$$,
+  $$select pg_temp.set_policy(action => 'update',
+    assign => 'note = ''x'' from (select 1 as one) as maintenance_guard where false; drop table shop.audit; --')$$,
   'PM004', null, 'even one that knows what stands behind it');
 select throws_ok(
-  $$select pg_temp.set_policy(action => 'update', assign => 'note = ''x'' from (select 1 as one) as maintenance_guard where false; update shop.audit set note = ''y''')$$,
+  $$select pg_temp.set_policy(action => 'update',
+    assign => 'note = ''x'' from (select 1 as one) as maintenance_guard where false; update shop.audit set note '
+      '= ''y''')$$,
   'PM004', null, 'and one that takes what stands behind it for itself');
 create temporary table passing (created_at timestamptz);
-select throws_ok($$select pg_temp.set_policy(target => 'passing')$$, 'PM003', '"passing" is a temporary table', 'a temporary table is refused');
+select throws_ok($$select pg_temp.set_policy(target => 'passing')$$, 'PM003', '"passing" is a temporary table',
+  'a temporary table is refused');
 create temporary table audit (created_at timestamptz);
-select throws_ok($$select pg_temp.set_policy()$$, 'PM003', 'this session has a temporary table audit', 'a temporary table of the target''s name is in the way');
+select throws_ok($$select pg_temp.set_policy()$$, 'PM003', 'this session has a temporary table audit',
+  'a temporary table of the target''s name is in the way');
 drop table pg_temp.audit;
 select throws_ok(
   $$select pg_temp.set_policy(action => 'update', matching => 'status = ''new''',
@@ -105,13 +110,17 @@ select throws_ok($$select pg_temp.set_policy(age => 'created_at, day')$$, 'PM004
 select throws_ok($$select pg_temp.set_policy(age => '')$$, 'PM004', null, 'an empty age is refused');
 select throws_ok($$select pg_temp.set_policy(matching => ' ')$$, 'PM004', null, 'an empty matching is refused');
 select throws_ok($$select pg_temp.set_policy(matching => 'count(*) > 1')$$, 'PM004', null, 'an aggregate is refused');
-select throws_ok($$select pg_temp.set_policy(matching => 'row_number() over () > 1')$$, 'PM004', null, 'a window function is refused');
-select throws_ok($$select pg_temp.set_policy(matching => 'generate_series(1, 2) > 1')$$, 'PM004', null, 'a set-returning function is refused');
+select throws_ok($$select pg_temp.set_policy(matching => 'row_number() over () > 1')$$, 'PM004', null,
+  'a window function is refused');
+select throws_ok($$select pg_temp.set_policy(matching => 'generate_series(1, 2) > 1')$$, 'PM004', null,
+  'a set-returning function is refused');
 select throws_ok($$select pg_temp.set_policy(matching => '$x$ true')$$, 'PM004', null, 'an open quote is refused');
 select throws_ok($$select pg_temp.set_policy(matching => 'id > $1')$$, 'PM004', null, 'a parameter is refused');
-select throws_ok($$select pg_temp.set_policy(age => 'clock_timestamp()')$$, 'PM004', null, 'a clock that moves within a run is refused');
+select throws_ok($$select pg_temp.set_policy(age => 'clock_timestamp()')$$, 'PM004', null,
+  'a clock that moves within a run is refused');
 create operator shop.~~> (leftarg = bigint, rightarg = bigint, procedure = shop.rolls);
-select throws_ok($$select pg_temp.set_policy(matching => 'id operator(shop.~~>) id')$$, 'PM004', null, 'an operator over a volatile function is refused');
+select throws_ok($$select pg_temp.set_policy(matching => 'id operator(shop.~~>) id')$$, 'PM004', null,
+  'an operator over a volatile function is refused');
 
 select is((select count(*) from maintenance_internal.job where job_name = 'a_job')
     + (select count(*) from pg_class where relnamespace = pg_my_temp_schema()

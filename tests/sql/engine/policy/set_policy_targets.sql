@@ -75,22 +75,30 @@ select is((select matching from maintenance_internal.policy join maintenance_int
   '(at < (''2020-01-01 12:00:00+00''::timestamp with time zone AT TIME ZONE ''UTC''::text))',
   'a rule is stored as Postgres prints it, in UTC');
 
-select maintenance.set_policy('fixed', 'public.stamps', 'delete', 'at', '1 hour', matching => 'id > 1 -- not the first');
-select is((select matching from maintenance_internal.policy join maintenance_internal.job using (job_id) where job_name = 'fixed'), '(id > 1)', 'a comment ends where the text ends');
+select maintenance.set_policy('fixed', 'public.stamps', 'delete', 'at', '1 hour',
+  matching => 'id > 1 -- not the first');
+select is((select matching from maintenance_internal.policy join maintenance_internal.job using (job_id)
+  where job_name = 'fixed'), '(id > 1)', 'a comment ends where the text ends');
 
 select maintenance.set_policy('fixed', 'public.stamps', 'delete', 'at -- the time', '1 hour');
-select is((select age from maintenance_internal.policy join maintenance_internal.job using (job_id) where job_name = 'fixed'), 'at', 'in an age too');
+select is((select age from maintenance_internal.policy join maintenance_internal.job using (job_id)
+  where job_name = 'fixed'), 'at', 'in an age too');
 set local datestyle = 'SQL, DMY';
-select maintenance.set_policy('fixed', 'public.stamps', 'delete', 'at', '1 hour', matching => 'day < date ''2020-03-04''');
-select is((select matching from maintenance_internal.policy join maintenance_internal.job using (job_id) where job_name = 'fixed'), '(day < ''2020-03-04''::date)', 'whatever the session''s style of dates');
+select maintenance.set_policy('fixed', 'public.stamps', 'delete', 'at', '1 hour',
+  matching => 'day < date ''2020-03-04''');
+select is((select matching from maintenance_internal.policy join maintenance_internal.job using (job_id)
+  where job_name = 'fixed'), '(day < ''2020-03-04''::date)', 'whatever the session''s style of dates');
 set local datestyle = 'ISO, MDY';
 
 -- An update that takes its rows out of the rule is taken, however it does that.
-select lives_ok($$select maintenance.set_policy('touched', 'public.made', 'update', 'at', '1 day', assign => 'at = now()')$$, 'by a younger age');
+select lives_ok($$select maintenance.set_policy('touched', 'public.made', 'update', 'at', '1 day',
+  assign => 'at = now()')$$, 'by a younger age');
 select is(maintenance.run_now('touched') #>> '{data,rowsAffected}', '3', 'which a run can do');
 update public.made set at = now() - interval '1 year';
-select lives_ok($$select maintenance.set_policy('zeroed', 'public.made', 'update', 'at', '1 day', matching => 'twice > 0', assign => 'id = -id')$$, 'by a generated column');
-select lives_ok($$select maintenance.set_policy('moved', 'public.parts', 'update', 'at', '1 day', matching => 'id > 0', assign => 'id = -id')$$, 'and of a partitioned table, but for its key')
+select lives_ok($$select maintenance.set_policy('zeroed', 'public.made', 'update', 'at', '1 day',
+  matching => 'twice > 0', assign => 'id = -id')$$, 'by a generated column');
+select lives_ok($$select maintenance.set_policy('moved', 'public.parts', 'update', 'at', '1 day', matching => 'id > 0',
+  assign => 'id = -id')$$, 'and of a partitioned table, but for its key')
 from (select set_config('timezone', 'UTC', true)) as t;
 
 -- Names that Postgres uses itself.
@@ -103,9 +111,11 @@ insert into public.guard table public.old;
 create table public.one as table public.old;
 create table public.d as table public.old;
 create table public.changed as table public.old;
-select maintenance.set_policy('n_' || n, ('public.' || n)::regclass, 'update', 'at', '1 day', matching => format('%s.new is not null', n), assign => format('new = null, "user" = %I."user" || ''!''', n))
+select maintenance.set_policy('n_' || n, ('public.' || n)::regclass, 'update', 'at', '1 day',
+  matching => format('%s.new is not null', n), assign => format('new = null, "user" = %I."user" || ''!''', n))
 from unnest(array['old', 'new', 'guard', 'one', 'd', 'changed']) as n;
-select is(maintenance.run_now('n_' || n) #>> '{data,rowsAffected}', '1', 'a table may be named ' || n) from unnest(array['old', 'new', 'guard', 'one', 'd', 'changed']) as n;
+select is(maintenance.run_now('n_' || n) #>> '{data,rowsAffected}', '1', 'a table may be named ' || n)
+  from unnest(array['old', 'new', 'guard', 'one', 'd', 'changed']) as n;
 
 select maintenance.set_policy('made', 'public.made', 'delete', 'at', '2 years');
 select is((select action || keep || coalesce(matching, '-') || coalesce(assign, '-')

@@ -3,7 +3,8 @@ begin;
 create extension pgtap;
 select plan(42);
 \ir toy.psql
-select maintenance.set_kind('word', 'Answer with one word.', '{"type": "OBJECT"}', 'public.word_subjects', 'public.word_prepare', 'public.word_apply', max_attempts => 100);
+select maintenance.set_kind('word', 'Answer with one word.', '{"type": "OBJECT"}', 'public.word_subjects',
+  'public.word_prepare', 'public.word_apply', max_attempts => 100);
 
 create function pg_temp.answer(answer text, usage jsonb default null) returns jsonb language plpgsql
 as $$
@@ -30,27 +31,36 @@ select is(pg_temp.state(a), 'succeeded', n) from (values
 -- Bad ones
 select is(pg_temp.state(a), 'ready', n || ' is bad output') from (values
   (null, 'no answer'), ('', 'an empty one'), ('   ', 'a blank one'), ('I cannot answer that.', 'prose'),
-  ('{"word": "x"', 'a truncated object'), ('{"word": "x"} and more', 'an object and something behind it'), ('{"word": "x"}{"word": "y"}', 'two objects'),
+  ('{"word": "x"', 'a truncated object'), ('{"word": "x"} and more', 'an object and something behind it'),
+    ('{"word": "x"}{"word": "y"}', 'two objects'),
   ('[{"word": "x"}]', 'an array'), ('"x"', 'a string'), ('null', 'the word null'), ('12', 'a number'),
-  ('{"word": "\u0000"}', 'a zero character'), ('{"word": "\ud800"}', 'a lone surrogate'), ('{"word": 1e400000}', 'a number out of range'),
+  ('{"word": "\u0000"}', 'a zero character'), ('{"word": "\ud800"}', 'a lone surrogate'),
+    ('{"word": 1e400000}', 'a number out of range'),
   ('{"word": NaN}', 'NaN'), (repeat('[', 200000), '200,000 brackets'), (repeat('`', 200000), '200,000 backticks'),
   ('{"word": "' || repeat('x', 200000) || '"}', 'more than 200,000 characters'),
-  ('{"word": "x", "word": "y"}', 'a key twice'), ('{"word": "x", "list": [{"a": 1}, {"b": {"c": 1, "c": 1}}]}', 'a key twice deep inside'),
+  ('{"word": "x", "word": "y"}', 'a key twice'), ('{"word": "x", "list": [{"a": 1}, {"b": {"c": 1, "c": 1}}]}',
+    'a key twice deep inside'),
   (e'\ufeff{"word": "x"}', 'a byte-order mark'), ('Here: ```json {"word": "x"} ```', 'a fence with words before it'),
   (repeat('{"a":[', 1500) || repeat(']}', 1500) || ',', 'a deep nest that is none'),
-  (e'```json\n{"word": "x"', 'a fence that never ends'), ('{"word": "x", "fail": true}', 'one that apply chokes on')) as v (a, n);
+  (e'```json\n{"word": "x"', 'a fence that never ends'),
+    ('{"word": "x", "fail": true}', 'one that apply chokes on')) as v (a, n);
 
 select is(pg_temp.word(), null, 'what apply did before it choked is undone');
 select is(pg_temp.answer('{"fail": 1}') ->> 'error', 'apply: SQLSTATE P0001', 'its words are not kept');
-select is(pg_temp.answer('{"word": "secret"') ->> 'error', 'the answer is not JSON: SQLSTATE 22P02, 17 characters', 'nor is the answer');
-select is((select count(*) from maintenance.model_call where outcome = 'bad_output'), 27::bigint, 'each is paid for and on record');
+select is(pg_temp.answer('{"word": "secret"') ->> 'error', 'the answer is not JSON: SQLSTATE 22P02, 17 characters',
+  'nor is the answer');
+select is((select count(*) from maintenance.model_call where outcome = 'bad_output'), 27::bigint,
+  'each is paid for and on record');
 select is((select attempts from maintenance.task where state = 'ready'), 27, 'and burns an attempt');
-select is(pg_temp.answer('{"word": "Robert''); drop table public.word; --"}') #>> '{result,changed}', 'true', 'SQL in a word');
+select is(pg_temp.answer('{"word": "Robert''); drop table public.word; --"}') #>> '{result,changed}', 'true',
+  'SQL in a word');
 select is(pg_temp.word(), 'Robert''); drop table public.word; --', 'is a word');
 
 -- usage is hostile too
-select is(pg_temp.answer('{"word": "x"}', u) ->> 'state', 'succeeded', 'usage ' || left(u::text, 40) || ' does no harm') from (values
-  ('[1, 2]'::jsonb), ('{"promptTokenCount": "many", "candidatesTokenCount": -5, "thoughtsTokenCount": 1e300, "durationMs": {"a": 1}, "model": ["x"]}'), ('"x"')) as v (u);
+select is(pg_temp.answer('{"word": "x"}', u) ->> 'state', 'succeeded', 'usage ' || left(u::text, 40) || ' does no harm')
+  from (values
+  ('[1, 2]'::jsonb), ('{"promptTokenCount": "many", "candidatesTokenCount": -5, "thoughtsTokenCount": 1e300, '
+    '"durationMs": {"a": 1}, "model": ["x"]}'), ('"x"')) as v (u);
 select is((select max(output_tokens) from maintenance.model_call), 1000000000000, 'numbers beyond sense are cut');
 select * from finish();
 rollback;

@@ -3,10 +3,13 @@ begin;
 create extension pgtap;
 select plan(32);
 \ir toy.psql
-insert into public.word select 'w' || i, case i when 2 then 'skip' when 3 then 'raise' end from generate_series(1, 9) as i;
-create function pg_temp.ask(subject text, options jsonb default '{}', force boolean default false) returns jsonb language plpgsql
+insert into public.word select 'w' || i, case i when 2 then 'skip' when 3 then 'raise' end
+  from generate_series(1, 9) as i;
+create function pg_temp.ask(subject text, options jsonb default '{}',
+  force boolean default false) returns jsonb language plpgsql
 as $$
-declare v_id bigint := maintenance.enqueue_task('word', subject, options => options, force => force); v_task maintenance.task;
+declare v_id bigint := maintenance.enqueue_task('word', subject, options => options, force => force);
+  v_task maintenance.task;
 begin
   update maintenance.task set available_at = '2000-01-01' where task_id = v_id;
   update maintenance_internal.lane set watermark = '-infinity';
@@ -18,39 +21,51 @@ create function pg_temp.last(subject text) returns maintenance.task language sql
 as $$ select t from maintenance.task as t where t.subject = $1 order by task_id desc limit 1 $$;
 create function pg_temp.answer(subject text, answer text default '{"word": "x"}') returns jsonb language sql
 as $$ select maintenance.complete_task(t.task_id, t.lease_token, answer) from pg_temp.last(subject) as t $$;
-create function pg_temp.set(kind text default 'k', instruction text default 'Do.', schema jsonb default '{}', subjects text default 'public.word_subjects',
-  prepare text default 'public.word_prepare', apply text default 'public.word_apply', trigger text default null, max_attempts int default 3) returns void
+create function pg_temp.set(kind text default 'k', instruction text default 'Do.', schema jsonb default '{}',
+  subjects text default 'public.word_subjects',
+  prepare text default 'public.word_prepare', apply text default 'public.word_apply', trigger text default null,
+    max_attempts int default 3) returns void
 language sql as $$ select maintenance.set_kind($1, $2, $3, $4, $5, $6, $7, $8) $$;
 
 -- set_kind
 select lives_ok('select pg_temp.set()', 'a kind is set');
 select lives_ok('select pg_temp.set(max_attempts => 7)', 'and set again');
 select is((select max_attempts from maintenance.kind where kind = 'k'), 7, 'which changes it');
-select throws_ok($$select pg_temp.set(kind => 'No Name')$$, 'PM002', 'the kind "No Name" is not acceptable', 'a bad name is refused');
+select throws_ok($$select pg_temp.set(kind => 'No Name')$$, 'PM002', 'the kind "No Name" is not acceptable',
+  'a bad name is refused');
 select throws_ok($$select pg_temp.set(instruction => ' ')$$, 'PM002', null, 'so is a missing instruction');
 select throws_ok($$select pg_temp.set(schema => '[]')$$, 'PM002', null, 'and a schema that is no object');
-select throws_ok($$select pg_temp.set(trigger => 'sometimes')$$, 'PM015', 'there is no trigger "sometimes"', 'and an unknown trigger');
+select throws_ok($$select pg_temp.set(trigger => 'sometimes')$$, 'PM015', 'there is no trigger "sometimes"',
+  'and an unknown trigger');
 select throws_ok($$select pg_temp.set(max_attempts => 0)$$, 'PM002', null, 'and no attempts');
-select throws_ok($$select pg_temp.set(subjects => 'public.nobody')$$, 'PM007', 'there is no function public.nobody() returns SETOF text', 'and a function that is not there');
+select throws_ok($$select pg_temp.set(subjects => 'public.nobody')$$, 'PM007',
+  'there is no function public.nobody() returns SETOF text', 'and a function that is not there');
 select throws_ok($$select pg_temp.set(prepare => 'public.word_apply')$$, 'PM007', null, 'and one of another signature');
-create function public.hasty(subject text, options jsonb) returns table (content text, context jsonb, input_hash text, skip_reason text)
-language plpgsql as $$ begin update public.word as w set word = 'written' where w.subject = hasty.subject; return query select 'x', '{}'::jsonb, 'h', null::text; end $$;
-select throws_ok($$select pg_temp.set(prepare => 'public.hasty')$$, 'PM007', 'the function public.hasty(text,jsonb) is volatile', 'and a prepare that may write');
+create function public.hasty(subject text, options jsonb) returns table (content text, context jsonb, input_hash text,
+  skip_reason text)
+language plpgsql as $$ begin update public.word as w set word = 'written' where w.subject = hasty.subject;
+  return query select 'x', '{}'::jsonb, 'h', null::text; end $$;
+select throws_ok($$select pg_temp.set(prepare => 'public.hasty')$$, 'PM007',
+  'the function public.hasty(text,jsonb) is volatile', 'and a prepare that may write');
 create role stranger;
 grant stranger to current_user;
 grant create on schema public to stranger;
-create function public.foreign_apply(subject text, context jsonb, answer jsonb, options jsonb) returns jsonb language sql return '{}'::jsonb;
+create function public.foreign_apply(subject text, context jsonb, answer jsonb,
+  options jsonb) returns jsonb language sql return '{}'::jsonb;
 alter function public.foreign_apply(text, jsonb, jsonb, jsonb) owner to stranger;
-select throws_ok($$select pg_temp.set(apply => 'public.foreign_apply')$$, 'PM007', null, 'and a function that is not the owner''s');
+select throws_ok($$select pg_temp.set(apply => 'public.foreign_apply')$$, 'PM007', null,
+  'and a function that is not the owner''s');
 
 -- prepare
 select is(pg_temp.ask('w1') ->> 'content', 'Say w1', 'a task is asked');
 select is(pg_temp.answer('w1') ->> 'state', 'succeeded', 'and answered');
 select is(pg_temp.ask('w2'), null, 'a task with nothing to ask is not');
-select results_eq($$select state, last_error, attempts from pg_temp.last('w2')$$, $$values ('skipped', 'told to skip', 0)$$, 'it is skipped, with the reason of prepare');
+select results_eq($$select state, last_error, attempts from pg_temp.last('w2')$$,
+  $$values ('skipped', 'told to skip', 0)$$, 'it is skipped, with the reason of prepare');
 select is(pg_temp.ask('w3', '{"errcode": "P0001"}'), null, 'a prepare that raises asks nothing');
 select results_eq($$select state, last_class, last_error, attempts from pg_temp.last('w3')$$,
-  $$values ('ready', 'transient', 'prepare: SQLSTATE P0001', 1)$$, 'and costs its own task an attempt; its words, which may be a row''s, are not kept');
+  $$values ('ready', 'transient', 'prepare: SQLSTATE P0001', 1)$$,
+    'and costs its own task an attempt; its words, which may be a row''s, are not kept');
 select is(pg_temp.ask('w4') ->> 'content', 'Say w4', 'and nobody else anything');
 update public.word set word = 'raise' where subject = 'w9';
 select pg_temp.ask('w9', '{"errcode": "22012"}');
@@ -58,26 +73,31 @@ select is((pg_temp.last('w9')).last_error, 'prepare: SQLSTATE 22012', 'nor are t
 alter function public.hasty(text, jsonb) stable;
 select pg_temp.set('word', prepare => 'public.hasty');
 select pg_temp.ask('w5');
-select ok((pg_temp.last('w5')).last_error like 'prepare: UPDATE is not allowed in a non-volatile function (SQLSTATE 0A000)', 'Postgres itself keeps a prepare from writing');
+select ok((pg_temp.last('w5')).last_error like 'prepare: UPDATE is not allowed in a non-volatile function (SQLSTATE '
+  '0A000)', 'Postgres itself keeps a prepare from writing');
 alter function public.hasty(text, jsonb) volatile;
 select pg_temp.ask('w6');
-select is((pg_temp.last('w6')).last_error, 'prepare: the function public.hasty(text,jsonb) is volatile', 'what set_kind checked is checked again at use');
+select is((pg_temp.last('w6')).last_error, 'prepare: the function public.hasty(text,jsonb) is volatile',
+  'what set_kind checked is checked again at use');
 select pg_temp.set('word', prepare => 'public.word_prepare');
 
 -- an overload in the same schema is not taken for it
 set local role stranger;
-create function public.word_apply(subject varchar, context jsonb, answer jsonb, options jsonb) returns jsonb language plpgsql as $$ begin raise exception 'hijacked'; end $$;
+create function public.word_apply(subject varchar, context jsonb, answer jsonb,
+  options jsonb) returns jsonb language plpgsql as $$ begin raise exception 'hijacked'; end $$;
 reset role;
 select is(pg_temp.answer('w4') #>> '{result,changed}', 'true', 'an overload made by somebody else is never called');
 
 -- unchanged input
 update public.word set version = 1 where subject = 'w1';
 select is(pg_temp.ask('w1'), null, 'unchanged input costs no call');
-select results_eq($$select state, last_error from pg_temp.last('w1')$$, $$values ('skipped', 'nothing has changed since the last answer')$$, 'and says so');
+select results_eq($$select state, last_error from pg_temp.last('w1')$$,
+  $$values ('skipped', 'nothing has changed since the last answer')$$, 'and says so');
 select is(pg_temp.ask('w1', force => true) ->> 'content', 'Say w1', 'unless it is forced');
 select pg_temp.answer('w1');
 select is(pg_temp.ask('w1') ->> 'content', 'Say w1', 'changed input is asked');
-select is(maintenance.fail_task(task_id, lease_token, 'blocked', 'SAFETY') ->> 'state', 'skipped', 'a blocked question') from pg_temp.last('w1');
+select is(maintenance.fail_task(task_id, lease_token, 'blocked', 'SAFETY') ->> 'state', 'skipped', 'a blocked question')
+  from pg_temp.last('w1');
 select is(pg_temp.ask('w1'), null, 'is not asked again');
 update public.word set version = 9 where subject = 'w1';
 select is(pg_temp.ask('w1') ->> 'content', 'Say w1', 'until its input changes');
@@ -87,6 +107,7 @@ update maintenance.model set enabled = model = 'gemini-2.5-flash-lite';
 select is(pg_temp.ask('w7') ->> 'model', 'gemini-2.5-flash-lite', 'the first enabled model is asked');
 update maintenance.model set enabled = false;
 select pg_temp.ask('w8');
-select results_eq($$select state, last_class, last_error from pg_temp.last('w8')$$, $$values ('ready', 'configuration', 'no model is enabled')$$, 'without one the task waits');
+select results_eq($$select state, last_class, last_error from pg_temp.last('w8')$$,
+  $$values ('ready', 'configuration', 'no model is enabled')$$, 'without one the task waits');
 select * from finish();
 rollback;

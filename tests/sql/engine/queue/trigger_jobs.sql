@@ -5,43 +5,61 @@ select plan(20);
 delete from maintenance.kind;
 \ir toy.psql
 insert into public.word values ('a', null), ('b', null), ('c', null);
-select maintenance.set_kind('more', 'Do.', '{}', 'public.word_subjects', 'public.word_prepare', 'public.word_apply', 'consolidate');
+select maintenance.set_kind('more', 'Do.', '{}', 'public.word_subjects', 'public.word_prepare', 'public.word_apply',
+  'consolidate');
 
-select is(maintenance.trigger_jobs(), '{"success": true, "usersProcessed": 3, "jobsPublished": 3}', 'all asks for every kind that has a trigger');
-select results_eq('select kind, subject, state, force from maintenance.task order by subject', $$values ('more', 'a', 'ready', false), ('more', 'b', 'ready', false), ('more', 'c', 'ready', false)$$, 'and for no other');
-select is(maintenance.trigger_jobs(), '{"success": true, "usersProcessed": 3, "jobsPublished": 0}', 'S0-04: a second call publishes nothing while the first is open');
-select is(maintenance.trigger_jobs('archive'), '{"success": true, "usersProcessed": 0, "jobsPublished": 0}', 'a trigger without a kind has nothing to do');
-select throws_ok($$select maintenance.trigger_jobs('everything')$$, 'PM015', 'there is no trigger "everything"', 'S0-02: an unknown trigger is an error');
+select is(maintenance.trigger_jobs(), '{"success": true, "usersProcessed": 3, "jobsPublished": 3}',
+  'all asks for every kind that has a trigger');
+select results_eq('select kind, subject, state, force from maintenance.task order by subject',
+  $$values ('more', 'a', 'ready', false), ('more', 'b', 'ready', false), ('more', 'c', 'ready', false)$$,
+  'and for no other');
+select is(maintenance.trigger_jobs(), '{"success": true, "usersProcessed": 3, "jobsPublished": 0}',
+  'S0-04: a second call publishes nothing while the first is open');
+select is(maintenance.trigger_jobs('archive'), '{"success": true, "usersProcessed": 0, "jobsPublished": 0}',
+  'a trigger without a kind has nothing to do');
+select throws_ok($$select maintenance.trigger_jobs('everything')$$, 'PM015', 'there is no trigger "everything"',
+  'S0-02: an unknown trigger is an error');
 select throws_ok($$select maintenance.trigger_jobs(null)$$, 'PM015', null, 'so is none');
 select throws_ok($$select maintenance.trigger_jobs(spread => '-1 s')$$, 'PM002', null, 'and a negative spread');
 
 delete from maintenance.task;
 insert into public.word select 's' || i from generate_series(1, 197) as i;
-select is(maintenance.trigger_jobs('consolidate', spread => '1 hour', force => true) -> 'jobsPublished', '200', 'with a spread');
-select ok(min(available_at) >= now() and max(available_at) <= clock_timestamp() + interval '1 hour' and max(available_at) - min(available_at) > interval '30 minutes', 'tasks come due over that time')
+select is(maintenance.trigger_jobs('consolidate', spread => '1 hour', force => true) -> 'jobsPublished', '200',
+  'with a spread');
+select ok(min(available_at) >= now() and max(available_at) <= clock_timestamp() + interval '1 hour'
+  and max(available_at) - min(available_at) > interval '30 minutes', 'tasks come due over that time')
 from maintenance.task;
 select ok(bool_and(force), 'force is passed on') from maintenance.task;
-select is(count(*), 0::bigint, 'what is not due yet is not claimed') from maintenance.claim_tasks('w', 10) as c join maintenance.task as t using (task_id) where t.available_at > clock_timestamp();
+select is(count(*), 0::bigint, 'what is not due yet is not claimed') from maintenance.claim_tasks('w', 10) as c
+  join maintenance.task as t using (task_id) where t.available_at > clock_timestamp();
 
 delete from maintenance.task;
-select is(maintenance.trigger_jobs('consolidate', dry_run => true), '{"success": true, "usersProcessed": 200, "jobsPublished": 200, "dryRun": true, "expectedTokens": null, "expectedCostUsd": null}',
+select is(maintenance.trigger_jobs('consolidate', dry_run => true),
+  '{"success": true, "usersProcessed": 200, "jobsPublished": 200, "dryRun": true, "expectedTokens": null, '
+    '"expectedCostUsd": null}',
   'a dry run says what would be published; before the first call no cost is known');
 select is((select count(*) from maintenance.task), 0::bigint, 'and publishes nothing');
-insert into maintenance.model_call (task_id, kind, outcome, input_tokens, output_tokens, cost_usd) values (1, 'more', 'succeeded', 900, 100, 0.002), (2, 'more', 'transient', 9, 9, 9);
-select is(maintenance.trigger_jobs('consolidate', dry_run => true) - array['success', 'usersProcessed', 'jobsPublished'], '{"dryRun": true, "expectedTokens": 200000, "expectedCostUsd": 0.400000}',
+insert into maintenance.model_call (task_id, kind, outcome, input_tokens, output_tokens, cost_usd)
+  values (1, 'more', 'succeeded', 900, 100, 0.002), (2, 'more', 'transient', 9, 9, 9);
+select is(maintenance.trigger_jobs('consolidate', dry_run => true) - array['success', 'usersProcessed',
+  'jobsPublished'], '{"dryRun": true, "expectedTokens": 200000, "expectedCostUsd": 0.400000}',
   'after that the last good calls tell');
 
 -- Users (S0-03)
-select maintenance.set_kind('users', 'Do.', '{}', 'public.profile_subjects', 'public.word_prepare', 'public.word_apply', 'analyze');
-insert into public.users (email, is_guest, deleted_at) values ('live', false, null), ('guest', true, null), ('deleted', false, now());
+select maintenance.set_kind('users', 'Do.', '{}', 'public.profile_subjects', 'public.word_prepare', 'public.word_apply',
+  'analyze');
+insert into public.users (email, is_guest, deleted_at) values ('live', false, null), ('guest', true, null),
+  ('deleted', false, now());
 select is(maintenance.trigger_jobs('analyze') -> 'usersProcessed', '1', 'S0-03: guests and deleted users are left out');
 select is(maintenance.trigger_jobs('all') -> 'usersProcessed', '201', 'a user of two kinds would count once');
 
 -- The weekly job
-select is((select schedule from maintenance_internal.job where job_name = 'trigger_analysis'), '30 5 * * 1', 'Monday 05:30 UTC');
+select is((select schedule from maintenance_internal.job where job_name = 'trigger_analysis'), '30 5 * * 1',
+  'Monday 05:30 UTC');
 delete from maintenance.task;
 select is(maintenance.run_now('trigger_analysis') ->> 'success', 'true', 'the job runs');
-select is((select details - 'success' from maintenance_internal.run where job_name = 'trigger_analysis'), '{"usersProcessed": 1, "jobsPublished": 1}', 'and leaves its counts on the receipt');
+select is((select details - 'success' from maintenance_internal.run where job_name = 'trigger_analysis'),
+  '{"usersProcessed": 1, "jobsPublished": 1}', 'and leaves its counts on the receipt');
 select is((select count(*) from maintenance.task where kind = 'users'), 1::bigint, 'with its task');
 select * from finish();
 rollback;

@@ -10,20 +10,25 @@ create table public."Fact" (
   size integer generated always as (length(word)) stored, active boolean not null default true,
   version integer not null default 1, primary key ("Owner", nr));
 create unique index fact_word on public."Fact" (word) where active;
-insert into public."Fact" ("Owner", nr, word, tags) values ('ada', 1, 'one', array['x', null]), ('ada', 2, 'two', null), ('ada', 3, 'three', '{}');
+insert into public."Fact" ("Owner", nr, word, tags) values ('ada', 1, 'one', array['x', null]), ('ada', 2, 'two', null),
+  ('ada', 3, 'three', '{}');
 create temporary table "was" as select * from public."Fact";
 insert into public.word values ('ada'), ('bob');
 
 -- Retires what the answer names, adds one row that takes the first one's word, and says so.
-create function public.fact_apply(subject text, context jsonb, answer jsonb, options jsonb) returns jsonb language plpgsql
+create function public.fact_apply(subject text, context jsonb, answer jsonb,
+  options jsonb) returns jsonb language plpgsql
 as $$
 declare v_rows jsonb; v_new public."Fact";
 begin
-  if answer ? 'too far' and not (options ->> 'approved')::boolean then raise exception 'too far' using errcode = 'PM017'; end if;
+  if answer ? 'too far' and not (options ->> 'approved')::boolean then raise exception 'too far'
+    using errcode = 'PM017'; end if;
   if answer ? 'errcode' then raise exception 'busy' using errcode = answer ->> 'errcode'; end if;
-  with old as (select f.* from public."Fact" f where f.nr = any(array(select jsonb_array_elements_text(answer -> 'ids')::integer))),
+  with old as (select f.* from public."Fact" f
+    where f.nr = any(array(select jsonb_array_elements_text(answer -> 'ids')::integer))),
   new as (update public."Fact" f set active = false, version = f.version + 1 from old where f.nr = old.nr returning f.*)
-  select jsonb_agg(jsonb_build_object('table', 'public."Fact"', 'before', to_jsonb(old), 'after', to_jsonb(new))) into v_rows
+  select jsonb_agg(jsonb_build_object('table', 'public."Fact"', 'before', to_jsonb(old), 'after', to_jsonb(new)))
+    into v_rows
   from old join new using (nr);
   insert into public."Fact" ("Owner", nr, word) values ('ada', 9, answer ->> 'word') returning * into v_new;
   return jsonb_build_object('n', jsonb_array_length(v_rows), 'input_hash', 'after', 'changes', jsonb_build_array(
@@ -31,34 +36,43 @@ begin
       'rows', v_rows || jsonb_build_object('table', 'public."Fact"', 'before', null, 'after', to_jsonb(v_new))),
     jsonb_build_object('op', 'dance', 'outcome', 'refused', 'reason', 'no such operation')));
 end $$;
-select maintenance.set_kind('fact', 'Do.', '{"type": "object"}', 'public.word_subjects', 'public.word_prepare', 'public.fact_apply');
+select maintenance.set_kind('fact', 'Do.', '{"type": "object"}', 'public.word_subjects', 'public.word_prepare',
+  'public.fact_apply');
 
 create function pg_temp.answer(answer text) returns bigint language plpgsql
 as $$
-declare v_id bigint := maintenance.enqueue_task('fact', 'ada', options => '{"approved": true}', force => true); v_token uuid;
+declare v_id bigint := maintenance.enqueue_task('fact', 'ada', options => '{"approved": true}', force => true);
+  v_token uuid;
 begin
   select lease_token into strict v_token from maintenance.claim_tasks('me', 1);
   if maintenance.task_request(v_id, v_token) is null then raise exception 'not asked'; end if;
   perform maintenance.complete_task(v_id, v_token, answer);
   return v_id;
 end $$;
-create function pg_temp.task(id bigint) returns maintenance.task language sql as $$ select t from maintenance.task t where task_id = id $$;
+create function pg_temp.task(id bigint) returns maintenance.task language sql as $$ select t from maintenance.task t
+  where task_id = id $$;
 create function pg_temp.reasons(report jsonb) returns text language sql as $$
-  select string_agg((r ->> 'key') || ' ' || coalesce(r ->> 'reason', 'ok'), '; ' order by nr) from jsonb_array_elements(report -> 'rows') with ordinality x (r, nr) $$;
+  select string_agg((r ->> 'key') || ' ' || coalesce(r ->> 'reason', 'ok'), '; ' order by nr)
+    from jsonb_array_elements(report -> 'rows') with ordinality x (r, nr) $$;
 
 -- The ledger.
 select pg_temp.answer('{"ids": [1, 2], "word": "one"}') as task \gset
-select is((pg_temp.task(:task)).result, '{"state": "succeeded", "result": {"n": 2}}'::jsonb, 'changes and hash do not stay in the result');
+select is((pg_temp.task(:task)).result, '{"state": "succeeded", "result": {"n": 2}}'::jsonb,
+  'changes and hash do not stay in the result');
 select is((pg_temp.task(:task)).input_hash, 'after', 'the hash of what the answer left is remembered');
-select results_eq(format('select op, outcome, reason, note, keys::text, jsonb_array_length(rows), made_by = session_user from maintenance.change where task_id = %s order by change_id', :task),
-  $$values ('merge', 'applied', null::text, 'alike', '{1,2}', 3, true), ('dance', 'refused', 'no such operation', null, '{}', 0, true)$$,
+select results_eq(format('select op, outcome, reason, note, keys::text, jsonb_array_length(rows), made_by = '
+  'session_user '
+  'from maintenance.change where task_id = %s order by change_id', :task),
+  $$values ('merge', 'applied', null::text, 'alike', '{1,2}', 3, true),
+    ('dance', 'refused', 'no such operation', null, '{}', 0, true)$$,
   'a row an operation, refused ones too');
 savepoint applied;
 
 -- The undo.
 select maintenance.undo_task(:task) as report \gset
 select is(pg_temp.reasons(:'report'), 'ada, 9 ok; ada, 1 ok; ada, 2 ok', 'all is put back');
-select results_eq('select "Owner", nr, word, tags, at, size, active from public."Fact" order by nr', 'select "Owner", nr, word, tags, at, size, active from "was" order by nr', 'column by column');
+select results_eq('select "Owner", nr, word, tags, at, size, active from public."Fact" order by nr',
+  'select "Owner", nr, word, tags, at, size, active from "was" order by nr', 'column by column');
 select is(:'report'::jsonb ->> 'undone', '3', 'and counted');
 select is(maintenance.undo_task(:task), :'report'::jsonb, 'a second undo tells the same');
 select is(count(*), 3::bigint, 'and writes nothing') from maintenance.change where task_id = :task;
@@ -66,64 +80,79 @@ rollback to applied;
 
 update public."Fact" set tags = array['mine'] where nr = 2;
 select maintenance.undo_task(:task) as report \gset
-select is(pg_temp.reasons(:'report'), 'ada, 9 stays: not all that it stands for could be put back; ada, 1 another row is in the way: fact_word; ada, 2 has been edited since', 'an edited row is left alone, and what stands for it stays');
+select is(pg_temp.reasons(:'report'),
+  'ada, 9 stays: not all that it stands for could be put back; ada, 1 another row is in the way: fact_word; ada, 2 has '
+    'been edited since', 'an edited row is left alone, and what stands for it stays');
 select is(version, 1, 'untouched') from public."Fact" where nr = 9;
 select is((:'report'::jsonb ->> 'undone') || ' ' || (:'report'::jsonb ->> 'refused'), '0 3', 'all refused');
-select is((select outcome from maintenance.change where undoes is not null), 'refused', 'and so it stands in the ledger');
+select is((select outcome from maintenance.change where undoes is not null), 'refused',
+  'and so it stands in the ledger');
 rollback to applied;
 
 update public."Fact" set version = 77 where nr in (1, 9);
-select is(pg_temp.reasons(maintenance.undo_task(:task)), 'ada, 9 ok; ada, 1 ok; ada, 2 ok', 'a version alone is no edit');
+select is(pg_temp.reasons(maintenance.undo_task(:task)), 'ada, 9 ok; ada, 1 ok; ada, 2 ok',
+  'a version alone is no edit');
 select is(version, 77, 'and is not set back') from public."Fact" where nr = 1;
 rollback to applied;
 
 delete from public."Fact" where nr = 2;
 update public."Fact" set word = 'new words' where nr = 9;
-select is(pg_temp.reasons(maintenance.undo_task(:task)), 'ada, 9 has been edited since; ada, 1 ok; ada, 2 is gone', 'a deleted row is not made again, an edited one not taken away');
+select is(pg_temp.reasons(maintenance.undo_task(:task)), 'ada, 9 has been edited since; ada, 1 ok; ada, 2 is gone',
+  'a deleted row is not made again, an edited one not taken away');
 select is(active, true, 'what can be put back is') from public."Fact" where nr = 1;
 rollback to applied;
 
 delete from public."Fact" where nr = 9;
 insert into public."Fact" ("Owner", nr, word) values ('bob', 1, 'two');
-select is(pg_temp.reasons(maintenance.undo_task(:task)), 'ada, 9 is gone; ada, 1 ok; ada, 2 another row is in the way: fact_word', 'a place that is taken stays taken');
+select is(pg_temp.reasons(maintenance.undo_task(:task)),
+  'ada, 9 is gone; ada, 1 ok; ada, 2 another row is in the way: fact_word', 'a place that is taken stays taken');
 rollback to applied;
 
 alter table public."Fact" add column added text default 'x', drop column tags;
-select is(pg_temp.reasons(maintenance.undo_task(:task)), 'ada, 9 ok; ada, 1 ok; ada, 2 ok', 'columns may come and go in between');
+select is(pg_temp.reasons(maintenance.undo_task(:task)), 'ada, 9 ok; ada, 1 ok; ada, 2 ok',
+  'columns may come and go in between');
 select is(added, 'x', 'a new one is left alone') from public."Fact" where nr = 1;
 rollback to applied;
 alter table public."Fact" rename to fact;
-select is(maintenance.undo_task(:task) #>> '{rows,0,reason}', 'there is no table public."Fact" with a primary key any more', 'a table that is gone is said');
+select is(maintenance.undo_task(:task) #>> '{rows,0,reason}',
+  'there is no table public."Fact" with a primary key any more', 'a table that is gone is said');
 rollback to applied;
 
 -- Quarantine.
 select pg_temp.answer('{"ids": [3], "word": "four", "too far": 1}') as far \gset
-select is((pg_temp.task(:far)).state || ': ' || (pg_temp.task(:far)).last_error, 'quarantined: too far', 'an answer that goes too far waits');
+select is((pg_temp.task(:far)).state || ': ' || (pg_temp.task(:far)).last_error, 'quarantined: too far',
+  'an answer that goes too far waits');
 select throws_ok(format('select maintenance.undo_task(%s)', :far), 'PM016', null, 'there is nothing to undo');
 create role some_operator in role maintenance_operator;
 grant some_operator to current_user;
 set local role some_operator;
-select results_eq($$select count, severity, advice like '%approve_task%reject_task%' from public.maintenance_status where task = 'tasks_quarantined'$$,
+select results_eq($$select count, severity, advice like '%approve_task%reject_task%' from public.maintenance_status
+  where task = 'tasks_quarantined'$$,
   $$values (1::bigint, 'warning', true)$$, 'the status shows it, and says what to do');
-select results_eq('select op, outcome from maintenance.change where task_id < ' || :far || ' order by change_id', $$values ('merge', 'applied'), ('dance', 'refused')$$, 'an operator reads the ledger');
+select results_eq('select op, outcome from maintenance.change where task_id < ' || :far || ' order by change_id',
+  $$values ('merge', 'applied'), ('dance', 'refused')$$, 'an operator reads the ledger');
 select throws_ok('select rows from maintenance.change', '42501', null, 'without any row''s text');
 select throws_ok('select note from maintenance.change', '42501', null, 'or a model''s words');
 reset role;
 select is_empty('select 1 from maintenance.change where task_id = ' || :far, 'nothing of it is in the ledger');
 savepoint waiting;
 select is(maintenance.reject_task(:far, 'no'), '{"state": "skipped"}', 'rejected, it is over');
-select is((pg_temp.task(:far)).held_answer is null and (pg_temp.task(:far)).context is null, true, 'nothing of it is kept');
+select is((pg_temp.task(:far)).held_answer is null and (pg_temp.task(:far)).context is null, true,
+  'nothing of it is kept');
 select is((pg_temp.task(:far)).last_error, 'rejected by ' || session_user || ': no', 'and says by whom and why');
 select throws_ok(format('select maintenance.approve_task(%s)', :far), 'PM016', null, 'and cannot be approved any more');
 rollback to waiting;
-select throws_ok(format('select maintenance.approve_task(%s)', :far), 'PM016', null, 'what cannot be applied stays as it is');
+select throws_ok(format('select maintenance.approve_task(%s)', :far), 'PM016', null,
+  'what cannot be applied stays as it is');
 select is((pg_temp.task(:far)).state, 'quarantined', 'and waits');
 delete from public."Fact" where nr = 9;
-select is(maintenance.approve_task(:far), jsonb_build_object('state', 'succeeded', 'result', '{"n": 1}'::jsonb, 'approvedBy', session_user), 'approved, it is applied');
+select is(maintenance.approve_task(:far), jsonb_build_object('state', 'succeeded', 'result', '{"n": 1}'::jsonb,
+  'approvedBy', session_user), 'approved, it is applied');
 select throws_ok(format('select maintenance.approve_task(%s)', :far), 'PM016', null, 'once');
 select is((maintenance.undo_task(:far) ->> 'undone')::integer, 2, 'what was approved can be undone');
 
 -- What passes by itself: a lock, a deadlock.
-select throws_ok($$select pg_temp.answer('{"ids": [1], "word": "five", "errcode": "55P03"}')$$, '55P03', null, 'an error that passes is the caller''s to try again');
+select throws_ok($$select pg_temp.answer('{"ids": [1], "word": "five", "errcode": "55P03"}')$$, '55P03', null,
+  'an error that passes is the caller''s to try again');
 select * from finish();
 rollback;

@@ -14,9 +14,11 @@ select is_empty($$select p.oid::regprocedure from pg_proc as p
     where p.pronamespace = 'public'::regnamespace and p.proname in (select job_name from maintenance_internal.job)
       and has_function_privilege('maintenance_worker', p.oid, 'execute')$$, 'none of the front doors is');
 select is_empty($$select c.oid::regclass from pg_class as c
-    where c.relnamespace in ('maintenance'::regnamespace, 'maintenance_internal'::regnamespace, 'public'::regnamespace) and c.relkind in ('r', 'p', 'v', 'm', 'S')
+    where c.relnamespace in ('maintenance'::regnamespace, 'maintenance_internal'::regnamespace, 'public'::regnamespace)
+      and c.relkind in ('r', 'p', 'v', 'm', 'S')
       and c.relname not like 'pg\_%' and c.relname not in ('tap_funky')
-      and (has_table_privilege('maintenance_worker', c.oid, 'select, insert, update, delete, truncate, references, trigger')
+      and (has_table_privilege('maintenance_worker', c.oid,
+        'select, insert, update, delete, truncate, references, trigger')
         or has_any_column_privilege('maintenance_worker', c.oid, 'select, insert, update'))$$,
   'no table or view, of the engine or of the application');
 select is_empty($$select p.oid::regprocedure from pg_proc as p
@@ -27,8 +29,10 @@ grant maintenance_worker to current_user;
 set local role maintenance_worker;
 create temporary table claimed as select * from maintenance.claim_tasks('w', 2, '1 minute');
 select is((select count(*) from claimed), 2::bigint, 'the worker claims');
-select is((select maintenance.task_request(task_id, lease_token) ->> 'content' from claimed order by 1 limit 1), 'Say a', 'asks');
-select ok(maintenance.extend_lease(task_id, lease_token, '2 minutes'), 'keeps its lease') from claimed order by task_id limit 1;
+select is((select maintenance.task_request(task_id, lease_token) ->> 'content' from claimed order by 1 limit 1),
+  'Say a', 'asks');
+select ok(maintenance.extend_lease(task_id, lease_token, '2 minutes'), 'keeps its lease') from claimed order by task_id
+  limit 1;
 select is(maintenance.complete_task(task_id, lease_token, '{"word": "x"}') ->> 'state', 'succeeded', 'completes')
 from (select * from claimed order by task_id limit 1) as c;
 select is(maintenance.fail_task(task_id, lease_token, 'defer', 'not now', '0 s') ->> 'state', 'ready', 'fails')

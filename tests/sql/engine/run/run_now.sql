@@ -38,13 +38,17 @@ select is((select count(*) from shop.events), 4::bigint,
   'rows that a foreign key holds stay, and every other row goes');
 select results_eq($$select status, rows_affected, rows_refused, stop_reason, sqlstate,
     error from pg_temp.last_run('purge')$$,
-  $$values ('failed', 996::bigint, 4::bigint, 'refused_rows', '23503', 'SQLSTATE 23503, constraint lines_event_id_fkey of table lines')$$,
+  $$values ('failed', 996::bigint, 4::bigint, 'refused_rows', '23503',
+    'SQLSTATE 23503, constraint lines_event_id_fkey of table lines')$$,
   'they are counted, with the first error, and the run has failed');
-select results_eq($$select error_detail #>> '{row,table}', error_detail #>> '{row,id}', error_detail ->> 'message' like '%violates foreign key constraint%',
+select results_eq($$select error_detail #>> '{row,table}', error_detail #>> '{row,id}',
+  error_detail ->> 'message' like '%violates foreign key constraint%',
     error_detail ->> 'detail' from maintenance_internal.run order by run_id desc limit 1$$,
-  $$values ('shop.events', '1', true, 'Key (id)=(1) is still referenced from table "lines".')$$, 'the owner finds the whole of it, with the key');
+  $$values ('shop.events', '1', true, 'Key (id)=(1) is still referenced from table "lines".')$$,
+    'the owner finds the whole of it, with the key');
 select is((select r -> 'success' from refused), 'false', 'run_now says so and does not raise');
-select is((select r ->> 'message' from refused), 'purge failed: SQLSTATE 23503, constraint lines_event_id_fkey of table lines', 'and why');
+select is((select r ->> 'message' from refused),
+  'purge failed: SQLSTATE 23503, constraint lines_event_id_fkey of table lines', 'and why');
 drop table shop.lines;
 delete from shop.events;
 
@@ -107,15 +111,18 @@ select is((select details ->> 'seen' from pg_temp.last_run('told')), '3', 'a ste
 create function shop.fails(batch_size integer) returns bigint language plpgsql
 as $$ begin insert into shop.todo values (99); raise exception 'out of %', 'luck'; end $$;
 select maintenance.set_job('fails', 'shop.fails');
-select is(maintenance.run_now('fails') ->> 'message', 'fails failed: SQLSTATE P0001', 'a step that raises fails the run');
-select is((select error_detail ->> 'message' from maintenance_internal.run order by run_id desc limit 1), 'out of luck', 'its words are the owner''s to read');
+select is(maintenance.run_now('fails') ->> 'message', 'fails failed: SQLSTATE P0001',
+  'a step that raises fails the run');
+select is((select error_detail ->> 'message' from maintenance_internal.run order by run_id desc limit 1), 'out of luck',
+  'its words are the owner''s to read');
 select is((select count(*) from shop.todo), 0::bigint, 'and leaves nothing behind');
 drop function shop.fails;
 select is(maintenance.run_now('fails') #>> '{data,sqlstate}', 'PM007', 'so does a step that is gone');
 
 -- skipped
 select maintenance.disable_job('purge');
-select results_eq($$select r ->> 'message', r #>> '{data,status}', r #>> '{data,stopReason}' from maintenance.run_now('purge') r$$,
+select results_eq($$select r ->> 'message', r #>> '{data,status}', r #>> '{data,stopReason}'
+  from maintenance.run_now('purge') r$$,
   $$values ('purge is disabled', 'skipped', 'disabled')$$, 'a disabled job is skipped, with a receipt');
 select throws_ok($$select maintenance_internal.run_or_raise('purge')$$, 'PM009', 'purge is disabled',
   'run_or_raise raises for it');
@@ -134,14 +141,17 @@ reset maintenance.fake_now;
 insert into maintenance_internal.run (job_id, job_name, trigger, status, backend_pid)
 select job_id, job_name, 'schedule', 'running', 1 from maintenance_internal.job where job_name = 'purge';
 select maintenance.run_now('purge');
-select results_eq($$select status, stop_reason from maintenance_internal.run where backend_pid = 1 and job_name = 'purge'$$,
+select results_eq($$select status, stop_reason from maintenance_internal.run where backend_pid = 1
+  and job_name = 'purge'$$,
   $$values ('interrupted', 'backend_gone')$$, 'a running receipt whose lock is free is closed as interrupted');
 
 -- what a caller hands in is not trusted
-select throws_ok($$select maintenance_internal.apply_batch(row(0, 'slice', 1, 0, false, null, null, null, 1, 0, 1, 1, null, 0), null)$$,
+select throws_ok($$select maintenance_internal.apply_batch(row(0, 'slice', 1, 0, false, null, null, null, 1, 0, 1, 1,
+  null, 0), null)$$,
   'PM002', null, 'a batch needs a run of this session');
 select throws_ok($$update maintenance_internal.run set status = 'running'$$, '23514', null,
   'a receipt that is over cannot say that it runs');
-select is((select count(*) from maintenance_internal.run where status = 'running'), 0::bigint, 'no receipt is left open');
+select is((select count(*) from maintenance_internal.run where status = 'running'), 0::bigint,
+  'no receipt is left open');
 select * from finish();
 rollback;

@@ -7,14 +7,17 @@ select plan(35);
 create function pg_temp.last(job text) returns maintenance_internal.run language sql as $$
   select r from maintenance_internal.run as r where r.job_name = job order by run_id desc limit 1 $$;
 create function pg_temp.way(job text, size integer default 2000) returns text language sql as $$
-  select case when w.pages is null then 'slab' else 'sweep' end from maintenance_internal.find_policy(job) as p, maintenance_internal.find_job(job) as j,
+  select case when w.pages is null then 'slab' else 'sweep' end from maintenance_internal.find_policy(job) as p,
+    maintenance_internal.find_job(job) as j,
     maintenance_internal.first_window(p, j, p.target::regclass, maintenance_internal.clock() - p.keep) as w $$;
 -- 20,000 rows of 100 bytes, 300 pages, of random age: half of them due.
 create function pg_temp.fill(share double precision default 0.5) returns void language plpgsql as $$
 begin
   truncate public.big cascade;
   perform setseed(0.5);
-  insert into public.big select i, now() - case when random() < share then interval '30 days' + random() * interval '30 days' else random() * interval '20 days' end, repeat('x', 80), 0 from generate_series(1, 20000) as i;
+  insert into public.big select i, now() - case when random() < share
+    then interval '30 days' + random() * interval '30 days' else random() * interval '20 days' end, repeat('x', 80), 0
+    from generate_series(1, 20000) as i;
   analyze public.big;
 end $$;
 create table public.big (id integer primary key, at timestamptz, pad text, n integer);
@@ -22,14 +25,16 @@ create index on public.big (at);
 select pg_temp.fill();
 select maintenance.set_policy('big', 'public.big', 'delete', 'at', '25 days');
 select maintenance.configure_job('big', batch_size => 1000);
-create function pg_temp.due() returns bigint language sql as $$ select count(*) from public.big where at <= now() - interval '25 days' $$;
+create function pg_temp.due() returns bigint language sql as $$ select count(*) from public.big
+  where at <= now() - interval '25 days' $$;
 
 -- The choice.
 select is(pg_temp.way('big'), 'sweep', 'where half is due, the leaf is swept');
 select pg_temp.fill(0.001);
 select is(pg_temp.way('big'), 'slab', 'where a thousandth is due, its rows are collected');
 truncate public.big cascade;
-insert into public.big select i, now() - interval '32 days' + i * interval '2 minutes', repeat('x', 80), 0 from generate_series(1, 20000) as i;
+insert into public.big select i, now() - interval '32 days' + i * interval '2 minutes', repeat('x', 80), 0
+  from generate_series(1, 20000) as i;
 analyze public.big;
 select is(pg_temp.way('big'), 'sweep', 'where a quarter is due it is swept, however cheaply an index finds it');
 select pg_temp.fill();
@@ -41,15 +46,18 @@ select maintenance.configure_job('big', batch_size => 1000);
 
 -- A sweep.
 create temporary table before_run as select id from public.big where at <= now() - interval '25 days';
-select is(maintenance.run_now('big') #>> '{data,rowsAffected}', (select count(*)::text from before_run), 'a sweep takes all that is due');
+select is(maintenance.run_now('big') #>> '{data,rowsAffected}', (select count(*)::text from before_run),
+  'a sweep takes all that is due');
 select is((select count(*) from public.big), 20000 - (select count(*) from before_run), 'and nothing else');
-select ok((pg_temp.last('big')).batches between 8 and 25, 'in windows of about a batch: ' || (pg_temp.last('big')).batches);
+select ok((pg_temp.last('big')).batches between 8 and 25, 'in windows of about a batch: '
+  || (pg_temp.last('big')).batches);
 select is((pg_temp.last('big')).details ->> 'left', '0', 'and says what is left');
 select is(maintenance.run_now('big') #>> '{data,rowsAffected}', '0', 'a second run finds nothing');
 
 select pg_temp.fill();
 select maintenance_internal.start_run('big', true) as run_id \gset
-select is((maintenance_internal.apply_batch(row(:run_id, 'window', 1, 0, false, 0, 100000, 100000, 0, 0, 1, 1000, null, 0), null)).sweep_from < 200, true, 'a window is no longer than it may be, whatever the caller says');
+select is((maintenance_internal.apply_batch(row(:run_id, 'window', 1, 0, false, 0, 100000, 100000, 0, 0, 1, 1000, null,
+  0), null)).sweep_from < 200, true, 'a window is no longer than it may be, whatever the caller says');
 select maintenance_internal.finish_run(:run_id);
 
 -- One bad row, and several, in a sweep and in a slab.
@@ -59,31 +67,39 @@ declare v_due bigint; v_run maintenance_internal.run;
 begin
   truncate public.child, public.big;
   perform pg_temp.fill(share);
-  insert into public.child select id from public.big where at <= now() - interval '25 days' and id % 7 = 0 order by id limit 5;
+  insert into public.child select id from public.big where at <= now() - interval '25 days' and id % 7 = 0 order by id
+    limit 5;
   v_due := pg_temp.due();
   perform maintenance.run_now('big');
   v_run := pg_temp.last('big');
-  return format('%s %s %s of due %s refused, %s left, %s kept by nobody, %s', v_run.status, v_run.stop_reason, v_run.rows_affected + 5 - v_due, v_run.rows_refused, v_run.details ->> 'left',
-    (select count(*) from public.big where at <= now() - interval '25 days' and id not in (select big_id from public.child)), v_run.error_detail #>> '{row,id}' = (select min(big_id)::text from public.child));
+  return format('%s %s %s of due %s refused, %s left, %s kept by nobody, %s', v_run.status, v_run.stop_reason,
+    v_run.rows_affected + 5 - v_due, v_run.rows_refused, v_run.details ->> 'left',
+    (select count(*) from public.big where at <= now() - interval '25 days'
+      and id not in (select big_id from public.child)),
+      v_run.error_detail #>> '{row,id}' = (select min(big_id)::text from public.child));
 end $$;
-select is(pg_temp.bad(0.5), 'failed refused_rows 0 of due 5 refused, 5 left, 0 kept by nobody, t', 'rows that a child holds are refused one by one in a sweep');
+select is(pg_temp.bad(0.5), 'failed refused_rows 0 of due 5 refused, 5 left, 0 kept by nobody, t',
+  'rows that a child holds are refused one by one in a sweep');
 select is(pg_temp.bad(0.01), 'failed refused_rows 0 of due 5 refused, 5 left, 0 kept by nobody, t', 'and in a slab');
 insert into public.child select id from public.big where at <= now() - interval '25 days' on conflict do nothing;
 truncate public.child, public.big;
 select pg_temp.fill();
 insert into public.child select id from public.big where at <= now() - interval '25 days' and id % 10 = 0;
 select maintenance.run_now('big');
-select results_eq($$select status, rows_refused, stop_reason, sqlstate from pg_temp.last('big')$$, $$values ('failed', 100::bigint, 'refused_rows', '23503')$$, 'at a hundred the run stops');
+select results_eq($$select status, rows_refused, stop_reason, sqlstate from pg_temp.last('big')$$,
+  $$values ('failed', 100::bigint, 'refused_rows', '23503')$$, 'at a hundred the run stops');
 truncate public.child;
 select is(maintenance.run_now('big') #>> '{data,status}', 'succeeded', 'the next one takes the rest');
 select is(pg_temp.due(), 0::bigint, 'all of it');
 
 -- Triggers that swallow.
-create function public.swallow() returns trigger language plpgsql as $$ begin if old.id % tg_argv[0]::integer = 0 then return null; end if; return old; end $$;
+create function public.swallow() returns trigger language plpgsql as $$ begin if old.id % tg_argv[0]::integer = 0
+  then return null; end if; return old; end $$;
 select pg_temp.fill();
 create trigger swallow before delete on public.big for each row execute function public.swallow(1);
 select maintenance.run_now('big');
-select results_eq($$select status, rows_affected, stop_reason, sqlstate from pg_temp.last('big')$$, $$values ('failed', 0::bigint, 'no_effect', 'PM012')$$, 'a sweep without effect fails, and says so');
+select results_eq($$select status, rows_affected, stop_reason, sqlstate from pg_temp.last('big')$$,
+  $$values ('failed', 0::bigint, 'no_effect', 'PM012')$$, 'a sweep without effect fails, and says so');
 drop trigger swallow on public.big;
 create trigger swallow before delete on public.big for each row execute function public.swallow(10);
 select maintenance.run_now('big');
@@ -95,33 +111,43 @@ drop trigger swallow on public.big;
 select pg_temp.fill();
 select maintenance.configure_job('big', max_batches => 3);
 select maintenance.run_now('big');
-select results_eq($$select status, batches, stop_reason from pg_temp.last('big')$$, $$values ('succeeded', 3, 'max_batches')$$, 'a run stops after its batches');
+select results_eq($$select status, batches, stop_reason from pg_temp.last('big')$$,
+  $$values ('succeeded', 3, 'max_batches')$$, 'a run stops after its batches');
 select maintenance.configure_job('big', max_batches => 0, max_rows => 2500);
 select maintenance.run_now('big');
-select results_eq($$select status, rows_affected, stop_reason from pg_temp.last('big')$$, $$values ('succeeded', 2500::bigint, 'max_rows')$$, 'or after exactly its rows');
+select results_eq($$select status, rows_affected, stop_reason from pg_temp.last('big')$$,
+  $$values ('succeeded', 2500::bigint, 'max_rows')$$, 'or after exactly its rows');
 select maintenance.configure_job('big', max_rows => 0, budget => '1 microsecond');
 select maintenance.run_now('big');
-select results_eq($$select status, batches, stop_reason from pg_temp.last('big')$$, $$values ('succeeded', 1, 'budget')$$, 'or when its time is over, never before one batch');
+select results_eq($$select status, batches, stop_reason from pg_temp.last('big')$$,
+  $$values ('succeeded', 1, 'budget')$$, 'or when its time is over, never before one batch');
 select maintenance.configure_job('big', budget => '5 minutes');
-select throws_ok($$select maintenance.configure_job('big', max_rows => -1)$$, 'PM002', null, 'a negative limit is refused');
+select throws_ok($$select maintenance.configure_job('big', max_rows => -1)$$, 'PM002', null,
+  'a negative limit is refused');
 select maintenance.run_now('big');
 select is(pg_temp.due(), 0::bigint, 'and without limits the rest goes');
 create table public.todo (id integer);
-create function public.take(batch_size integer) returns bigint language sql as $$ with t as (delete from public.todo where id in (select id from public.todo limit batch_size) returning 1) select count(*) from t $$;
+create function public.take(batch_size integer) returns bigint language sql as $$
+  with t as (delete from public.todo where id in (select id from public.todo limit batch_size)
+  returning 1) select count(*) from t $$;
 insert into public.todo select generate_series(1, 100);
 select maintenance.set_job('take', 'public.take');
 select maintenance.configure_job('take', batch_size => 10, max_rows => 35);
 select maintenance.run_now('take');
-select results_eq($$select rows_affected, batches, stop_reason from pg_temp.last('take')$$, $$values (35::bigint, 4, 'max_rows')$$, 'steps are limited too');
+select results_eq($$select rows_affected, batches, stop_reason from pg_temp.last('take')$$,
+  $$values (35::bigint, 4, 'max_rows')$$, 'steps are limited too');
 
 -- C-005: updates whose own condition changes, each row once.
 create table public.upd (id int primary key, touched timestamptz, state text default 'open', n int default 0);
 insert into public.upd select g, now() - interval '9 days' from generate_series(1, 10007) g;
-select maintenance.set_policy('upd', target => 'public.upd', action => 'update', age => 'touched', keep => '7 days', matching => $$state = 'open'$$, assign => $$touched = now(), state = 'done', n = n + 1$$);
+select maintenance.set_policy('upd', target => 'public.upd', action => 'update', age => 'touched', keep => '7 days',
+  matching => $$state = 'open'$$, assign => $$touched = now(), state = 'done', n = n + 1$$);
 select maintenance.configure_job('upd', batch_size => 100);
-create function public.refuse() returns trigger language plpgsql as $$ begin if old.id = 5003 then raise exception 'no'; end if; return new; end $$;
+create function public.refuse() returns trigger language plpgsql as $$ begin if old.id = 5003 then raise exception 'no';
+  end if; return new; end $$;
 create trigger refuse before update on public.upd for each row execute function public.refuse();
-select is(maintenance.run_now('upd') #>> '{data,rowsAffected}', '10006', 'C-005: every row but the one that a trigger refuses');
+select is(maintenance.run_now('upd') #>> '{data,rowsAffected}', '10006',
+  'C-005: every row but the one that a trigger refuses');
 drop trigger refuse on public.upd;
 select is(maintenance.run_now('upd') #>> '{data,rowsAffected}', '1', 'C-005: which the next run takes');
 select is((select count(*) from public.upd where n = 1 and state = 'done'), 10007::bigint, 'C-005: each once');
@@ -138,8 +164,10 @@ create function pg_temp.sizes(size integer) returns text language plpgsql as $$
 begin
   insert into public.d select g, now() - interval '9 days' from generate_series(1, size) g;
   perform maintenance.run_now('d');
-  return (select count(*) from public.d) || ' left, ' || (pg_temp.last('d')).rows_affected || ' in ' || (pg_temp.last('d')).batches;
+  return (select count(*) from public.d) || ' left, ' || (pg_temp.last('d')).rows_affected || ' in '
+    || (pg_temp.last('d')).batches;
 end $$;
-select is(pg_temp.sizes(s), '0 left, ' || s || ' in ' || ceil(s / 100.0), 'C-005: a table of ' || s) from unnest(array[1, 100, 101, 200]) as s;
+select is(pg_temp.sizes(s), '0 left, ' || s || ' in ' || ceil(s / 100.0), 'C-005: a table of ' || s)
+  from unnest(array[1, 100, 101, 200]) as s;
 select * from finish();
 rollback;

@@ -24,30 +24,39 @@ select is_empty($$select * from maintenance.install_schedules() where outcome no
 select is((select scheduling from maintenance.job_status where job_name = 'purge'), 'scheduled', 'its status says so');
 
 select pg_temp.declare('0 4 * * *');
-select is(pg_temp.cron('purge'), '0 4 * * * true call maintenance.run_job(''purge'')', 'a migration that declares another schedule changes it');
+select is(pg_temp.cron('purge'), '0 4 * * * true call maintenance.run_job(''purge'')',
+  'a migration that declares another schedule changes it');
 
 select cron.schedule('maintenance:purge', '*/5 * * * *', $$call maintenance.run_job('purge')$$);
 select is(pg_temp.install('purge'), 'edited by an operator', 'an edit in pg_cron is seen');
 select is(pg_temp.cron('purge'), '*/5 * * * * true call maintenance.run_job(''purge'')', 'and stays');
 select pg_temp.declare('0 5 * * *');
-select is(pg_temp.cron('purge'), '*/5 * * * * true call maintenance.run_job(''purge'')', 'also through a migration that declares another');
-select results_eq($$select schedule, declared_schedule, scheduling from maintenance.job_status where job_name = 'purge'$$,
+select is(pg_temp.cron('purge'), '*/5 * * * * true call maintenance.run_job(''purge'')',
+  'also through a migration that declares another');
+select results_eq($$select schedule, declared_schedule, scheduling from maintenance.job_status
+  where job_name = 'purge'$$,
   $$values ('*/5 * * * *', '0 5 * * *', 'edited by an operator')$$, 'status shows both');
 
 select cron.schedule('maintenance:purge', '*/5 * * * *', 'select 1');
 select is(pg_temp.install('purge'), 'command repaired', 'a changed command is repaired');
-select is(pg_temp.cron('purge'), '*/5 * * * * true call maintenance.run_job(''purge'')', 'and the operator''s schedule stays');
+select is(pg_temp.cron('purge'), '*/5 * * * * true call maintenance.run_job(''purge'')',
+  'and the operator''s schedule stays');
 
 select cron.schedule('maintenance:purge', '0 22-4 * * *', $$call maintenance.run_job('purge')$$);
 insert into public.events values (now() - interval '2 days');
 select results_eq($$select scheduling, next_run_at from maintenance.job_status where job_name = 'purge'$$,
-  $$values ('edited by an operator: its hour "22-4" runs backwards, and pg_cron never fires for it', null::timestamptz)$$, 'C-010: a range that runs backwards is told');
+  $$values ('edited by an operator: its hour "22-4" runs backwards, and pg_cron never fires for it',
+    null::timestamptz)$$, 'C-010: a range that runs backwards is told');
 select results_eq($$select severity, advice from public.maintenance_status where task = 'purge'$$,
-  $$values ('warning', 'Its schedule: edited by an operator: its hour "22-4" runs backwards, and pg_cron never fires for it. select maintenance.set_schedule(''purge'', ''0 5 * * *'');')$$, 'C-010: and a warning');
+  $$values ('warning',
+    'Its schedule: edited by an operator: its hour "22-4" runs backwards, and pg_cron never fires for it. select '
+      'maintenance.set_schedule(''purge'', ''0 5 * * *'');')$$, 'C-010: and a warning');
 select cron.schedule('maintenance:purge', '0 3 1 1 * 2027', $$call maintenance.run_job('purge')$$);
-select results_eq($$select scheduling, next_run_at = maintenance.next_run_at('0 3 1 1 *', now()) from maintenance.job_status where job_name = 'purge'$$,
+select results_eq($$select scheduling, next_run_at = maintenance.next_run_at('0 3 1 1 *', now())
+  from maintenance.job_status where job_name = 'purge'$$,
   $$values ('edited by an operator: it has 6 fields, and not five', true)$$, 'C-011: so is a sixth field');
-select is((select severity from public.maintenance_status where task = 'purge'), 'notice', 'C-011: and its backlog is counted all the same');
+select is((select severity from public.maintenance_status where task = 'purge'), 'notice',
+  'C-011: and its backlog is counted all the same');
 -- A schedule that we refuse and this pg_cron may take: what it fires leaves a receipt.
 create function pg_temp.by_hand(schedule text) returns void language plpgsql as $$
 begin
@@ -58,21 +67,26 @@ exception when others then -- from 1.6.5 on; as if it stood there
 end $$;
 select pg_temp.by_hand('*/60 * * * *');
 set local application_name = 'pg_cron';
-select is(maintenance.run_now('purge') ->> 'message', 'purge succeeded: 1 row in 1 batch', 'a schedule that only pg_cron can read: its firing is run');
+select is(maintenance.run_now('purge') ->> 'message', 'purge succeeded: 1 row in 1 batch',
+  'a schedule that only pg_cron can read: its firing is run');
 reset application_name;
-select results_eq($$select trigger, status, slot from maintenance.run_history where job_name = 'purge'$$, $$values ('schedule', 'succeeded', null::timestamptz)$$, 'and its receipt has no slot');
+select results_eq($$select trigger, status, slot from maintenance.run_history where job_name = 'purge'$$,
+  $$values ('schedule', 'succeeded', null::timestamptz)$$, 'and its receipt has no slot');
 select cron.schedule('maintenance:purge', '0 3 1 1 *', $$call maintenance.run_job('purge')$$);
 select cron.unschedule('maintenance:purge');
 select is(pg_temp.install('purge'), 'removed by an operator', 'a removal is seen');
 select pg_temp.declare('0 6 * * *');
 select is(pg_temp.cron('purge'), null, 'and stays, through a migration too');
-select is((select scheduling from maintenance.job_status where job_name = 'purge'), 'removed by an operator', 'status says so');
-select is((maintenance.set_schedule('purge', '0 7 * * *')).schedule, '0 7 * * *', 'set_schedule brings it back, with the operator''s time');
+select is((select scheduling from maintenance.job_status where job_name = 'purge'), 'removed by an operator',
+  'status says so');
+select is((maintenance.set_schedule('purge', '0 7 * * *')).schedule, '0 7 * * *',
+  'set_schedule brings it back, with the operator''s time');
 select pg_temp.install('purge');
 select is(pg_temp.cron('purge'), '0 7 * * * true call maintenance.run_job(''purge'')', 'which stays as well');
 
 select pg_temp.declare(null);
-select is(pg_temp.cron('purge'), '0 7 * * * true call maintenance.run_job(''purge'')', 'an operator''s schedule survives that none is declared');
+select is(pg_temp.cron('purge'), '0 7 * * * true call maintenance.run_job(''purge'')',
+  'an operator''s schedule survives that none is declared');
 select maintenance.drop_job('purge');
 select is(pg_temp.cron('purge'), null, 'a dropped job is out of pg_cron');
 select pg_temp.declare('0 3 * * *');
@@ -102,9 +116,12 @@ exception when sqlstate 'PM006' then
   get stacked diagnostics v_hint = pg_exception_hint;
   return v_hint;
 end $$;
-select is(pg_temp.seconds(), case when (select string_to_array(replace(extversion, '-', '.'), '.')::int[] >= '{1,5}' from pg_extension where extname = 'pg_cron')
-  then '30 seconds' else 'Five fields work in every version of pg_cron.' end, 'seconds are for the pg_cron that knows them');
-select ok((select next_run_at > now() from maintenance.job_status where job_name = 'purge'), 'and its next run is told');
+select is(pg_temp.seconds(), case when (select string_to_array(replace(extversion, '-', '.'), '.')::int[] >= '{1,5}'
+  from pg_extension where extname = 'pg_cron')
+  then '30 seconds' else 'Five fields work in every version of pg_cron.' end,
+    'seconds are for the pg_cron that knows them');
+select ok((select next_run_at > now() from maintenance.job_status where job_name = 'purge'),
+  'and its next run is told');
 \endif
 select * from finish();
 rollback;

@@ -38,14 +38,16 @@ set local timezone = 'Asia/Kathmandu';
 select is(pg_temp.next('0 3 * * *'), '2026-11-25 03:00', 'the session''s time zone does not matter');
 
 select throws_ok(format('select maintenance.next_run_at(%L, now())', s), 'PM006', null, format('"%s" is refused', s))
-from unnest(array['', '* * * *', '* * * * * *', '60 * * * *', '5/10 * * * *', '5-1 * * * *', 'a * * * *', '* * 0 * *', '*/0 * * * *']) as s;
+from unnest(array['', '* * * *', '* * * * * *', '60 * * * *', '5/10 * * * *', '5-1 * * * *', 'a * * * *', '* * 0 * *',
+  '*/0 * * * *']) as s;
 
 -- Against a matcher that walks minute by minute and shares no code with it.
 create function pg_temp.field_matches(field text, value int, low int, high int) returns boolean
 language sql as $$
   select bool_or(
     case
-      when item ~ '/' then (value - coalesce(substring(item from '^\d+'), low::text)::int) % substring(item from '\d+$')::int = 0
+      when item ~ '/' then (value - coalesce(substring(item from '^\d+'), low::text)::int) % substring(item
+        from '\d+$')::int = 0
         and value between coalesce(substring(item from '^\d+'), low::text)::int
           and coalesce(substring(item from '-(\d+)'), high::text)::int
       when item ~ '-' then value between split_part(item, '-', 1)::int and split_part(item, '-', 2)::int
@@ -86,7 +88,8 @@ begin
   for i in 1 .. 1 + floor(random() * 3)::int loop
     a := low + floor(random() * (high - low + 1))::int;
     b := a + floor(random() * (high - a + 1))::int;
-    parts := parts || (array['*', '*', a::text, a::text, a || '-' || b, '*/' || least(1 + a, high), a || '-' || b || '/' || 1 + floor(random() * 5)::int])[1 + floor(random() * 7)::int];
+    parts := parts || (array['*', '*', a::text, a::text, a || '-' || b, '*/' || least(1 + a, high), a || '-' || b || '/'
+      || 1 + floor(random() * 5)::int])[1 + floor(random() * 7)::int];
   end loop;
   return case when random() < 0.3 then '*' else array_to_string(parts, ',') end;
 end
@@ -120,13 +123,20 @@ select is(pg_temp.refusal(s), r, format('"%s" is refused in words', s)) from (va
   ('0 0 * * mon-sun', 'its day of week "mon-sun" runs backwards, and pg_cron never fires for it: 1-6,0'),
   ('0 0 * nov-feb *', 'its month "nov-feb" runs backwards, and pg_cron never fires for it: 11-12,1-2'),
   ('30-10/5 * * * *', 'its minute "30-10/5" runs backwards, and pg_cron never fires for it: 30,35,40,45,50,55,0,5,10'),
-  ('0 0 * * 7-1', 'its day of week "7-1" runs backwards, and pg_cron never fires for it: 0-1'), ('0 22-4/2 * * *', 'its hour "22-4/2" runs backwards, and pg_cron never fires for it: 22,0,2,4'),
-  ('0 0 28-3/2 * *', 'its day of month "28-3/2" runs backwards, and pg_cron never fires for it: 28,30,1,3'), ('0 0 * * sat-tue/2', 'its day of week "sat-tue/2" runs backwards, and pg_cron never fires for it: 6,1'),
-  ('0 3 1 1 * 2027', 'it has 6 fields, and not five: 0 3 1 1 *'), ('0 2 * * * *', 'it has 6 fields, and not five: 0 2 * * *'),
+  ('0 0 * * 7-1', 'its day of week "7-1" runs backwards, and pg_cron never fires for it: 0-1'),
+    ('0 22-4/2 * * *', 'its hour "22-4/2" runs backwards, and pg_cron never fires for it: 22,0,2,4'),
+  ('0 0 28-3/2 * *', 'its day of month "28-3/2" runs backwards, and pg_cron never fires for it: 28,30,1,3'),
+    ('0 0 * * sat-tue/2', 'its day of week "sat-tue/2" runs backwards, and pg_cron never fires for it: 6,1'),
+  ('0 3 1 1 * 2027', 'it has 6 fields, and not five: 0 3 1 1 *'),
+    ('0 2 * * * *', 'it has 6 fields, and not five: 0 2 * * *'),
   ('0 9,22-4 * * *', 'its hour "22-4" runs backwards, and pg_cron never fires for it: 22-23,0-4'),
-  ('0 0 * * 1#2', 'its day of week "1#2" cannot be read'), ('*x * * * *', 'its minute "*x" cannot be read'), ('0 0 * *', 'it has 4 fields, and not five'),
-  ('', 'it has 0 fields, and not five'), ('@reboot', '@reboot names no time'), ('@MIDNIGHT', 'it has 1 fields, and not five'), ('0 0 L * *', 'its day of month "L" cannot be read'), ('5/10 * * * *', 'its minute "5/10" cannot be read'),
-  ('0 0 $,15 * *', 'its day of month "$" cannot be read'), ('0 $ * * *', 'its hour "$" cannot be read'), ('0 5-/2 * * *', 'its hour "5-/2" cannot be read')) as v (s, r);
+  ('0 0 * * 1#2', 'its day of week "1#2" cannot be read'), ('*x * * * *', 'its minute "*x" cannot be read'),
+    ('0 0 * *', 'it has 4 fields, and not five'),
+  ('', 'it has 0 fields, and not five'), ('@reboot', '@reboot names no time'),
+    ('@MIDNIGHT', 'it has 1 fields, and not five'), ('0 0 L * *', 'its day of month "L" cannot be read'),
+    ('5/10 * * * *', 'its minute "5/10" cannot be read'),
+  ('0 0 $,15 * *', 'its day of month "$" cannot be read'), ('0 $ * * *', 'its hour "$" cannot be read'),
+    ('0 5-/2 * * *', 'its hour "5-/2" cannot be read')) as v (s, r);
 -- A step above the field's highest value, which pg_cron refuses from 1.6.5 on: what it means, ready to be pasted.
 select is(pg_temp.refusal(s), r, format('"%s" is refused, with its plain form', s)) from (values
   ('*/60 * * * *', 'its minute "*/60" steps by more than 59, which pg_cron refuses from 1.6.5 on: 0 * * * *'),
@@ -134,12 +144,17 @@ select is(pg_temp.refusal(s), r, format('"%s" is refused, with its plain form', 
   ('0 0 */32 * *', 'its day of month "*/32" steps by more than 31, which pg_cron refuses from 1.6.5 on: 0 0 1 * *'),
   ('0 0 1 */13 *', 'its month "*/13" steps by more than 12, which pg_cron refuses from 1.6.5 on: 0 0 1 1 *'),
   ('0 0 * * */8', 'its day of week "*/8" steps by more than 7, which pg_cron refuses from 1.6.5 on: 0 0 * * 0'),
-  ('0 0 */40 * Fri', 'its day of month "*/40" steps by more than 31, which pg_cron refuses from 1.6.5 on: 0 0 */31 * Fri'),
-  ('0-9/60 2,4-6/99999 * * mon-fri/8', 'its minute "0-9/60" steps by more than 59, which pg_cron refuses from 1.6.5 on: 0 2,4 * * 1'),
+  ('0 0 */40 * Fri', 'its day of month "*/40" steps by more than 31, which pg_cron refuses from 1.6.5 on: 0 0 */31 * '
+    'Fri'),
+  ('0-9/60 2,4-6/99999 * * mon-fri/8',
+    'its minute "0-9/60" steps by more than 59, which pg_cron refuses from 1.6.5 on: 0 2,4 * * 1'),
   ('*/60 * * * * 2027', 'it has 6 fields, and not five: Its first value is all that it means: 0 * * * *'),
-  ('*/60 */0 * * *', 'its hour "*/0" cannot be read'), ('*/60 18-16 * * *', 'its hour "18-16" runs backwards, and pg_cron never fires for it: 18-23,0-16')) as v (s, r);
-select isnt(pg_temp.next(s), null, format('"%s" is the largest step', s)) from unnest(array['*/59 */23 */31 */12 */7']) as s;
-select is(pg_temp.next(e'0\t0  *   * 5-7', '2026-11-22 10:00:00+00'), '2026-11-27 00:00', 'tabs and several blanks are fine, and so is a range up to 7');
+  ('*/60 */0 * * *', 'its hour "*/0" cannot be read'),
+    ('*/60 18-16 * * *', 'its hour "18-16" runs backwards, and pg_cron never fires for it: 18-23,0-16')) as v (s, r);
+select isnt(pg_temp.next(s), null, format('"%s" is the largest step', s))
+  from unnest(array['*/59 */23 */31 */12 */7']) as s;
+select is(pg_temp.next(e'0\t0  *   * 5-7', '2026-11-22 10:00:00+00'), '2026-11-27 00:00',
+  'tabs and several blanks are fine, and so is a range up to 7');
 select is(pg_temp.next('0 0 * * sun-sat'), '2026-11-25 00:00', 'sun-sat is every day');
 
 -- What we take, pg_cron takes; and what it takes and never fires, or cuts off, we do not.
@@ -148,15 +163,22 @@ select to_regclass('cron.job') is null as no_cron \gset
 select pass('pg_cron is not in this database') from generate_series(1, 3);
 \else
 create function pg_temp.ours(schedule text) returns boolean language plpgsql as
-$$ begin perform maintenance.next_run_at(schedule, now()); return true; exception when sqlstate 'PM006' then return false; end $$;
+$$ begin perform maintenance.next_run_at(schedule, now()); return true;
+  exception when sqlstate 'PM006' then return false; end $$;
 create function pg_temp.theirs(schedule text) returns boolean language plpgsql as
-$$ begin perform cron.schedule('probe', schedule, 'select 1'); return true; exception when others then return false; end $$;
+$$ begin perform cron.schedule('probe', schedule, 'select 1'); return true; exception when others then return false;
+  end $$;
 create temporary table mangled as
-select case when random() < 0.4 then schedule else overlay(schedule placing substr('0123456789*/,-, @#ax', 1 + floor(random() * 20)::int, 1) from 1 + floor(random() * length(schedule))::int for floor(random() * 2)::int) end as s
+select case when random() < 0.4 then schedule
+  else overlay(schedule placing substr('0123456789*/,-, @#ax', 1 + floor(random() * 20)::int, 1)
+  from 1 + floor(random() * length(schedule))::int for floor(random() * 2)::int) end as s
 from cases, generate_series(1, 3);
-select ok(count(*) filter (where pg_temp.ours(s)) > 300 and count(*) filter (where not pg_temp.ours(s)) > 200, 'random expressions, good and bad: ' || count(*) filter (where pg_temp.ours(s)) || ' of ' || count(*)) from mangled;
-select is_empty($$select s from mangled where pg_temp.ours(s) and not pg_temp.theirs(s)$$, 'pg_cron takes whatever we take');
-select is(maintenance_internal.nearest_slot('0 3 1 1 * 2027', now(), true), maintenance.next_run_at('0 3 1 1 *', now()), 'C-011: a sixth field that stands in pg_cron is read as pg_cron reads it');
+select ok(count(*) filter (where pg_temp.ours(s)) > 300 and count(*) filter (where not pg_temp.ours(s)) > 200,
+  'random expressions, good and bad: ' || count(*) filter (where pg_temp.ours(s)) || ' of ' || count(*)) from mangled;
+select is_empty($$select s from mangled where pg_temp.ours(s) and not pg_temp.theirs(s)$$,
+  'pg_cron takes whatever we take');
+select is(maintenance_internal.nearest_slot('0 3 1 1 * 2027', now(), true), maintenance.next_run_at('0 3 1 1 *', now()),
+  'C-011: a sixth field that stands in pg_cron is read as pg_cron reads it');
 \endif
 select * from finish();
 rollback;

@@ -4,9 +4,11 @@ create extension pgtap;
 select plan(35);
 
 select has_function('public', f, '{}'::text[], f || ' is there')
-from unnest(array['mark_stuck_import_runs', 'cleanup_temp_uploads', 'cleanup_old_raw_items', 'compact_old_import_jobs', 'run_maintenance_cleanup']) f;
+from unnest(array['mark_stuck_import_runs', 'cleanup_temp_uploads', 'cleanup_old_raw_items', 'compact_old_import_jobs',
+  'run_maintenance_cleanup']) f;
 select function_returns('public', f, 'integer', f || ' returns integer')
-from unnest(array['mark_stuck_import_runs', 'cleanup_temp_uploads', 'cleanup_old_raw_items', 'compact_old_import_jobs']) f;
+from unnest(array['mark_stuck_import_runs', 'cleanup_temp_uploads', 'cleanup_old_raw_items',
+  'compact_old_import_jobs']) f;
 
 -- S1-01 stuck runs
 insert into public.import_runs (id, status, started_at, created_at, summary, error) values
@@ -16,7 +18,8 @@ insert into public.import_runs (id, status, started_at, created_at, summary, err
   ('00000000-0000-0000-0000-000000000004', 'processing', null, now() - interval '25 hours', '7', 'bad line'),
   ('00000000-0000-0000-0000-000000000005', 'processing', now() - interval '24 hours', now(), '[1]', null),
   ('00000000-0000-0000-0000-000000000006', 'processing', now() + interval '25 hours', now(), 'null', null);
-select is((select count from public.maintenance_status where task = 'stuck_runs'), 3::bigint, 'S1-08: three runs are stuck');
+select is((select count from public.maintenance_status where task = 'stuck_runs'), 3::bigint,
+  'S1-08: three runs are stuck');
 select is(public.mark_stuck_import_runs(), 3, 'S1-01: they are failed, one at exactly 24 hours among them');
 select results_eq($$select right(id::text, 1), status, finished_at = now(), summary::text, error from public.import_runs
     where status <> 'processing' and status <> 'pending' order by 1$$,
@@ -31,11 +34,13 @@ insert into public.temp_uploads (token, created_at) values
   ('old', now() - interval '25 hours'), ('new', now() - interval '23 hours'),
   ('used', now() - interval '25 hours'), ('done', now() - interval '25 hours');
 insert into public.import_jobs (upload_ref, status) values ('used', 'processing'), ('done', 'completed');
-select is((select count from public.maintenance_status where task = 'old_temp_uploads'), 2::bigint, 'two uploads are due');
+select is((select count from public.maintenance_status where task = 'old_temp_uploads'), 2::bigint,
+  'two uploads are due');
 select is(public.cleanup_temp_uploads(), 2, 'S1-02: they go');
 select results_eq('select token from public.temp_uploads order by 1', array['new', 'used'],
   'C-14: one that a running import job refers to is kept');
-select is((select details ->> 'kept' from maintenance.run_history where job_name = 'cleanup_temp_uploads' order by run_id desc limit 1),
+select is((select details ->> 'kept' from maintenance.run_history where job_name = 'cleanup_temp_uploads'
+  order by run_id desc limit 1),
   '1', 'C-14: and counted on the receipt');
 
 -- S1-04 raw items
@@ -55,16 +60,24 @@ select results_eq($$select right(import_run_id::text, 1), count(*) from public.r
 
 -- S1-03 compaction
 delete from public.import_jobs;
-insert into public.import_jobs (id, status, created_at, mapping, options, error_message, total_rows, processed_rows) values
-  ('00000000-0000-0000-0000-000000000021', 'completed', now() - interval '8 days', '{"a": "b"}', '{"x": 1}', null, 5, 5),
-  ('00000000-0000-0000-0000-000000000022', 'failed', now() - interval '8 days', '{"compacted": "amount"}', null, 'broken', 5, 2),
+insert into public.import_jobs (id, status, created_at, mapping, options, error_message, total_rows,
+  processed_rows) values
+  ('00000000-0000-0000-0000-000000000021', 'completed', now() - interval '8 days', '{"a": "b"}', '{"x": 1}', null,
+    5, 5),
+  ('00000000-0000-0000-0000-000000000022', 'failed', now() - interval '8 days', '{"compacted": "amount"}', null,
+    'broken', 5, 2),
   ('00000000-0000-0000-0000-000000000023', 'cancelled', now() - interval '8 days', '[1]', null, null, null, null),
-  ('00000000-0000-0000-0000-000000000024', 'processing', now() - interval '8 days', '{"a": "b"}', null, null, null, null),
-  ('00000000-0000-0000-0000-000000000025', 'completed', now() - interval '6 days', '{"a": "b"}', null, null, null, null),
-  ('00000000-0000-0000-0000-000000000026', 'completed', now() - interval '8 days', '{"compacted": true}', null, null, null, null);
-select is((select count from public.maintenance_status where task = 'old_import_jobs'), 3::bigint, 'three jobs are due');
+  ('00000000-0000-0000-0000-000000000024', 'processing', now() - interval '8 days', '{"a": "b"}', null, null, null,
+    null),
+  ('00000000-0000-0000-0000-000000000025', 'completed', now() - interval '6 days', '{"a": "b"}', null, null, null,
+    null),
+  ('00000000-0000-0000-0000-000000000026', 'completed', now() - interval '8 days', '{"compacted": true}', null, null,
+    null, null);
+select is((select count from public.maintenance_status where task = 'old_import_jobs'), 3::bigint,
+  'three jobs are due');
 select is(public.compact_old_import_jobs(), 3, 'S1-03: they are compacted, whatever their mapping holds');
-select results_eq($$select right(id::text, 1), mapping::text, options::text, error_message, total_rows, compacted_at = now()
+select results_eq($$select right(id::text, 1), mapping::text, options::text, error_message, total_rows,
+  compacted_at = now()
     from public.import_jobs where compacted_at is not null order by 1$$,
   $$values ('1', '{"compacted": true}', '{"compacted": true}', null::text, 5, true),
     ('2', '{"compacted": true}', '{"compacted": true}', 'broken', 5, true),
@@ -82,30 +95,40 @@ values ('00000000-0000-0000-0000-000000000011', now() - interval '31 days');
 create temporary table cleanup as select public.run_maintenance_cleanup() as r;
 select set_eq('select jsonb_object_keys(r) from cleanup', array['timestamp', 'stuckRunsMarked', 'tempUploadsPurged',
   'rawItemsCleaned', 'importJobsCompacted', 'errors'], 'S1-12: the response has its keys');
-select is(r - 'timestamp', '{"stuckRunsMarked": 1, "tempUploadsPurged": 3, "rawItemsCleaned": 1, "importJobsCompacted": 1, "errors": []}',
+select is(r - 'timestamp',
+  '{"stuckRunsMarked": 1, "tempUploadsPurged": 3, "rawItemsCleaned": 1, "importJobsCompacted": 1, "errors": []}',
   'S1-05: and counts what was done') from cleanup;
-select ok(r ->> 'timestamp' ~ '^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$', 'the timestamp is ISO 8601, UTC') from cleanup;
-select is((select sum(count) from public.maintenance_status where task in ('stuck_runs', 'old_temp_uploads', 'old_raw_items', 'old_import_jobs')),
+select ok(r ->> 'timestamp' ~ '^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$', 'the timestamp is ISO 8601, UTC')
+  from cleanup;
+select is((select sum(count) from public.maintenance_status
+  where task in ('stuck_runs', 'old_temp_uploads', 'old_raw_items', 'old_import_jobs')),
   0::numeric, 'afterwards the four counts are 0');
-select results_eq($$select job_name from (select job_name, run_id from maintenance.run_history order by run_id desc limit 4) r order by run_id$$,
-  array['mark_stuck_import_runs', 'cleanup_temp_uploads', 'cleanup_old_raw_items', 'compact_old_import_jobs'], 'S1-07: in order');
+select results_eq($$select job_name from (select job_name, run_id from maintenance.run_history order by run_id desc
+  limit 4) r order by run_id$$,
+  array['mark_stuck_import_runs', 'cleanup_temp_uploads', 'cleanup_old_raw_items', 'compact_old_import_jobs'],
+    'S1-07: in order');
 
 insert into public.import_runs (status, started_at) values ('processing', now() - interval '2 days');
 insert into public.import_jobs (status, created_at) values ('failed', now() - interval '9 days');
 alter table public.temp_uploads rename to uploads_elsewhere;
-select is(jsonb_array_length(r -> 'errors') || ' ' || (r ->> 'stuckRunsMarked') || (r ->> 'tempUploadsPurged') || (r ->> 'importJobsCompacted'),
+select is(jsonb_array_length(r -> 'errors') || ' ' || (r ->> 'stuckRunsMarked') || (r ->> 'tempUploadsPurged')
+  || (r ->> 'importJobsCompacted'),
   '1 101', 'S1-06: a step that fails is named in errors and stops no other') from public.run_maintenance_cleanup() as r;
 select throws_ok('select public.cleanup_temp_uploads()', 'PM008', null, 'called alone it raises');
 
 select maintenance.drop_job('cleanup_old_raw_items');
-select results_eq($$select jsonb_array_length(r -> 'errors'), r #>> '{errors,1}', r ->> 'rawItemsCleaned' from public.run_maintenance_cleanup() as r$$,
-  $$values (2, 'cleanup_old_raw_items: there is no job "cleanup_old_raw_items"', '0')$$, 'S1-06: so is one whose job is gone');
+select results_eq($$select jsonb_array_length(r -> 'errors'), r #>> '{errors,1}', r ->> 'rawItemsCleaned'
+  from public.run_maintenance_cleanup() as r$$,
+  $$values (2, 'cleanup_old_raw_items: there is no job "cleanup_old_raw_items"', '0')$$,
+    'S1-06: so is one whose job is gone');
 
 -- S1-22, S1-09
 select maintenance.set_policy('compact_old_import_jobs', 'public.import_jobs', 'update', 'created_at', '3 days',
-  matching => $$status = 'completed' and not mapping @> '{"compacted": true}'$$, assign => $$mapping = '{"compacted": true}'$$);
+  matching => $$status = 'completed' and not mapping @> '{"compacted": true}'$$, assign =>
+    $$mapping = '{"compacted": true}'$$);
 select is(public.compact_old_import_jobs(), 1, 'S1-22: another keep takes other rows');
-select is((select count(*) from maintenance_internal.job where job_name in ('mark_stuck_import_runs', 'cleanup_temp_uploads')
+select is((select count(*) from maintenance_internal.job
+  where job_name in ('mark_stuck_import_runs', 'cleanup_temp_uploads')
   and schedule = '0 3 * * *'), 2::bigint, 'S1-09: daily at 03:00 UTC');
 select * from finish();
 rollback;

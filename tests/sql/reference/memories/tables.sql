@@ -26,9 +26,12 @@ delete from public.memories where key = 'sport';
 select is(pg_temp.cached(), '1', 'and a deletion');
 update public.memories set user_id = '00000000-0000-0000-0000-000000000001', key = 'food' where id::text like '%b1';
 select is(pg_temp.cached(), null, 'a memory that changes hands drops both');
-select throws_ok($$insert into public.memories (user_id, key, content) values ('00000000-0000-0000-0000-000000000001', 'diet', 'again')$$, '23505');
+select throws_ok($$insert into public.memories (user_id, key, content)
+  values ('00000000-0000-0000-0000-000000000001', 'diet', 'again')$$, '23505');
 update public.memories set status = 'superseded' where key = 'diet';
-select lives_ok($$insert into public.memories (user_id, key, content) values ('00000000-0000-0000-0000-000000000001', 'diet', 'again')$$, 'a retired row frees its key');
-select throws_ok($$update public.memories set status = 'active', superseded_by = id where content = 'eats fish'$$, '23514');
+select lives_ok($$insert into public.memories (user_id, key, content)
+  values ('00000000-0000-0000-0000-000000000001', 'diet', 'again')$$, 'a retired row frees its key');
+select throws_ok($$update public.memories set status = 'active', superseded_by = id where content = 'eats fish'$$,
+  '23514');
 select * from finish();
 rollback;
