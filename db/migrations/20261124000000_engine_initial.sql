@@ -455,7 +455,7 @@ comment on function maintenance.drop_job(text) is
   'For the engine''s owner. Errors: PM001 no such job.';
 -- end of sql/engine/job/drop_job.sql
 
--- from sql/engine/policy/tables.sql 72d85eb7fc8d9c22
+-- from sql/engine/policy/tables.sql c1029c149e07a795
 -- The rules: one row per job that is a rule over a table.
 
 create table maintenance_internal.policy (
@@ -483,7 +483,7 @@ comment on table maintenance_internal.policy is
 comment on column maintenance_internal.policy.target is
   'qualified name of the table, resolved again by every run';
 comment on column maintenance_internal.policy.index_on is
-  'what an index that serves the rule is on, as Postgres takes it; null where it takes none';
+  'the expression to index for this rule, as CREATE INDEX takes it; null where it takes none';
 
 create trigger record_edit after update on maintenance_internal.policy
 for each row execute function maintenance_internal.record_edit();
@@ -623,7 +623,7 @@ end
 $$;
 -- end of sql/engine/policy/find_policy.sql
 
--- from sql/engine/policy/parse_expression.sql d4caedf93612f3c1
+-- from sql/engine/policy/parse_expression.sql f8d13e7166dc070f
 -- One expression of a rule, as somebody typed it, in the form that Postgres prints.
 --
 -- Postgres itself is the parser. The table is an empty temporary copy of the target, so nothing
@@ -696,7 +696,8 @@ begin
   if not v_is_boolean then
     printed := substr(printed, 2, length(printed) - length('( IS NOT NULL)'));
   end if;
-  -- The branch that is never taken has a type all the same, and nothing is evaluated.
+  -- Asks for the type without evaluating the expression: a CASE has the type of a branch that is
+  -- never taken, too.
   execute format('select pg_typeof(case when false then (%s) end) from (select) as maintenance_one '
     'left join %s as %s on true', printed, p_copy,
     maintenance_internal.target_alias(p_copy)) into type;
@@ -766,8 +767,8 @@ end
 $$;
 -- end of sql/engine/policy/parse_assign.sql
 
--- from sql/engine/policy/due_condition.sql 3d1b5a7834f01560
--- THE rule of a policy as SQL: which rows are due at a cut-off, given as $1 (timestamptz).
+-- from sql/engine/policy/due_condition.sql 361a7778f2d9fbd5
+-- The rule of a policy as SQL: which rows are due at a cut-off, given as $1 (timestamptz).
 -- The batch, the backlog count, the preview and the lint all read it from here.
 -- The cut-off is converted to the type of the age, never the age, so that an index serves it.
 -- It stands over the target's own name as alias, as the stored expressions do.
@@ -1675,7 +1676,7 @@ begin atomic
 end;
 -- end of sql/engine/run/stop_run.sql
 
--- from sql/engine/run/start_run.sql e483987838ea4ff7
+-- from sql/engine/run/start_run.sql 0695b12ac29c9130
 -- Opens a run: takes the job's lock, closes the receipts of the dead, writes a receipt.
 -- Where the lock is held, or the job is disabled, the receipt says skipped and nothing starts.
 
@@ -1722,7 +1723,7 @@ begin
   end if;
 
   if v_run.stop_reason is null then
-    -- We hold the lock, so whoever wrote these receipts holds it no more.
+    -- We hold the lock, so the sessions that wrote these receipts no longer do.
     update maintenance_internal.run as r
     set status = 'interrupted',
       finished_at = clock_timestamp(),
@@ -1792,11 +1793,11 @@ return (
   from pg_class as c where c.oid = p_leaf);
 -- end of sql/engine/run/rows_per_page.sql
 
--- from sql/engine/run/first_window.sql 68f23a008abbb6b8
+-- from sql/engine/run/first_window.sql 6ff039c27e098cbf
 -- How many pages of a leaf the first window of a sweep has, where sweeping over the whole leaf
 -- costs less than finding the due rows one by one; null where it does not. The planner is asked:
 -- a sweep is worth it where finding the rows costs as much as reading all pages, or where a fifth
--- of the rows are due. The plan is that of reading ctid, which no index-only scan can give.
+-- of the rows are due. It is asked about ctid, so that it counts the heap pages, too.
 -- A window cannot stop at an exact row, so small leaves, small batches and runs with a limit on
 -- their rows are not swept.
 
@@ -1833,7 +1834,8 @@ begin
   then
     return;
   end if;
-  -- As if all its rows were due, which an estimate cannot rule out; windows double as they may.
+  -- Small enough for one batch even if every row in it is due, whatever the estimate says; later
+  -- windows grow with what the earlier ones held.
   pages := greatest(least(p_job.batch_size / v_rows_per_page, leaf_pages), 1);
 end
 $$;
@@ -1862,7 +1864,7 @@ return exists (
 );
 -- end of sql/engine/run/has_silencing_trigger.sql
 
--- from sql/engine/run/collect_slab.sql fdbd49401bbe933f
+-- from sql/engine/run/collect_slab.sql bf559bf85fe65ab1
 -- What a policy's run works on next: a slab of due rows of one leaf, as ctids in heap order; or, in
 -- a leaf that is swept, the next window of pages; or the rows of a window that failed, so that it
 -- is offered again row by row and never stepped over.
@@ -1978,6 +1980,8 @@ begin
     progress.next := 'collect'; -- nothing of the window is due any more
   elsif progress.next = 'collect' then
     progress.next := 'end';
+    -- After a very large run this count is left to mark_dead_entries, unless something may be left:
+    -- a row was refused or locked, or a trigger can silence a change.
     if v_run.rows_affected <= v_most_to_look_over or v_run.rows_refused > 0
       or progress.contended or maintenance_internal.has_silencing_trigger(v_policy, v_leaves)
     then
@@ -1989,7 +1993,7 @@ begin
         select c.due into v_kept
         from maintenance_internal.count_due(v_policy, v_run.cutoff, 10000) as c;
       end if;
-    end if; -- else every row was offered, none was refused, and nothing can swallow a change
+    end if;
     if progress.contended and v_left > v_run.rows_refused then
       perform maintenance_internal.stop_run(progress.run_id, 'rows_locked', null, null);
     end if;
@@ -2049,7 +2053,7 @@ end
 $$;
 -- end of sql/engine/run/change_rows.sql
 
--- from sql/engine/run/apply_batch.sql 529d561aa4efcc76
+-- from sql/engine/run/apply_batch.sql fc23d8f8b5d3bec9
 -- One batch: a slice of a slab or a window of pages under its rule, or one call of a step function.
 --
 -- A slice that fails is halved until the row that cannot be changed stands alone; that row is
@@ -2071,7 +2075,8 @@ set lock_timeout = '2s'
 as $$
 declare
   v_most_refused constant integer := 100;
-  -- Halving alone takes seventeen; a table that is locked altogether refuses row after row.
+  -- Halving the largest batch, 100,000 rows, down to one row can time out 17 times. A table that is
+  -- locked as a whole would go on to time out row by row.
   v_most_lock_timeouts constant integer := 20;
   v_run maintenance_internal.run := maintenance_internal.find_running(progress.run_id);
   v_job maintenance_internal.job;
@@ -2351,12 +2356,12 @@ end
 $$;
 -- end of sql/engine/run/raise_failure.sql
 
--- from sql/engine/run/mark_dead_entries.sql 8176f8c257be6132
--- After a run that took very many rows: one more look at what is due. The index still leads to
--- every row that the run took; whoever looks first steps over all of them, and leaves a mark for
--- those who come after. So the run pays that, and not the next reader of maintenance_status. It
--- comes when the receipt is closed and the lock released, and not at all after so many rows that
--- it would hold a snapshot for minutes.
+-- from sql/engine/run/mark_dead_entries.sql e0b461c0b9ccd1da
+-- After a very large run: counts once more what is due. The index still leads to every row that the
+-- run took, and the first scan to find them dead marks their entries, so that later ones skip them.
+-- The run pays for that scan, not the next reader of maintenance_status. It comes after the receipt
+-- is closed and the lock released, and not after so many rows that it would hold a snapshot for
+-- minutes.
 
 create function maintenance_internal.mark_dead_entries(p_run_id bigint)
 returns void
@@ -4035,7 +4040,7 @@ end
 $$;
 -- end of sql/engine/model/record_call.sql
 
--- from sql/engine/queue/tables.sql f749acad8184ba49
+-- from sql/engine/queue/tables.sql 699fac6da9593f6f
 -- What is asked of a model: a kind a row, and a task a row.
 
 create table maintenance.kind (
@@ -4126,9 +4131,9 @@ comment on column maintenance.task.held_answer is
 comment on column maintenance.task.settled_token is
   'the lease that complete_task last settled: its replay returns result';
 
--- Where claims look: a row for each kind and priority that ever had a task. No task of the lane is
--- ready before its watermark, so a claim need not walk over what was finished before it, even while
--- a long transaction keeps that alive. A hint: a claim that finds too little looks without it.
+-- Where claims look: one row per kind and priority that ever had a task. No task of the lane is
+-- ready before its watermark, so a claim skips the index entries of finished tasks, even while a
+-- long transaction keeps them alive. Only a hint: a claim that finds too few tasks ignores it.
 create table maintenance_internal.lane (
   kind text not null,
   priority integer not null,
@@ -4186,8 +4191,8 @@ comment on column maintenance.change.rows is
   '{table, key, outcome, reason}';
 -- end of sql/engine/queue/tables.sql
 
--- from sql/engine/queue/find_prepare.sql 9cb1181576171cdc
--- A kind's prepare by exact signature. Stable, so that Postgres itself refuses its writes.
+-- from sql/engine/queue/find_prepare.sql 8407b19b5cfd18ff
+-- A kind's prepare by exact signature. It has to be stable: Postgres then refuses writes in it.
 
 create function maintenance_internal.find_prepare(p_name text)
 returns regprocedure
@@ -4305,8 +4310,8 @@ end
 $$;
 -- end of sql/engine/queue/find_kind.sql
 
--- from sql/engine/queue/enqueue_task.sql bdca183be7071f2c
--- Asks for a task: one open task a kind and subject, whoever asks and how often.
+-- from sql/engine/queue/enqueue_task.sql dc6dd2befe70d307
+-- Asks for a task: there is at most one open task per kind and subject.
 
 create function maintenance.enqueue_task(
   kind text,
@@ -4372,8 +4377,8 @@ comment on function maintenance.enqueue_task(text, text, integer, timestamptz, j
   'where the input has not changed. Errors: PM002 argument, PM013 no such kind.';
 -- end of sql/engine/queue/enqueue_task.sql
 
--- from sql/engine/queue/settle_task.sql ef897703dbaf65f8
--- Ends a lease: the one place that decides what becomes of a task, and the law of its counters.
+-- from sql/engine/queue/settle_task.sql 1a84a89062ac75e7
+-- Ends a lease: the one place that decides what becomes of a task and of its counters.
 --
 --   outcome        attempt     then
 --   succeeded      burned      succeeded
@@ -4521,8 +4526,8 @@ end
 $$;
 -- end of sql/engine/queue/sweep_leases.sql
 
--- from sql/engine/queue/claim_tasks.sql 34fd3095b73f9248
--- Leases due tasks to a worker: the lower priority first, then what has waited longest. It writes
+-- from sql/engine/queue/claim_tasks.sql a95c95c9ced529ff
+-- Leases due tasks to a worker: the lower priority first, within a kind the longest due. It writes
 -- the lease and counts the attempt, nothing else; what a task asks is worked out by task_request.
 
 create function maintenance.claim_tasks(
@@ -4562,7 +4567,8 @@ begin
   perform set_config('synchronous_commit', 'off', true);
   perform maintenance_internal.sweep_leases();
 
-  -- The second pass, where the first has not found enough, trusts no watermark.
+  -- The watermark saves a walk over dead index entries, but it may be too late by now: where the
+  -- first pass finds too few tasks, the second one reads each lane from its beginning.
   for v_pass in 1 .. 2 loop
     v_now := clock_timestamp();
     for v_lane in
@@ -5154,7 +5160,7 @@ comment on function maintenance.reject_task(bigint, text) is
   '{state}. Errors: PM014 no such task, PM016 it is not quarantined.';
 -- end of sql/engine/queue/reject_task.sql
 
--- from sql/engine/queue/restore_row.sql 122d68727b456cb3
+-- from sql/engine/queue/restore_row.sql 38411b56deee77b0
 -- Puts one row back as it was before a change, or says why not: it must be as the change left it.
 
 create function maintenance_internal.restore_row(
@@ -5167,7 +5173,7 @@ language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  -- They count and date the updates of a row: nobody's edit, and never set back.
+  -- Triggers count and date each update here: a difference is no edit, and they are not restored.
   v_counted constant text[] := array['version', 'updated_at'];
   v_table constant regclass := to_regclass(p_table);
   v_keys text;
@@ -5220,9 +5226,11 @@ end
 $$;
 -- end of sql/engine/queue/restore_row.sql
 
--- from sql/engine/queue/undo_change.sql 804f08b64bf61bae
--- Reverses one change, row by row, and returns what became of each. A row that the change added
--- goes only when all that it changed could be put back: nobody is left with less than before.
+-- from sql/engine/queue/undo_change.sql 954b2ce93b9f5c75
+-- Reverses one change, row by row, and returns what became of each, in two rounds at most. The
+-- first deletes the rows that the change added and restores those that it changed. If one of these
+-- cannot be restored, the first round is rolled back, and the second leaves the added rows alone:
+-- nobody is left with less than before.
 
 create function maintenance_internal.undo_change(p_change maintenance.change)
 returns jsonb
@@ -5239,7 +5247,7 @@ begin
   loop
     begin
       v_report := '[]';
-      -- The added rows first: they may hold what the others need, a key for one.
+      -- The added rows first: they may hold a unique key that the others need.
       for v_row in
         select r.value ->> 'table' as table_name, nullif(r.value -> 'before', 'null') as before,
           r.value -> 'after' as after
@@ -5263,7 +5271,7 @@ begin
         or not jsonb_path_exists(v_report, '$[*] ? (@.outcome == "refused")');
       raise exception 'not all of it can be reversed' using errcode = 'PM000';
     exception when sqlstate 'PM000' then
-      v_first := v_report; -- its work is rolled back; the second round leaves added rows alone
+      v_first := v_report; -- and the second round
     end;
   end loop;
   return v_report;
@@ -5347,7 +5355,7 @@ begin atomic
 end;
 -- end of sql/engine/queue/undone_keys.sql
 
--- from sql/engine/queue/trigger_jobs.sql 69ea440a2546438c
+-- from sql/engine/queue/trigger_jobs.sql ecd537404e82ee9d
 -- Asks for the tasks of every kind with a trigger, one for each of its subjects.
 
 create function maintenance.trigger_jobs(
@@ -5400,7 +5408,7 @@ begin
       where not exists (
         select from maintenance.task as t
         where t.kind = v_kind.kind and t.subject = s.subject and t.state in ('ready', 'leased'));
-      -- What one has taken of late; before the first call nothing is known, and nothing is said.
+      -- The average of the latest calls; null before the first one.
       select avg(c.input_tokens + c.output_tokens) as tokens, avg(c.cost_usd) as cost into v_past
       from (
         select m.* from maintenance.model_call as m

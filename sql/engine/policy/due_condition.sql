@@ -1,4 +1,4 @@
--- THE rule of a policy as SQL: which rows are due at a cut-off, given as $1 (timestamptz).
+-- The rule of a policy as SQL: which rows are due at a cut-off, given as $1 (timestamptz).
 -- The batch, the backlog count, the preview and the lint all read it from here.
 -- The cut-off is converted to the type of the age, never the age, so that an index serves it.
 -- It stands over the target's own name as alias, as the stored expressions do.

@@ -70,7 +70,8 @@ begin
   if not v_is_boolean then
     printed := substr(printed, 2, length(printed) - length('( IS NOT NULL)'));
   end if;
-  -- The branch that is never taken has a type all the same, and nothing is evaluated.
+  -- Asks for the type without evaluating the expression: a CASE has the type of a branch that is
+  -- never taken, too.
   execute format('select pg_typeof(case when false then (%s) end) from (select) as maintenance_one '
     'left join %s as %s on true', printed, p_copy,
     maintenance_internal.target_alias(p_copy)) into type;

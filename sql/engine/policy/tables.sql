@@ -25,7 +25,7 @@ comment on table maintenance_internal.policy is
 comment on column maintenance_internal.policy.target is
   'qualified name of the table, resolved again by every run';
 comment on column maintenance_internal.policy.index_on is
-  'what an index that serves the rule is on, as Postgres takes it; null where it takes none';
+  'the expression to index for this rule, as CREATE INDEX takes it; null where it takes none';
 
 create trigger record_edit after update on maintenance_internal.policy
 for each row execute function maintenance_internal.record_edit();

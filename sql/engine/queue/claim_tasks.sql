@@ -1,4 +1,4 @@
--- Leases due tasks to a worker: the lower priority first, then what has waited longest. It writes
+-- Leases due tasks to a worker: the lower priority first, within a kind the longest due. It writes
 -- the lease and counts the attempt, nothing else; what a task asks is worked out by task_request.
 
 create function maintenance.claim_tasks(
@@ -38,7 +38,8 @@ begin
   perform set_config('synchronous_commit', 'off', true);
   perform maintenance_internal.sweep_leases();
 
-  -- The second pass, where the first has not found enough, trusts no watermark.
+  -- The watermark saves a walk over dead index entries, but it may be too late by now: where the
+  -- first pass finds too few tasks, the second one reads each lane from its beginning.
   for v_pass in 1 .. 2 loop
     v_now := clock_timestamp();
     for v_lane in

@@ -1,4 +1,4 @@
--- Asks for a task: one open task a kind and subject, whoever asks and how often.
+-- Asks for a task: there is at most one open task per kind and subject.
 
 create function maintenance.enqueue_task(
   kind text,

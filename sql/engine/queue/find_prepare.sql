@@ -1,4 +1,4 @@
--- A kind's prepare by exact signature. Stable, so that Postgres itself refuses its writes.
+-- A kind's prepare by exact signature. It has to be stable: Postgres then refuses writes in it.
 
 create function maintenance_internal.find_prepare(p_name text)
 returns regprocedure

@@ -10,7 +10,7 @@ language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  -- They count and date the updates of a row: nobody's edit, and never set back.
+  -- Triggers count and date each update here: a difference is no edit, and they are not restored.
   v_counted constant text[] := array['version', 'updated_at'];
   v_table constant regclass := to_regclass(p_table);
   v_keys text;

@@ -1,4 +1,4 @@
--- Ends a lease: the one place that decides what becomes of a task, and the law of its counters.
+-- Ends a lease: the one place that decides what becomes of a task and of its counters.
 --
 --   outcome        attempt     then
 --   succeeded      burned      succeeded

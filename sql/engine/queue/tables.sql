@@ -88,9 +88,9 @@ comment on column maintenance.task.held_answer is
 comment on column maintenance.task.settled_token is
   'the lease that complete_task last settled: its replay returns result';
 
--- Where claims look: a row for each kind and priority that ever had a task. No task of the lane is
--- ready before its watermark, so a claim need not walk over what was finished before it, even while
--- a long transaction keeps that alive. A hint: a claim that finds too little looks without it.
+-- Where claims look: one row per kind and priority that ever had a task. No task of the lane is
+-- ready before its watermark, so a claim skips the index entries of finished tasks, even while a
+-- long transaction keeps them alive. Only a hint: a claim that finds too few tasks ignores it.
 create table maintenance_internal.lane (
   kind text not null,
   priority integer not null,

@@ -50,7 +50,7 @@ begin
       where not exists (
         select from maintenance.task as t
         where t.kind = v_kind.kind and t.subject = s.subject and t.state in ('ready', 'leased'));
-      -- What one has taken of late; before the first call nothing is known, and nothing is said.
+      -- The average of the latest calls; null before the first one.
       select avg(c.input_tokens + c.output_tokens) as tokens, avg(c.cost_usd) as cost into v_past
       from (
         select m.* from maintenance.model_call as m

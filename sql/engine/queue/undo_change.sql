@@ -1,5 +1,7 @@
--- Reverses one change, row by row, and returns what became of each. A row that the change added
--- goes only when all that it changed could be put back: nobody is left with less than before.
+-- Reverses one change, row by row, and returns what became of each, in two rounds at most. The
+-- first deletes the rows that the change added and restores those that it changed. If one of these
+-- cannot be restored, the first round is rolled back, and the second leaves the added rows alone:
+-- nobody is left with less than before.
 
 create function maintenance_internal.undo_change(p_change maintenance.change)
 returns jsonb
@@ -16,7 +18,7 @@ begin
   loop
     begin
       v_report := '[]';
-      -- The added rows first: they may hold what the others need, a key for one.
+      -- The added rows first: they may hold a unique key that the others need.
       for v_row in
         select r.value ->> 'table' as table_name, nullif(r.value -> 'before', 'null') as before,
           r.value -> 'after' as after
@@ -40,7 +42,7 @@ begin
         or not jsonb_path_exists(v_report, '$[*] ? (@.outcome == "refused")');
       raise exception 'not all of it can be reversed' using errcode = 'PM000';
     exception when sqlstate 'PM000' then
-      v_first := v_report; -- its work is rolled back; the second round leaves added rows alone
+      v_first := v_report; -- and the second round
     end;
   end loop;
   return v_report;

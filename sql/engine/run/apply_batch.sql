@@ -19,7 +19,8 @@ set lock_timeout = '2s'
 as $$
 declare
   v_most_refused constant integer := 100;
-  -- Halving alone takes seventeen; a table that is locked altogether refuses row after row.
+  -- Halving the largest batch, 100,000 rows, down to one row can time out 17 times. A table that is
+  -- locked as a whole would go on to time out row by row.
   v_most_lock_timeouts constant integer := 20;
   v_run maintenance_internal.run := maintenance_internal.find_running(progress.run_id);
   v_job maintenance_internal.job;

@@ -113,6 +113,8 @@ begin
     progress.next := 'collect'; -- nothing of the window is due any more
   elsif progress.next = 'collect' then
     progress.next := 'end';
+    -- After a very large run this count is left to mark_dead_entries, unless something may be left:
+    -- a row was refused or locked, or a trigger can silence a change.
     if v_run.rows_affected <= v_most_to_look_over or v_run.rows_refused > 0
       or progress.contended or maintenance_internal.has_silencing_trigger(v_policy, v_leaves)
     then
@@ -124,7 +126,7 @@ begin
         select c.due into v_kept
         from maintenance_internal.count_due(v_policy, v_run.cutoff, 10000) as c;
       end if;
-    end if; -- else every row was offered, none was refused, and nothing can swallow a change
+    end if;
     if progress.contended and v_left > v_run.rows_refused then
       perform maintenance_internal.stop_run(progress.run_id, 'rows_locked', null, null);
     end if;

@@ -1,7 +1,7 @@
 -- How many pages of a leaf the first window of a sweep has, where sweeping over the whole leaf
 -- costs less than finding the due rows one by one; null where it does not. The planner is asked:
 -- a sweep is worth it where finding the rows costs as much as reading all pages, or where a fifth
--- of the rows are due. The plan is that of reading ctid, which no index-only scan can give.
+-- of the rows are due. It is asked about ctid, so that it counts the heap pages, too.
 -- A window cannot stop at an exact row, so small leaves, small batches and runs with a limit on
 -- their rows are not swept.
 
@@ -38,7 +38,8 @@ begin
   then
     return;
   end if;
-  -- As if all its rows were due, which an estimate cannot rule out; windows double as they may.
+  -- Small enough for one batch even if every row in it is due, whatever the estimate says; later
+  -- windows grow with what the earlier ones held.
   pages := greatest(least(p_job.batch_size / v_rows_per_page, leaf_pages), 1);
 end
 $$;

@@ -1,8 +1,8 @@
--- After a run that took very many rows: one more look at what is due. The index still leads to
--- every row that the run took; whoever looks first steps over all of them, and leaves a mark for
--- those who come after. So the run pays that, and not the next reader of maintenance_status. It
--- comes when the receipt is closed and the lock released, and not at all after so many rows that
--- it would hold a snapshot for minutes.
+-- After a very large run: counts once more what is due. The index still leads to every row that the
+-- run took, and the first scan to find them dead marks their entries, so that later ones skip them.
+-- The run pays for that scan, not the next reader of maintenance_status. It comes after the receipt
+-- is closed and the lock released, and not after so many rows that it would hold a snapshot for
+-- minutes.
 
 create function maintenance_internal.mark_dead_entries(p_run_id bigint)
 returns void

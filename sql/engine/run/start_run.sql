@@ -44,7 +44,7 @@ begin
   end if;
 
   if v_run.stop_reason is null then
-    -- We hold the lock, so whoever wrote these receipts holds it no more.
+    -- We hold the lock, so the sessions that wrote these receipts no longer do.
     update maintenance_internal.run as r
     set status = 'interrupted',
       finished_at = clock_timestamp(),
