@@ -45,13 +45,15 @@ end $$;
 -- A foreign key.
 select maintenance.set_policy('person', target => 'public.person', action => 'delete', age => 'at', keep => '7 days');
 select is(maintenance.run_now('person') ->> 'message',
-  'person failed: SQLSTATE 23503, constraint bill_email_fkey of table bill', 'the constraint and its table are named');
-select is((select string_agg(email, ' ') from public.person), 'anna@example.org', 'Ben is gone, Anna was refused');
-select ok(not pg_temp.leaks('anna'), 'and is not named to a viewer');
+  'person failed: SQLSTATE 23503, constraint bill_email_fkey of table bill',
+    'the message of a foreign key error names the constraint and its table');
+select is((select string_agg(email, ' ') from public.person), 'anna@example.org',
+  'a row that a foreign key holds stays, and the other due row goes');
+select ok(not pg_temp.leaks('anna'), 'a viewer cannot read a value of a row that a foreign key holds');
 select is((select error_detail #>> '{row,email}' from maintenance_internal.run), 'anna@example.org',
-  'but to the owner');
+  'the owner finds the key of a refused row in error_detail');
 select throws_ok('set local role some_viewer; select error_detail from maintenance_internal.run', '42501', null,
-  'who alone reads the receipts'' table');
+  'a viewer cannot read the table of the receipts');
 reset role;
 
 -- A trigger that raises with the row in its message, whatever SQLSTATE it takes.
@@ -64,13 +66,16 @@ begin
     'public.talk(%L)', state);
   return (maintenance.run_now('person') ->> 'message') || case when pg_temp.leaks('anna') then ' LEAK' else '' end;
 end $$;
-select is(pg_temp.talks(s), 'person failed: SQLSTATE ' || s, 'a trigger that raises ' || s)
+select is(pg_temp.talks(s), 'person failed: SQLSTATE ' || s, 'no value of a row is shown for a trigger that raises '
+  || s)
   from unnest(array['P0001', '42501', '23514', '53100', '22023']) as s;
 create or replace function public.talk() returns trigger language plpgsql as $$ begin execute 'select ' || old.email;
   return old; end $$;
-select is(pg_temp.talks('x'), 'person failed: SQLSTATE 42703', 'a statement made of values is not quoted');
+select is(pg_temp.talks('x'), 'person failed: SQLSTATE 42703',
+  'a failed statement made of a row''s values is not quoted');
 update public.person set email = 'anna''s';
-select is(pg_temp.talks('x'), 'person failed: SQLSTATE 42601', 'wherever it breaks');
+select is(pg_temp.talks('x'), 'person failed: SQLSTATE 42601',
+  'a statement made of a row''s values that is a syntax error is not quoted');
 update public.person set email = 'anna@example.org';
 drop trigger talk on public.person;
 
@@ -78,14 +83,15 @@ drop trigger talk on public.person;
 select maintenance.set_policy('grow', target => 'public.person', action => 'update', age => 'at', keep => '7 days',
   matching => 'checked < 10', assign => 'checked = checked + 1, at = now()');
 select is(maintenance.run_now('grow') ->> 'message',
-  'grow failed: SQLSTATE 23514, constraint person_checked_check of table person', 'a check is named');
+  'grow failed: SQLSTATE 23514, constraint person_checked_check of table person',
+    'the message of a check violation names the constraint and its table');
 select maintenance.drop_job('grow');
 select maintenance.set_policy('person', target => 'public.person', action => 'delete', age => 'at', keep => '7 days',
   matching => 'age::integer > 5');
 select is(maintenance.run_now('person') ->> 'message', 'person failed: SQLSTATE 22P02',
   'a cast that fails says no value');
-select ok(not pg_temp.leaks('anna'), 'in no view, nor in lint and preview');
+select ok(not pg_temp.leaks('anna'), 'no view, lint or preview shows a viewer the value of a cast that fails');
 select throws_ok($$select maintenance.preview('person')$$, '22P02',
-  'the rule of "person" cannot be read: SQLSTATE 22P02', 'which say what they may');
+  'the rule of "person" cannot be read: SQLSTATE 22P02', 'preview reports a cast that fails by its SQLSTATE');
 select * from finish();
 rollback;

@@ -15,40 +15,49 @@ select maintenance.set_policy('purge', 'public.events', 'delete', 'at', '1 day')
 set local role some_operator;
 select throws_ok($$select maintenance.set_policy('x', 'public.events', 'delete', 'at', '1 day')$$, '42501', null,
   'an operator cannot set a policy');
-select throws_ok($$select maintenance.set_job('x', 'public.f')$$, '42501', null, 'nor a function job');
-select throws_ok($$select maintenance.set_statement('x', 'vacuum')$$, '42501', null, 'nor a statement');
-select throws_ok($$select maintenance.configure_job('purge', 1)$$, '42501', null, 'nor configure a job');
-select throws_ok($$select maintenance.drop_job('purge')$$, '42501', null, 'nor drop one');
-select throws_ok($$select maintenance_internal.upsert_job(null)$$, '42501', null, 'nor go in by the back door');
+select throws_ok($$select maintenance.set_job('x', 'public.f')$$, '42501', null,
+  'an operator cannot set a function job');
+select throws_ok($$select maintenance.set_statement('x', 'vacuum')$$, '42501', null,
+  'an operator cannot set a statement job');
+select throws_ok($$select maintenance.configure_job('purge', 1)$$, '42501', null, 'an operator cannot configure a job');
+select throws_ok($$select maintenance.drop_job('purge')$$, '42501', null, 'an operator cannot drop a job');
+select throws_ok($$select maintenance_internal.upsert_job(null)$$, '42501', null,
+  'an operator cannot call upsert_job of the internal schema');
 select throws_ok($$insert into maintenance_internal.job (job_name, kind, description) values ('x', 'policy', '')$$,
-  '42501', null, 'nor write the registry');
-select throws_ok($$update maintenance_internal.policy set keep = '0'$$, '42501', null, 'nor edit a rule');
-select throws_ok($$delete from maintenance_internal.run$$, '42501', null, 'nor a receipt');
-select throws_ok($$select * from public.events$$, '42501', null, 'nor read a table under a policy');
+  '42501', null, 'an operator cannot insert into the registry of jobs');
+select throws_ok($$update maintenance_internal.policy set keep = '0'$$, '42501', null,
+  'an operator cannot edit a rule');
+select throws_ok($$delete from maintenance_internal.run$$, '42501', null, 'an operator cannot delete receipts');
+select throws_ok($$select * from public.events$$, '42501', null, 'an operator cannot read a table under a policy');
 select is((select due from maintenance.preview('purge')), 1::bigint, 'an operator can preview');
-select ok(maintenance.explain_policy('purge') like '%delete from only public.events%', 'and explain');
-select is(maintenance.run_now('purge') #>> '{data,rowsAffected}', '1', 'and run');
-select is((maintenance.disable_job('purge')).enabled, false, 'and disable');
-select is((maintenance.enable_job('purge')).enabled, true, 'and enable');
-select is((select count(*) from maintenance.run_history where job_name = 'purge'), 1::bigint, 'and read receipts');
-select is((public.run_maintenance_cleanup() -> 'errors'), '[]', 'and go through the front doors');
-select lives_ok('select public.get_database_health_stats()', 'and ask for health');
-select throws_ok($$select maintenance_internal.count_due(null, now(), 1)$$, '42501', null, 'the inside is closed');
+select ok(maintenance.explain_policy('purge') like '%delete from only public.events%',
+  'an operator can explain a policy');
+select is(maintenance.run_now('purge') #>> '{data,rowsAffected}', '1', 'an operator can run a job');
+select is((maintenance.disable_job('purge')).enabled, false, 'an operator can disable a job');
+select is((maintenance.enable_job('purge')).enabled, true, 'an operator can enable a job');
+select is((select count(*) from maintenance.run_history where job_name = 'purge'), 1::bigint,
+  'an operator can read receipts');
+select is((public.run_maintenance_cleanup() -> 'errors'), '[]', 'an operator can call run_maintenance_cleanup');
+select lives_ok('select public.get_database_health_stats()', 'an operator can call get_database_health_stats');
+select throws_ok($$select maintenance_internal.count_due(null, now(), 1)$$, '42501', null,
+  'an operator cannot call count_due of the internal schema');
 
 set local role some_viewer;
 select lives_ok('select * from public.maintenance_status', 'a viewer reads the status');
-select lives_ok('select * from maintenance.lint()', 'and lint');
+select lives_ok('select * from maintenance.lint()', 'a viewer can call lint');
 select throws_ok($$select maintenance.run_now('purge')$$, '42501', null, 'a viewer runs nothing');
-select throws_ok($$select public.cleanup_temp_uploads()$$, '42501', null, 'by no door');
+select throws_ok($$select public.cleanup_temp_uploads()$$, '42501', null, 'a viewer cannot call cleanup_temp_uploads');
 
 set local role some_worker;
 select throws_ok('select * from public.maintenance_status', '42501', null, 'a worker reads no status');
-select throws_ok($$select maintenance.run_now('purge')$$, '42501', null, 'and runs nothing');
+select throws_ok($$select maintenance.run_now('purge')$$, '42501', null, 'a worker runs nothing');
 
 set local role nobody_special;
-select throws_ok('select * from public.maintenance_status', '42501', null, 'others read nothing');
-select throws_ok('select public.run_maintenance_cleanup()', '42501', null, 'and call nothing');
-select throws_ok('select maintenance_internal.clock()', '42501', null, 'and are not even let in');
+select throws_ok('select * from public.maintenance_status', '42501', null, 'a role without rights reads no status');
+select throws_ok('select public.run_maintenance_cleanup()', '42501', null,
+  'a role without rights cannot call run_maintenance_cleanup');
+select throws_ok('select maintenance_internal.clock()', '42501', null,
+  'a role without rights cannot use the internal schema');
 
 reset role;
 select results_eq('select role_name, outcome, fix from maintenance.grant_roles()',

@@ -10,10 +10,10 @@ select is((select string_agg(attname || ' ' || format_type(atttypid, null), ', '
   'task text, count bigint, severity text, oldest timestamp with time zone, '
   'next_run_at timestamp with time zone, advice text, job_name text, schedule text, active boolean, '
   'last_run_at timestamp with time zone, last_status text, description text',
-  'the columns and their types, what matters first');
+  'maintenance_status has its columns and their types in order');
 select is_empty($$select unnest(array['stuck_runs', 'old_temp_uploads', 'old_raw_items', 'old_import_jobs',
   'expired_sessions'])
-  except select task from public.maintenance_status$$, 'the shipped backlogs are there');
+  except select task from public.maintenance_status$$, 'the status has the shipped backlogs');
 
 create table public.events (id bigint primary key, at timestamptz);
 create index on public.events (at);
@@ -23,34 +23,37 @@ create function pg_temp.row(name text) returns public.maintenance_status languag
 as $$ select s from public.maintenance_status s where s.task = name $$;
 
 select results_eq($$select count, severity, description, oldest, advice from pg_temp.row('purge')$$,
-  $$values (0::bigint, 'ok', 'Old events', null::timestamptz, null::text)$$, 'nothing due is ok');
+  $$values (0::bigint, 'ok', 'Old events', null::timestamptz, null::text)$$, 'a job with nothing due is ok');
 insert into public.events select i, now() - interval '26 hours' - i * interval '1 second' from generate_series(1, 10) i;
 select results_eq($$select count, oldest from pg_temp.row('purge')$$,
   $$values (10::bigint, now() - interval '26 hours 10 seconds')$$, 'due rows are counted, and the oldest is told');
 
 select to_regclass('cron.job') is null as no_cron \gset
 \if :no_cron
-select is((pg_temp.row('purge')).severity, 'warning', 'due and not scheduled here is a warning');
-select ok((pg_temp.row('purge')).advice like 'Not scheduled (not scheduled here: pg_cron%', 'and the advice says why');
+select is((pg_temp.row('purge')).severity, 'warning', 'a job with due rows that is not scheduled here is a warning');
+select ok((pg_temp.row('purge')).advice like 'Not scheduled (not scheduled here: pg_cron%',
+  'the advice says why a job is not scheduled');
 select pass('no pg_cron here') from generate_series(1, 4);
 \else
-select is((pg_temp.row('purge')).severity, 'notice', 'due, and the schedule will take them: notice');
-select is((pg_temp.row('purge')).advice, null, 'no advice is needed');
-select is((pg_temp.row('purge')).next_run_at, maintenance.next_run_at('0 3 * * *', now()), 'the next run is told');
+select is((pg_temp.row('purge')).severity, 'notice', 'a job with due rows that its schedule will take is a notice');
+select is((pg_temp.row('purge')).advice, null, 'a job with due rows that its schedule will take has no advice');
+select is((pg_temp.row('purge')).next_run_at, maintenance.next_run_at('0 3 * * *', now()),
+  'the status tells the next run of a job');
 select maintenance.disable_job('purge');
 select results_eq($$select severity, active, advice from pg_temp.row('purge')$$,
   $$values ('warning', false, 'Disabled. select maintenance.enable_job(''purge'');')$$,
-    'disabled with a backlog is a warning');
+    'a disabled job with a backlog is a warning');
 select maintenance.enable_job('purge');
 update public.events set at = at - interval '3 days';
 select is((pg_temp.row('purge')).severity, 'warning', 'rows that two firings should have taken are a warning');
 select is((pg_temp.row('purge')).advice, 'Behind its schedule. select * from maintenance.preview(''purge'');',
-  'with advice');
+  'a job that is behind its schedule has advice');
 \endif
 
 insert into public.events select i, now() - interval '26 hours' from generate_series(11, 12000) i;
-select is((pg_temp.row('purge')).count, 10000::bigint, 'the count is capped');
-select is((pg_temp.row('purge')).description, 'Old events; at least 10000', 'and the description says so');
+select is((pg_temp.row('purge')).count, 10000::bigint, 'the count of due rows is capped at 10000');
+select is((pg_temp.row('purge')).description, 'Old events; at least 10000',
+  'the description says that the count is capped');
 
 create table public.lines (id bigint references public.events);
 insert into public.lines values (1);
@@ -63,10 +66,10 @@ select ok((pg_temp.row('purge')).advice like 'The last run failed: SQLSTATE 2350
 alter table public.events rename column at to happened_at;
 select is((pg_temp.row('purge')).severity, 'critical', 'a broken rule is critical');
 select ok((pg_temp.row('purge')).description like '%cannot be counted: column %at%does not exist (SQLSTATE 42703)',
-  'and shows the error');
-select is((pg_temp.row('purge')).count, null, 'without a made-up count');
+  'the description of a job with a broken rule shows the error');
+select is((pg_temp.row('purge')).count, null, 'a job with a broken rule has no count');
 select is((select count(*) from public.maintenance_status where severity = 'critical'), 1::bigint,
-  'no other row suffers');
+  'a broken rule makes no other row of the status critical');
 
 insert into public.temp_uploads (created_at) values (now() - interval '25 hours');
 grant maintenance_viewer to current_user;
@@ -77,7 +80,7 @@ select is_empty($$select table_schema, table_name from information_schema.role_t
   where grantee = 'maintenance_viewer' and (table_schema, table_name) not in (('public', 'maintenance_status'),
     ('maintenance', 'job_status'), ('maintenance', 'run_history'), ('maintenance', 'edit'),
       ('maintenance', 'index_health'), ('maintenance', 'table_bloat'))$$,
-  'and has no right on any table');
+  'a viewer has no right on any table');
 reset role;
 create function pg_temp.cost(query text) returns numeric language plpgsql as
 $$ declare v json; begin execute 'explain (format json) ' || query into v; return v #>> '{0,Plan,Total Cost}'; end $$;
@@ -85,9 +88,9 @@ select ok(pg_temp.cost('select * from maintenance.job_status') < current_setting
   'job_status is planned without JIT, which would take longer than all the rest');
 select is((select count(*) from pg_proc where oid in ('maintenance_internal.backlog()'::regprocedure,
   'maintenance_internal.count_due(maintenance_internal.policy, timestamptz, integer)'::regprocedure)
-  and proconfig @> '{jit=off}'), 2::bigint, 'and so are the counts');
+  and proconfig @> '{jit=off}'), 2::bigint, 'the functions that count due rows run without JIT');
 set transaction read only;
-select lives_ok('select * from public.maintenance_status', 'it works in a read-only transaction');
-select lives_ok('select * from maintenance.job_status', 'and so does job_status');
+select lives_ok('select * from public.maintenance_status', 'maintenance_status works in a read-only transaction');
+select lives_ok('select * from maintenance.job_status', 'job_status works in a read-only transaction');
 select * from finish();
 rollback;

@@ -12,19 +12,21 @@ select maintenance.set_policy('purge', 'public.events', 'delete', 'at', '7 days'
 insert into public.events values (now() - interval '8 days');
 select is_empty('select * from pg_temp.edits()', 'a new job is no edit');
 select maintenance.set_policy('purge', 'public.events', 'delete', 'at', '7 days', schedule => '0 3 * * *');
-select is_empty('select * from pg_temp.edits()', 'nor is the same rule once more');
-select is((select count from public.maintenance_status where task = 'purge'), 1::bigint, 'one row is due');
+select is_empty('select * from pg_temp.edits()', 'setting the same rule again records no edit');
+select is((select count from public.maintenance_status where task = 'purge'), 1::bigint,
+  'the status counts the one row that is due');
 select maintenance.set_policy('purge', 'public.events', 'delete', 'at', '9 days', schedule => '0 3 * * *');
 select is((select count from public.maintenance_status where task = 'purge'), 0::bigint,
   'another keep is in the status at once');
 select results_eq('select * from pg_temp.edits()', array['purge t {"keep": ["7 days", "9 days"]}'],
-  'and kept, with who changed it');
+  'a changed keep is recorded as an edit, with who changed it');
 select maintenance.configure_job('purge', batch_size => 10);
 select maintenance.disable_job('purge');
 select is((select active from public.maintenance_status where task = 'purge'), false,
   'a disabled job is in the status at once');
 select results_eq('select * from pg_temp.edits() offset 1',
-  array['purge t {"batch_size": [5000, 10]}', 'purge t {"enabled": [true, false]}'], 'so are options and the flag');
+  array['purge t {"batch_size": [5000, 10]}', 'purge t {"enabled": [true, false]}'],
+    'changed options and the enabled flag are recorded as edits');
 select maintenance.enable_job('purge');
 select to_regclass('cron.job') is null as no_cron \gset
 \if :no_cron
@@ -42,9 +44,10 @@ select results_eq('select * from pg_temp.edits() offset 4',
 select cron.unschedule('maintenance:purge');
 call maintenance.tick();
 select results_eq('select * from pg_temp.edits() offset 6',
-  array['purge f {"active": [true, null], "schedule": ["6 3 * * *", null]}'], 'so is a removal');
+  array['purge f {"active": [true, null], "schedule": ["6 3 * * *", null]}'],
+    'a removal from pg_cron is recorded at the next tick, once');
 select is((select changed_by from maintenance.edit where job_name = 'purge' order by edit_id desc limit 1), 'pg_cron',
-  'where pg_cron does not say who it was');
+  'an edit in pg_cron by an unknown role is recorded as changed by pg_cron');
 \endif
 select maintenance.drop_job('purge');
 select is((select what from maintenance.edit order by edit_id desc limit 1), '{"dropped": [false, true]}',

@@ -11,7 +11,7 @@ create table shop.t (id int);
 
 select lives_ok($$select maintenance.set_job('tidy', 'shop.step')$$, 'a step function is taken');
 select is((select kind || step from maintenance_internal.job where job_name = 'tidy'), 'functionshop.step',
-  'and kept by name');
+  'the step function of a job is kept by its name');
 select throws_ok($$select maintenance.set_job('x', 'shop.nothing')$$, 'PM007',
   'there is no function shop.nothing(integer) returns bigint', 'an unknown step is refused');
 select throws_ok($$select maintenance.set_job('x', 'shop.wrong')$$, 'PM007', null,
@@ -31,17 +31,17 @@ select throws_ok($$select maintenance.set_statement('x', 'vacuum shop.t; vacuum 
   '"vacuum shop.t; vacuum shop.t" is not one statement', 'two statements are refused');
 select throws_ok($$select maintenance.set_statement('x', 'vacum shop.t')$$, 'PM007', null,
   'what is no statement is refused');
-select throws_ok($$select maintenance.set_statement('x', '')$$, 'PM007', null, 'so is nothing');
+select throws_ok($$select maintenance.set_statement('x', '')$$, 'PM007', null, 'an empty statement is refused');
 select throws_ok($$select maintenance.run_now('vac')$$, 'PM011', null,
   'a statement job cannot be called');
 
-select lives_ok($$select maintenance.configure_job('tidy', batch_size => 7)$$, 'options are set');
+select lives_ok($$select maintenance.configure_job('tidy', batch_size => 7)$$, 'configure_job sets options of a job');
 select results_eq($$select batch_size, budget from maintenance_internal.job where job_name = 'tidy'$$,
-  $$values (7, interval '5 minutes')$$, 'those that are not given stay');
+  $$values (7, interval '5 minutes')$$, 'options that are not given to configure_job stay');
 select throws_ok($$select maintenance.configure_job('tidy', batch_size => 0)$$, 'PM002',
   'the batch size 0 is out of range', 'a batch size out of range is refused');
 select throws_ok($$select maintenance.configure_job('tidy', budget => '0')$$, 'PM002', null,
-  'so is a budget');
+  'a budget out of range is refused');
 
 select maintenance.run_now('tidy');
 select maintenance.drop_job('tidy');
@@ -49,6 +49,6 @@ select results_eq($$select (select count(*) from maintenance_internal.job where 
   (select count(*) from maintenance.run_history where job_name = 'tidy')$$, $$values (0::bigint, 1::bigint)$$,
   'a dropped job is gone, and its receipts stay');
 select throws_ok($$select maintenance.drop_job('tidy')$$, 'PM001', 'there is no job "tidy"',
-  'it cannot be dropped twice');
+  'a job cannot be dropped twice');
 select * from finish();
 rollback;

@@ -10,20 +10,23 @@ insert into public.p1 values (1, now() - interval '9 days', 'tmp'), (2, now(), '
   (4, now() - interval '9 days', 'stash'), (5, now() - interval '9 days', 'keep');
 select maintenance.set_policy('p1', target => 'public.p1', action => 'delete', age => 'at', keep => '7 days',
   matching => $$kind = 'tmp' or kind = 'stash'$$);
-select is((select due from maintenance.preview('p1')), 2::bigint, 'C-001: an OR stands in brackets: two are due');
+select is((select due from maintenance.preview('p1')), 2::bigint,
+  'C-001: an OR in matching is put in brackets, so that two rows are due');
 select is((select count from public.maintenance_status where task = 'p1'), 2::bigint,
-  'C-001: the status says the same');
+  'C-001: the status counts the two due rows of a rule with OR');
 select matches(maintenance.explain_policy('p1'), $$and \(\(\(kind = 'tmp'::text\) OR \(kind = 'stash'::text\)\)\)$$,
-  'C-001: and the SQL shows it');
-select is(maintenance.run_now('p1') #>> '{data,rowsAffected}', '2', 'C-001: two go');
-select is((select string_agg(id::text, ' ' order by id) from public.p1), '2 3 5', 'C-001: and the others stay');
+  'C-001: explain_policy shows the brackets around an OR');
+select is(maintenance.run_now('p1') #>> '{data,rowsAffected}', '2', 'C-001: a delete with OR takes the two due rows');
+select is((select string_agg(id::text, ' ' order by id) from public.p1), '2 3 5',
+  'C-001: rows that a delete with OR does not match stay');
 update public.p1 set made = now();
 insert into public.p1 values (1, now() - interval '9 days', 'tmp', null), (4, null, 'stash', now() - interval '9 days');
 select maintenance.set_policy('p1', target => 'public.p1', action => 'update', age => 'coalesce(at, made)',
   keep => '7 days', matching => $$kind = 'tmp' or kind = 'stash'$$, assign => $$kind = 'old'$$);
-select is(maintenance.run_now('p1') #>> '{data,rowsAffected}', '2', 'C-001: an update over an expression alike');
+select is(maintenance.run_now('p1') #>> '{data,rowsAffected}', '2',
+  'C-001: an update with OR, by an expression as age, takes the two due rows');
 select is((select string_agg(id || kind, ' ' order by id) from public.p1), '1old 2tmp 3stash 4old 5keep',
-  'C-001: and the others stay');
+  'C-001: rows that an update with OR does not match are unchanged');
 
 -- C-048
 create table public.d (day date primary key);
@@ -54,7 +57,7 @@ select is(pg_temp.in_zone(z), '14 14, 15 15: 14 15, left 7 of 7', 'C-048: a date
 from unnest(array['UTC', 'Pacific/Kiritimati', 'Pacific/Niue', 'Asia/Kathmandu']) as z;
 select matches(maintenance.explain_policy('d'), $$\(day\) <= \(\$1 at time zone 'UTC'\)::date$$,
   'C-048: the cut-off is converted, never the column');
-select is_empty($$select * from maintenance.lint('d')$$, 'C-048: so that its index serves');
+select is_empty($$select * from maintenance.lint('d')$$, 'C-048: an index on a date column serves the age');
 
 -- C-017
 create table public.session (sid text primary key, sess json, expire timestamp(6) not null);
@@ -75,7 +78,8 @@ begin
 end $$;
 select is(pg_temp.sessions_in(z), '50 50 50, left from 51', 'C-017: a timestamp is read as UTC, in ' || z)
 from unnest(array['UTC', 'America/New_York', 'Asia/Kolkata', 'Asia/Tokyo']) as z;
-select is_empty($$select * from maintenance.lint('web_sessions')$$, 'C-017: an index on the column serves');
+select is_empty($$select * from maintenance.lint('web_sessions')$$,
+  'C-017: an index on a timestamp column serves the age');
 set local timezone = 'Asia/Tokyo';
 truncate public.session;
 insert into public.session select g::text, '{}', (now() at time zone 'Europe/Paris') + (g - 50) * interval '6 minutes'
@@ -85,7 +89,8 @@ select maintenance.set_policy('web_sessions', target => 'public.session', action
 create index on public.session ((expire at time zone 'Europe/Paris'));
 select is((select due from maintenance.preview('web_sessions')), 50::bigint,
   'C-017: local time is read as such where the age says so');
-select is_empty($$select * from maintenance.lint('web_sessions')$$, 'C-017: and can be indexed alike');
+select is_empty($$select * from maintenance.lint('web_sessions')$$,
+  'C-017: an index on the age in local time serves it');
 set local timezone = 'UTC';
 
 -- C-019
@@ -96,9 +101,9 @@ select maintenance.set_policy('idle', target => 'public.idle', action => 'delete
 select results_eq($$select finding, fix ~ '^--' from maintenance.lint('idle')$$,
   $$values ('no index serves the age (last_access + make_interval(secs => (max_idle)::double precision)) of '
     'public.idle', true)$$, 'C-019: lint warns of the full read, and advises no index that Postgres refuses');
-select lives_ok(fix || E'\nselect', 'C-019: the advice can be run as it stands') from maintenance.lint('idle');
+select lives_ok(fix || E'\nselect', 'C-019: the advice of lint can be run as it stands') from maintenance.lint('idle');
 select is(maintenance.run_now('idle') #>> '{data,rowsAffected}', '48201', 'C-019: the rows whose own time is over go');
-select is((select max(id) from public.idle), 1799, 'C-019: and no others');
+select is((select max(id) from public.idle), 1799, 'C-019: rows whose own time is not over stay');
 -- What the advice comes to: the time in a column, kept by a trigger.
 alter table public.idle add over_at timestamptz;
 update public.idle set over_at = last_access + make_interval(secs => max_idle);
@@ -110,11 +115,11 @@ select throws_ok($$select maintenance.set_policy('idle', target => 'public.idle'
   'C-019: a volatile age is refused');
 select throws_ok($$select maintenance.set_policy('idle', target => 'public.idle', action => 'delete',
   age => 'last_access', keep => '0', matching => 'last_access < clock_timestamp()')$$, 'PM004', null,
-  'C-019: and so is a volatile rule');
+  'C-019: a volatile matching is refused');
 select is((select age from maintenance_internal.policy join maintenance_internal.job using (job_id)
   where job_name = 'idle'), 'over_at', 'C-019: a refused policy changes nothing');
 select is((select count(*) from public.maintenance_status where task = 'idle' and severity = 'ok'), 1::bigint,
-  'C-019: and nothing is due');
+  'C-019: with the time in a column nothing is due, and the status is ok');
 
 -- A month is a month of UTC, whatever the clocks of the session do.
 create table public.m (at timestamptz primary key);
@@ -133,11 +138,12 @@ insert into public.ends values ('infinity', 'infinity', 1), ('-infinity', '-infi
 select maintenance.set_policy('ends', 'public.ends', 'delete', 'at', '7 days');
 select maintenance.set_policy('ends_by_day', 'public.ends', 'delete', 'day', '7 days');
 select results_eq($$select due, oldest from maintenance.preview('ends_by_day')$$,
-  $$values (1::bigint, '-infinity'::timestamptz)$$, 'what never was is due, what never ends is not');
+  $$values (1::bigint, '-infinity'::timestamptz)$$, 'an age of -infinity is due, an age of infinity is not');
 select results_eq($$select count, oldest from public.maintenance_status where task = 'ends'$$,
-  $$values (1::bigint, '-infinity'::timestamptz)$$, 'the status can say so');
-select is(maintenance.run_now('ends') #>> '{data,rowsAffected}', '1', 'and it goes');
-select is((select string_agg(id::text, ' ' order by id) from public.ends), '1 3 4', 'alone');
+  $$values (1::bigint, '-infinity'::timestamptz)$$, 'the status shows -infinity as the oldest age');
+select is(maintenance.run_now('ends') #>> '{data,rowsAffected}', '1', 'a run deletes the row whose age is -infinity');
+select is((select string_agg(id::text, ' ' order by id) from public.ends), '1 3 4',
+  'rows whose age is infinity, null or now stay');
 
 -- Row security that hides rows is an error, never an empty table.
 create table public.secret (at timestamptz, who text);
@@ -145,18 +151,20 @@ insert into public.secret select now() - interval '1 year', 'x' from generate_se
 select maintenance.set_policy('secret', 'public.secret', 'delete', 'at', '1 day');
 alter table public.secret enable row level security, force row level security;
 select is(maintenance.run_now('secret') #>> '{data,sqlstate}', '42501', 'rows that row security hides fail the run');
-select is((select severity from public.maintenance_status where task = 'secret'), 'critical', 'and the status');
+select is((select severity from public.maintenance_status where task = 'secret'), 'critical',
+  'rows that row security hides make the status critical');
 alter table public.secret no force row level security;
 select is(maintenance.run_now('secret') #>> '{data,rowsAffected}', '5',
-  'the owner sees through it where it is not forced');
+  'the owner works on all rows where row security is not forced');
 
 -- A table under another name is not found, and its job alone fails.
 alter table public.secret rename to revealed;
 select results_eq($$select task, severity from public.maintenance_status where task in ('secret', 'p1') order by 1$$,
-  $$values ('p1', 'ok'), ('secret', 'critical')$$, 'a table that was renamed makes its own row critical');
+  $$values ('p1', 'ok'), ('secret', 'critical')$$,
+    'a renamed table makes its own row of the status critical, and no other');
 create table public.secret (at timestamptz primary key);
 insert into public.secret values ('2020-01-01');
-select is(maintenance.run_now('secret') #>> '{data,rowsAffected}', '1', 'another one of the name is worked again');
+select is(maintenance.run_now('secret') #>> '{data,rowsAffected}', '1', 'a new table of the old name is worked again');
 
 -- What somebody may not read, a rule of theirs does not read either.
 select throws_ok($$select maintenance.set_policy('spy', 'public.p1', 'delete', 'at', '1 day',
@@ -172,12 +180,13 @@ grant usage on schema public to some_operator, some_stranger;
 set local role some_operator;
 select throws_ok($$select maintenance.set_policy('spy', 'public.p1', 'delete', 'at', '1 day',
   matching => '(select amount from public.salaries) > 5')$$, '42501', 'permission denied for function set_policy',
-  'an operator reads no foreign table through a rule');
+  'an operator cannot read a table of somebody else through a rule');
 select throws_ok($$select maintenance_internal.parse_expression('public.p1', 'matching',
-  '(select amount from public.salaries) > 5')$$, '42501', null, 'nor through the parser');
+  '(select amount from public.salaries) > 5')$$, '42501', null,
+    'an operator cannot read a table of somebody else through parse_expression');
 select throws_ok($$select maintenance_internal.count_due(row(0, 'public.p1', 'delete', 'at', 'timestamptz', '1 day',
   '(select amount from public.salaries) > 5', null, null)::maintenance_internal.policy, now(), 10)$$, '42501', null,
-  'nor through a count');
+  'an operator cannot read a table of somebody else through count_due');
 reset role;
 select * from finish();
 rollback;

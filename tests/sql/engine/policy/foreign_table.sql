@@ -17,7 +17,7 @@ select throws_ok(
   '"public.far" is a foreign table, and a policy works on tables', 'a foreign table is refused');
 select throws_ok(
   $$select maintenance.set_policy('p', 'public.near', 'delete', 'created_at', '1 day')$$, 'PM003',
-  'part of public.near is the foreign table public.near_far', 'and so is one as a partition');
+  'part of public.near is the foreign table public.near_far', 'a table with a foreign table as a partition is refused');
 \else
 select skip('no foreign data wrapper here', 2);
 \endif

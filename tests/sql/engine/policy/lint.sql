@@ -29,7 +29,7 @@ begin
   end loop;
 end
 $$;
-select is_empty($$select pg_temp.findings('purge')$$, 'the fixes mend them');
+select is_empty($$select pg_temp.findings('purge')$$, 'after the fixes for missing indexes lint finds nothing');
 
 select maintenance.set_policy('mark', 'shop.events', 'update', 'at', '1 day',
   matching => 'status = ''new''', assign => 'status = ''old''');
@@ -41,7 +41,7 @@ begin
   execute (select replace(fix, ' concurrently', '') from maintenance.lint('mark'));
 end
 $$;
-select is_empty($$select pg_temp.findings('mark')$$, 'its fix mends it');
+select is_empty($$select pg_temp.findings('mark')$$, 'after the fix for a missing partial index lint finds nothing');
 
 select maintenance.set_policy('late', 'shop.events', 'delete', 'coalesce(at, now())', '1 day');
 select is((select count(*) from maintenance.lint('late')), 1::bigint,
@@ -56,7 +56,7 @@ select results_eq($$select pg_temp.findings('published')$$, array['critical: sho
   'published by shop_publication without a replica identity, so that Postgres refuses the delete'],
   'a published table without a replica identity is found');
 alter table shop.published replica identity full;
-select is_empty($$select pg_temp.findings('published')$$, 'and is well with one');
+select is_empty($$select pg_temp.findings('published')$$, 'a published table with a replica identity has no finding');
 
 revoke update, delete on shop.published from current_user;
 select results_eq($$select pg_temp.findings('published')$$, array[
@@ -69,7 +69,7 @@ alter table shop.published force row level security;
 select ok((select bool_or(finding like 'row security of shop.published hides rows%')
   from maintenance.lint('published')), 'row security that hides rows is found');
 select is(maintenance.run_now('published') #>> '{data,sqlstate}', '42501',
-  'and fails the run, instead of seeing nothing and calling it well');
+  'row security that hides rows fails the run');
 
 alter table shop.published no force row level security;
 
@@ -83,11 +83,13 @@ select is_empty($$select pg_temp.findings('published')$$, 'a trigger that lets r
 select shop.returns('if old.at is null then return null; end if; return old') \gexec
 select results_eq($$select pg_temp.findings('published')$$,
   array['warning: the trigger guard of shop.published may swallow the delete: '
-  'its function shop.guard returns null, or NEW, which a delete has not'], 'one that may return null is');
+  'its function shop.guard returns null, or NEW, which a delete has not'],
+    'a trigger that may return null is a finding');
 select shop.returns('RETURN NEW') \gexec
-select is((select count(*) from maintenance.lint('published')), 1::bigint, 'so is one that returns NEW for a delete');
+select is((select count(*) from maintenance.lint('published')), 1::bigint,
+  'a trigger that returns NEW for a delete is a finding');
 alter table shop.published disable trigger guard;
-select is_empty($$select pg_temp.findings('published')$$, 'but not one that is disabled');
+select is_empty($$select pg_temp.findings('published')$$, 'a disabled trigger that may swallow a delete is no finding');
 create rule stay as on delete to shop.published do instead nothing;
 select results_eq($$select pg_temp.findings('published')$$,
   array['critical: the rule stay of shop.published takes the place of the delete'],
@@ -96,7 +98,7 @@ drop rule stay on shop.published;
 create rule log as on delete to shop.published do also select 1;
 create rule no_update as on update to shop.published do instead nothing;
 select is_empty($$select pg_temp.findings('published')$$,
-  'one that does something beside it, or is about updates, is not');
+  'a rule that acts beside the delete, or on updates, is no finding');
 drop rule log on shop.published;
 drop rule no_update on shop.published;
 create function shop.null_trigger() returns trigger language plpgsql as $$ begin return null; end $$;
@@ -118,14 +120,15 @@ select is((select count(*) from maintenance.lint('tree')), 1::bigint,
 select maintenance.set_policy('seconds', 'shop.published', 'delete', 'at', '90', matching => 'at is not null');
 select results_eq($$select finding || ' / ' || fix from maintenance.lint('seconds') where finding like 'keep%'$$,
   array['keep is 00:01:30: a number alone is seconds / -- If 90 days are meant, keep => ''90 days''.'],
-    'seconds that look like days are found');
+    'a keep in seconds that looks like days is a finding');
 select is((select string_agg(k::text, ' ' order by k)
   from unnest(array['0', '1 s', '60', '180', '299', '300', '365', '730', '30 minutes', '1 hour', '7 days',
   '1 month']::interval[]) as k
     where exists (select
       from maintenance_internal.lint_keep(row(0, 'x', 'delete', 'at', 'timestamptz', k, null, null,
       null)::maintenance_internal.policy, 'shop.events'))),
-  '00:00:01 00:01:00 00:03:00 00:04:59 00:06:05 00:12:10', 'whole minutes from five on, hours and days are not');
+  '00:00:01 00:01:00 00:03:00 00:04:59 00:06:05 00:12:10',
+    'a keep in whole minutes from five on, in hours or in days is no finding');
 select results_eq($$select job_name || ': ' || finding from maintenance.lint() where finding like '%same rows%'
   order by 1$$,
   array['published: seconds of the same rows by the same age keeps 00:01:30, and this one 1 day',
@@ -133,16 +136,17 @@ select results_eq($$select job_name || ': ' || finding from maintenance.lint() w
   'two policies that keep the same rows for another time are found, from both sides');
 select maintenance.set_policy('published', 'shop.published', 'delete', 'at', '1 day', matching => 'at is null');
 select is_empty($$select 1 from maintenance.lint() where finding like '%same rows%'$$,
-  'but not where matching tells their rows apart');
+  'two policies whose matching tells their rows apart are no finding');
 select maintenance.set_policy('published', 'shop.published', 'delete', 'at', '90', matching => 'at is not null');
 select is_empty($$select 1 from maintenance.lint() where finding like '%same rows%'$$,
-  'nor where both keep for the same time');
+  'two policies that keep the same rows for the same time are no finding');
 select maintenance.set_policy('published', 'shop.published', 'delete', 'at + interval ''1 day''', '2 days');
-select is_empty($$select 1 from maintenance.lint() where finding like '%same rows%'$$, 'nor by another age');
+select is_empty($$select 1 from maintenance.lint() where finding like '%same rows%'$$,
+  'two policies of the same rows by different ages are no finding');
 select maintenance.set_policy('published', 'shop.published', 'update', 'at', '1 day', matching => 'at is not null',
   assign => 'at = null');
 select is_empty($$select 1 from maintenance.lint() where finding like '%same rows%'$$,
-  'nor where one marks and the other deletes');
+  'an update and a delete of the same rows are no finding');
 select maintenance.drop_job('seconds');
 
 -- Indexes that Postgres would refuse are never asked for.
@@ -151,14 +155,15 @@ create table shop.parts_a partition of shop.parts for values in ('a');
 select maintenance.set_policy('parts', 'shop.parts', 'delete', 'at', '1 day');
 select lives_ok((select fix from maintenance.lint('parts')),
   'the fix for a partitioned table is a statement that it takes');
-select is_empty($$select * from maintenance.lint('parts')$$, 'and mends it');
+select is_empty($$select * from maintenance.lint('parts')$$,
+  'after the fix for a partitioned table lint finds nothing');
 create table shop.old (at timestamptz);
 create table shop.older () inherits (shop.old);
 create index on shop.old (at);
 select maintenance.set_policy('old', 'shop.old', 'delete', 'at', '1 day',
   matching => 'exists (select from shop.parts as p where p.at = old.at)');
 select is((select fix from maintenance.lint('old')), 'create index concurrently on shop.older (at);',
-  'a child wants an index of its own; a subquery is in none');
+  'a child table wants an index of its own, without the rule''s subquery');
 
 -- Foreign keys, further than the first step, and no further than the delete goes.
 create table shop.base (id bigint primary key, at timestamptz);
@@ -174,15 +179,18 @@ create index on shop.held (base_id) where base_id > 5;
 select is((select fix from maintenance.lint('base')), 'create index concurrently on shop.held (base_id);',
   'an index over some rows serves no foreign key');
 create index on shop.held (id, base_id);
-select is((select count(*) from maintenance.lint('base')), 1::bigint, 'nor does one that has it second');
+select is((select count(*) from maintenance.lint('base')), 1::bigint,
+  'an index that has the foreign key''s column second does not serve the key');
 create index on shop.held (base_id, id);
-select is_empty($$select * from maintenance.lint('base')$$, 'but one that has it first');
+select is_empty($$select * from maintenance.lint('base')$$,
+  'an index that has the foreign key''s column first serves the key');
 create table shop.split (id bigint, base_id bigint references shop.base) partition by list (id);
 create table shop.split_1 partition of shop.split for values in (1);
 select is((select string_agg(fix, ' ') from maintenance.lint('base')), 'create index on shop.split (base_id);',
   'a key of a partitioned table is one finding, with a statement that it takes');
 select maintenance.set_policy('base', 'shop.base', 'update', 'at', '1 day', assign => 'at = now()');
-select is_empty($$select * from maintenance.lint('base')$$, 'an update looks no key up');
+select is_empty($$select * from maintenance.lint('base')$$,
+  'a foreign key without an index is no finding for an update');
 
 -- Publications.
 create table shop.sent (id bigint primary key, at timestamptz);
@@ -192,7 +200,8 @@ select maintenance.set_policy('sent', 'shop.sent', 'delete', 'at', '1 day');
 select is_empty($$select * from maintenance.lint('sent')$$, 'a primary key is a replica identity');
 alter table shop.sent drop constraint sent_pkey;
 alter publication shop_all set (publish = 'insert, update');
-select is_empty($$select * from maintenance.lint('sent')$$, 'what does not publish deletes does not refuse them');
+select is_empty($$select * from maintenance.lint('sent')$$,
+  'a publication that does not publish deletes is no finding for a delete');
 
 -- A delete needs no index that is partial on its rule; an update of children wants one in each.
 select maintenance.set_policy('sent', 'shop.sent', 'delete', 'at', '1 day', matching => 'id > 5');
@@ -202,7 +211,7 @@ alter table shop.old add kind integer;
 create index on shop.old (at) where kind = 1;
 select maintenance.set_policy('old', 'shop.old', 'update', 'at', '1 day', matching => 'kind = 1', assign => 'kind = 2');
 select is((select fix from maintenance.lint('old')), 'create index concurrently on shop.older (at) where (kind = 1);',
-  'and an update one in each child');
+  'an update of a table with children wants a partial index in each child');
 
 drop table shop.published;
 select is((select severity || finding from maintenance.lint('published')),

@@ -8,20 +8,24 @@ insert into public.events select i, now() - i * interval '1 hour', i > 95 from g
 create index on public.events (at);
 select maintenance.set_policy('purge', 'public.events', 'delete', 'at', '2 days', matching => 'not held');
 
-select is((select due from maintenance.preview('purge')), 48::bigint, 'due: those past the cut-off that match');
-select is((select oldest from maintenance.preview('purge')), now() - interval '95 hours', 'oldest: the oldest due');
-select is((select capped from maintenance.preview('purge')), false, 'counted to the end');
-select ok((select bytes from maintenance.preview('purge')) between 48 * 24 and 48 * 100, 'bytes: of the due rows');
+select is((select due from maintenance.preview('purge')), 48::bigint,
+  'due counts the rows past the cut-off that match');
+select is((select oldest from maintenance.preview('purge')), now() - interval '95 hours',
+  'oldest is the age of the oldest due row');
+select is((select capped from maintenance.preview('purge')), false, 'capped is false where preview counts to the end');
+select ok((select bytes from maintenance.preview('purge')) between 48 * 24 and 48 * 100,
+  'bytes is the size of the due rows');
 select maintenance.configure_job('purge', batch_size => 10);
 select is((select batches from maintenance.preview('purge')), 5::bigint,
-  'batches: of the job''s size, the last one short');
-select is((select count(*) from public.events), 100::bigint, 'nothing has changed');
-select is(maintenance.run_now('purge') #>> '{data,rowsAffected}', '48', 'the run takes exactly the due ones');
+  'batches counts batches of the job''s batch size, the last one short');
+select is((select count(*) from public.events), 100::bigint, 'preview changes no row');
+select is(maintenance.run_now('purge') #>> '{data,rowsAffected}', '48',
+  'a run takes exactly the rows that preview counts as due');
 
 create unlogged table public.many (at timestamptz);
 insert into public.many select '2020-01-01' from generate_series(1, 1000001);
 select maintenance.set_policy('many', 'public.many', 'delete', 'at', '1 day');
 select results_eq($$select due, capped from maintenance.preview('many')$$, $$values (1000000::bigint, true)$$,
-  'it stops counting at a million, and says so');
+  'preview stops counting at a million rows, and says so');
 select * from finish();
 rollback;

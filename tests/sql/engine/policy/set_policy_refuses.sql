@@ -23,7 +23,7 @@ select throws_ok($$select pg_temp.set_policy(target => 'shop.nothing')$$, '42P01
   'relation "shop.nothing" does not exist', 'an unknown table is refused');
 select throws_ok($$select pg_temp.set_policy(target => 'audit')$$, '42P01', null,
   'a table that the caller cannot name is refused');
-select throws_ok($$select pg_temp.set_policy(target => null)$$, 'PM003', null, 'no table is refused');
+select throws_ok($$select pg_temp.set_policy(target => null)$$, 'PM003', null, 'a policy without a table is refused');
 select throws_ok($$select pg_temp.set_policy(target => 'shop.audit_view')$$, 'PM003',
   '"shop.audit_view" is a view, and a policy works on tables', 'a view is refused');
 select throws_ok($$select pg_temp.set_policy(target => 'pg_catalog.pg_class', age => 'now()')$$,
@@ -32,7 +32,7 @@ select throws_ok($$select pg_temp.set_policy(action => 'archive')$$, 'PM002',
   'the action "archive" is not known', 'an unknown action is refused');
 select throws_ok($$select pg_temp.set_policy(keep => '-1 day')$$, 'PM002',
   'keep "-1 days" is not acceptable', 'a negative keep is refused');
-select throws_ok($$select pg_temp.set_policy(keep => null)$$, 'PM002', null, 'no keep is refused');
+select throws_ok($$select pg_temp.set_policy(keep => null)$$, 'PM002', null, 'a policy without a keep is refused');
 select throws_ok($$select pg_temp.set_policy(age => 'creatd_at')$$, 'PM004',
   'age "creatd_at" is not acceptable: column "creatd_at" does not exist',
   'an unknown column is refused, and named');
@@ -77,12 +77,12 @@ select throws_ok(
 select throws_ok(
   $$select pg_temp.set_policy(action => 'update',
     assign => 'note = ''x'' from (select 1 as one) as maintenance_guard where false; drop table shop.audit; --')$$,
-  'PM004', null, 'even one that knows what stands behind it');
+  'PM004', null, 'a second statement in assign, behind a forged guard clause, is refused');
 select throws_ok(
   $$select pg_temp.set_policy(action => 'update',
     assign => 'note = ''x'' from (select 1 as one) as maintenance_guard where false; update shop.audit set note '
       '= ''y''')$$,
-  'PM004', null, 'and one that takes what stands behind it for itself');
+  'PM004', null, 'a second statement in assign that takes the guard clause for itself is refused');
 create temporary table passing (created_at timestamptz);
 select throws_ok($$select pg_temp.set_policy(target => 'passing')$$, 'PM003', '"passing" is a temporary table',
   'a temporary table is refused');
@@ -105,7 +105,7 @@ select throws_ok($$select pg_temp.set_policy(job_name => 'a job')$$, 'PM002',
   'the job name "a job" is not acceptable', 'a job name with a blank is refused');
 
 select throws_ok(format($$select pg_temp.set_policy(job_name => %L)$$, repeat('x', 52)), 'PM002', null,
-  'so is one that is too long for pg_cron: a name there has 63 bytes');
+  'a job name too long for pg_cron, where a name has 63 bytes, is refused');
 select throws_ok($$select pg_temp.set_policy(age => 'created_at, day')$$, 'PM004', null, 'two ages are refused');
 select throws_ok($$select pg_temp.set_policy(age => '')$$, 'PM004', null, 'an empty age is refused');
 select throws_ok($$select pg_temp.set_policy(matching => ' ')$$, 'PM004', null, 'an empty matching is refused');
@@ -125,6 +125,6 @@ select throws_ok($$select pg_temp.set_policy(matching => 'id operator(shop.~~>) 
 select is((select count(*) from maintenance_internal.job where job_name = 'a_job')
     + (select count(*) from pg_class where relnamespace = pg_my_temp_schema()
       and relname in ('audit', 'parts')), 0::bigint,
-  'and nothing of it is left behind');
+  'a refused policy leaves no job and no temporary table behind');
 select * from finish();
 rollback;

@@ -24,13 +24,16 @@ create function pg_temp.word() returns text language sql as $$ select word from 
 
 -- Good ones, as models dress them
 select is(pg_temp.state(a), 'succeeded', n) from (values
-  ('{"word": "x"}', 'plain JSON is taken'), (e'  \n{"word": "x"}\n', 'blanks around it too'),
-  (e'```json\n{"word": "x"}\n```', 'and a fence with a language'), (e'```\n{"word": "x"}```', 'and one without'),
-  ('{"word": "x", "more": [1, {"deep": null}, {"deep": {"deep": "}{"}}]}', 'and fields that nobody asked for'),
-  ('{"word": "x", "more": ' || repeat('{"a":[', 1500) || repeat(']}', 1500) || '}', 'however deep')) as v (a, n);
+  ('{"word": "x"}', 'plain JSON is taken'), (e'  \n{"word": "x"}\n', 'JSON with blanks around it is taken'),
+  (e'```json\n{"word": "x"}\n```', 'JSON in a code fence with a language is taken'),
+    (e'```\n{"word": "x"}```', 'JSON in a code fence without a language is taken'),
+  ('{"word": "x", "more": [1, {"deep": null}, {"deep": {"deep": "}{"}}]}',
+    'JSON with fields that nobody asked for is taken'),
+  ('{"word": "x", "more": ' || repeat('{"a":[', 1500) || repeat(']}', 1500) || '}',
+    'JSON with deeply nested fields that nobody asked for is taken')) as v (a, n);
 -- Bad ones
 select is(pg_temp.state(a), 'ready', n || ' is bad output') from (values
-  (null, 'no answer'), ('', 'an empty one'), ('   ', 'a blank one'), ('I cannot answer that.', 'prose'),
+  (null, 'a null answer'), ('', 'an empty answer'), ('   ', 'a blank answer'), ('I cannot answer that.', 'prose'),
   ('{"word": "x"', 'a truncated object'), ('{"word": "x"} and more', 'an object and something behind it'),
     ('{"word": "x"}{"word": "y"}', 'two objects'),
   ('[{"word": "x"}]', 'an array'), ('"x"', 'a string'), ('null', 'the word null'), ('12', 'a number'),
@@ -41,26 +44,28 @@ select is(pg_temp.state(a), 'ready', n || ' is bad output') from (values
   ('{"word": "x", "word": "y"}', 'a key twice'), ('{"word": "x", "list": [{"a": 1}, {"b": {"c": 1, "c": 1}}]}',
     'a key twice deep inside'),
   (e'\ufeff{"word": "x"}', 'a byte-order mark'), ('Here: ```json {"word": "x"} ```', 'a fence with words before it'),
-  (repeat('{"a":[', 1500) || repeat(']}', 1500) || ',', 'a deep nest that is none'),
+  (repeat('{"a":[', 1500) || repeat(']}', 1500) || ',', 'a deep nest with a comma behind it'),
   (e'```json\n{"word": "x"', 'a fence that never ends'),
-    ('{"word": "x", "fail": true}', 'one that apply chokes on')) as v (a, n);
+    ('{"word": "x", "fail": true}', 'an answer that apply raises on')) as v (a, n);
 
-select is(pg_temp.word(), null, 'what apply did before it choked is undone');
-select is(pg_temp.answer('{"fail": 1}') ->> 'error', 'apply: SQLSTATE P0001', 'its words are not kept');
+select is(pg_temp.word(), null, 'what apply did before it raised is undone');
+select is(pg_temp.answer('{"fail": 1}') ->> 'error', 'apply: SQLSTATE P0001',
+  'the message of an error that apply raises is not kept');
 select is(pg_temp.answer('{"word": "secret"') ->> 'error', 'the answer is not JSON: SQLSTATE 22P02, 17 characters',
-  'nor is the answer');
+  'the text of an answer that is not JSON is not kept');
 select is((select count(*) from maintenance.model_call where outcome = 'bad_output'), 27::bigint,
-  'each is paid for and on record');
-select is((select attempts from maintenance.task where state = 'ready'), 27, 'and burns an attempt');
+  'each bad answer is on record as a model call');
+select is((select attempts from maintenance.task where state = 'ready'), 27, 'each bad answer costs an attempt');
 select is(pg_temp.answer('{"word": "Robert''); drop table public.word; --"}') #>> '{result,changed}', 'true',
-  'SQL in a word');
-select is(pg_temp.word(), 'Robert''); drop table public.word; --', 'is a word');
+  'an answer with SQL in a word is applied');
+select is(pg_temp.word(), 'Robert''); drop table public.word; --', 'SQL in a word is stored as text');
 
 -- usage is hostile too
 select is(pg_temp.answer('{"word": "x"}', u) ->> 'state', 'succeeded', 'usage ' || left(u::text, 40) || ' does no harm')
   from (values
   ('[1, 2]'::jsonb), ('{"promptTokenCount": "many", "candidatesTokenCount": -5, "thoughtsTokenCount": 1e300, '
     '"durationMs": {"a": 1}, "model": ["x"]}'), ('"x"')) as v (u);
-select is((select max(output_tokens) from maintenance.model_call), 1000000000000, 'numbers beyond sense are cut');
+select is((select max(output_tokens) from maintenance.model_call), 1000000000000,
+  'token counts that are too large are cut to 1000000000000');
 select * from finish();
 rollback;

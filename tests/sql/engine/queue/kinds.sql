@@ -29,24 +29,26 @@ language sql as $$ select maintenance.set_kind($1, $2, $3, $4, $5, $6, $7, $8) $
 
 -- set_kind
 select lives_ok('select pg_temp.set()', 'a kind is set');
-select lives_ok('select pg_temp.set(max_attempts => 7)', 'and set again');
-select is((select max_attempts from maintenance.kind where kind = 'k'), 7, 'which changes it');
+select lives_ok('select pg_temp.set(max_attempts => 7)', 'a kind can be set again');
+select is((select max_attempts from maintenance.kind where kind = 'k'), 7, 'setting a kind again changes it');
 select throws_ok($$select pg_temp.set(kind => 'No Name')$$, 'PM002', 'the kind "No Name" is not acceptable',
-  'a bad name is refused');
-select throws_ok($$select pg_temp.set(instruction => ' ')$$, 'PM002', null, 'so is a missing instruction');
-select throws_ok($$select pg_temp.set(schema => '[]')$$, 'PM002', null, 'and a schema that is no object');
+  'a kind with a bad name is refused');
+select throws_ok($$select pg_temp.set(instruction => ' ')$$, 'PM002', null, 'a kind without an instruction is refused');
+select throws_ok($$select pg_temp.set(schema => '[]')$$, 'PM002', null,
+  'a kind with a schema that is no object is refused');
 select throws_ok($$select pg_temp.set(trigger => 'sometimes')$$, 'PM015', 'there is no trigger "sometimes"',
-  'and an unknown trigger');
-select throws_ok($$select pg_temp.set(max_attempts => 0)$$, 'PM002', null, 'and no attempts');
+  'a kind with an unknown trigger is refused');
+select throws_ok($$select pg_temp.set(max_attempts => 0)$$, 'PM002', null, 'a kind with no attempts is refused');
 select throws_ok($$select pg_temp.set(subjects => 'public.nobody')$$, 'PM007',
-  'there is no function public.nobody() returns SETOF text', 'and a function that is not there');
-select throws_ok($$select pg_temp.set(prepare => 'public.word_apply')$$, 'PM007', null, 'and one of another signature');
+  'there is no function public.nobody() returns SETOF text', 'a kind with a function that does not exist is refused');
+select throws_ok($$select pg_temp.set(prepare => 'public.word_apply')$$, 'PM007', null,
+  'a kind with a function of another signature is refused');
 create function public.hasty(subject text, options jsonb) returns table (content text, context jsonb, input_hash text,
   skip_reason text)
 language plpgsql as $$ begin update public.word as w set word = 'written' where w.subject = hasty.subject;
   return query select 'x', '{}'::jsonb, 'h', null::text; end $$;
 select throws_ok($$select pg_temp.set(prepare => 'public.hasty')$$, 'PM007',
-  'the function public.hasty(text,jsonb) is volatile', 'and a prepare that may write');
+  'the function public.hasty(text,jsonb) is volatile', 'a kind with a volatile prepare function is refused');
 create role stranger;
 grant stranger to current_user;
 grant create on schema public to stranger;
@@ -54,22 +56,24 @@ create function public.foreign_apply(subject text, context jsonb, answer jsonb,
   options jsonb) returns jsonb language sql return '{}'::jsonb;
 alter function public.foreign_apply(text, jsonb, jsonb, jsonb) owner to stranger;
 select throws_ok($$select pg_temp.set(apply => 'public.foreign_apply')$$, 'PM007', null,
-  'and a function that is not the owner''s');
+  'a kind with a function of another owner is refused');
 
 -- prepare
-select is(pg_temp.ask('w1') ->> 'content', 'Say w1', 'a task is asked');
-select is(pg_temp.answer('w1') ->> 'state', 'succeeded', 'and answered');
-select is(pg_temp.ask('w2'), null, 'a task with nothing to ask is not');
+select is(pg_temp.ask('w1') ->> 'content', 'Say w1', 'the request of a task has the content that prepare returns');
+select is(pg_temp.answer('w1') ->> 'state', 'succeeded', 'a task that is answered succeeds');
+select is(pg_temp.ask('w2'), null, 'a task that prepare skips makes no request');
 select results_eq($$select state, last_error, attempts from pg_temp.last('w2')$$,
-  $$values ('skipped', 'told to skip', 0)$$, 'it is skipped, with the reason of prepare');
+  $$values ('skipped', 'told to skip', 0)$$,
+    'a task with nothing to ask is skipped, with the reason that prepare gives');
 select is(pg_temp.ask('w3', '{"errcode": "P0001"}'), null, 'a prepare that raises asks nothing');
 select results_eq($$select state, last_class, last_error, attempts from pg_temp.last('w3')$$,
   $$values ('ready', 'transient', 'prepare: SQLSTATE P0001', 1)$$,
-    'and costs its own task an attempt; its words, which may be a row''s, are not kept');
-select is(pg_temp.ask('w4') ->> 'content', 'Say w4', 'and nobody else anything');
+    'a prepare that raises costs its task an attempt, and its message is not kept');
+select is(pg_temp.ask('w4') ->> 'content', 'Say w4', 'a prepare that raises for one task does not stop another');
 update public.word set word = 'raise' where subject = 'w9';
 select pg_temp.ask('w9', '{"errcode": "22012"}');
-select is((pg_temp.last('w9')).last_error, 'prepare: SQLSTATE 22012', 'nor are the words of an error about a value');
+select is((pg_temp.last('w9')).last_error, 'prepare: SQLSTATE 22012',
+  'the message of a data error in prepare is not kept');
 alter function public.hasty(text, jsonb) stable;
 select pg_temp.set('word', prepare => 'public.hasty');
 select pg_temp.ask('w5');
@@ -92,15 +96,17 @@ select is(pg_temp.answer('w4') #>> '{result,changed}', 'true', 'an overload made
 update public.word set version = 1 where subject = 'w1';
 select is(pg_temp.ask('w1'), null, 'unchanged input costs no call');
 select results_eq($$select state, last_error from pg_temp.last('w1')$$,
-  $$values ('skipped', 'nothing has changed since the last answer')$$, 'and says so');
-select is(pg_temp.ask('w1', force => true) ->> 'content', 'Say w1', 'unless it is forced');
+  $$values ('skipped', 'nothing has changed since the last answer')$$,
+    'a task with unchanged input is skipped, and says so');
+select is(pg_temp.ask('w1', force => true) ->> 'content', 'Say w1', 'a forced task with unchanged input is asked');
 select pg_temp.answer('w1');
-select is(pg_temp.ask('w1') ->> 'content', 'Say w1', 'changed input is asked');
-select is(maintenance.fail_task(task_id, lease_token, 'blocked', 'SAFETY') ->> 'state', 'skipped', 'a blocked question')
+select is(pg_temp.ask('w1') ->> 'content', 'Say w1', 'a task with changed input is asked');
+select is(maintenance.fail_task(task_id, lease_token, 'blocked', 'SAFETY') ->> 'state', 'skipped',
+  'a task that fails as blocked is skipped')
   from pg_temp.last('w1');
-select is(pg_temp.ask('w1'), null, 'is not asked again');
+select is(pg_temp.ask('w1'), null, 'a blocked task with unchanged input is not asked again');
 update public.word set version = 9 where subject = 'w1';
-select is(pg_temp.ask('w1') ->> 'content', 'Say w1', 'until its input changes');
+select is(pg_temp.ask('w1') ->> 'content', 'Say w1', 'a blocked task is asked again when its input changes');
 
 -- models
 update maintenance.model set enabled = model = 'gemini-2.5-flash-lite';
@@ -108,6 +114,6 @@ select is(pg_temp.ask('w7') ->> 'model', 'gemini-2.5-flash-lite', 'the first ena
 update maintenance.model set enabled = false;
 select pg_temp.ask('w8');
 select results_eq($$select state, last_class, last_error from pg_temp.last('w8')$$,
-  $$values ('ready', 'configuration', 'no model is enabled')$$, 'without one the task waits');
+  $$values ('ready', 'configuration', 'no model is enabled')$$, 'without an enabled model a task waits');
 select * from finish();
 rollback;

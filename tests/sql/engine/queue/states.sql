@@ -26,14 +26,16 @@ as $$ select t from maintenance.task as t where t.subject = $1 order by task_id 
 -- transient, bad_output
 select is(pg_temp.fail('w1', 'transient') ->> 'state', 'ready', 'a transient failure is tried again');
 select ok((pg_temp.last('w1')).available_at - clock_timestamp() between interval '6 seconds' and interval '13 seconds',
-  'after about ten seconds');
+  'a first transient failure is tried again after about ten seconds');
 select results_eq($$select attempts, defers, recoveries, last_class, last_error, worker from pg_temp.last('w1')$$,
-  $$values (1, 0, 0, 'transient', 'because', null::text)$$, 'one attempt is burned, with its reason');
-select is(pg_temp.fail('w1', 'bad_output') ->> 'state', 'ready', 'so is bad output');
+  $$values (1, 0, 0, 'transient', 'because', null::text)$$,
+    'a transient failure costs one attempt, and its reason is kept');
+select is(pg_temp.fail('w1', 'bad_output') ->> 'state', 'ready', 'bad output is tried again');
 select ok((pg_temp.last('w1')).available_at - clock_timestamp() between interval '14 seconds' and interval '26 seconds',
   'the back-off doubles');
-select is(pg_temp.fail('w1', 'transient'), '{"state": "dead", "available_at": null}', 'the last attempt ends dead');
-select ok((pg_temp.last('w1')).finished_at is not null, 'and over');
+select is(pg_temp.fail('w1', 'transient'), '{"state": "dead", "available_at": null}',
+  'a failure of the last attempt ends a task dead');
+select ok((pg_temp.last('w1')).finished_at is not null, 'a dead task has a finish time');
 select ok((pg_temp.fail('w2', 'transient', '5 minutes') ->> 'available_at')::timestamptz > now() + interval '4 minutes',
   'a longer retry_after is kept to');
 
@@ -41,29 +43,31 @@ select ok((pg_temp.fail('w2', 'transient', '5 minutes') ->> 'available_at')::tim
 do $$ begin for i in 1 .. 40 loop perform pg_temp.fail('w3', 'defer', '0 s'); end loop; end $$;
 select results_eq($$select state, attempts, defers from pg_temp.last('w3')$$, $$values ('ready', 0, 40)$$,
   'C-026: putting off 40 times burns no attempt');
-select is(pg_temp.fail('w3', 'transient') ->> 'state', 'ready', 'C-026: a failure after that is the first');
+select is(pg_temp.fail('w3', 'transient') ->> 'state', 'ready', 'C-026: a failure after 40 deferrals is tried again');
 select ok((pg_temp.last('w3')).available_at - clock_timestamp() < interval '13 seconds'
-  and (pg_temp.last('w3')).attempts = 1, 'C-026: with the first back-off');
+  and (pg_temp.last('w3')).attempts = 1,
+    'C-026: a failure after 40 deferrals is the first attempt, with the first back-off');
 do $$ begin for i in 1 .. 10 loop perform pg_temp.fail('w3', 'defer', '0 s'); end loop; end $$;
-select is((pg_temp.last('w3')).state, 'ready', '50 times are allowed');
-select is(pg_temp.fail('w3', 'defer', '0 s') ->> 'state', 'dead', 'the 51st ends dead');
-select is((pg_temp.last('w3')).last_class, 'defer', 'and visible as such');
+select is((pg_temp.last('w3')).state, 'ready', 'a task may be deferred 50 times');
+select is(pg_temp.fail('w3', 'defer', '0 s') ->> 'state', 'dead', 'the 51st deferral ends a task dead');
+select is((pg_temp.last('w3')).last_class, 'defer', 'a task that too many deferrals ended has the failure class defer');
 select pg_temp.fail('w4', 'defer');
 select ok((pg_temp.last('w4')).available_at - clock_timestamp() between interval '59 minutes' and interval '61 minutes',
-  'without a time it is put off for an hour');
+  'a task deferred without retry_after is put off for an hour');
 
 -- the others
 select pg_temp.fail('w5', 'configuration');
 select ok((pg_temp.last('w5')).available_at - clock_timestamp() between interval '55 seconds' and interval '61 seconds',
   'a configuration failure gives the task back for a minute');
-select is((pg_temp.last('w5')).attempts, 0, 'with its attempt');
-select is(pg_temp.fail('w6', 'rejected') ->> 'state', 'dead', 'rejected is dead at once');
-select is(pg_temp.fail('w7', 'too_large') ->> 'state', 'dead', 'too large is dead');
-select is((pg_temp.last('w7')).last_class, 'too_large', 'with that reason');
-select is(pg_temp.fail('w8', 'blocked') ->> 'state', 'skipped', 'blocked is skipped');
+select is((pg_temp.last('w5')).attempts, 0, 'a configuration failure costs no attempt');
+select is(pg_temp.fail('w6', 'rejected') ->> 'state', 'dead', 'a failure of class rejected ends a task dead at once');
+select is(pg_temp.fail('w7', 'too_large') ->> 'state', 'dead', 'a failure of class too_large ends a task dead');
+select is((pg_temp.last('w7')).last_class, 'too_large', 'a task that failed as too_large keeps that failure class');
+select is(pg_temp.fail('w8', 'blocked') ->> 'state', 'skipped', 'a failure of class blocked ends a task skipped');
 select throws_ok($$select pg_temp.fail('w9', 'sad')$$, 'PM002', 'the failure class "sad" is not known',
-  'an unknown class is refused');
-select throws_ok($$select pg_temp.fail('w9', 'transient', '-1 s')$$, 'PM002', null, 'so is a negative retry_after');
+  'an unknown failure class is refused');
+select throws_ok($$select pg_temp.fail('w9', 'transient', '-1 s')$$, 'PM002', null,
+  'a negative retry_after is refused');
 select is((select count(*) from maintenance.model_call
   where outcome in ('transient', 'bad_output', 'defer', 'configuration', 'rejected', 'too_large', 'blocked')),
   61::bigint, 'every call is on record, failed ones too');
@@ -86,16 +90,17 @@ begin
 end $$;
 select is(pg_temp.die('w11'), 'ready', 'a task whose worker died is ready again');
 select results_eq($$select attempts, recoveries, last_error from pg_temp.last('w11')$$,
-  $$values (0, 1, 'the lease of me ended without a word')$$, 'its attempt is given back, the recovery counted');
+  $$values (0, 1, 'the lease of me ended without a word')$$,
+    'a task whose worker died gets its attempt back, and the recovery is counted');
 do $$ begin for i in 1 .. 3 loop perform pg_temp.die('w11'); end loop; end $$;
-select is(pg_temp.die('w11'), 'dead', 'the fifth recovery ends dead');
+select is(pg_temp.die('w11'), 'dead', 'the fifth recovery ends a task dead');
 
 create temporary table lost as select * from pg_temp.claim('w14');
 update maintenance.task set lease_expires_at = clock_timestamp() - interval '1 second'
   where task_id = (select task_id from lost);
 select is((select count(*) from maintenance.claim_tasks('another', 100, '1 minute') as c join lost using (task_id)),
   1::bigint,
-  'a claim that finds too little takes back what ran out, and gets it');
+  'a claim that finds too few tasks gets those whose lease ran out');
 
 -- the token decides, never the clock
 create temporary table late as select * from pg_temp.claim('w12');
@@ -106,13 +111,15 @@ select ok(maintenance.extend_lease(task_id, lease_token, '1 minute'),
 update maintenance.task set lease_expires_at = clock_timestamp() - interval '1 day'
   where task_id = (select task_id from late);
 select maintenance_internal.sweep_leases(p_now => true);
-select is(maintenance.extend_lease(task_id, lease_token, '1 minute'), false, 'one that was taken back cannot')
+select is(maintenance.extend_lease(task_id, lease_token, '1 minute'), false,
+  'a lease that was taken back cannot be extended')
   from late;
-select is(maintenance.extend_lease(task_id, null, '1 minute'), false, 'nor one without a token') from late;
+select is(maintenance.extend_lease(task_id, null, '1 minute'), false, 'a lease cannot be extended without a token')
+  from late;
 select throws_ok(format('select maintenance.complete_task(%s, %L, %L)', task_id, lease_token, '{}'), 'PM014', null,
-  'its answer comes too late') from late;
+  'an answer under a lease that was taken back is refused') from late;
 select throws_ok(format('select maintenance.fail_task(%s, %L, %L)', task_id, lease_token, 'transient'), 'PM014', null,
-  'so does its failure') from late;
+  'a failure under a lease that was taken back is refused') from late;
 
 -- another go
 create temporary table twice as select * from pg_temp.claim('w13');
@@ -121,15 +128,17 @@ select is(maintenance.enqueue_task('word', 'w13'), (select task_id from twice),
 select maintenance.task_request(task_id, lease_token), maintenance.complete_task(task_id, lease_token, '{"word": "x"}')
   from twice;
 select results_eq($$select state from maintenance.task where subject = 'w13' order by task_id$$,
-  array['succeeded', 'ready'], 'and another follows it');
+  array['succeeded', 'ready'], 'a task that is enqueued again while leased is followed by another');
 
 -- retry
 select is(maintenance.retry_task((pg_temp.last('w1')).task_id) ->> 'state', 'ready', 'a dead task can be revived');
 select results_eq($$select attempts, finished_at is null from pg_temp.last('w1')$$, $$values (0, true)$$,
-  'with all its attempts');
-select throws_ok(format('select maintenance.retry_task(%s)', task_id), 'PM016', null, 'one that succeeded cannot')
+  'a revived task has all its attempts again');
+select throws_ok(format('select maintenance.retry_task(%s)', task_id), 'PM016', null,
+  'a task that succeeded cannot be revived')
   from twice;
-select throws_ok('select maintenance.retry_task(-1)', 'PM014', 'there is no task -1', 'nor one that is not there');
+select throws_ok('select maintenance.retry_task(-1)', 'PM014', 'there is no task -1',
+  'a task that does not exist cannot be revived');
 
 -- status
 select results_eq($$select task, count, severity from public.maintenance_status where task like 'tasks%'$$,
@@ -139,6 +148,6 @@ select results_eq($$select task, count, severity from public.maintenance_status 
     union all select 'tasks_dead', count(*), 'warning' from maintenance.task where state = 'dead'$$,
       'the status counts tasks due and dead');
 select throws_ok($$update maintenance.task set state = 'leased' where subject = 'w2'$$, '23514', null,
-  'a leased task without a lease is against the law of the table');
+  'a check constraint refuses a leased task without a lease');
 select * from finish();
 rollback;

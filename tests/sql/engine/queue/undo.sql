@@ -58,101 +58,112 @@ create function pg_temp.reasons(report jsonb) returns text language sql as $$
 -- The ledger.
 select pg_temp.answer('{"ids": [1, 2], "word": "one"}') as task \gset
 select is((pg_temp.task(:task)).result, '{"state": "succeeded", "result": {"n": 2}}'::jsonb,
-  'changes and hash do not stay in the result');
+  'the changes and the hash do not stay in the result of a task');
 select is((pg_temp.task(:task)).input_hash, 'after', 'the hash of what the answer left is remembered');
 select results_eq(format('select op, outcome, reason, note, keys::text, jsonb_array_length(rows), made_by = '
   'session_user '
   'from maintenance.change where task_id = %s order by change_id', :task),
   $$values ('merge', 'applied', null::text, 'alike', '{1,2}', 3, true),
     ('dance', 'refused', 'no such operation', null, '{}', 0, true)$$,
-  'a row an operation, refused ones too');
+  'the ledger has a row for each operation, refused ones too');
 savepoint applied;
 
 -- The undo.
 select maintenance.undo_task(:task) as report \gset
-select is(pg_temp.reasons(:'report'), 'ada, 9 ok; ada, 1 ok; ada, 2 ok', 'all is put back');
+select is(pg_temp.reasons(:'report'), 'ada, 9 ok; ada, 1 ok; ada, 2 ok', 'an undo puts all changed rows back');
 select results_eq('select "Owner", nr, word, tags, at, size, active from public."Fact" order by nr',
-  'select "Owner", nr, word, tags, at, size, active from "was" order by nr', 'column by column');
-select is(:'report'::jsonb ->> 'undone', '3', 'and counted');
-select is(maintenance.undo_task(:task), :'report'::jsonb, 'a second undo tells the same');
-select is(count(*), 3::bigint, 'and writes nothing') from maintenance.change where task_id = :task;
+  'select "Owner", nr, word, tags, at, size, active from "was" order by nr', 'an undo puts every column of a row back');
+select is(:'report'::jsonb ->> 'undone', '3', 'an undo counts the rows that it puts back');
+select is(maintenance.undo_task(:task), :'report'::jsonb, 'a second undo returns the same report');
+select is(count(*), 3::bigint, 'a second undo writes nothing to the ledger') from maintenance.change
+  where task_id = :task;
 rollback to applied;
 
 update public."Fact" set tags = array['mine'] where nr = 2;
 select maintenance.undo_task(:task) as report \gset
 select is(pg_temp.reasons(:'report'),
   'ada, 9 stays: not all that it stands for could be put back; ada, 1 another row is in the way: fact_word; ada, 2 has '
-    'been edited since', 'an edited row is left alone, and what stands for it stays');
-select is(version, 1, 'untouched') from public."Fact" where nr = 9;
-select is((:'report'::jsonb ->> 'undone') || ' ' || (:'report'::jsonb ->> 'refused'), '0 3', 'all refused');
+    'been edited since', 'an undo leaves an edited row alone, and the row that stands for it stays');
+select is(version, 1, 'an undo does not touch the row that stands for an edited one') from public."Fact" where nr = 9;
+select is((:'report'::jsonb ->> 'undone') || ' ' || (:'report'::jsonb ->> 'refused'), '0 3',
+  'an undo that can put nothing back reports all rows as refused');
 select is((select outcome from maintenance.change where undoes is not null), 'refused',
-  'and so it stands in the ledger');
+  'a refused undo is in the ledger as refused');
 rollback to applied;
 
 update public."Fact" set version = 77 where nr in (1, 9);
 select is(pg_temp.reasons(maintenance.undo_task(:task)), 'ada, 9 ok; ada, 1 ok; ada, 2 ok',
-  'a version alone is no edit');
-select is(version, 77, 'and is not set back') from public."Fact" where nr = 1;
+  'a changed version alone is no edit to an undo');
+select is(version, 77, 'an undo does not set a version back') from public."Fact" where nr = 1;
 rollback to applied;
 
 delete from public."Fact" where nr = 2;
 update public."Fact" set word = 'new words' where nr = 9;
 select is(pg_temp.reasons(maintenance.undo_task(:task)), 'ada, 9 has been edited since; ada, 1 ok; ada, 2 is gone',
-  'a deleted row is not made again, an edited one not taken away');
-select is(active, true, 'what can be put back is') from public."Fact" where nr = 1;
+  'an undo does not recreate a deleted row, nor remove an edited one');
+select is(active, true, 'an undo that is refused for some rows puts the others back') from public."Fact" where nr = 1;
 rollback to applied;
 
 delete from public."Fact" where nr = 9;
 insert into public."Fact" ("Owner", nr, word) values ('bob', 1, 'two');
 select is(pg_temp.reasons(maintenance.undo_task(:task)),
-  'ada, 9 is gone; ada, 1 ok; ada, 2 another row is in the way: fact_word', 'a place that is taken stays taken');
+  'ada, 9 is gone; ada, 1 ok; ada, 2 another row is in the way: fact_word',
+    'an undo does not put a row back whose unique key another row has taken');
 rollback to applied;
 
 alter table public."Fact" add column added text default 'x', drop column tags;
 select is(pg_temp.reasons(maintenance.undo_task(:task)), 'ada, 9 ok; ada, 1 ok; ada, 2 ok',
-  'columns may come and go in between');
-select is(added, 'x', 'a new one is left alone') from public."Fact" where nr = 1;
+  'columns may be added and dropped between a task and its undo');
+select is(added, 'x', 'an undo leaves a column alone that was added since') from public."Fact" where nr = 1;
 rollback to applied;
 alter table public."Fact" rename to fact;
 select is(maintenance.undo_task(:task) #>> '{rows,0,reason}',
-  'there is no table public."Fact" with a primary key any more', 'a table that is gone is said');
+  'there is no table public."Fact" with a primary key any more', 'an undo says that a table is gone');
 rollback to applied;
 
 -- Quarantine.
 select pg_temp.answer('{"ids": [3], "word": "four", "too far": 1}') as far \gset
 select is((pg_temp.task(:far)).state || ': ' || (pg_temp.task(:far)).last_error, 'quarantined: too far',
-  'an answer that goes too far waits');
-select throws_ok(format('select maintenance.undo_task(%s)', :far), 'PM016', null, 'there is nothing to undo');
+  'an answer that goes too far is quarantined');
+select throws_ok(format('select maintenance.undo_task(%s)', :far), 'PM016', null,
+  'a quarantined task cannot be undone');
 create role some_operator in role maintenance_operator;
 grant some_operator to current_user;
 set local role some_operator;
 select results_eq($$select count, severity, advice like '%approve_task%reject_task%' from public.maintenance_status
   where task = 'tasks_quarantined'$$,
-  $$values (1::bigint, 'warning', true)$$, 'the status shows it, and says what to do');
+  $$values (1::bigint, 'warning', true)$$, 'the status shows quarantined tasks, and says what to do');
 select results_eq('select op, outcome from maintenance.change where task_id < ' || :far || ' order by change_id',
   $$values ('merge', 'applied'), ('dance', 'refused')$$, 'an operator reads the ledger');
-select throws_ok('select rows from maintenance.change', '42501', null, 'without any row''s text');
-select throws_ok('select note from maintenance.change', '42501', null, 'or a model''s words');
+select throws_ok('select rows from maintenance.change', '42501', null,
+  'an operator cannot read the text of rows in the ledger');
+select throws_ok('select note from maintenance.change', '42501', null,
+  'an operator cannot read the words of a model in the ledger');
 reset role;
-select is_empty('select 1 from maintenance.change where task_id = ' || :far, 'nothing of it is in the ledger');
+select is_empty('select 1 from maintenance.change where task_id = ' || :far,
+  'nothing of a quarantined answer is in the ledger');
 savepoint waiting;
-select is(maintenance.reject_task(:far, 'no'), '{"state": "skipped"}', 'rejected, it is over');
+select is(maintenance.reject_task(:far, 'no'), '{"state": "skipped"}',
+  'a quarantined task that is rejected is skipped');
 select is((pg_temp.task(:far)).held_answer is null and (pg_temp.task(:far)).context is null, true,
-  'nothing of it is kept');
-select is((pg_temp.task(:far)).last_error, 'rejected by ' || session_user || ': no', 'and says by whom and why');
-select throws_ok(format('select maintenance.approve_task(%s)', :far), 'PM016', null, 'and cannot be approved any more');
+  'a rejected task keeps neither its answer nor its context');
+select is((pg_temp.task(:far)).last_error, 'rejected by ' || session_user || ': no',
+  'a rejected task says by whom and why it was rejected');
+select throws_ok(format('select maintenance.approve_task(%s)', :far), 'PM016', null,
+  'a rejected task cannot be approved any more');
 rollback to waiting;
 select throws_ok(format('select maintenance.approve_task(%s)', :far), 'PM016', null,
-  'what cannot be applied stays as it is');
-select is((pg_temp.task(:far)).state, 'quarantined', 'and waits');
+  'a quarantined answer that cannot be applied cannot be approved');
+select is((pg_temp.task(:far)).state, 'quarantined',
+  'a task whose answer cannot be applied at approval stays quarantined');
 delete from public."Fact" where nr = 9;
 select is(maintenance.approve_task(:far), jsonb_build_object('state', 'succeeded', 'result', '{"n": 1}'::jsonb,
-  'approvedBy', session_user), 'approved, it is applied');
-select throws_ok(format('select maintenance.approve_task(%s)', :far), 'PM016', null, 'once');
+  'approvedBy', session_user), 'a quarantined answer that is approved is applied');
+select throws_ok(format('select maintenance.approve_task(%s)', :far), 'PM016', null, 'a task cannot be approved twice');
 select is((maintenance.undo_task(:far) ->> 'undone')::integer, 2, 'what was approved can be undone');
 
 -- What passes by itself: a lock, a deadlock.
 select throws_ok($$select pg_temp.answer('{"ids": [1], "word": "five", "errcode": "55P03"}')$$, '55P03', null,
-  'an error that passes is the caller''s to try again');
+  'a lock error while an answer is applied is raised to the caller');
 select * from finish();
 rollback;

@@ -18,14 +18,14 @@ create temporary table result as select maintenance.run_now('purge') as r;
 select set_eq('select jsonb_object_keys(r) from result',
   array['success', 'message', 'data', 'executionTime', 'timestamp'], 'the result has the five keys');
 select results_eq($$select (r ->> 'success')::boolean, r ->> 'message' from result$$,
-  $$values (true, 'purge succeeded: 1000 rows in 10 batches')$$, 'it says what was done');
+  $$values (true, 'purge succeeded: 1000 rows in 10 batches')$$, 'the message of the result says what was done');
 select results_eq(
   $$select status, trigger, slot, attempt, rows_affected, rows_refused, batches, stop_reason, error
     from pg_temp.last_run('purge')$$,
   $$values ('succeeded', 'manual', null::timestamptz, 1, 1000::bigint, 0::bigint, 10, 'done', null::text)$$,
-  'the receipt says the same');
+  'the receipt says what was done');
 select ok((details -> 'bytes_before') is not null and (details -> 'bytes_after') is not null
-    and details -> 'left' = '0', 'sizes before and after and what is left are on it')
+    and details -> 'left' = '0', 'sizes before and after and what is left are on the receipt')
 from pg_temp.last_run('purge');
 select is(maintenance.run_now('purge') #>> '{data,batches}', '0', 'a run with nothing due does nothing');
 
@@ -40,15 +40,16 @@ select results_eq($$select status, rows_affected, rows_refused, stop_reason, sql
     error from pg_temp.last_run('purge')$$,
   $$values ('failed', 996::bigint, 4::bigint, 'refused_rows', '23503',
     'SQLSTATE 23503, constraint lines_event_id_fkey of table lines')$$,
-  'they are counted, with the first error, and the run has failed');
+  'rows that a foreign key holds are counted, with the first error, and fail the run');
 select results_eq($$select error_detail #>> '{row,table}', error_detail #>> '{row,id}',
   error_detail ->> 'message' like '%violates foreign key constraint%',
     error_detail ->> 'detail' from maintenance_internal.run order by run_id desc limit 1$$,
   $$values ('shop.events', '1', true, 'Key (id)=(1) is still referenced from table "lines".')$$,
-    'the owner finds the whole of it, with the key');
-select is((select r -> 'success' from refused), 'false', 'run_now says so and does not raise');
+    'the owner finds the whole error, with the key, in error_detail');
+select is((select r -> 'success' from refused), 'false', 'run_now returns a failure and does not raise');
 select is((select r ->> 'message' from refused),
-  'purge failed: SQLSTATE 23503, constraint lines_event_id_fkey of table lines', 'and why');
+  'purge failed: SQLSTATE 23503, constraint lines_event_id_fkey of table lines',
+    'the message of run_now says why a run failed');
 drop table shop.lines;
 delete from shop.events;
 
@@ -74,7 +75,7 @@ drop trigger suppress on shop.events;
 select maintenance.set_policy('mark', 'shop.events', 'update', 'at', '1 day',
   matching => 'status = ''new''', assign => 'status = ''old''');
 select is(maintenance.run_now('mark') #>> '{data,rowsAffected}', '300', 'an update changes the due rows');
-select is(maintenance.run_now('mark') #>> '{data,rowsAffected}', '0', 'and has nothing to do again');
+select is(maintenance.run_now('mark') #>> '{data,rowsAffected}', '0', 'an update that is run again has nothing to do');
 update shop.events set status = 'new';
 create function shop.undo() returns trigger language plpgsql
 as $$ begin new.status := 'new'; return new; end $$;
@@ -114,10 +115,10 @@ select maintenance.set_job('fails', 'shop.fails');
 select is(maintenance.run_now('fails') ->> 'message', 'fails failed: SQLSTATE P0001',
   'a step that raises fails the run');
 select is((select error_detail ->> 'message' from maintenance_internal.run order by run_id desc limit 1), 'out of luck',
-  'its words are the owner''s to read');
-select is((select count(*) from shop.todo), 0::bigint, 'and leaves nothing behind');
+  'the owner finds the message of a step that raises in error_detail');
+select is((select count(*) from shop.todo), 0::bigint, 'a step that raises leaves nothing behind');
 drop function shop.fails;
-select is(maintenance.run_now('fails') #>> '{data,sqlstate}', 'PM007', 'so does a step that is gone');
+select is(maintenance.run_now('fails') #>> '{data,sqlstate}', 'PM007', 'a step that is gone fails the run');
 
 -- skipped
 select maintenance.disable_job('purge');
@@ -125,9 +126,9 @@ select results_eq($$select r ->> 'message', r #>> '{data,status}', r #>> '{data,
   from maintenance.run_now('purge') r$$,
   $$values ('purge is disabled', 'skipped', 'disabled')$$, 'a disabled job is skipped, with a receipt');
 select throws_ok($$select maintenance_internal.run_or_raise('purge')$$, 'PM009', 'purge is disabled',
-  'run_or_raise raises for it');
+  'run_or_raise raises for a disabled job');
 select maintenance.enable_job('purge');
-select is(maintenance.run_now('purge') ->> 'success', 'true', 'enabled, it runs again');
+select is(maintenance.run_now('purge') ->> 'success', 'true', 'a job that is enabled again runs');
 select throws_ok($$select maintenance_internal.run_or_raise('fails')$$, 'PM008', null, 'run_or_raise raises a failure');
 select throws_ok($$select maintenance.run_now('nothing')$$, 'PM001', 'there is no job "nothing"',
   'an unknown job is an error');

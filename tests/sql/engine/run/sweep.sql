@@ -36,23 +36,25 @@ truncate public.big cascade;
 insert into public.big select i, now() - interval '32 days' + i * interval '2 minutes', repeat('x', 80), 0
   from generate_series(1, 20000) as i;
 analyze public.big;
-select is(pg_temp.way('big'), 'sweep', 'where a quarter is due it is swept, however cheaply an index finds it');
+select is(pg_temp.way('big'), 'sweep',
+  'where a quarter is due, the leaf is swept, however cheaply an index finds the rows');
 select pg_temp.fill();
 select maintenance.configure_job('big', max_rows => 100);
 select is(pg_temp.way('big'), 'slab', 'a run with a limit on its rows does not sweep');
 select maintenance.configure_job('big', batch_size => 100, max_rows => 0);
-select is(pg_temp.way('big'), 'slab', 'nor one of small batches: a window is no smaller than a page');
+select is(pg_temp.way('big'), 'slab', 'a run of small batches does not sweep: a window is no smaller than a page');
 select maintenance.configure_job('big', batch_size => 1000);
 
 -- A sweep.
 create temporary table before_run as select id from public.big where at <= now() - interval '25 days';
 select is(maintenance.run_now('big') #>> '{data,rowsAffected}', (select count(*)::text from before_run),
   'a sweep takes all that is due');
-select is((select count(*) from public.big), 20000 - (select count(*) from before_run), 'and nothing else');
-select ok((pg_temp.last('big')).batches between 8 and 25, 'in windows of about a batch: '
+select is((select count(*) from public.big), 20000 - (select count(*) from before_run),
+  'a sweep takes nothing that is not due');
+select ok((pg_temp.last('big')).batches between 8 and 25, 'a sweep goes in windows of about a batch: '
   || (pg_temp.last('big')).batches);
-select is((pg_temp.last('big')).details ->> 'left', '0', 'and says what is left');
-select is(maintenance.run_now('big') #>> '{data,rowsAffected}', '0', 'a second run finds nothing');
+select is((pg_temp.last('big')).details ->> 'left', '0', 'the receipt of a sweep says what is left');
+select is(maintenance.run_now('big') #>> '{data,rowsAffected}', '0', 'a second run after a sweep finds nothing');
 
 select pg_temp.fill();
 select maintenance_internal.start_run('big', true) as run_id \gset
@@ -80,17 +82,19 @@ begin
 end $$;
 select is(pg_temp.bad(0.5), 'failed refused_rows 0 of due 5 refused, 5 left, 0 kept by nobody, t',
   'rows that a child holds are refused one by one in a sweep');
-select is(pg_temp.bad(0.01), 'failed refused_rows 0 of due 5 refused, 5 left, 0 kept by nobody, t', 'and in a slab');
+select is(pg_temp.bad(0.01), 'failed refused_rows 0 of due 5 refused, 5 left, 0 kept by nobody, t',
+  'rows that a child holds are refused one by one in a slab');
 insert into public.child select id from public.big where at <= now() - interval '25 days' on conflict do nothing;
 truncate public.child, public.big;
 select pg_temp.fill();
 insert into public.child select id from public.big where at <= now() - interval '25 days' and id % 10 = 0;
 select maintenance.run_now('big');
 select results_eq($$select status, rows_refused, stop_reason, sqlstate from pg_temp.last('big')$$,
-  $$values ('failed', 100::bigint, 'refused_rows', '23503')$$, 'at a hundred the run stops');
+  $$values ('failed', 100::bigint, 'refused_rows', '23503')$$, 'at a hundred refused rows the run stops');
 truncate public.child;
-select is(maintenance.run_now('big') #>> '{data,status}', 'succeeded', 'the next one takes the rest');
-select is(pg_temp.due(), 0::bigint, 'all of it');
+select is(maintenance.run_now('big') #>> '{data,status}', 'succeeded',
+  'a run succeeds once no row is refused any more');
+select is(pg_temp.due(), 0::bigint, 'the run after one that stopped at refused rows takes all that is due');
 
 -- Triggers that swallow.
 create function public.swallow() returns trigger language plpgsql as $$ begin if old.id % tg_argv[0]::integer = 0
@@ -104,7 +108,7 @@ drop trigger swallow on public.big;
 create trigger swallow before delete on public.big for each row execute function public.swallow(10);
 select maintenance.run_now('big');
 select is((pg_temp.last('big')).details ->> 'left', pg_temp.due()::text, 'what some triggers keep is counted as left');
-select ok(pg_temp.due() between 500 and 2000, 'and is there');
+select ok(pg_temp.due() between 500 and 2000, 'rows that a trigger keeps are still in the table');
 drop trigger swallow on public.big;
 
 -- Limits.
@@ -112,20 +116,20 @@ select pg_temp.fill();
 select maintenance.configure_job('big', max_batches => 3);
 select maintenance.run_now('big');
 select results_eq($$select status, batches, stop_reason from pg_temp.last('big')$$,
-  $$values ('succeeded', 3, 'max_batches')$$, 'a run stops after its batches');
+  $$values ('succeeded', 3, 'max_batches')$$, 'a run stops after max_batches batches');
 select maintenance.configure_job('big', max_batches => 0, max_rows => 2500);
 select maintenance.run_now('big');
 select results_eq($$select status, rows_affected, stop_reason from pg_temp.last('big')$$,
-  $$values ('succeeded', 2500::bigint, 'max_rows')$$, 'or after exactly its rows');
+  $$values ('succeeded', 2500::bigint, 'max_rows')$$, 'a run stops after exactly max_rows rows');
 select maintenance.configure_job('big', max_rows => 0, budget => '1 microsecond');
 select maintenance.run_now('big');
 select results_eq($$select status, batches, stop_reason from pg_temp.last('big')$$,
-  $$values ('succeeded', 1, 'budget')$$, 'or when its time is over, never before one batch');
+  $$values ('succeeded', 1, 'budget')$$, 'a run stops when its budget is over, never before one batch');
 select maintenance.configure_job('big', budget => '5 minutes');
 select throws_ok($$select maintenance.configure_job('big', max_rows => -1)$$, 'PM002', null,
   'a negative limit is refused');
 select maintenance.run_now('big');
-select is(pg_temp.due(), 0::bigint, 'and without limits the rest goes');
+select is(pg_temp.due(), 0::bigint, 'a run without limits takes the rest');
 create table public.todo (id integer);
 create function public.take(batch_size integer) returns bigint language sql as $$
   with t as (delete from public.todo where id in (select id from public.todo limit batch_size)
@@ -135,7 +139,7 @@ select maintenance.set_job('take', 'public.take');
 select maintenance.configure_job('take', batch_size => 10, max_rows => 35);
 select maintenance.run_now('take');
 select results_eq($$select rows_affected, batches, stop_reason from pg_temp.last('take')$$,
-  $$values (35::bigint, 4, 'max_rows')$$, 'steps are limited too');
+  $$values (35::bigint, 4, 'max_rows')$$, 'max_rows limits the run of a step function too');
 
 -- C-005: updates whose own condition changes, each row once.
 create table public.upd (id int primary key, touched timestamptz, state text default 'open', n int default 0);
@@ -147,16 +151,19 @@ create function public.refuse() returns trigger language plpgsql as $$ begin if 
   end if; return new; end $$;
 create trigger refuse before update on public.upd for each row execute function public.refuse();
 select is(maintenance.run_now('upd') #>> '{data,rowsAffected}', '10006',
-  'C-005: every row but the one that a trigger refuses');
+  'C-005: an update changes every row but the one that a trigger refuses');
 drop trigger refuse on public.upd;
-select is(maintenance.run_now('upd') #>> '{data,rowsAffected}', '1', 'C-005: which the next run takes');
-select is((select count(*) from public.upd where n = 1 and state = 'done'), 10007::bigint, 'C-005: each once');
+select is(maintenance.run_now('upd') #>> '{data,rowsAffected}', '1',
+  'C-005: the next run takes the row that a trigger had refused');
+select is((select count(*) from public.upd where n = 1 and state = 'done'), 10007::bigint,
+  'C-005: an update in small batches changes each row once');
 update public.upd set touched = now() - interval '9 days', state = 'open', n = 0;
 analyze public.upd;
 select maintenance.configure_job('upd', batch_size => 2000);
-select is(pg_temp.way('upd'), 'sweep', 'C-005: the same, swept');
-select is(maintenance.run_now('upd') #>> '{data,rowsAffected}', '10007', 'C-005: every row');
-select is((select count(*) from public.upd where n = 1 and state = 'done'), 10007::bigint, 'C-005: once');
+select is(pg_temp.way('upd'), 'sweep', 'C-005: an update in large batches is swept');
+select is(maintenance.run_now('upd') #>> '{data,rowsAffected}', '10007', 'C-005: a swept update changes every row');
+select is((select count(*) from public.upd where n = 1 and state = 'done'), 10007::bigint,
+  'C-005: a swept update changes each row once');
 create table public.d (id int primary key, at timestamptz);
 select maintenance.set_policy('d', 'public.d', 'delete', 'at', '1 day');
 select maintenance.configure_job('d', batch_size => 100);
@@ -167,7 +174,8 @@ begin
   return (select count(*) from public.d) || ' left, ' || (pg_temp.last('d')).rows_affected || ' in '
     || (pg_temp.last('d')).batches;
 end $$;
-select is(pg_temp.sizes(s), '0 left, ' || s || ' in ' || ceil(s / 100.0), 'C-005: a table of ' || s)
+select is(pg_temp.sizes(s), '0 left, ' || s || ' in ' || ceil(s / 100.0),
+  'C-005: a run in batches of 100 takes all of a table of ' || s)
   from unnest(array[1, 100, 101, 200]) as s;
 select * from finish();
 rollback;

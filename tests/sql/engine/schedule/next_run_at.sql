@@ -7,33 +7,35 @@ create function pg_temp.next(schedule text, after text default '2026-11-24 12:34
 returns text language sql
 as $$ select to_char(maintenance.next_run_at(schedule, after::timestamptz) at time zone 'UTC', 'YYYY-MM-DD HH24:MI') $$;
 
-select is(pg_temp.next('* * * * *'), '2026-11-24 12:35', 'every minute');
-select is(pg_temp.next('34 12 * * *'), '2026-11-25 12:34', 'after means after');
-select is(pg_temp.next('35 12 * * *', '2026-11-24 12:34:59+00'), '2026-11-24 12:35', 'the next minute');
-select is(pg_temp.next('0 3 * * *'), '2026-11-25 03:00', 'tomorrow');
-select is(pg_temp.next('*/15 * * * *'), '2026-11-24 12:45', 'a step');
-select is(pg_temp.next('5-50/20 * * * *'), '2026-11-24 12:45', 'a step over a range');
-select is(pg_temp.next('10,40 9-17 * * *'), '2026-11-24 12:40', 'lists and ranges');
+select is(pg_temp.next('* * * * *'), '2026-11-24 12:35', 'five stars are every minute');
+select is(pg_temp.next('34 12 * * *'), '2026-11-25 12:34', 'the minute that has begun is not the next run');
+select is(pg_temp.next('35 12 * * *', '2026-11-24 12:34:59+00'), '2026-11-24 12:35',
+  'the next run may be in the next minute');
+select is(pg_temp.next('0 3 * * *'), '2026-11-25 03:00', 'a time that is over today comes tomorrow');
+select is(pg_temp.next('*/15 * * * *'), '2026-11-24 12:45', 'a step is read');
+select is(pg_temp.next('5-50/20 * * * *'), '2026-11-24 12:45', 'a step over a range is read');
+select is(pg_temp.next('10,40 9-17 * * *'), '2026-11-24 12:40', 'lists and ranges are read');
 select is(pg_temp.next('0 2 * * 0'), '2026-11-29 02:00', 'Sunday is 0');
-select is(pg_temp.next('0 2 * * 7'), '2026-11-29 02:00', 'and 7');
-select is(pg_temp.next('0 2 * * sun'), '2026-11-29 02:00', 'and sun');
-select is(pg_temp.next('0 2 * * MON-Fri'), '2026-11-25 02:00', 'names have ranges, in any case');
+select is(pg_temp.next('0 2 * * 7'), '2026-11-29 02:00', 'Sunday is 7');
+select is(pg_temp.next('0 2 * * sun'), '2026-11-29 02:00', 'Sunday is sun');
+select is(pg_temp.next('0 2 * * MON-Fri'), '2026-11-25 02:00', 'names of days make ranges, in upper and lower case');
 select is(pg_temp.next('0 0 1 jan *'), '2027-01-01 00:00', 'months have names');
-select is(pg_temp.next('0 0 1 1-12/6 *'), '2027-01-01 00:00', 'and steps');
+select is(pg_temp.next('0 0 1 1-12/6 *'), '2027-01-01 00:00', 'months have steps');
 select is(pg_temp.next('0 0 31 * *'), '2026-12-31 00:00', 'short months are passed over');
 select is(pg_temp.next('0 0 29 2 *'), '2028-02-29 00:00', 'leap days are found');
 select is(pg_temp.next('0 0 30 2 *'), null, 'the 30th of February never comes');
 select is(pg_temp.next('0 0 13 * fri'), '2026-11-27 00:00', 'two restricted day fields: either is enough');
 select is(pg_temp.next('0 0 */2 * fri'), '2026-11-27 00:00', 'a day field that starts with *: both have to match');
 select is(pg_temp.next('0 0 $ * *'), '2026-11-30 00:00', '$ is the last day of the month');
-select is(pg_temp.next('0 0 $ 2 *'), '2027-02-28 00:00', 'whichever that is');
+select is(pg_temp.next('0 0 $ 2 *'), '2027-02-28 00:00', '$ is the 28th in a February of 28 days');
 select is(pg_temp.next('@hourly'), '2026-11-24 13:00', '@hourly');
 select is(pg_temp.next('@daily'), '2026-11-25 00:00', '@daily');
 select is(pg_temp.next('@weekly'), '2026-11-29 00:00', '@weekly');
 select is(pg_temp.next('@monthly'), '2026-12-01 00:00', '@monthly');
 select is(pg_temp.next('@yearly'), '2027-01-01 00:00', '@yearly');
-select is(maintenance.next_run_at('30 seconds', '2026-11-24 12:34:56+00'), '2026-11-24 12:35:26+00', 'seconds');
-select is(maintenance.next_run_at(null, now()), null, 'no schedule, no time');
+select is(maintenance.next_run_at('30 seconds', '2026-11-24 12:34:56+00'), '2026-11-24 12:35:26+00',
+  'an interval in seconds is read');
+select is(maintenance.next_run_at(null, now()), null, 'without a schedule there is no next run');
 set local timezone = 'Asia/Kathmandu';
 select is(pg_temp.next('0 3 * * *'), '2026-11-25 03:00', 'the session''s time zone does not matter');
 
@@ -117,7 +119,7 @@ exception when sqlstate 'PM006' then
   get stacked diagnostics v_hint = pg_exception_hint;
   return regexp_replace(sqlerrm, '^.* is not a cron expression: ', '') || coalesce(substring(v_hint from ': .*$'), '');
 end $$;
-select is(pg_temp.refusal(s), r, format('"%s" is refused in words', s)) from (values
+select is(pg_temp.refusal(s), r, format('"%s" is refused with its reason', s)) from (values
   ('0 22-4 * * *', 'its hour "22-4" runs backwards, and pg_cron never fires for it: 22-23,0-4'),
   ('0 0 * * fri-mon', 'its day of week "fri-mon" runs backwards, and pg_cron never fires for it: 5-6,0-1'),
   ('0 0 * * mon-sun', 'its day of week "mon-sun" runs backwards, and pg_cron never fires for it: 1-6,0'),
