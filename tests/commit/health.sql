@@ -7,8 +7,8 @@ select plan(19);
 \ir connect.psql
 
 select unnest(array[is(h ->> 'healthy', 'true', 'S4-03: a fresh database is healthy'),
-  is(h -> 'issues', '[]', 'and has no issues'), is(h #> '{stats,unusedIndexes}', '[]',
-  'C-31: nobody has used its indexes yet, and that is no fault of theirs')])
+  is(h -> 'issues', '[]', 'a fresh database has no issues'), is(h #> '{stats,unusedIndexes}', '[]',
+  'C-31: indexes of a fresh database that nobody has used yet are not listed as unused')])
 from public.get_database_health_stats() as h;
 
 create table public.worn (id integer, n integer) with (autovacuum_enabled = false);
@@ -22,15 +22,17 @@ update public.worn set n = 1;
 select pg_stat_force_next_flush() \g /dev/null
 call pg_temp.wait_for($$(select dead_rows = 2400 from maintenance.table_bloat where table_name = 'worn')$$);
 select results_eq($$select live_rows, dead_rows, dead_percent, is_bloated from maintenance.table_bloat
-  where table_name = 'worn'$$, $$values (2000::bigint, 2400::bigint, 54.5, true)$$, 'S4-07: 2,400 of 4,400 are');
-select unnest(array[is(h ->> 'healthy', 'false', 'which is unhealthy'),
-  is(h -> 'issues', '["public.worn has 54.5 % dead rows"]', 'and said'),
-  is(h #>> '{stats,bloatedTables,0,table}', 'public.worn', 'by name')])
+  where table_name = 'worn'$$, $$values (2000::bigint, 2400::bigint, 54.5, true)$$,
+    'S4-07: 2,400 dead rows of 4,400 are bloat');
+select unnest(array[is(h ->> 'healthy', 'false', 'a database with a bloated table is unhealthy'),
+  is(h -> 'issues', '["public.worn has 54.5 % dead rows"]', 'a bloated table is an issue, with its share of dead rows'),
+  is(h #>> '{stats,bloatedTables,0,table}', 'public.worn', 'the health stats name a bloated table')])
 from public.get_database_health_stats() as h;
 vacuum public.worn;
 select pg_stat_force_next_flush() \g /dev/null
 call pg_temp.wait_for($$(select dead_rows = 0 from maintenance.table_bloat where table_name = 'worn')$$);
-select is(public.get_database_health_stats() ->> 'healthy', 'true', 'until it is vacuumed');
+select is(public.get_database_health_stats() ->> 'healthy', 'true',
+  'a database is healthy again when its bloated table is vacuumed');
 
 create index worn_n_idx on public.worn (n);
 set maintenance.fake_now = '2100-01-01';
@@ -38,17 +40,18 @@ select ok((select is_unused from maintenance.index_health where index_name = 'wo
   'S4-06: an index that nobody has used for a week is unused');
 select is((select is_unused from maintenance.index_health where index_name = 'worn_n_idx'
   and (select count(*) from maintenance.index_health where is_unused and is_unique) > 0), null,
-  'C-31: a unique one never is');
-select ok(public.get_database_health_stats() #> '{stats,unusedIndexes}' ? 'public.worn_n_idx', 'health tells it');
-select is(public.get_database_health_stats() ->> 'healthy', 'true', 'C-31: and is healthy all the same');
+  'C-31: a unique index is never unused');
+select ok(public.get_database_health_stats() #> '{stats,unusedIndexes}' ? 'public.worn_n_idx',
+  'the health stats list an unused index');
+select is(public.get_database_health_stats() ->> 'healthy', 'true', 'C-31: a database with an unused index is healthy');
 call maintenance.run_job('weekly_index_report') \g /dev/null
 select ok((select details -> 'unused' @> '[{"index": "public.worn_n_idx"}]' from maintenance.run_history
-  where job_name = 'weekly_index_report'), 'S4-05: the weekly report lists it');
+  where job_name = 'weekly_index_report'), 'S4-05: the weekly report lists an unused index');
 reset maintenance.fake_now;
 
 insert into public.sessions (expires_at) select now() - interval '1 day' from generate_series(1, 1001);
 select is(public.get_database_health_stats() -> 'issues', '["1001 expired sessions"]',
-  'S4-03: a neglected one has expired sessions');
+  'S4-03: more than 1,000 expired sessions are an issue');
 
 select dblink_exec('other', 'begin'), dblink_exec('other',
   'lock table public.sessions, public.worn in access exclusive mode') \g /dev/null
@@ -58,10 +61,10 @@ select is(public.get_database_health_stats() -> 'issues',
 select results_eq($$select task, count, severity, advice from public.maintenance_status where severity = 'critical'$$,
   $$values ('expired_sessions', null::bigint, 'critical',
     'Locked by somebody else: select * from pg_locks where relation = ''public.sessions''::regclass;')$$,
-    'C-014: nor the status, where its row alone is critical');
+    'C-014: a locked table does not keep the status from answering; its row alone is critical');
 select dblink_exec('other', 'rollback') \g /dev/null
 select is((select severity from public.maintenance_status where task = 'expired_sessions'), 'warning',
-  'C-014: and the next look is as before');
+  'C-014: the status counts expired sessions again when the lock is gone');
 
 -- The weekly VACUUM goes round what autovacuum is at.
 select dblink_exec('other', 'begin'), dblink_exec('other',

@@ -18,13 +18,14 @@ select is((select n from dblink('other', 'select count(*) from public.user_subsc
 call maintenance.run_job('refresh_subscription_summary') \g /dev/null
 select results_eq($$select status, details ->> 'concurrently' from maintenance.run_history order by run_id desc
   limit 1$$,
-  $$values ('succeeded', 'true')$$, 'it is refreshed all the same');
-select is((select count(*) from public.user_subscription_summary), 2::bigint, 'and shows the new row');
+  $$values ('succeeded', 'true')$$, 'the summary is refreshed concurrently while a reader has it open');
+select is((select count(*) from public.user_subscription_summary), 2::bigint,
+  'the refreshed summary shows the new row');
 select is((select n from dblink('other', 'select count(*) from public.user_subscription_summary') as d (n bigint)),
   2::bigint,
-  'to the reader too, at its next statement');
+  'a reader that has the summary open sees the new row at its next statement');
 select dblink_exec('other', 'commit') \g /dev/null
 call maintenance.run_job('refresh_subscription_summary') \g /dev/null
 select isnt_empty($$select from dblink_get_notify('other') where notify_name = 'subscription_summary_refreshed'$$,
-  'S4-23: and a listener is told');
+  'S4-23: a listener is notified of a refresh');
 select * from finish();

@@ -65,7 +65,7 @@ begin
   end loop;
 end $$;
 
-select ok(count(*) filter (where statement is not null) > 250, 'everything is tried') from attempt;
+select ok(count(*) filter (where statement is not null) > 250, 'more than 250 statements are tried') from attempt;
 select results_eq(format('select c from pg_temp.can(%L) as c order by c collate "C"', :'nobody'), array[]::text[],
   'S4-12: a login without a role can do nothing');
 select results_eq(format('select c from pg_temp.can(%L) as c order by c collate "C"', :'worker'), array[
@@ -127,17 +127,17 @@ select results_eq(format('select c from (select pg_temp.can(%L) as c except sele
   'read maintenance.change',
   'read maintenance.task',
   'refresh_subscription_summary()',
-  'run_maintenance_cleanup()'], 'an operator also runs, schedules, asks and decides, and writes no table');
+  'run_maintenance_cleanup()'], 'beyond a viewer an operator runs, schedules, asks and decides, and writes no table');
 select is_empty(format('select what from viewer except select pg_temp.can(%L)', :'operator'),
-  'and does whatever a viewer does');
-select is(t, '0', 'an operator reads tasks without what they showed')
+  'an operator may do whatever a viewer may');
+select is(t, '0', 'an operator reads tasks, their context and answers left out')
   from dblink(:'operator',
   'select count(*) from (select task_id, kind, subject, state, attempts, last_error, result, cost_usd from '
     'maintenance.task) as t') as t (t text);
 select throws_ok(format($$select from dblink(%L, 'select context from maintenance.task') as t (t text)$$, :'operator'),
-  '42501', null, 'which stays closed');
+  '42501', null, 'an operator cannot read contexts of tasks');
 select throws_ok(format($$select from dblink(%L, 'select held_answer from maintenance.task') as t (t text)$$,
-  :'operator'), '42501', null, 'as do the answers');
+  :'operator'), '42501', null, 'an operator cannot read held answers of tasks');
 
 -- A run id of somebody else's, and progress that a caller made up.
 create table public.events (id integer primary key, at timestamptz);
@@ -149,7 +149,8 @@ create function pg_temp.as_operator(statement text) returns text language sql as
   select t from dblink(current_database() || '_operator', statement) as t (t text) $$;
 select maintenance_internal.start_run('purge', false) as mine \gset
 select throws_ok(format('select pg_temp.as_operator(%L)', format(call, :mine)), 'PM002',
-  format('run %s was not begun by this session', :mine), 'a run of another session: ' || call)
+  format('run %s was not begun by this session', :mine), 'an operator cannot work on a run of another session: '
+    || call)
 from unnest(array['select maintenance_internal.initial_progress(%s)::text',
   'select maintenance_internal.run_result(%s)', 'select maintenance_internal.finish_run(%s)::text',
   'select maintenance_internal.raise_failure(%s)::text', 'select maintenance_internal.release_lock(%s)::text',
@@ -167,7 +168,8 @@ select is((select count(*) from public.events), 30::bigint,
 select pg_temp.as_operator(format($$select maintenance_internal.apply_batch(
     row(%s,'slice',1,0,false,null,null,null,1000,0,1,10,null,0)::maintenance_internal.progress,
   array(select format('(0,%%s)', i)::tid from generate_series(31, 40) as i))::text$$, :theirs)) \g /dev/null
-select is((select count(*) from public.events), 30::bigint, 'and takes no row that the rule does not');
+select is((select count(*) from public.events), 30::bigint,
+  'a batch takes no row that the rule does not, whatever the caller says');
 select pg_temp.as_operator(format('select maintenance_internal.finish_run(%s)::text', :theirs)),
   pg_temp.as_operator(format('select maintenance_internal.release_lock(%s)::text', :theirs)) \g /dev/null
 
@@ -192,12 +194,13 @@ $$) \g /dev/null
 select dblink_exec(:'operator', 'set search_path = evil, pg_temp, public, maintenance, pg_catalog') \g /dev/null
 insert into public.events select i, now() - interval '1 year' from generate_series(101, 105) as i;
 select is(pg_temp.as_operator($$select maintenance.preview('purge')::text$$)::text ~ '^\(25,f,', true,
-  'a search_path of one''s own counts no other rows');
+  'a preview under a search_path of the caller''s own counts the same rows');
 select is(pg_temp.as_operator($$select maintenance.run_now('purge') operator(pg_catalog.#>>) '{data,rowsAffected}'$$),
-  '25', 'runs the same rule');
-select is((select count(*) from public.events), 10::bigint, 'and what is not due is left');
+  '25', 'a run under a search_path of the caller''s own takes the same rows');
+select is((select count(*) from public.events), 10::bigint,
+  'a run under a search_path of the caller''s own leaves what is not due');
 select is_empty($$select who from public.trace where who = current_user$$,
-  'nothing of theirs ran with the owner''s rights');
+  'nothing that an operator put into the search_path runs with the owner''s rights');
 
 -- Overloads of a step, made by whoever may create in its schema.
 create function public.take(batch_size integer) returns bigint language sql as 'select 0::bigint';
@@ -218,8 +221,9 @@ select dblink_exec(:'operator', $$
       '0::bigint';
 $$) \g /dev/null
 select is(maintenance.run_now('take') #>> '{data,sqlstate}', '42725',
-  'or fails clearly, where Postgres cannot tell them apart');
-select is_empty($$select who from public.trace where who = current_user$$, 'and never the one of somebody else');
+  'a step whose overloads Postgres cannot tell apart fails as ambiguous');
+select is_empty($$select who from public.trace where who = current_user$$,
+  'no overload that somebody else made runs with the owner''s rights');
 
 select dblink_disconnect(r) from unnest(array[:'viewer', :'operator', :'worker', :'nobody']) as r \g /dev/null
 select format('grant %1$I to current_user; drop owned by %1$I; drop role %1$I', r)

@@ -70,12 +70,13 @@ select is(pg_temp.result_of_other(), '57014', 'a cancelled run raises query_canc
 select count(*) from dblink_get_result('other', false) as d (r jsonb) \g /dev/null
 select pg_advisory_unlock(42) \g /dev/null
 select results_eq('select * from public.last_run', $$values ('cancelled', 10::bigint, 'cancelled', '57014')$$,
-  'its receipt says cancelled, with the rows of the committed batch');
-select is((select count(*) from public.events), 15::bigint, 'which are gone, and no others');
-select is((select count(*) from pg_locks where locktype = 'advisory'), 0::bigint, 'no lock is left');
+  'the receipt of a cancelled run says cancelled, with the rows of the committed batch');
+select is((select count(*) from public.events), 15::bigint,
+  'the rows that a cancelled run committed are gone, and no others');
+select is((select count(*) from pg_locks where locktype = 'advisory'), 0::bigint, 'a cancelled run leaves no lock');
 call maintenance.run_job('purge') \g /dev/null
 select results_eq('select * from public.last_run', $$values ('succeeded', 15::bigint, 'done', null::text)$$,
-  'the next run takes the rest');
+  'the run after a cancelled one takes the rest');
 
 -- Killed.
 select pg_advisory_lock(42) \g /dev/null
@@ -88,9 +89,10 @@ select results_eq('select * from public.last_run', $$values ('running', 10::bigi
 call maintenance.run_job('purge') \g /dev/null
 select results_eq($$select status, rows_affected, stop_reason, finished_at is not null
     from maintenance.run_history order by run_id desc limit 1 offset 1$$,
-  $$values ('interrupted', 10::bigint, 'backend_gone', true)$$, 'the next run closes it as interrupted');
+  $$values ('interrupted', 10::bigint, 'backend_gone', true)$$,
+    'the run after a killed one closes its receipt as interrupted');
 select results_eq('select * from public.last_run', $$values ('succeeded', 15::bigint, 'done', null::text)$$,
-  'and takes the rest');
+  'the run after a killed one takes the rest');
 
 -- A long run is not a dead one: liveness is the held lock, and no age.
 \ir connect.psql
@@ -100,7 +102,8 @@ update maintenance_internal.run set started_at = now() - interval '3 days' where
 call maintenance.run_job('purge') \g /dev/null
 select results_eq('select status, stop_reason from public.last_run', $$values ('skipped', 'already_running')$$,
   'a run that is three days old and still holds its lock is left alone');
-select is((select count(*) from maintenance_internal.run where status = 'running'), 1::bigint, 'and so is its receipt');
+select is((select count(*) from maintenance_internal.run where status = 'running'), 1::bigint,
+  'the receipt of a long run that still holds its lock stays open');
 select pg_advisory_unlock(42) \g /dev/null
 select count(*) from dblink_get_result('other') as d (r jsonb) \g /dev/null
 select count(*) from dblink_get_result('other') as d (r jsonb) \g /dev/null
@@ -119,7 +122,7 @@ select results_eq('select * from public.last_run', $$values ('succeeded', 0::big
 select dblink_exec('other', 'commit') \g /dev/null
 call maintenance.run_job('purge') \g /dev/null
 select results_eq('select * from public.last_run', $$values ('succeeded', 2::bigint, 'done', null::text)$$,
-  'the next run takes them when they are free');
+  'the next run takes rows that were locked when they are free');
 
 -- Locks that no skip locked goes around: of a child row that the delete cascades to, of a whole table.
 create table public.child (event_id integer references public.events on delete cascade, note text);
@@ -131,11 +134,12 @@ select dblink_exec('other', 'update public.child set note = $$held$$ where event
 select pg_temp.run_it() \g /dev/null
 select results_eq('select * from public.last_run', $$values ('failed', 23::bigint, 'refused_rows', '55P03')$$,
   'rows whose children are locked are refused one by one, and all others go');
-select is((select string_agg(id::text, ' ' order by id) from public.events), '4 21', 'and stay for the next run');
+select is((select string_agg(id::text, ' ' order by id) from public.events), '4 21',
+  'rows whose children are locked stay for the next run');
 select dblink_exec('other', 'commit') \g /dev/null
 call maintenance.run_job('purge') \g /dev/null
 select results_eq('select * from public.last_run', $$values ('succeeded', 2::bigint, 'done', null::text)$$,
-  'which takes them');
+  'the next run takes rows whose children are free again');
 select public.fill() \g /dev/null
 select dblink_exec('other', 'begin') \g /dev/null
 select dblink_exec('other', 'lock table public.child in access exclusive mode') \g /dev/null
@@ -143,7 +147,7 @@ select pg_temp.run_it() \g /dev/null
 select results_eq('select * from public.last_run', $$values ('failed', 0::bigint, 'lock_timeout', '55P03')$$,
   'a table that is locked altogether ends the run, which says so');
 select dblink_exec('other', 'rollback') \g /dev/null
-select is((select count(*) from public.events), 25::bigint, 'with nothing lost');
+select is((select count(*) from public.events), 25::bigint, 'a run that is ended by a locked table deletes nothing');
 
 -- A deadlock, which only a step function can meet: slices give up their wait before.
 create table public.pair (id integer primary key, n integer default 0);
@@ -173,9 +177,11 @@ commit;
 select is(pg_temp.result_of_other(), 'PM008', 'a run that is chosen to end a deadlock raises');
 select count(*) from dblink_get_result('other', false) as d (r jsonb) \g /dev/null
 select results_eq('select * from public.last_run', $$values ('failed', 0::bigint, 'error', '40P01')$$,
-  'and its receipt says why');
-select results_eq('select n from public.pair order by id', array[10, 10], 'the other session has its way');
-select is((select count(*) from pg_locks where locktype = 'advisory'), 0::bigint, 'no lock is left');
+  'the receipt of a run that is chosen to end a deadlock says why');
+select results_eq('select n from public.pair order by id', array[10, 10],
+  'the other session in a deadlock commits its changes');
+select is((select count(*) from pg_locks where locktype = 'advisory'), 0::bigint,
+  'no lock is left when all runs have ended');
 select is((select count(*) from maintenance_internal.run where status = 'running'), 0::bigint,
   'no receipt is left open');
 select * from finish();

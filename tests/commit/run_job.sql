@@ -30,24 +30,27 @@ call pg_temp.wait_for($$exists (select from pg_stat_activity as a
 select is((select count(*) from public.events), 15::bigint, 'the first batch is committed before the second ends');
 select results_eq($$select status, rows_affected, batches, trigger, attempt, finished_at is null
     from maintenance.run_history$$,
-  $$values ('running', 10::bigint, 1, 'manual', 1, true)$$, 'others see the receipt while it runs');
+  $$values ('running', 10::bigint, 1, 'manual', 1, true)$$, 'other sessions see the receipt of a run while it runs');
 select is((select backend_pid from maintenance_internal.run), (select pid from pg_locks
   where locktype = 'advisory' and classid = maintenance_internal.lock_class()::oid and granted),
-  'with the backend that holds the lock');
+  'the receipt of a run names the backend that holds its lock');
 
 call maintenance.run_job('purge') \g /dev/null
 select results_eq($$select status, stop_reason, rows_affected from maintenance.run_history
     order by run_id desc limit 1$$,
-  $$values ('skipped', 'already_running', 0::bigint)$$, 'a second copy leaves a skipped receipt and no error');
+  $$values ('skipped', 'already_running', 0::bigint)$$,
+    'a second copy of a running job leaves a skipped receipt and no error');
 
 select pg_advisory_unlock(42) \g /dev/null
 select is((select r #>> '{data,rowsAffected}' from dblink_get_result('other') as d (r jsonb)), '25',
-  'the run goes on to its end');
+  'a run goes on to its end though a second copy was called');
 select count(*) from dblink_get_result('other') as d (r jsonb) \g /dev/null
 select results_eq($$select status, rows_affected, batches, stop_reason from maintenance.run_history
     order by run_id limit 1$$,
-  $$values ('succeeded', 25::bigint, 3, 'done')$$, 'and its receipt says so');
-select is((select count(*) from pg_locks where locktype = 'advisory'), 0::bigint, 'no lock is left');
+  $$values ('succeeded', 25::bigint, 3, 'done')$$,
+    'the receipt of a run that has ended says succeeded, with all its rows and batches');
+select is((select count(*) from pg_locks where locktype = 'advisory'), 0::bigint,
+  'a run that has ended leaves no lock');
 
 -- A failed run commits its receipt and then raises.
 create function public.fails(batch_size integer) returns bigint language plpgsql
@@ -56,12 +59,15 @@ select maintenance.set_job('fails', 'public.fails') \g /dev/null
 select throws_ok($$select dblink_exec('other', $_$call maintenance.run_job('fails')$_$)$$,
   'PM008', 'fails failed: SQLSTATE P0001', 'a failed run raises, so that pg_cron says failed too');
 select results_eq($$select status, error, sqlstate from maintenance.run_history where job_name = 'fails'$$,
-  $$values ('failed', 'SQLSTATE P0001', 'P0001')$$, 'after it has committed its receipt');
+  $$values ('failed', 'SQLSTATE P0001', 'P0001')$$, 'a failed run commits its receipt before it raises');
 
 -- Inside a transaction.
-select throws_ok($$call maintenance.run_job('purge')$$, '2D000', null, 'a call inside a transaction is refused');
-select is((select count(*) from maintenance.run_history), 3::bigint, 'leaves no receipt');
-select is((select count(*) from pg_locks where locktype = 'advisory'), 0::bigint, 'and holds no lock');
+select throws_ok($$call maintenance.run_job('purge')$$, '2D000', null,
+  'a call of run_job inside a transaction is refused');
+select is((select count(*) from maintenance.run_history), 3::bigint,
+  'a call of run_job inside a transaction leaves no receipt');
+select is((select count(*) from pg_locks where locktype = 'advisory'), 0::bigint,
+  'a call of run_job inside a transaction holds no lock');
 select maintenance.run_now('purge') \g /dev/null
 select is((select count(*) from pg_locks where locktype = 'advisory'), 0::bigint,
   'run_now gives its lock back with its transaction');
@@ -76,9 +82,10 @@ select format('alter database %I set timezone = %L', current_database(), 'Americ
 select dblink_disconnect('other') \g /dev/null
 \ir connect.psql
 select is((select zone from dblink('other', 'show timezone') as d (zone text)), 'Asia/Tokyo',
-  'a session of another time zone');
+  'the other session is in another time zone');
 select from dblink('other', $$call maintenance.run_job('web_sessions')$$) as d (r jsonb) \g /dev/null
-select is((select min(sid) || ' ' || count(*) from public.session), '51 50', 'purges the same rows');
+select is((select min(sid) || ' ' || count(*) from public.session), '51 50',
+  'a session in another time zone purges the same rows');
 
 -- The budget is of the wall clock: a run that has used it up leaves the rest to the next.
 create table public.many (id integer primary key, at timestamptz);
@@ -91,7 +98,7 @@ call maintenance.run_job('many') \g /dev/null
 select results_eq($$select status, stop_reason, rows_affected = 100 - (select count(*) from public.many),
   rows_affected between 10 and 50
     from maintenance.run_history where job_name = 'many'$$,
-  $$values ('succeeded', 'budget', true, true)$$, 'and says so');
+  $$values ('succeeded', 'budget', true, true)$$, 'a run that has used up its budget leaves the rest and says so');
 
 -- After very many rows it is the run that steps over them once more, not the next reader of the status.
 create table public.mass (id integer primary key, at timestamptz) with (autovacuum_enabled = false);
@@ -112,5 +119,5 @@ begin
     into v;
   return (v -> 0 -> 'Plan' ->> 'Shared Hit Blocks')::bigint + (v -> 0 -> 'Plan' ->> 'Shared Read Blocks')::bigint;
 end $$;
-select ok(public.pages_read() < 1000, 'and no later look steps over them again');
+select ok(public.pages_read() < 1000, 'no query after a run of very many rows steps over them again');
 select * from finish();

@@ -20,7 +20,8 @@ select lives_ok(format('select maintenance.set_statement(%L, %L)', 's', s), s) f
   'vacuum (analyze) public.t;', e'vacuum public.t -- weekly; keep', 'vacuum /* ; */ public.t',
     $$comment on table public.t is 'a; b'$$,
   'do $x$ begin perform 1; end $x$', 'vacuum "Odd; Name"."T;"']) as s;
-select throws_ok(format('select maintenance.set_statement(%L, %L)', 's', s), 'PM007', null, 'refused: ' || s)
+select throws_ok(format('select maintenance.set_statement(%L, %L)', 's', s), 'PM007', null, 'set_statement refuses: '
+  || s)
   from unnest(array[
   'vacuum t; vacuum u', e'vacuum t; -- x\nvacuum u', 'begin; vacuum t', '', '-- x', $$call maintenance.run_job('x')$$,
     $$ /* x */ CALL maintenance . run_job('x')$$]) as s;
@@ -68,17 +69,17 @@ select public.fired(11, 'vacuum public.t', 'running') \g /dev/null
 call maintenance.tick();
 select is(public.receipt(), '1|running', 'a VACUUM that goes on has a receipt');
 call maintenance.tick();
-select is(public.receipt(), '1|running', 'one');
+select is(public.receipt(), '1|running', 'a VACUUM that goes on has one receipt after two ticks');
 vacuum public.t;
 update cron.job_run_details set status = 'succeeded', end_time = now();
 call maintenance.tick();
-select is(public.receipt(), '1|succeeded|done', 'which says when it is done');
+select is(public.receipt(), '1|succeeded|done', 'the receipt of a VACUUM says when it is done');
 select results_eq($$select h.trigger, h.slot = date_trunc('minute', h.started_at), h.started_at = d.start_time,
   h.finished_at = d.end_time, r.backend_pid from maintenance.run_history as h join maintenance_internal.run as r
   using (run_id), cron.job_run_details as d$$,
-  $$values ('schedule', true, true, true, 4711)$$, 'with the times of pg_cron');
+  $$values ('schedule', true, true, true, 4711)$$, 'the receipt of a VACUUM has the times and the process of pg_cron');
 call maintenance.tick();
-select is(public.receipt(), '1|succeeded|done', 'and is not written again');
+select is(public.receipt(), '1|succeeded|done', 'the receipt of a VACUUM that is done is not written again');
 
 select public.fired(12, 'vacuum public.u') \g /dev/null
 call maintenance.tick();
@@ -90,53 +91,54 @@ call maintenance.tick();
 select is(public.receipt(),
   format('3|failed|error|PM019|pg_authid was left out: %1$s may not vacuum it: it is not the owner; public.t was left '
     'out: %1$s may not vacuum it: it is not the owner', :'stranger'),
-  'so is one of a role that owns no table that it names');
+  'a VACUUM by a role that owns no table that it names is failed');
 select public.fired(33, 'vacuum public.t, pg_catalog.pg_database') \g /dev/null
 vacuum public.t;
 call maintenance.tick();
 select is(public.receipt(),
   format('4|failed|error|PM019|pg_database was left out: %s may not vacuum it: it is not the owner', current_user),
-  'or of a role that owns one and not the other: the owner of a database does not own the shared catalogue');
+  'a VACUUM by a role that owns one of its tables, and not the shared catalogue, is failed');
 delete from cron.job_run_details where runid = 33;
 delete from maintenance_internal.run where cron_run_id = 33;
 select public.fired(14, 'vacuum (skip_locked) public.t, public.p') \g /dev/null
 vacuum public.t;
 call maintenance.tick();
 select is(public.receipt(), '4|succeeded|done|{"left_out": {"public.p1": "its lock was not free"}}',
-  'one of two that was locked is told');
+  'the receipt of a VACUUM names the one of two tables that was locked');
 select public.fired(15, 'vacuum (skip_locked) public.p', began => now() + interval '1 second') \g /dev/null
 call maintenance.tick();
 select is(public.receipt(), '5|failed|error|PM019|public.p1 was left out: its lock was not free',
-  'none of one is a failure');
+  'a VACUUM whose only table was locked is failed');
 select public.fired(16, 'vacuum full public.u') \g /dev/null
 call maintenance.tick();
 select is(public.receipt(), '6|succeeded|done', 'VACUUM FULL leaves no trace, so pg_cron is believed');
 select public.fired(17, 'vacuum public.u', began => pg_postmaster_start_time() - interval '1 hour') \g /dev/null
 call maintenance.tick();
-select is(public.receipt(), '7|succeeded|done', 'as it is where a restart may have taken the statistics');
+select is(public.receipt(), '7|succeeded|done', 'pg_cron is believed where a restart may have taken the statistics');
 select public.fired(18, 'analyze public.u') \g /dev/null
 call maintenance.tick();
 select is(public.receipt(), '8|failed|error|PM019|public.u was left out: the statistics show no trace of it',
-  'ANALYZE alike');
+  'an ANALYZE that touched nothing is failed, whatever pg_cron says');
 select public.fired(19, 'analyze public.u') \g /dev/null
 analyze public.u;
 call maintenance.tick();
-select is(public.receipt(), '9|succeeded|done', 'which leaves a trace of its own');
+select is(public.receipt(), '9|succeeded|done', 'an ANALYZE that leaves its trace has succeeded');
 select public.fired(20, 'vacuum public.t', 'failed') \g /dev/null
 call maintenance.tick();
-select is(public.receipt(), '10|failed|error|PM019|pg_cron reports a failure', 'a failure is one');
+select is(public.receipt(), '10|failed|error|PM019|pg_cron reports a failure',
+  'a VACUUM that pg_cron reports as failed is failed');
 select is((select error_detail ->> 'message' from maintenance_internal.run order by run_id desc limit 1),
-  'ERROR: secret', 'with its text for the owner');
+  'ERROR: secret', 'the receipt of a failed VACUUM keeps its message for the owner');
 select public.fired(21, 'vacuum public.t', 'failed', began => null) \g /dev/null
 call maintenance.tick();
 call maintenance.tick();
 select is(public.receipt(), '11|failed|error|PM019|pg_cron reports a failure',
-  'also where pg_cron could not connect, and kept no time; once');
+  'a failure without a time, where pg_cron could not connect, has one receipt');
 truncate cron.job_run_details;
 select public.fired(11, 'vacuum public.t') \g /dev/null
 vacuum public.t;
 call maintenance.tick();
-select is(public.receipt(), '12|succeeded|done', 'numbers that begin anew are other runs');
+select is(public.receipt(), '12|succeeded|done', 'run numbers of pg_cron that begin anew are other runs');
 
 -- What leaves a receipt of its own, or is nobody's.
 select public.fired(22, $$call maintenance.run_job('vac')$$) \g /dev/null
@@ -144,7 +146,7 @@ select public.fired(23, 'vacuum public.u', job => 3), public.fired(24, 'vacuum p
   public.fired(25, 'call maintenance.tick()', job => 2) \g /dev/null
 call maintenance.tick();
 select is((select count(*) from maintenance.run_history), 12::bigint,
-  'no receipt for what has its own, nor for a job that is not ours');
+  'the tick writes no receipt for what has its own, nor for a job that is not ours');
 select public.fired(26, 'call maintenance.tick()', 'failed', job => 2) \g /dev/null
 select dblink_exec('other', 'begin'),
   (select x from dblink('other', $$select pg_advisory_lock(maintenance_internal.lock_class(),
@@ -164,6 +166,7 @@ update cron.job_run_details set start_time = null where runid = -9;
 select is(concat_ws(' ', r #>> '{data,rowsAffected}', r #>> '{data,batches}'), '9 2',
   'pg_cron''s own history is purged, rows without a time among it, in one batch and a look')
   from maintenance.run_now('purge_cron_history') as r;
-select is((select min(runid) from cron.job_run_details), 11::bigint, 'and no later row');
+select is((select min(runid) from cron.job_run_details), 11::bigint,
+  'the purge of pg_cron''s history leaves later rows');
 drop role :"stranger";
 select * from finish();

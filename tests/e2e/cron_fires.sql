@@ -30,21 +30,22 @@ end
 $$;
 
 select results_eq('select token from public.temp_uploads', array['new'],
-  'the row that was due is gone, the other stays');
+  'the upload that was due is gone, and a young one stays');
 select results_eq($$select status, rows_affected, batches, stop_reason, error from maintenance.run_history
     where job_name = 'cleanup_temp_uploads' and trigger = 'schedule' order by run_id limit 1$$,
-  $$values ('succeeded', 1::bigint, 1, 'done', null::text)$$, 'the receipt says that the schedule did it');
+  $$values ('succeeded', 1::bigint, 1, 'done', null::text)$$,
+    'the receipt of a fired job says that the schedule did it');
 select ok((select slot = date_trunc('minute', slot) and started_at - slot between interval '0' and interval '1 minute'
     from maintenance.run_history where trigger = 'schedule' order by run_id limit 1),
-  'and names the minute that it stands for');
+  'the receipt of a scheduled run names the minute that it stands for');
 select is((select status from cron.job_run_details as d
     join cron.job as j using (jobid) where j.jobname = 'maintenance:cleanup_temp_uploads' order by runid limit 1),
-  'succeeded', 'pg_cron says the same');
+  'succeeded', 'pg_cron says that the fired job succeeded');
 select results_eq($$select count, severity, schedule, active, last_status from public.maintenance_status
     where task = 'old_temp_uploads'$$,
   $$values (0::bigint, 'ok', '* * * * *', true, 'succeeded')$$, 'the status shows the edited schedule and the run');
 select is((select outcome from maintenance.install_schedules() where job_name = 'cleanup_temp_uploads'),
-  'edited by an operator', 'and the edit survives an installation');
+  'edited by an operator', 'the edit of a schedule survives install_schedules');
 
 -- S4-04 and S4-05: the hourly and the weekly jobs.
 select results_eq($$select distinct on (job_name) job_name, status, stop_reason, slot = date_trunc('minute', started_at)
@@ -54,15 +55,16 @@ select results_eq($$select distinct on (job_name) job_name, status, stop_reason,
     ('cleanup_expired_sessions', 'succeeded', 'done', true), ('cleanup_temp_uploads', 'succeeded', 'done', true),
     ('foreign_vacuum', 'failed', 'error', true), ('refresh_subscription_summary', 'succeeded', 'done', true),
       ('vacuum_account_tables', 'succeeded', 'done', true),
-    ('weekly_index_report', 'succeeded', 'done', true)$$, 'all that was due a minute has run');
+    ('weekly_index_report', 'succeeded', 'done', true)$$, 'every job that is scheduled each minute has run');
 select is((select count(*) from pg_stat_user_tables where relname in ('users', 'user_subscriptions', 'sessions')
     and least(last_vacuum, last_analyze) > now() - interval '5 minutes'), 3::bigint,
       'S4-04, S4-05: VACUUM and ANALYZE have left their trace');
 select results_eq('select (select count(*) from public.user_subscription_summary), (select count(*) from '
-  'public.sessions)', 'values (1::bigint, 0::bigint)', 'the summary is fresh, the session gone');
+  'public.sessions)', 'values (1::bigint, 0::bigint)',
+    'the subscription summary is fresh, and the expired session is gone');
 select is((select status from cron.job_run_details where command = 'vacuum public.not_ours' order by runid limit 1),
   'succeeded', 'pg_cron says that a VACUUM of somebody else''s table succeeded');
 select is((select error from maintenance.run_history where job_name = 'foreign_vacuum' order by run_id limit 1),
   'public.not_ours was left out: app_owner may not vacuum it: it is not the owner',
-    'and the receipt that it did nothing');
+    'the receipt says that a VACUUM of somebody else''s table did nothing');
 select * from finish();

@@ -15,6 +15,8 @@ end
 $$;
 select results_eq('select job_name, trigger, status, rows_affected from maintenance.run_history order by run_id '
   'limit 1',
-  $$values ('cleanup_expired_sessions', 'schedule', 'succeeded', 1::bigint)$$, 'pg_cron has fired it, as scheduled');
-select is((select count(*) from public.sessions), 0::bigint, 'and the expired session is gone');
+  $$values ('cleanup_expired_sessions', 'schedule', 'succeeded', 1::bigint)$$,
+    'pg_cron fires a job of a database that is not its own, as scheduled');
+select is((select count(*) from public.sessions), 0::bigint,
+  'a job of a database that is not pg_cron''s deletes the expired session');
 select * from finish();

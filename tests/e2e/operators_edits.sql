@@ -17,12 +17,13 @@ call maintenance.tick();
 
 prepare job as select schedule, active, scheduling from maintenance.job_status where job_name = $1;
 select results_eq($$execute job('cleanup_old_raw_items')$$, $$values ('0 3 * * *', false, 'inactive in pg_cron')$$,
-  'a job that was made inactive stays so');
+  'a job that was made inactive stays so after make up');
 select results_eq($$execute job('mark_stuck_import_runs')$$, $$values ('9 3 * * *', true, 'edited by an operator')$$,
-  'an altered schedule stays');
+  'an altered schedule stays after make up');
 select results_eq($$execute job('compact_old_import_jobs')$$, $$values (null, false, 'removed by an operator')$$,
-  'a job that was unscheduled stays out');
+  'a job that was unscheduled stays out after make up');
 select set_eq($$select job_name from maintenance.edit
   where job_name in ('cleanup_old_raw_items', 'mark_stuck_import_runs', 'compact_old_import_jobs')$$,
-  array['cleanup_old_raw_items', 'mark_stuck_import_runs', 'compact_old_import_jobs'], 'and each edit is on record');
+  array['cleanup_old_raw_items', 'mark_stuck_import_runs', 'compact_old_import_jobs'],
+    'each edit of an operator is on record');
 select * from finish();

@@ -8,17 +8,21 @@ select plan(14);
 \! $AS_SUPERUSER -c 'revoke all on schema cron from app_owner, public'
 select cmp_ok((select count(*) from public.maintenance_status), '>', 9::bigint,
   'no right to cron: the status has its rows');
-select is_empty($$select * from public.maintenance_status where severity = 'critical'$$, 'none of them is critical');
-select cmp_ok((select count(*) from maintenance.job_status), '>', 9::bigint, 'so has job_status');
+select is_empty($$select * from public.maintenance_status where severity = 'critical'$$,
+  'no right to cron: no row of the status is critical');
+select cmp_ok((select count(*) from maintenance.job_status), '>', 9::bigint,
+  'no right to cron: job_status has its rows');
 select results_eq('select distinct scheduling from maintenance.job_status',
-  array['not scheduled here: app_owner may not use the schema cron'], 'which says why nothing is scheduled');
+  array['not scheduled here: app_owner may not use the schema cron'],
+    'no right to cron: job_status says why nothing is scheduled');
 select set_has('select schedule from maintenance.job_status', $$values ('0 3 * * *'), ('0 * * * *')$$,
-  'and shows the declared schedules');
+  'no right to cron: job_status shows the declared schedules');
 select results_eq('select distinct outcome from maintenance.install_schedules()',
-  array['not scheduled here: app_owner may not use the schema cron'], 'install_schedules says the same');
+  array['not scheduled here: app_owner may not use the schema cron'],
+    'no right to cron: install_schedules says why nothing is scheduled');
 select lives_ok($$select maintenance.set_policy('late', 'public.sessions', 'delete', 'expires_at', '1 day',
   schedule => '0 3 * * *')$$,
-  'a policy can be set');
+  'no right to cron: a policy can be set');
 
 \! $AS_SUPERUSER -c 'grant usage on schema cron to app_owner'
 select results_eq($$select job_name, outcome from maintenance.install_schedules()
@@ -27,15 +31,16 @@ select results_eq($$select job_name, outcome from maintenance.install_schedules(
 
 \! $AS_SUPERUSER -c 'revoke select on cron.job from public'
 select is_empty($$select * from public.maintenance_status where severity = 'critical'$$,
-  'cron.job is closed: nothing is critical');
+  'cron.job is closed: no row of the status is critical');
 select results_eq('select distinct scheduling from maintenance.job_status', array['cron.job cannot be read here'],
-  'job_status says why');
+  'cron.job is closed: job_status says that it cannot be read');
 select results_eq('select distinct outcome from maintenance.install_schedules()', array['kept'],
-  'install_schedules changes nothing');
-select is((maintenance.set_schedule('late', '5 3 * * *')).job_name, 'late', 'a schedule can be set');
-select lives_ok('call maintenance.tick()', 'the tick goes on');
+  'cron.job is closed: install_schedules changes nothing');
+select is((maintenance.set_schedule('late', '5 3 * * *')).job_name, 'late',
+  'cron.job is closed: a schedule can be set');
+select lives_ok('call maintenance.tick()', 'cron.job is closed: the tick goes on');
 
 \! $AS_SUPERUSER -c 'grant select on cron.job to public'
 select is((select schedule from maintenance.job_status where job_name = 'late'), '5 3 * * *',
-  'and the schedule is in pg_cron');
+  'cron.job is open again: a schedule that was set meanwhile is in pg_cron');
 select * from finish();

@@ -8,10 +8,10 @@ select set_has('select job_name from maintenance_internal.job', $$values ('mark_
     ('refresh_subscription_summary')$$,
   'the shipped jobs are set');
 select set_has('select task from public.maintenance_status', $$values ('stuck_runs'), ('old_temp_uploads'),
-  ('old_raw_items'), ('old_import_jobs'), ('expired_sessions')$$, 'their backlogs are in the status');
-select is(public.run_maintenance_cleanup() -> 'errors', '[]', 'the front door works');
+  ('old_raw_items'), ('old_import_jobs'), ('expired_sessions')$$, 'the backlogs of the shipped jobs are in the status');
+select is(public.run_maintenance_cleanup() -> 'errors', '[]', 'run_maintenance_cleanup() works without errors');
 select is((select count(*) from pg_roles where rolname in ('maintenance_viewer', 'maintenance_operator',
   'maintenance_worker')),
-  3::bigint, 'the roles are there');
+  3::bigint, 'the three maintenance roles are there');
 select * from finish();
 rollback;

@@ -8,7 +8,8 @@ select is((select count(*) from pg_class where relnamespace = 'public'::regnames
     and relkind in ('r', 'm') and relname <> 'schema_migrations'), 0::bigint, 'public has no table of the application');
 select is((select string_agg(job_name, ' ' order by job_id) from maintenance_internal.job),
   'tick purge_receipts purge_cron_history', 'only the engine''s own jobs are set');
-select is((select string_agg(task, ' ') from public.maintenance_status where count > 0), null, 'nothing is due');
+select is((select string_agg(task, ' ') from public.maintenance_status where count > 0), null,
+  'nothing is due in an empty database');
 
 create table public.audit (id bigint primary key, created_at timestamptz);
 insert into public.audit select i, now() - i * interval '1 day' from generate_series(1, 100) as i;
@@ -16,13 +17,14 @@ select lives_ok($$select maintenance.set_policy('purge_audit', target => 'audit'
   age => 'created_at', keep => '90 days', schedule => '30 2 * * *')$$, 'a policy is set in one call');
 select results_eq('select task, count, schedule, active from public.maintenance_status where job_name '
   '<> ''purge_receipts''',
-  $$values ('purge_audit', 11::bigint, '30 2 * * *', false)$$, 'its backlog is in the status, under its own name');
+  $$values ('purge_audit', 11::bigint, '30 2 * * *', false)$$,
+    'the backlog of a policy is in the status, under its own name');
 select matches((select outcome from maintenance.install_schedules() where job_name = 'purge_audit'),
   '^not scheduled here: pg_cron',
   'install_schedules says plainly that pg_cron is not here');
-select is(maintenance.run_now('purge_audit') #>> '{data,rowsAffected}', '11', 'it runs all the same');
+select is(maintenance.run_now('purge_audit') #>> '{data,rowsAffected}', '11', 'a policy runs by hand without pg_cron');
 select results_eq('select task, count, severity from public.maintenance_status where job_name <> ''purge_receipts''',
-  $$values ('purge_audit', 0::bigint, 'ok')$$, 'and nothing is due');
+  $$values ('purge_audit', 0::bigint, 'ok')$$, 'nothing is due after a policy has run');
 
 -- Somebody else's partitioned table, in a schema of theirs, with names of theirs.
 create schema "Shop";
@@ -36,16 +38,22 @@ insert into "Shop"."Order Events"
 select i, now() - i * interval '10 days', case when i % 2 = 0 then 'a' else 'b' end from generate_series(0, 99) as i;
 select lives_ok($$select maintenance.set_policy('order_events', target => '"Shop"."Order Events"', action => 'delete',
   age => '"At"', keep => '90 days', matching => '"Kind" <> ''kept''', schedule => '15 * * * *')$$,
-    'a policy over a partitioned table');
+    'a policy over a partitioned table can be set');
 select results_eq('select severity, finding from maintenance.lint(''order_events'')',
-  $$values ('warning', 'no index serves the age "At" of "Shop"."Order Events"')$$, 'lint asks for an index');
-select lives_ok((select fix from maintenance.lint('order_events')), 'which the table takes');
-select is_empty('select * from maintenance.lint(''order_events'')', 'and then all is well');
-select is((select due from maintenance.preview('order_events')), 91::bigint, 'the preview counts');
-select is(maintenance.run_now('order_events') #>> '{data,rowsAffected}', '91', 'the run takes as many');
-select is((select count(*) from "Shop"."Order Events"), 9::bigint, 'and leaves the rest');
+  $$values ('warning', 'no index serves the age "At" of "Shop"."Order Events"')$$,
+    'lint asks for an index on a partitioned table');
+select lives_ok((select fix from maintenance.lint('order_events')),
+  'the index that lint asks for can be made on a partitioned table');
+select is_empty('select * from maintenance.lint(''order_events'')', 'lint finds nothing when its index is made');
+select is((select due from maintenance.preview('order_events')), 91::bigint,
+  'the preview counts the due rows of a partitioned table');
+select is(maintenance.run_now('order_events') #>> '{data,rowsAffected}', '91',
+  'a run takes as many rows of a partitioned table as the preview counts');
+select is((select count(*) from "Shop"."Order Events"), 9::bigint,
+  'a run leaves the rows of a partitioned table that are not due');
 select results_eq('select distinct tableoid::regclass::text from "Shop"."Order Events" order by 1',
-  array['"Shop"."Events A"', '"Shop"."Events Rest"'], 'in their partitions');
-select is((select severity from public.maintenance_status where task = 'order_events'), 'ok', 'the status is well');
+  array['"Shop"."Events A"', '"Shop"."Events Rest"'], 'the rows that are not due stay in their partitions');
+select is((select severity from public.maintenance_status where task = 'order_events'), 'ok',
+  'the status of a policy over a partitioned table is ok after its run');
 select * from finish();
 rollback;

@@ -20,11 +20,11 @@ select n.oid, n.nspacl, n.nspname from pg_namespace as n where n.nspname in ('ma
 create function pg_temp.open() returns setof text language sql as $$
   select m.name || ' ' || a.grantee::regrole from mine as m cross join aclexplode(m.acl) as a
   where a.grantee = 0 or a.grantee in (select r.oid from pg_roles as r where r.rolname like '%generous%') $$;
-select ok(count(*) > 150, 'the objects are found') from mine;
+select ok(count(*) > 150, 'the catalogue holds more than 150 objects of the kit') from mine;
 create table public.of_the_host (id integer);
 select ok(has_table_privilege((select rolname from pg_roles where rolname like '%generous%'), 'public.of_the_host',
-  'select'), 'the host is generous');
-select is_empty('select pg_temp.open()', 'and yet nothing of the kit is open');
+  'select'), 'the host''s default privileges open a new table to its role');
+select is_empty('select pg_temp.open()', 'nothing of the kit is open on a host of generous default privileges');
 
 create role other_host_role;
 grant usage on schema maintenance to other_host_role;
@@ -32,13 +32,14 @@ grant execute on function maintenance.run_now(text) to other_host_role;
 drop function maintenance.retry_task(bigint);
 create function maintenance.retry_task(task_id bigint) returns jsonb language sql return null::jsonb;
 select ok(has_function_privilege((select rolname from pg_roles where rolname like '%generous%'),
-  'maintenance.retry_task(bigint)', 'execute'), 'a routine that is made again is open');
-select lives_ok('select * from maintenance.grant_roles()', 'until grant_roles');
+  'maintenance.retry_task(bigint)', 'execute'),
+    'a routine that is made again is open by the host''s default privileges');
+select lives_ok('select * from maintenance.grant_roles()', 'grant_roles runs on a host of generous default privileges');
 select ok(not has_function_privilege((select rolname from pg_roles where rolname like '%generous%'),
   'maintenance.retry_task(bigint)', 'execute')
   and not has_function_privilege('public', 'maintenance.retry_task(bigint)', 'execute'),
-    'which ends every migration of the engine');
+    'grant_roles closes a routine that was made again');
 select ok(has_function_privilege('other_host_role', 'maintenance.run_now(text)', 'execute'),
-  'what somebody granted stays');
+  'what somebody granted stays after grant_roles');
 select * from finish();
 rollback;

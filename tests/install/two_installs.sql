@@ -6,6 +6,7 @@ select ok(has_table_privilege('maintenance_viewer', 'public.maintenance_status',
   'a viewer may read the status');
 select ok(has_table_privilege('maintenance_operator', 'maintenance.run_history', 'select'),
   'an operator may read the history');
-select is_empty($$select * from maintenance.grant_roles() where outcome <> 'there'$$, 'and all roles are there');
+select is_empty($$select * from maintenance.grant_roles() where outcome <> 'there'$$,
+  'all roles and their grants are there after two installs at the same moment');
 select * from finish();
 rollback;

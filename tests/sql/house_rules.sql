@@ -13,7 +13,7 @@ where (p.pronamespace in ('maintenance'::regnamespace, 'maintenance_internal'::r
       where nspname = 'maintenance'))
   and not exists (select from pg_depend as d where d.classid = 'pg_proc'::regclass and d.objid = p.oid
     and d.deptype = 'e');
-select ok(count(*) > 100, 'the routines are found') from routine;
+select ok(count(*) > 100, 'the catalogue holds more than 100 routines of the kit') from routine;
 
 -- Procedures commit, and Postgres lets none of those be pinned: they hold qualified calls only.
 select is_empty($$select name from routine where prokind = 'f'
@@ -23,11 +23,11 @@ select is_empty($$select name from routine where prosecdef and prorettype <> 'tr
     and not proconfig @> array[case when oid in ('maintenance_internal.cron_jobs()'::regprocedure,
       'maintenance_internal.cron_runs()'::regprocedure) then 'row_security=on' else 'row_security=off' end,
       'TimeZone=UTC']$$,
-  'every definer function sees all rows, but of cron.job, where each role is shown its own; and knows UTC alone');
+  'every definer function has TimeZone UTC, and row_security off, or on for pg_cron''s tables');
 select is_empty($$select name from routine where pronamespace <> 'maintenance_internal'::regnamespace
   and obj_description(oid, 'pg_proc') is null$$, 'every routine that people call is commented');
 select is_empty($$select name from routine where has_function_privilege('public', oid, 'execute')$$,
-  'none is open to PUBLIC');
+  'no routine is open to PUBLIC');
 
 -- The doors: few enough to be read as a manual, each with what it needs to be understood.
 select cmp_ok((select count(*) from routine where pronamespace = 'maintenance'::regnamespace), '<=', 60::bigint,
@@ -51,16 +51,17 @@ select is_empty($$select what, grantee from granted where what ~ '^maintenance_i
   union all select what, grantee from granted where what ~ '^maintenance_internal\.' and grantee = 'maintenance_viewer'
     and what not in ('maintenance_internal.backlog()', 'maintenance_internal.task_backlog()',
       'maintenance_internal.job_schedules()', 'maintenance_internal.clock()')$$,
-  'a worker may nothing on the inside, a viewer what the views call');
+  'in maintenance_internal a worker has no right, a viewer only to what the views call');
 select is_empty($$select * from granted where grantee not in ('maintenance_viewer', 'maintenance_operator',
   'maintenance_worker')
   or privilege_type not in ('EXECUTE', 'SELECT') or privilege_type = 'SELECT' and grantee = 'maintenance_worker'$$,
-    'nobody but the three roles has a right, and none to write a table');
+    'only the three roles have rights, none to write a table, and a worker none to read one');
 select is_empty($$select name from routine where not prosecdef and prokind = 'f' and provolatile = 'v'
     and exists (select from granted as g where g.what = name)
       and oid not in ('maintenance.run_now(text)'::regprocedure,
       'maintenance_internal.run_or_raise(text)'::regprocedure)
-    and pronamespace <> 'public'::regnamespace$$, 'what a role may call works as the owner, or calls only what does');
+    and pronamespace <> 'public'::regnamespace$$,
+      'a volatile function that a role may call works as the owner, or calls only what does');
 
 select exists (select from pg_available_extensions where name = 'plpgsql_check')
   and exists (select from pg_extension where extname = 'plpgsql_check') as has_check \gset

@@ -11,13 +11,16 @@ select d.objid as oid from pg_depend as d where d.deptype = 'e';
 select set_eq($$select c.relname::text from pg_class as c
     where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p', 'v', 'm', 'S', 'f')
       and c.oid not in (table of_an_extension) and c.relname not in ('maintenance_status', 'schema_migrations')$$,
-  $$select pg_temp.listed('table')$$, 'every table and view is on the list');
+  $$select pg_temp.listed('table')$$,
+    'every table and view in public is on the list of reference objects, and no other');
 select set_eq($$select p.proname::text from pg_proc as p
     where p.pronamespace = 'public'::regnamespace and p.oid not in (table of_an_extension)$$,
-  $$select pg_temp.listed('function')$$, 'and every function');
+  $$select pg_temp.listed('function')$$, 'every function in public is on the list of reference objects, and no other');
 select set_eq($$select j.job_name from maintenance_internal.job as j
     where j.job_name not in ('tick', 'purge_receipts', 'purge_cron_history')$$,
-  $$select pg_temp.listed('job')$$, 'and every job that is not the engine''s');
-select set_eq('select k.kind from maintenance.kind as k', $$select pg_temp.listed('kind')$$, 'and every kind');
+  $$select pg_temp.listed('job')$$,
+    'every job that is not the engine''s is on the list of reference objects, and no other');
+select set_eq('select k.kind from maintenance.kind as k', $$select pg_temp.listed('kind')$$,
+  'every kind of task is on the list of reference objects, and no other');
 select * from finish();
 rollback;

@@ -9,11 +9,11 @@ insert into public.temp_uploads (token, created_at) values ('old', now() - inter
 select is((maintenance.run_now('cleanup_temp_uploads') -> 'data') - 'runId' - 'details',
   '{"jobName": "cleanup_temp_uploads", "status": "skipped", "batches": 0, "sqlstate": null, "stopReason": "disabled", '
     '"rowsRefused": 0, "rowsAffected": 0}', 'S1-10: a disabled job is skipped');
-select is((select count(*) from public.temp_uploads), 1::bigint, 'S1-10: and changes nothing');
+select is((select count(*) from public.temp_uploads), 1::bigint, 'S1-10: a disabled job changes nothing');
 select maintenance.enable_job('cleanup_temp_uploads');
 
 -- S1-13, S1-24: each run has a receipt with its time, rows and the size before and after.
-select is(maintenance.run_now('cleanup_temp_uploads') ->> 'success', 'true', 'S1-10: enabled again it runs');
+select is(maintenance.run_now('cleanup_temp_uploads') ->> 'success', 'true', 'S1-10: a job that is enabled again runs');
 select results_eq($$select status, trigger, finished_at >= started_at, rows_affected,
   details ?& array['bytes_before', 'bytes_after'] from maintenance.run_history where status <> 'skipped'$$,
   $$values ('succeeded', 'manual', true, 1::bigint, true)$$, 'S1-13, S1-24: time, rows and size are on the receipt');
@@ -23,8 +23,9 @@ insert into maintenance_internal.run (job_id, job_name, trigger, status, started
 select 1, 'old', 'manual', 'succeeded', now() - a, now() - a, 'done'
   from unnest(array[interval '91 days', interval '89 days']) as a;
 select is(maintenance.run_now('purge_receipts') #>> '{data,rowsAffected}', '1', 'S1-14: an old receipt goes');
-select is((select count(*) from maintenance.run_history where job_name = 'old'), 1::bigint, 'S1-14: a newer one stays');
-select is_empty($$select * from maintenance.lint('purge_receipts')$$, 'S1-14: by an index');
+select is((select count(*) from maintenance.run_history where job_name = 'old'), 1::bigint,
+  'S1-14: a receipt younger than 90 days stays');
+select is_empty($$select * from maintenance.lint('purge_receipts')$$, 'S1-14: an index serves the purge of receipts');
 
 -- S1-15: what failed can be mended and run again, by itself.
 insert into public.temp_uploads (token, created_at) values ('older', now() - interval '26 hours');
@@ -33,7 +34,7 @@ create trigger refuse before delete on public.temp_uploads for each row execute 
 select is(maintenance.run_now('cleanup_temp_uploads') ->> 'success', 'false', 'S1-15: a broken step fails');
 drop trigger refuse on public.temp_uploads;
 select is(maintenance.run_now('cleanup_temp_uploads') #>> '{data,rowsAffected}', '1',
-  'S1-15: and is run again when it is mended');
+  'S1-15: a step that failed runs again when it is mended');
 
 -- S1-16: batches and indexes.
 select is((select max(batch_size) from maintenance_internal.job), 5000, 'S1-16: a batch is 5,000 rows');

@@ -19,15 +19,16 @@ insert into public.import_runs (id, status, started_at, created_at, summary, err
   ('00000000-0000-0000-0000-000000000005', 'processing', now() - interval '24 hours', now(), '[1]', null),
   ('00000000-0000-0000-0000-000000000006', 'processing', now() + interval '25 hours', now(), 'null', null);
 select is((select count from public.maintenance_status where task = 'stuck_runs'), 3::bigint,
-  'S1-08: three runs are stuck');
-select is(public.mark_stuck_import_runs(), 3, 'S1-01: they are failed, one at exactly 24 hours among them');
+  'S1-08: the status counts three stuck import runs');
+select is(public.mark_stuck_import_runs(), 3,
+  'S1-01: stuck runs are marked as failed, the one at exactly 24 hours among them');
 select results_eq($$select right(id::text, 1), status, finished_at = now(), summary::text, error from public.import_runs
     where status <> 'processing' and status <> 'pending' order by 1$$,
   $$values ('1', 'failed', true, '{"rows": 3, "error": "timeout"}', 'timeout: still processing after 24 hours'),
     ('4', 'failed', true, '{"error": "timeout", "summary": 7}', 'bad line; timeout: still processing after 24 hours'),
     ('5', 'failed', true, '{"error": "timeout", "summary": [1]}', 'timeout: still processing after 24 hours')$$,
-  'C-16: with timeout in summary.error and words in error; a scalar summary does no harm and is not lost');
-select is(public.mark_stuck_import_runs(), 0, 'a second call has nothing to do');
+  'C-16: a stuck run has the timeout in summary and error, and keeps a scalar summary');
+select is(public.mark_stuck_import_runs(), 0, 'a second call of mark_stuck_import_runs() marks nothing');
 
 -- S1-02 uploads
 insert into public.temp_uploads (token, created_at) values
@@ -35,13 +36,13 @@ insert into public.temp_uploads (token, created_at) values
   ('used', now() - interval '25 hours'), ('done', now() - interval '25 hours');
 insert into public.import_jobs (upload_ref, status) values ('used', 'processing'), ('done', 'completed');
 select is((select count from public.maintenance_status where task = 'old_temp_uploads'), 2::bigint,
-  'two uploads are due');
-select is(public.cleanup_temp_uploads(), 2, 'S1-02: they go');
+  'the status counts two uploads as due');
+select is(public.cleanup_temp_uploads(), 2, 'S1-02: old uploads are deleted');
 select results_eq('select token from public.temp_uploads order by 1', array['new', 'used'],
-  'C-14: one that a running import job refers to is kept');
+  'C-14: an upload that a running import job refers to is kept');
 select is((select details ->> 'kept' from maintenance.run_history where job_name = 'cleanup_temp_uploads'
   order by run_id desc limit 1),
-  '1', 'C-14: and counted on the receipt');
+  '1', 'C-14: the receipt counts the uploads that were kept');
 
 -- S1-04 raw items
 insert into public.import_runs (id, status, started_at, finished_at) values
@@ -53,10 +54,12 @@ insert into public.import_runs (id, status, started_at, finished_at) values
 insert into public.raw_import_items (import_run_id, created_at)
 select id, now() - age from public.import_runs, (values (interval '31 days'), (interval '29 days')) v (age)
 where id::text like '%1_' and started_at < now() - interval '39 days';
-select is((select count from public.maintenance_status where task = 'old_raw_items'), 3::bigint, 'three items are due');
+select is((select count from public.maintenance_status where task = 'old_raw_items'), 3::bigint,
+  'the status counts three raw items as due');
 select is(public.cleanup_old_raw_items(), 3, 'S1-04, C-12: old items of runs that ended failed or partial long ago go');
 select results_eq($$select right(import_run_id::text, 1), count(*) from public.raw_import_items group by 1 order by 1$$,
-  $$values ('1', 1::bigint), ('2', 1), ('3', 2), ('4', 2), ('5', 1)$$, 'and no others');
+  $$values ('1', 1::bigint), ('2', 1), ('3', 2), ('4', 2), ('5', 1)$$,
+    'raw items that are young, or whose run is recent, unended or a success, stay');
 
 -- S1-03 compaction
 delete from public.import_jobs;
@@ -74,17 +77,17 @@ insert into public.import_jobs (id, status, created_at, mapping, options, error_
   ('00000000-0000-0000-0000-000000000026', 'completed', now() - interval '8 days', '{"compacted": true}', null, null,
     null, null);
 select is((select count from public.maintenance_status where task = 'old_import_jobs'), 3::bigint,
-  'three jobs are due');
-select is(public.compact_old_import_jobs(), 3, 'S1-03: they are compacted, whatever their mapping holds');
+  'the status counts three import jobs as due');
+select is(public.compact_old_import_jobs(), 3, 'S1-03: old import jobs are compacted, whatever their mapping holds');
 select results_eq($$select right(id::text, 1), mapping::text, options::text, error_message, total_rows,
   compacted_at = now()
     from public.import_jobs where compacted_at is not null order by 1$$,
   $$values ('1', '{"compacted": true}', '{"compacted": true}', null::text, 5, true),
     ('2', '{"compacted": true}', '{"compacted": true}', 'broken', 5, true),
     ('3', '{"compacted": true}', '{"compacted": true}', null, null, true)$$,
-  'C-13: the audit trail stays, error_message included');
-select is(public.compact_old_import_jobs(), 0, 'a second call has nothing to do');
-select is((select count(*) from public.import_jobs), 6::bigint, 'no row is gone');
+  'C-13: a compacted import job keeps its audit trail, error_message included');
+select is(public.compact_old_import_jobs(), 0, 'a second call of compact_old_import_jobs() compacts nothing');
+select is((select count(*) from public.import_jobs), 6::bigint, 'compaction deletes no import job');
 
 -- S1-05 to S1-07 all four
 insert into public.import_runs (status, started_at) values ('processing', now() - interval '2 days');
@@ -94,19 +97,20 @@ insert into public.raw_import_items (import_run_id, created_at)
 values ('00000000-0000-0000-0000-000000000011', now() - interval '31 days');
 create temporary table cleanup as select public.run_maintenance_cleanup() as r;
 select set_eq('select jsonb_object_keys(r) from cleanup', array['timestamp', 'stuckRunsMarked', 'tempUploadsPurged',
-  'rawItemsCleaned', 'importJobsCompacted', 'errors'], 'S1-12: the response has its keys');
+  'rawItemsCleaned', 'importJobsCompacted', 'errors'], 'S1-12: the response of run_maintenance_cleanup() has its keys');
 select is(r - 'timestamp',
   '{"stuckRunsMarked": 1, "tempUploadsPurged": 3, "rawItemsCleaned": 1, "importJobsCompacted": 1, "errors": []}',
-  'S1-05: and counts what was done') from cleanup;
-select ok(r ->> 'timestamp' ~ '^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$', 'the timestamp is ISO 8601, UTC')
+  'S1-05: the response of run_maintenance_cleanup() counts what was done') from cleanup;
+select ok(r ->> 'timestamp' ~ '^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$',
+  'the timestamp of run_maintenance_cleanup() is ISO 8601 in UTC')
   from cleanup;
 select is((select sum(count) from public.maintenance_status
   where task in ('stuck_runs', 'old_temp_uploads', 'old_raw_items', 'old_import_jobs')),
-  0::numeric, 'afterwards the four counts are 0');
+  0::numeric, 'after run_maintenance_cleanup() the status counts nothing as due for its four jobs');
 select results_eq($$select job_name from (select job_name, run_id from maintenance.run_history order by run_id desc
   limit 4) r order by run_id$$,
   array['mark_stuck_import_runs', 'cleanup_temp_uploads', 'cleanup_old_raw_items', 'compact_old_import_jobs'],
-    'S1-07: in order');
+    'S1-07: run_maintenance_cleanup() runs its four jobs in order');
 
 insert into public.import_runs (status, started_at) values ('processing', now() - interval '2 days');
 insert into public.import_jobs (status, created_at) values ('failed', now() - interval '9 days');
@@ -114,21 +118,23 @@ alter table public.temp_uploads rename to uploads_elsewhere;
 select is(jsonb_array_length(r -> 'errors') || ' ' || (r ->> 'stuckRunsMarked') || (r ->> 'tempUploadsPurged')
   || (r ->> 'importJobsCompacted'),
   '1 101', 'S1-06: a step that fails is named in errors and stops no other') from public.run_maintenance_cleanup() as r;
-select throws_ok('select public.cleanup_temp_uploads()', 'PM008', null, 'called alone it raises');
+select throws_ok('select public.cleanup_temp_uploads()', 'PM008', null,
+  'a step that fails raises when it is called alone');
 
 select maintenance.drop_job('cleanup_old_raw_items');
 select results_eq($$select jsonb_array_length(r -> 'errors'), r #>> '{errors,1}', r ->> 'rawItemsCleaned'
   from public.run_maintenance_cleanup() as r$$,
   $$values (2, 'cleanup_old_raw_items: there is no job "cleanup_old_raw_items"', '0')$$,
-    'S1-06: so is one whose job is gone');
+    'S1-06: a step whose job is gone is named in errors and counts 0');
 
 -- S1-22, S1-09
 select maintenance.set_policy('compact_old_import_jobs', 'public.import_jobs', 'update', 'created_at', '3 days',
   matching => $$status = 'completed' and not mapping @> '{"compacted": true}'$$, assign =>
     $$mapping = '{"compacted": true}'$$);
-select is(public.compact_old_import_jobs(), 1, 'S1-22: another keep takes other rows');
+select is(public.compact_old_import_jobs(), 1,
+  'S1-22: a policy that is set again with a shorter keep takes younger rows');
 select is((select count(*) from maintenance_internal.job
   where job_name in ('mark_stuck_import_runs', 'cleanup_temp_uploads')
-  and schedule = '0 3 * * *'), 2::bigint, 'S1-09: daily at 03:00 UTC');
+  and schedule = '0 3 * * *'), 2::bigint, 'S1-09: stuck runs and temporary uploads are seen to daily at 03:00 UTC');
 select * from finish();
 rollback;

@@ -83,17 +83,19 @@ $$;
 select is((select count(*) from outcome where result ->> 'state' in ('ready', 'dead', 'succeeded', 'quarantined',
   'skipped')), 1000::bigint, 'every answer leaves its task in a stated state');
 select is((select array_agg(distinct result ->> 'state' order by result ->> 'state') from outcome),
-  array['dead', 'quarantined', 'ready', 'skipped', 'succeeded'], 'and all of them were reached');
+  array['dead', 'quarantined', 'ready', 'skipped', 'succeeded'], 'random answers reach all five states');
 select ok((select count(*) from maintenance.change where outcome = 'applied' and op = 'merge') > 50
   and (select count(*) from maintenance.change where outcome = 'applied' and op = 'supersede') > 50,
   'operations of both sorts were applied');
-select ok((select count(*) from outcome where (undone ->> 'undone')::integer > 0) > 20, 'and undone');
-select is_empty('select nr, answer from outcome where lost', 'no row was lost, and no word of one changed');
+select ok((select count(*) from outcome where (undone ->> 'undone')::integer > 0) > 20,
+  'more than 20 random answers are undone');
+select is_empty('select nr, answer from outcome where lost', 'no memory is lost, and no word of one changes');
 select is_empty('select nr, answer from outcome where foreign_change', 'no other user''s row changed');
-select is((select count(*) from public.memories where user_id = pg_temp.u(2)), 5::bigint, 'nor was one added');
+select is((select count(*) from public.memories where user_id = pg_temp.u(2)), 5::bigint,
+  'no memory of another user is added');
 select is_empty('select nr, answer, undone from outcome where wrong_undo', 'an undo put everything back, byte by byte');
 select is_empty($$select id from public.memories where (pinned or origin = 'user') and status <> 'active'$$,
-  'pinned and own words were never retired');
+  'pinned memories and the user''s own words are never retired');
 select is_empty($$select id from public.memories as m where (status <> 'active') <> (superseded_by is not null)
     or status <> 'active' and not exists (select from public.memories as w where w.id = m.superseded_by
       and w.user_id = m.user_id)$$, 'whatever was retired names the memory in its place');
@@ -102,6 +104,6 @@ select is_empty($$select r -> 'before' ->> 'id' from maintenance.change as c, js
       1 having count(*) > 1$$, 'no source was retired twice by one answer');
 select is_empty($$select id from public.memories where origin = 'consolidation'
   and (content = '' or length(content) > 2000 or cardinality(merged_from) < 2)$$,
-  'merged memories keep the limits');
+  'merged memories have a text within its limits and two sources or more');
 select * from finish();
 rollback;

@@ -16,22 +16,23 @@ begin
 end $$;
 select pg_temp.cached();
 
-select is(pg_temp.cached(), '1,2', 'a prompt is cached for both');
+select is(pg_temp.cached(), '1,2', 'a prompt is cached for both users at first');
 update public.memories set content = 'eats fish' where id::text like '%a1';
-select is(pg_temp.cached(), '2', 'an update drops the prompt of its user, and no other');
-select is(version, 2, 'and raises the version') from public.memories where id::text like '%a1';
+select is(pg_temp.cached(), '2', 'an update of a memory drops the cached prompt of its user, and no other');
+select is(version, 2, 'an update of a memory raises its version') from public.memories where id::text like '%a1';
 insert into public.memories (user_id, key, content) values ('00000000-0000-0000-0000-000000000002', 'sport', 'rows');
-select is(pg_temp.cached(), '1', 'an insert drops it too');
+select is(pg_temp.cached(), '1', 'an insert of a memory drops the cached prompt of its user, and no other');
 delete from public.memories where key = 'sport';
-select is(pg_temp.cached(), '1', 'and a deletion');
+select is(pg_temp.cached(), '1', 'a deletion of a memory drops the cached prompt of its user, and no other');
 update public.memories set user_id = '00000000-0000-0000-0000-000000000001', key = 'food' where id::text like '%b1';
-select is(pg_temp.cached(), null, 'a memory that changes hands drops both');
+select is(pg_temp.cached(), null, 'a memory that changes its user drops the cached prompts of both');
 select throws_ok($$insert into public.memories (user_id, key, content)
-  values ('00000000-0000-0000-0000-000000000001', 'diet', 'again')$$, '23505');
+  values ('00000000-0000-0000-0000-000000000001', 'diet', 'again')$$, '23505', null,
+  'two active memories of a user cannot have the same key');
 update public.memories set status = 'superseded' where key = 'diet';
 select lives_ok($$insert into public.memories (user_id, key, content)
   values ('00000000-0000-0000-0000-000000000001', 'diet', 'again')$$, 'a retired row frees its key');
 select throws_ok($$update public.memories set status = 'active', superseded_by = id where content = 'eats fish'$$,
-  '23514');
+  '23514', null, 'an active memory cannot be superseded');
 select * from finish();
 rollback;

@@ -77,7 +77,7 @@ select results_eq($$select sport, tone from public.user_profiles join public.use
   $$values ('running', 'calm'), ('running', 'calm')$$, 'what the users set stands');
 select ok(bool_and(coalesce(length(goal), 0) <= 200 and coalesce(length(experience), 0) <= 200 and length(notes) <= 4000
   and goal is distinct from '' and lower(coalesce(goal, '') || coalesce(experience, '')) !~ '^(null|n/a)'),
-    'whatever is stored keeps the rules')
+    'stored profiles keep the limits of length, and hold no empty text, null or N/A')
 from public.user_profiles;
 select is((select count(*) from public.user_profiles), 2::bigint, 'no row was made for anybody else');
 select * from finish();
