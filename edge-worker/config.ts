@@ -13,6 +13,9 @@ function isUrl(text: string, protocols: string[]): boolean {
   }
 }
 
+/** Whether a URL of Postgres names a database; a driver would take the user's name for one. */
+const namesDatabase = (text: string) => URL.canParse(text) && new URL(text).pathname.length > 1;
+
 function isSafeBaseUrl(text: string): boolean {
   if (isUrl(text, ["https:"])) return true;
   if (!isUrl(text, ["http:"])) return false;
@@ -31,6 +34,9 @@ const schema = z.object({
     .string({ error: "is missing: postgres://user:password@host:5432/database" })
     .refine((text) => isUrl(text, ["postgres:", "postgresql:"]), {
       error: "is no postgres:// URL; percent-encode special characters in its password",
+    })
+    .refine(namesDatabase, {
+      error: "names no database: postgres://user:password@host:5432/database",
     }),
   GEMINI_API_KEY: z
     .string({ error: "is missing: a key of the Gemini API" })

@@ -97,6 +97,51 @@ install_modules() {
   PATH=$PWD/node_modules/.bin:$PATH
 }
 
+# A URL holds a password, and the arguments of a process can be read by everybody on the machine: so
+# programs are told of a database by libpq's variables, and never by its URL.
+
+# libpq URL: sets these variables. A URL without a database is refused (libpq would take the user's
+# name for one), and so is what cannot be read, such as a password that is not percent-encoded.
+libpq() {
+  local words='^postgres(ql)?://(([^:@/?#]*)(:([^@/?#]*))?@)?(\[[^]]+\]|[^]:@/?#[]*)(:([0-9]+))?/([^/?#]+)(\?([^#]+))?$'
+  local example='postgres://user:password@host:5432/database, with @ : / ? # and % of a password written as %40 %3A %2F %3F %23 %25'
+  local unescaped=${1//%[0-9A-Fa-f][0-9A-Fa-f]/} pair name pairs=()
+  if [[ $unescaped == *%* ]] || ! [[ $1 =~ $words ]]; then
+    die "DATABASE_URL names no database, or cannot be read: $example"
+  fi
+  [ -z "${BASH_REMATCH[3]}" ] || pairs+=("user=${BASH_REMATCH[3]}")
+  [ -z "${BASH_REMATCH[5]}" ] || pairs+=("password=${BASH_REMATCH[5]}")
+  [ -z "${BASH_REMATCH[6]}" ] || pairs+=("host=$(tr -d '[]' <<<"${BASH_REMATCH[6]}")")
+  [ -z "${BASH_REMATCH[8]}" ] || pairs+=("port=${BASH_REMATCH[8]}")
+  pairs+=("dbname=${BASH_REMATCH[9]}")
+  IFS='&' read -ra words <<<"${BASH_REMATCH[11]}"
+  for pair in "${pairs[@]}" "${words[@]}"; do
+    name=${pair%%=*}
+    case $name in
+      dbname) name=DATABASE ;;
+      application_name) name=APPNAME ;;
+      connect_timeout) name=CONNECT_TIMEOUT ;;
+      channel_binding | gssencmode | host | options | password | port | sslcert | sslkey | sslmode | \
+        sslnegotiation | sslrootcert | target_session_attrs | user)
+        name=${name^^} name=${name//_/} ;;
+      *) die "DATABASE_URL has the option $name, which is not known here" ;;
+    esac
+    pair=${pair#*=}
+    pair=${pair//\\/\\\\}
+    export "PG$name=$(printf '%b' "${pair//%/\\x}")"
+  done
+}
+
+# on URL COMMAND ARG ...: a program of libpq's, in that database.
+on() (
+  libpq "$1"
+  shift
+  "$@"
+)
+
+# Whatever a script does, it does not begin with a DATABASE_URL that means another database.
+[ -z "${DATABASE_URL:-}" ] || (libpq "$DATABASE_URL") || exit 1
+
 # database_url: the caller's DATABASE_URL, or that of the private cluster from .env.
 database_url() {
   if [ -n "${DATABASE_URL:-}" ]; then
@@ -123,7 +168,7 @@ in_database() { sed -E "s#^([a-z]+://[^/]*)/[^?]*#\1/$2#" <<<"$1"; }
 
 # drop_scratch URL PREFIX: the databases and roles whose names begin with PREFIX.
 drop_scratch() {
-  PGOPTIONS='-c client_min_messages=warning' psql -qX -v prefix="$2" "$1" <<'SQL'
+  PGOPTIONS='-c client_min_messages=warning' on "$1" psql -qX -v prefix="$2" <<'SQL'
 select format('drop database if exists %I', d.datname)
 from pg_database as d where starts_with(d.datname, :'prefix') \gexec
 select format('drop role if exists %I', r.rolname)
@@ -131,21 +176,9 @@ from pg_roles as r where starts_with(r.rolname, :'prefix') \gexec
 SQL
 }
 
-# pgtap URL FILE ...: pg_prove cannot take a URL, so the URL goes by the variables of libpq. Warnings
-# that are meant for people are left out.
+# pgtap URL FILE ...: warnings that are meant for people are left out.
 pgtap() {
-  local variables
-  # shellcheck disable=SC2016
-  variables=$(node -e '
-    const url = new URL(process.argv[1]);
-    const value = (name, text) => text && console.log(`${name}=${decodeURIComponent(text)}`);
-    value("PGHOST", url.searchParams.get("host") || url.hostname);
-    value("PGPORT", url.port);
-    value("PGUSER", url.username);
-    value("PGPASSWORD", url.password);
-    value("PGDATABASE", url.pathname.slice(1));
-    value("PGSSLMODE", url.searchParams.get("sslmode"));' "$1")
+  local url=$1
   shift
-  mapfile -t variables <<<"$variables"
-  env "${variables[@]}" PGOPTIONS='-c client_min_messages=error' pg_prove -f -o --recurse --ext .sql "$@"
+  PGOPTIONS='-c client_min_messages=error' on "$url" pg_prove -f -o --recurse --ext .sql "$@"
 }

@@ -11,6 +11,9 @@ find_server
 
 url=${url:?a suite is started by scripts/test}
 prefix=${prefix:?} template=${template:?} home=${home:-} folder=${folder:-}
+# What deletes and drops does it in databases of these names alone.
+[[ $prefix =~ ^(test|maintenance_test_[0-9]+)$ ]] || die "$prefix is no prefix of the tests"
+
 result=0 # what a suite ends with
 # shellcheck disable=SC2034
 not_ok() { printf 'not ok - %s\n' "$*"; result=1; }
@@ -24,5 +27,5 @@ needs_own_server() {
 }
 
 make_database() { # make_database NAME [TEMPLATE]
-  psql -qX -v ON_ERROR_STOP=1 "$url" -c "create database $1 ${2:+template $2}"
+  on "$url" psql -qX -v ON_ERROR_STOP=1 -c "create database $1 ${2:+template $2}"
 }

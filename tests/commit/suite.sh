@@ -2,7 +2,7 @@
 # Committing, each file in a database of its own.
 . "$(dirname "$0")/../suite.sh"
 
-if ! psql -qX "$(in_database "$url" "$template")" -c 'set client_min_messages = warning' \
+if ! on "$(in_database "$url" "$template")" psql -qX -c 'set client_min_messages = warning' \
   -c 'create extension if not exists dblink'; then
   say 'left out: commit needs the extension dblink (unset DATABASE_URL)'
   exit 77

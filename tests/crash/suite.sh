@@ -8,23 +8,23 @@ cluster_up "$folder/crash" --no-sync
 at_exit cluster_remove "$folder/crash"
 server=$(cluster_url "$home" app)
 migrate "$server"
-psql -qX -v ON_ERROR_STOP=1 "$server" -f tests/crash/set_up.sql -o /dev/null
+on "$server" psql -qX -v ON_ERROR_STOP=1 -f tests/crash/set_up.sql -o /dev/null
 
 until_true() { # until_true QUERY: waits for a t, and for the server if need be
   for _ in $(seq 300); do
-    [ "$(psql -qXAt "$server" -c "$1" 2>/dev/null)" != t ] || return 0
+    [ "$(on "$server" psql -qXAt -c "$1" 2>/dev/null)" != t ] || return 0
     sleep 0.1
   done
   not_ok "waited in vain: $1"
 }
 
 for way in 'kill -9' 'stop -m immediate'; do
-  psql -qX -v ON_ERROR_STOP=1 "$server" -o /dev/null -c 'select public.fill()'
-  psql -qX "$server" -c "call maintenance.run_job('purge')" >/dev/null 2>&1 </dev/null &
+  on "$server" psql -qX -v ON_ERROR_STOP=1 -o /dev/null -c 'select public.fill()'
+  on "$server" psql -qX -c "call maintenance.run_job('purge')" >/dev/null 2>&1 </dev/null &
   run=$!
   until_true "select exists (select from pg_stat_activity where wait_event = 'PgSleep')" # in its fourth batch
   if [ "$way" = 'kill -9' ]; then # one backend: the server takes all others down, and recovers
-    backend=$(psql -qXAt "$server" -c "select backend_pid from maintenance_internal.run where status = 'running'")
+    backend=$(on "$server" psql -qXAt -c "select backend_pid from maintenance_internal.run where status = 'running'")
     as_server bash -c "kill -9 $backend"
   else
     as_server pg_ctl -D "$home/data" -m immediate -w stop >/dev/null
@@ -43,7 +43,7 @@ socket=$(sed -n 5p "$home/data/postmaster.pid") port=$(sed -n 4p "$home/data/pos
 as_server pg_basebackup -h "$socket" -p "$port" -U postgres -D "$home/standby" -R -c fast
 as_server pg_ctl -D "$home/data" -m fast -w stop >/dev/null
 as_server pg_ctl -D "$home/standby" -l "$home/log" -w -t 60 start >/dev/null 2>&1 </dev/null
-outcome=$(psql -qXAt -F ' ' "$server" -c 'select pg_is_in_recovery()' \
+outcome=$(on "$server" psql -qXAt -F ' ' -c 'select pg_is_in_recovery()' \
   -c "select task, count, severity from public.maintenance_status
     where task in ('purge', 'expired_sessions') order by 1" \
   -c 'select count(*) > 9 from maintenance.job_status' -c 'select count(*) from maintenance.lint()' \

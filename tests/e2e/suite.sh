@@ -11,9 +11,9 @@ cluster_superuser "$home" app -c 'create table public.not_ours (i integer)' \
 make_database "${prefix}_elsewhere"
 elsewhere=$(in_database "$url" "${prefix}_elsewhere")
 migrate "$elsewhere"
-statement=$(psql -qXAt "$elsewhere" -c 'select maintenance.cron_statements()' | grep /cleanup_expired_sessions)
+statement=$(on "$elsewhere" psql -qXAt -c 'select maintenance.cron_statements()' | grep /cleanup_expired_sessions)
 cluster_superuser "$home" app -o /dev/null -c "${statement/0 \* \* \* \*/* * * * *}"
-psql -qX "$elsewhere" -c 'insert into public.sessions (expires_at) values (now())'
+on "$elsewhere" psql -qX -c 'insert into public.sessions (expires_at) values (now())'
 
 pgtap "$url" tests/e2e/cron_fires.sql || result=1
 pgtap "$elsewhere" tests/e2e/elsewhere.sql || result=1

@@ -5,7 +5,7 @@
 place=$(mktemp -d)
 at_exit rm -r "$place"
 dump() { # dump NAME [OPTION ...]: schema and rows, but for what dbmate and pg_dump write anew each time
-  pg_dump --exclude-table=public.schema_migrations "${@:2}" "$(in_database "$url" "$1")" |
+  on "$(in_database "$url" "$1")" pg_dump --exclude-table=public.schema_migrations "${@:2}" |
     sed -E '/^(--|\\restrict|\\unrestrict|$)/d'
 }
 
@@ -22,7 +22,7 @@ cp -r db "$place/checkout"
   not_ok "dbmate up: $(cat "$place/log")"
 pgtap "$engine" tests/install/engine_alone.sql || result=1
 # What lint finds, set_policy says at once; pgTAP cannot see a warning.
-psql -qX "$engine" -c 'create table public.seen (at timestamptz)' \
+on "$engine" psql -qX -c 'create table public.seen (at timestamptz)' \
   -c "select maintenance.set_policy('seen', 'public.seen', 'delete', 'at', '30')" >/dev/null 2>"$place/warnings"
 [ "$(grep -c -e '^WARNING:  no index serves the age at of public.seen' -e '^HINT:  -- If 30 days are meant' \
   "$place/warnings")" -eq 2 ] || not_ok 'set_policy has not warned of what lint finds'
@@ -36,7 +36,7 @@ pgtap "$(in_database "$url" "${prefix}_deployed")" tests/install/deployed.sql ||
 # A host with tables of the same names: they stay as they are, whatever is installed beside them.
 make_database "${prefix}_host"
 host=$(in_database "$url" "${prefix}_host")
-psql -qX -v ON_ERROR_STOP=1 "$host" -f tests/install/own_tables.psql
+on "$host" psql -qX -v ON_ERROR_STOP=1 -f tests/install/own_tables.psql
 own() { dump "${prefix}_host" --schema=public --exclude-table=maintenance_status; }
 own >"$place/before"
 DATABASE_URL=$host scripts/up 2>/dev/null || not_ok 'make up beside tables of the same names'
@@ -54,7 +54,7 @@ says "Error: pq: The reference application is not installed, and nothing was cha
 this database: $taken. $advice" 'tables of the same names'
 diff "$place/installed" <(dump "${prefix}_host") || not_ok 'a refused reference application has changed something'
 for rules in sql/reference/*/rules.sql; do
-  PGOPTIONS='-c client_min_messages=error' psql -qX -v ON_ERROR_STOP=1 -1 -o /dev/null "$host" -f "$rules" ||
+  PGOPTIONS='-c client_min_messages=error' on "$host" psql -qX -v ON_ERROR_STOP=1 -1 -o /dev/null -f "$rules" ||
     not_ok "$rules by itself"
 done
 pgtap "$host" tests/install/own_tables.sql || result=1
@@ -63,14 +63,14 @@ pgtap "$host" tests/install/own_tables.sql || result=1
 make_database "${prefix}_jobs"
 host=$(in_database "$url" "${prefix}_jobs")
 migrate "$host" db/migrations
-psql -qX -v ON_ERROR_STOP=1 -o /dev/null "$host" -c 'create schema app' \
+on "$host" psql -qX -v ON_ERROR_STOP=1 -o /dev/null -c 'create schema app' \
   -c 'create table app.sessions (ended timestamptz)' -c 'create index on app.sessions (ended)' \
   -c "select maintenance.set_policy('cleanup_expired_sessions', 'app.sessions', 'delete', 'ended', '400 days')"
 (migrate "$host" db/reference) 2>"$place/log" && not_ok 'the reference application has taken a job of the host over'
 says 'its names are taken in this database: job cleanup_expired_sessions. ' 'a job of the host'
-psql -qX -o /dev/null "$host" -c "select maintenance.drop_job('cleanup_expired_sessions')"
+on "$host" psql -qX -o /dev/null -c "select maintenance.drop_job('cleanup_expired_sessions')"
 migrate "$host" db/reference
-psql -qX "$host" -c "delete from public.schema_migrations where version = '20261124000001'"
+on "$host" psql -qX -c "delete from public.schema_migrations where version = '20261124000001'"
 (migrate "$host" db/reference) 2>"$place/log" && not_ok 'the reference application is installed twice'
 says 'its names are taken in this database: table import_jobs, ' 'leftovers of ours'
 
@@ -81,13 +81,13 @@ taken() { # taken FOLDER SENTENCE STATEMENT ...
   for statement in "$@"; do statements+=(-c "$statement"); done
   make_database "${prefix}_taken"
   host=$(in_database "$url" "${prefix}_taken")
-  psql -qX -v ON_ERROR_STOP=1 "$host" "${statements[@]}"
+  on "$host" psql -qX -v ON_ERROR_STOP=1 "${statements[@]}"
   dump "${prefix}_taken" >"$place/before"
   (migrate "$host" "$folder") 2>"$place/log" && not_ok "installed where a name is taken: $*"
   says "$sentence" 'a name that is taken'
   [ "$(grep -c . "$place/log")" -le 3 ] || not_ok "more than a sentence: $(cat "$place/log")"
   diff "$place/before" <(dump "${prefix}_taken") || not_ok 'an installation that was refused has changed something'
-  psql -qX "$url" -c "drop database ${prefix}_taken"
+  on "$url" psql -qX -c "drop database ${prefix}_taken"
 }
 schemas='has a schema "maintenance" or "maintenance_internal" of its own: rename it'
 taken db/migrations "$schemas" 'create schema maintenance' 'create table maintenance.job (id integer)'
@@ -100,10 +100,24 @@ taken db/migrations 'is in this database already, and dbmate does not know of it
 taken db/reference 'needs the engine, which is not in this database: apply db/migrations first' \
   'create schema maintenance'
 
+# A DATABASE_URL that means another database than it says is refused by every script, and never shown.
+for bad in 'postgres://u:sEcret@127.0.0.1:9?sslmode=disable' 'postgres://u:sEcret@127.0.0.1:9/' \
+  'postgres://u:sEcret@x@127.0.0.1:9/db' 'postgres://u:sEcret%@127.0.0.1:9/db' 'sEcret'; do
+  for script in bench demo down lint matrix new-migration psql test try up verify; do
+    DATABASE_URL=$bad timeout 20 "scripts/$script" >"$place/log" 2>&1 </dev/null &&
+      not_ok "scripts/$script takes $bad"
+    grep -q '^error: DATABASE_URL names no database, or cannot be read: ' "$place/log" ||
+      not_ok "scripts/$script of $bad: $(cat "$place/log")"
+    ! grep -q sEcret "$place/log" || not_ok "scripts/$script shows the value of DATABASE_URL"
+  done
+done
+DATABASE_URL=$url scripts/demo >"$place/log" 2>&1 </dev/null && not_ok 'make demo fills the database of DATABASE_URL'
+says 'error: DATABASE_URL is set, and the demo fills a database' 'a demo with DATABASE_URL'
+
 # A host whose default privileges are generous.
 make_database "${prefix}_generous"
 host=$(in_database "$url" "${prefix}_generous")
-psql -qX -v ON_ERROR_STOP=1 "$host" -c "create role ${prefix}_generous_role" \
+on "$host" psql -qX -v ON_ERROR_STOP=1 -c "create role ${prefix}_generous_role" \
   -c "alter default privileges grant all on tables to public, ${prefix}_generous_role" \
   -c "alter default privileges grant all on functions to ${prefix}_generous_role" \
   -c "alter default privileges grant all on sequences to ${prefix}_generous_role" \
@@ -121,7 +135,7 @@ mkdir "$place/leaky"
 for path in '"$user", public' 'app, public'; do
   make_database "${prefix}_leaky"
   host=$(in_database "$url" "${prefix}_leaky")
-  psql -qX -v ON_ERROR_STOP=1 "$host" -c 'create schema app' \
+  on "$host" psql -qX -v ON_ERROR_STOP=1 -c 'create schema app' \
     -c "alter database ${prefix}_leaky set search_path = $path"
   cp db/*/*.sql "$place/leaky"
   printf -- '-- migrate:up\n%s set statement_timeout = 999999;\ncreate table app.settings as %s;\n-- migrate:down\n' \
@@ -131,11 +145,27 @@ for path in '"$user", public' 'app, public'; do
     >"$place/leaky/99990101000000_host.sql"
   (migrate "$host" "$place/leaky") || result=1
   pgtap "$host" tests/install/leaky_host.sql || result=1
-  psql -qX "$url" -c "drop database ${prefix}_leaky"
+  on "$url" psql -qX -c "drop database ${prefix}_leaky"
 done
 
-# Two installs at the same moment, on a server that has none of the roles yet.
 if [ -n "${DATABASE_URL:-}" ]; then exit $result; fi
+
+# No process shows the password in its arguments, where anybody on the machine can read them.
+cp "$home/password" "$place/secret"
+while [ ! -e "$place/seen_enough" ]; do
+  grep -hsaFf "$place/secret" /proc/[0-9]*/cmdline | tr '\0' ' ' || true
+done >"$place/seen" &
+watcher=$!
+DATABASE_URL=$engine scripts/up 2>/dev/null
+DATABASE_URL=$engine scripts/psql -Xc 'select pg_sleep(0.2)' >/dev/null
+DATABASE_URL=$engine scripts/verify 2>/dev/null
+DATABASE_URL=$engine scripts/try tests/sql/reference/objects.sql >/dev/null 2>&1
+touch "$place/seen_enough"
+wait "$watcher"
+seen=$(head -c 300 "$place/seen")
+[ -z "$seen" ] || not_ok "a password in the arguments of a process: ${seen//$(<"$place/secret")/***}"
+
+# Two installs at the same moment, on a server that has none of the roles yet.
 cluster_up "$folder/fresh" --no-sync
 at_exit cluster_remove "$folder/fresh"
 server=$(cluster_url "$home" app)
@@ -143,10 +173,11 @@ for round in 1 2 3; do
   one=$(in_database "$server" one)
   two=$(in_database "$server" two)
   [ $((round % 2)) -eq 1 ] || two=$one # every other time into one and the same database
-  psql -qX -v ON_ERROR_STOP=1 "$server" -c 'create database one' -c 'create database two'
+  on "$server" psql -qX -v ON_ERROR_STOP=1 -c 'create database one' -c 'create database two'
   if [ $round -eq 3 ]; then # certain to meet: the roles are made, and not committed yet
-    psql -qX -v ON_ERROR_STOP=1 "$server" -c "begin; create role maintenance_viewer; create role maintenance_operator;
-      create role maintenance_worker; select pg_sleep(3); commit" >"$place/one.log" 2>&1 &
+    on "$server" psql -qX -v ON_ERROR_STOP=1 -c "begin; create role maintenance_viewer;
+      create role maintenance_operator; create role maintenance_worker; select pg_sleep(3);
+      commit" >"$place/one.log" 2>&1 &
   else
     (migrate "$one") 2>"$place/one.log" &
   fi
@@ -159,7 +190,7 @@ for round in 1 2 3; do
     (migrate "$host") || not_ok "two installs, and one more, round $round"
     pgtap "$host" tests/install/two_installs.sql || not_ok "two installs, round $round"
   done
-  psql -qX -v ON_ERROR_STOP=1 "$server" -c 'drop database one' -c 'drop database two' \
+  on "$server" psql -qX -v ON_ERROR_STOP=1 -c 'drop database one' -c 'drop database two' \
     -c 'drop role maintenance_viewer, maintenance_operator, maintenance_worker'
 done
 exit $result

@@ -10,7 +10,7 @@ fi
 for spec in tests/race/*.spec; do
   name=${prefix}_$(basename "$spec" .spec)
   make_database "$name" "$template"
-  if diff -u "${spec%.spec}.out" <("$tester" "$(in_database "$url" "$name")" <"$spec" 2>&1); then
+  if diff -u "${spec%.spec}.out" <(on "$url" "$tester" "dbname=$name" <"$spec" 2>&1); then
     echo "$spec .. ok"
   else
     not_ok "$spec"

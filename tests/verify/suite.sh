@@ -20,6 +20,6 @@ EDITS
 cp -r db "$tree"
 sed -i 's/^-- migrate:up/&\nselect 1 \/ 0;/' "$tree"/db/reference/*.sql
 ! scripts/verify "$tree" >/dev/null 2>&1 || not_ok 'scripts/verify has not found a migration that fails'
-left=$(psql -qXAt "$url" -c "select string_agg(datname, ' ') from pg_database where datname like 'verify\_%'")
+left=$(on "$url" psql -qXAt -c "select string_agg(datname, ' ') from pg_database where datname like 'verify\_%'")
 [ -z "$left" ] || not_ok "scripts/verify leaves databases behind: $left"
 exit $result

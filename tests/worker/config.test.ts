@@ -35,6 +35,19 @@ test("two variables are enough", () => {
   );
 });
 
+test("a database is named by its URL, and not by the user's name", () => {
+  for (const url of [
+    "postgres://u:p@h:5432",
+    "postgres://u:p@h/",
+    "postgres://u:p@h?sslmode=disable",
+  ]) {
+    const { faults } = parseConfig({ ...good, DATABASE_URL: url });
+    assert.deepEqual(faults, [
+      "DATABASE_URL names no database: postgres://user:password@host:5432/database",
+    ]);
+  }
+});
+
 test("a blank variable is none", () => {
   assert.equal(parseConfig({ ...good, CONCURRENCY: "", HEALTH_PORT: " " }).config?.CONCURRENCY, 4);
 });

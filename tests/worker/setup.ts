@@ -11,11 +11,15 @@ import { startWorker, type WorkerOptions } from "../../edge-worker/worker.ts";
 const url = process.env["TEST_DATABASE_URL"];
 assert(url, "TEST_DATABASE_URL is not set: run make test, or make try");
 
+// What follows deletes rows: only in a database that was made for tests.
+const database = new URL(url).pathname.slice(1);
+assert.match(database, /^(test|try|bench|maintenance_test_\d+)_/, "not a database of the tests");
+
 /** The owner's connection, to arrange and to look. */
 export const db = new Client({ connectionString: url });
 
 // The worker comes as a login of its own, with the rights of maintenance_worker and no other.
-const login = { user: `${new URL(url).pathname.slice(1)}_login`, password: randomUUID() };
+const login = { user: `${database}_login`, password: randomUUID() };
 const workerUrl = new URL(url);
 workerUrl.username = login.user;
 workerUrl.password = login.password;
