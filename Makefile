@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help up down reset psql demo test soak matrix check lint verify migration try bench
+.PHONY: help status uninstall up down reset psql demo test soak matrix check lint verify migration try bench
 SHELL := bash
 
 help: ## Show what there is
@@ -29,6 +29,12 @@ down: ## Stop the private cluster
 reset: ## Throw the private cluster away and start anew
 	@scripts/down --reset
 	@scripts/up
+
+status: ## What is still to be done, what matters first
+	@scripts/status
+
+uninstall: ## Remove pg-maintenance from the database: CONFIRM=its name
+	@scripts/uninstall $(CONFIRM)
 
 psql: ## Open psql on the database
 	@scripts/psql

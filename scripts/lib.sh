@@ -166,6 +166,18 @@ migrate() {
 # in_database URL NAME: the same server, another database; user, host and options stay as they are.
 in_database() { sed -E "s#^([a-z]+://[^/]*)/[^?]*#\1/$2#" <<<"$1"; }
 
+# check_version URL: ends the script where that database was made by another version than this one.
+check_version() {
+  local part release state here
+  while read -r part release state; do
+    here=$(sed -nE "s/.*pg-maintenance ([^,]+), state ([0-9a-f]+).*/\1 \2/p" "sql/$part/state.sql")
+    [ "$release $state" = "$here" ] || die "this database was made by another version of pg-maintenance: its $part is
+$release, state $state; this checkout's is ${here/ /, state }. Before release 1.0 there is no upgrade: make reset where
+it is the private server's; else make uninstall, and make up again. Or check that version out."
+  done < <(on "$1" psql -qXAt -F ' ' -c "select v.part, v.release, v.state from maintenance.version() as v" 2>/dev/null ||
+    echo 'engine unknown unknown')
+}
+
 # drop_scratch URL PREFIX: the databases and roles whose names begin with PREFIX.
 drop_scratch() {
   PGOPTIONS='-c client_min_messages=warning' on "$1" psql -qX -v prefix="$2" <<'SQL'

@@ -29,6 +29,33 @@ if (isReleased && !/^[a-z][a-z0-9_]*$/.test(name)) {
   process.exit(1);
 }
 
+const paths = [...read("sql/install.sql").matchAll(/^\\ir (\S+)$/gm)].map(
+  (match) => `sql/${match[1]}`,
+);
+
+// The state of each part, which the database keeps in a comment.
+const named = {
+  engine: "schema maintenance",
+  reference: "function maintenance_internal.reference_objects()",
+};
+const says = {
+  engine: "what people call and read; \\df maintenance.* is the manual.",
+  reference: "the names of the reference application, by kind.",
+};
+for (const part of ["engine", "reference"] as const) {
+  const others = paths.filter((path) => partOf(path) === part && !path.endsWith("/state.sql"));
+  const state = digest(others.map((path) => `${path} ${digest(read(path))}\n`).join(""));
+  writeFileSync(
+    `${root}/sql/${part}/state.sql`,
+    `-- The release, and a hash of the files of sql/${part}/. Written by make migration.
+
+comment on ${named[part]} is
+  'pg-maintenance ${version}, state ${state}: '
+  '${says[part]}';
+`,
+  );
+}
+
 const shipped = new Map<string, string>();
 for (const folder of Object.values(folders)) {
   mkdirSync(`${root}/${folder}`, { recursive: true });
@@ -40,12 +67,16 @@ for (const folder of Object.values(folders)) {
   }
 }
 
-const paths = [...read("sql/install.sql").matchAll(/^\\ir (\S+)$/gm)].map(
-  (match) => `sql/${match[1]}`,
-);
 const changed = paths.filter((path) => shipped.get(path) !== digest(read(path)));
 const gone = [...shipped.keys()].filter((path) => !paths.includes(path));
 
+const down = `do $$
+begin
+  raise exception 'Migrations of pg-maintenance go forward only, and nothing was rolled back. To remove '
+    'all of it: select * from maintenance.uninstall(current_database());';
+end
+$$;
+`;
 let stamp = isReleased
   ? Number(new Date().toISOString().replace(/\D/g, "").slice(0, 14))
   : 20261124000000;
@@ -66,7 +97,10 @@ for (const part of ["engine", "reference"] as const) {
   for (const path of dropped) blocks.push(`-- TODO write the drop statements for ${path}\n`);
 
   const file = `${folders[part]}/${String(stamp++)}_${part}_${isReleased ? name : "initial"}.sql`;
-  writeFileSync(`${root}/${file}`, `-- migrate:up\n\n${blocks.join("\n")}\n-- migrate:down\n`);
+  writeFileSync(
+    `${root}/${file}`,
+    `-- migrate:up\n\n${blocks.join("\n")}\n-- migrate:down\n\n${down}`,
+  );
   console.log(`${file}: ${files.length} files of sql/`);
 }
 if (changed.length === 0 && gone.length === 0) console.log("Nothing in sql/ has changed.");

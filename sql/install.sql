@@ -16,6 +16,8 @@
 \ir engine/clock.sql
 \ir engine/find_function.sql
 \ir engine/error_text.sql
+\ir engine/version.sql
+\ir engine/state.sql
 
 -- job: what should be done, and who changed it
 \ir engine/job/tables.sql
@@ -152,6 +154,8 @@
 \ir engine/health/table_bloat.sql
 \ir engine/health/index_report_step.sql
 
+\ir engine/uninstall.sql
+
 \ir engine/jobs.sql
 
 \ir engine/revoke_defaults.sql
@@ -159,6 +163,7 @@
 
 -- the reference application: a subject's tables, its rules, and what only SQL can say
 \ir reference/objects.sql
+\ir reference/state.sql
 \ir reference/touch_updated_at.sql
 \ir reference/imports/tables.sql
 \ir reference/imports/rules.sql

@@ -1,6 +1,6 @@
 -- migrate:up
 
--- from sql/engine/schema.sql d3ea4ea95bad24f7
+-- from sql/engine/schema.sql f42bc74fe0a3656f
 -- The two schemas of the engine, and the guard in front of it: where a name of ours is taken,
 -- nothing is installed.
 --
@@ -28,7 +28,7 @@
 
 do $$
 begin
-  if obj_description(to_regnamespace('maintenance'), 'pg_namespace') like 'pg-maintenance:%' then
+  if obj_description(to_regnamespace('maintenance'), 'pg_namespace') like 'pg-maintenance%' then
     raise exception 'pg-maintenance is in this database already, and dbmate does not know of it '
       '(it was not dbmate that installed it, or its table of migrations is another one): nothing '
       'was changed.' using errcode = 'PM020';
@@ -49,10 +49,8 @@ $$;
 create schema maintenance;
 create schema maintenance_internal;
 
-comment on schema maintenance is
-  'pg-maintenance: what people call and read. \df maintenance.* is the manual.';
 comment on schema maintenance_internal is
-  'pg-maintenance: what the doors in schema maintenance are made of. Nothing here is a promise.';
+  'What the doors in schema maintenance are made of. Nothing here is a promise.';
 -- end of sql/engine/schema.sql
 
 -- from sql/engine/clock.sql f8127d5a76287711
@@ -146,6 +144,42 @@ return case
   else format('SQLSTATE %s', p_sqlstate)
 end;
 -- end of sql/engine/error_text.sql
+
+-- from sql/engine/version.sql 0bd8d76c8f44bc61
+-- Which version is installed here, so that a program of another one can say so (state.sql).
+
+create function maintenance.version()
+returns table (part text, release text, state text)
+language sql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+set row_security = off
+set timezone = 'UTC'
+begin atomic
+  select v.part, m.found[1], m.found[2]
+  from (values
+    ('engine', obj_description(to_regnamespace('maintenance'), 'pg_namespace')),
+    ('reference', obj_description(
+      to_regprocedure('maintenance_internal.reference_objects()'), 'pg_proc'))
+  ) as v (part, words)
+  cross join lateral regexp_match(v.words, '^pg-maintenance (\S+), state (\w+)') as m (found)
+  where m.found is not null;
+end;
+
+comment on function maintenance.version() is
+  'What is installed in this database: one row for the engine, and one for the reference '
+  'application where it is here. release: of pg-maintenance; state: a hash of the files of sql/ '
+  'that it was made of.';
+-- end of sql/engine/version.sql
+
+-- from sql/engine/state.sql 45dabeafae883129
+-- The release, and a hash of the files of sql/engine/. Written by make migration.
+
+comment on schema maintenance is
+  'pg-maintenance 0.0.0, state ecce2bc4a326311f: '
+  'what people call and read; \df maintenance.* is the manual.';
+-- end of sql/engine/state.sql
 
 -- from sql/engine/job/tables.sql a4402a7e55f276fa
 -- What should be done, one row per job, and who changed it. Rows are written by set_policy, set_job
@@ -380,7 +414,7 @@ comment on function maintenance.set_job(text, text, text, text, text, text) is
   'Errors: PM002 argument, PM006 schedule, PM007 no such function, or not the owner''s.';
 -- end of sql/engine/job/set_job.sql
 
--- from sql/engine/job/configure_job.sql 69c92f7f39e13042
+-- from sql/engine/job/configure_job.sql 0d843bc0ffe5bbce
 -- Changes the options of a job of any kind; what is not given stays.
 
 create function maintenance.configure_job(
@@ -402,7 +436,7 @@ declare
 begin
   if configure_job.batch_size not between 1 and 100000 then
     raise exception 'the batch size % is out of range', configure_job.batch_size
-      using errcode = 'PM002', hint = 'Rows a batch: 1 to 100000.';
+      using errcode = 'PM002', hint = 'Rows per batch: 1 to 100000.';
   end if;
   if configure_job.budget <= interval '0' then
     raise exception 'the budget % is out of range', configure_job.budget
@@ -424,13 +458,13 @@ end
 $$;
 
 comment on function maintenance.configure_job(text, integer, interval, integer, bigint) is
-  'Options of every kind of job; only those given change. batch_size: rows a batch, 1 to 100000, '
+  'Options of every kind of job; only those given change. batch_size: rows per batch, 1 to 100000, '
   'shipped 5000. budget: wall-clock time after which a run stops cleanly, shipped 5 minutes. '
   'max_batches, max_rows: a run stops after these, too; none are shipped, and 0 takes one away. '
   'For the engine''s owner. Errors: PM001 no such job, PM002 out of range.';
 -- end of sql/engine/job/configure_job.sql
 
--- from sql/engine/job/drop_job.sql 1c8d903ac67a6075
+-- from sql/engine/job/drop_job.sql 875fd96acdd762d4
 -- Removes a job and its schedule; its receipts stay.
 
 create function maintenance.drop_job(job_name text)
@@ -445,6 +479,7 @@ as $$
 declare
   v_job maintenance_internal.job := maintenance_internal.find_job(drop_job.job_name);
 begin
+  perform from maintenance_internal.job as j where j.job_id = v_job.job_id for update;
   perform maintenance_internal.remove_schedule(v_job);
   delete from maintenance_internal.job as j where j.job_id = v_job.job_id;
 end
@@ -2996,7 +3031,7 @@ end
 $$;
 -- end of sql/engine/schedule/cron_field.sql
 
--- from sql/engine/schedule/cron_fault.sql 9486c1b95170ba65
+-- from sql/engine/schedule/cron_fault.sql 60d8557fdd8f5e30
 -- What is wrong with a cron expression, and what to write instead; no row for one that is right.
 
 create function maintenance_internal.cron_fault(p_schedule text)
@@ -3004,7 +3039,10 @@ returns table (fault text, fix text)
 language plpgsql
 immutable
 rows 1
+security definer
 set search_path = pg_catalog, pg_temp
+set row_security = off
+set timezone = 'UTC'
 as $$
 declare
   v_names constant text[] := '{minute,hour,"day of month",month,"day of week"}'::text[];
@@ -3357,28 +3395,30 @@ end
 $$;
 -- end of sql/engine/schedule/purge_cron_history_step.sql
 
--- from sql/engine/schedule/nearest_slot.sql 84283fe3f993d8d0
--- The scheduled minutes of what stands in pg_cron, which need not be what we would take.
-
--- The minute that a schedule names next after a time or, not forward, named last, in pg_cron's own
--- time zone; null for one that never fires or that only pg_cron can read.
+-- from sql/engine/schedule/nearest_slot.sql b5e0fb8656835af1
+-- The scheduled minute of what stands in pg_cron, which may be more than we would take: next after
+-- a time or, not forward, the last up to it. Null for a schedule that never fires, or that only
+-- pg_cron can read. p_zone is pg_cron's time zone, of cron_state.
 
 create function maintenance_internal.nearest_slot(
   p_schedule text,
   p_at timestamptz,
-  p_forward boolean)
+  p_forward boolean,
+  p_zone text)
 returns timestamptz
 language plpgsql
 stable
+security definer
 set search_path = pg_catalog, pg_temp
+set row_security = off
+set timezone = 'UTC'
+set lock_timeout = '5s'
 as $$
-declare
-  v_zone text := (maintenance_internal.cron_state()).zone;
 begin
   -- pg_cron ignores what stands behind the fifth field.
   return maintenance_internal.nearest_minute(
     coalesce(substring(p_schedule from '^[ \t]*(?:[^ \t]+[ \t]+){4}[^ \t]+'), p_schedule),
-    p_at at time zone v_zone, p_forward) at time zone v_zone;
+    p_at at time zone p_zone, p_forward) at time zone p_zone;
 exception when sqlstate 'PM006' then
   return null;
 end
@@ -3395,7 +3435,7 @@ return maintenance_internal.nearest_slot(
     (select c.schedule from maintenance_internal.cron_jobs() as c
       where c.job_name = (p_job).job_name),
     (p_job).schedule),
-  p_at, false);
+  p_at, false, (maintenance_internal.cron_state()).zone);
 -- end of sql/engine/schedule/nearest_slot.sql
 
 -- from sql/engine/schedule/fired_by_cron.sql d73698468aa45e33
@@ -3413,53 +3453,8 @@ return exists (
 );
 -- end of sql/engine/schedule/fired_by_cron.sql
 
--- from sql/engine/schedule/job_status.sql a6d15d30e034f009
+-- from sql/engine/schedule/job_status.sql 470594a9603ced44
 -- What is in force: each job's schedule, whether it will fire, and how it ran last.
-
-create function maintenance_internal.job_schedules()
-returns table (
-  job_id integer,
-  schedule text,
-  active boolean,
-  scheduling text,
-  next_run_at timestamptz)
-language sql
-stable
-security definer
-set search_path = pg_catalog, pg_temp
-set row_security = off
-set timezone = 'UTC'
-set lock_timeout = '5s'
-begin atomic
-  select
-    j.job_id,
-    case when g.readable then c.schedule else j.schedule end,
-    j.enabled and case when g.readable then coalesce(c.active, false)
-      else g.gap is null and i.job_id is not null end,
-    case
-      when g.gap is not null then 'not scheduled here: ' || g.gap
-      when not g.readable then 'cron.job cannot be read here'
-      when c.schedule is null and j.schedule is null then 'no schedule'
-      when c.schedule is null and i.job_id is null then 'not installed yet'
-      when c.schedule is null then 'removed by an operator'
-      when not c.active then 'inactive in pg_cron'
-      when f.fault is not null then 'edited by an operator: ' || f.fault
-      when c.schedule is distinct from i.schedule then 'edited by an operator'
-      else 'scheduled'
-    end,
-    maintenance_internal.nearest_slot(
-      case when not j.enabled then null
-        when c.active then c.schedule
-        when not g.readable and i.job_id is not null then j.schedule end,
-      maintenance_internal.clock(), true)
-  from maintenance_internal.job as j
-  cross join maintenance_internal.cron_state() as g
-  left join maintenance_internal.cron_jobs() as c on c.job_name = j.job_name
-  left join lateral maintenance_internal.cron_fault(c.schedule) as f on c.schedule is not null
-  left join maintenance_internal.installed_schedule as i
-    on i.job_id = j.job_id
-    and i.database_oid = g.database_oid;
-end;
 
 create view maintenance.job_status as
 select
@@ -3467,18 +3462,37 @@ select
   j.kind,
   j.description,
   j.enabled,
-  s.schedule,
+  case when g.readable then c.schedule else j.schedule end as schedule,
   j.schedule as declared_schedule,
-  s.active,
-  s.scheduling,
-  s.next_run_at,
+  j.enabled and case when g.readable then coalesce(c.active, false)
+    else g.gap is null and i.job_id is not null end as active,
+  case
+    when g.gap is not null then 'not scheduled here: ' || g.gap
+    when not g.readable then 'cron.job cannot be read here'
+    when c.schedule is null and j.schedule is null then 'no schedule'
+    when c.schedule is null and i.job_id is null then 'not installed yet'
+    when c.schedule is null then 'removed by an operator'
+    when not c.active then 'inactive in pg_cron'
+    when f.fault is not null then 'edited by an operator: ' || f.fault
+    when c.schedule is distinct from i.schedule then 'edited by an operator'
+    else 'scheduled'
+  end as scheduling,
+  maintenance_internal.nearest_slot(
+    case when not j.enabled then null
+      when c.active then c.schedule
+      when not g.readable and i.job_id is not null then j.schedule end,
+    maintenance_internal.clock(), true, g.zone) as next_run_at,
   l.status = 'running' as running,
   l.started_at as last_run_at,
   l.status as last_status,
   l.error as last_error,
   p.started_at as last_success_at
 from maintenance_internal.job as j
-join maintenance_internal.job_schedules() as s on s.job_id = j.job_id
+cross join maintenance_internal.cron_state() as g
+left join maintenance_internal.cron_jobs() as c on c.job_name = j.job_name
+left join lateral maintenance_internal.cron_fault(c.schedule) as f on c.schedule is not null
+left join maintenance_internal.installed_schedule as i
+  on i.job_id = j.job_id and i.database_oid = g.database_oid
 left join lateral (
   select r.* from maintenance_internal.run as r
   where r.job_name = j.job_name and r.status <> 'skipped'
@@ -3594,7 +3608,7 @@ end
 $$;
 -- end of sql/engine/schedule/write_cron_job.sql
 
--- from sql/engine/schedule/remove_schedule.sql 6f383a0a2566611a
+-- from sql/engine/schedule/remove_schedule.sql fb3931558d194bab
 -- Takes a job out of pg_cron, and forgets that it was there.
 
 create function maintenance_internal.remove_schedule(p_job maintenance_internal.job)
@@ -3622,6 +3636,45 @@ begin
     end;
   end if;
   delete from maintenance_internal.installed_schedule as i where i.job_id = p_job.job_id;
+end
+$$;
+
+-- Takes all of our jobs out of pg_cron; where pg_cron lives in another database, says what is to be
+-- run there, by a superuser, for those that may be scheduled there.
+create function maintenance_internal.remove_schedules()
+returns table (what text, outcome text)
+language plpgsql
+set search_path = pg_catalog, pg_temp
+set row_security = on
+as $$
+declare
+  v_state record := maintenance_internal.cron_state();
+  v_cron record;
+  v_job maintenance_internal.job;
+begin
+  for v_cron in select * from maintenance_internal.cron_jobs() as c order by c.job_name loop
+    execute 'select cron.unschedule($1)' using v_cron.cron_job_id;
+    what := 'job ' || v_cron.job_name;
+    outcome := 'unscheduled';
+    return next;
+  end loop;
+
+  for v_job in
+    select * from maintenance_internal.job as j where j.schedule is not null order by j.job_name
+  loop
+    what := 'job ' || v_job.job_name;
+    if v_state.gap is null and not v_state.readable then
+      perform maintenance_internal.remove_schedule(v_job);
+      outcome := 'unscheduled';
+      return next;
+    elsif v_state.gap like 'pg_cron lives in%' or v_state.gap is not null and exists (
+        select from maintenance_internal.run as r where r.trigger = 'schedule') then
+      outcome := format('%s; where it lives, if it was scheduled there: select '
+        'cron.unschedule(jobid) from cron.job where jobname = %L and database = %L;', v_state.gap,
+        left(current_database() || '/' || v_job.job_name, 63), current_database());
+      return next;
+    end if;
+  end loop;
 end
 $$;
 -- end of sql/engine/schedule/remove_schedule.sql
@@ -3753,7 +3806,7 @@ end
 $$;
 -- end of sql/engine/schedule/sync_schedule.sql
 
--- from sql/engine/schedule/install_schedules.sql 262ce1b0eeef8ee1
+-- from sql/engine/schedule/install_schedules.sql 7e54c564aa4d13f2
 -- Puts every declared schedule into pg_cron that was never there, and repairs commands.
 
 create function maintenance.install_schedules()
@@ -3787,11 +3840,11 @@ $$;
 
 comment on function maintenance.install_schedules() is
   'Creates the pg_cron jobs maintenance:<job_name> that were never installed here and repairs '
-  'their commands; what an operator edited, deactivated or removed stays so. A row for each job; '
+  'their commands; what an operator edited, deactivated or removed stays so. One row per job; '
   'a second call changes nothing. A job that fails says so in its row and stops no other.';
 -- end of sql/engine/schedule/install_schedules.sql
 
--- from sql/engine/schedule/set_schedule.sql 87a7b1957040ec05
+-- from sql/engine/schedule/set_schedule.sql 13434d86ce12f387
 -- Changes when a job runs, in pg_cron, as an operator does it.
 
 create function maintenance.set_schedule(job_name text, schedule text)
@@ -3813,6 +3866,7 @@ begin
       using errcode = 'PM006', hint = 'To stop a job: select maintenance.disable_job(…).';
   end if;
   perform maintenance.next_run_at(set_schedule.schedule, now());
+  perform from maintenance_internal.job as j where j.job_id = v_job.job_id for update;
   if v_state.gap is not null then
     raise exception '% cannot be scheduled here: %', v_job.job_name, v_state.gap
       using errcode = 'PM010', hint = 'In pg_cron''s own database: '
@@ -4040,8 +4094,8 @@ end
 $$;
 -- end of sql/engine/model/record_call.sql
 
--- from sql/engine/queue/tables.sql 699fac6da9593f6f
--- What is asked of a model: a kind a row, and a task a row.
+-- from sql/engine/queue/tables.sql b62f18df681f50f2
+-- What is asked of a model: one row per kind, and one per task.
 
 create table maintenance.kind (
   kind text not null,
@@ -4061,7 +4115,7 @@ create table maintenance.kind (
 );
 
 comment on table maintenance.kind is
-  'A kind of task a row: what the model is told, the shape of its answer, and the three SQL '
+  'One kind of task per row: what the model is told, the shape of its answer, and the three SQL '
   'functions that choose, prepare and apply. Written by set_kind.';
 
 create table maintenance.task (
@@ -4120,7 +4174,7 @@ create index task_dead_idx on maintenance.task (finished_at) where state = 'dead
 create index task_quarantined_idx on maintenance.task (task_id) where state = 'quarantined';
 
 comment on table maintenance.task is
-  'One question to a model a row. ready waits for available_at; leased is with a worker; '
+  'One question to a model per row. ready waits for available_at; leased is with a worker; '
   'succeeded, skipped and dead are over; quarantined waits for a decision.';
 comment on column maintenance.task.priority is 'the lower goes first';
 comment on column maintenance.task.again is 'asked for again while leased: another go follows';
@@ -4153,8 +4207,8 @@ comment on table maintenance_internal.lane is
 comment on table maintenance_internal.lease_sweep is
   'When expired leases were last looked for: one row.';
 
--- The ledger: an operation a row, in the order of the answer. Rows are added and never changed; an
--- undo is one more row.
+-- The ledger: one operation per row, in the order of the answer. Rows are added and never changed;
+-- an undo is one more row.
 create table maintenance.change (
   change_id bigint generated always as identity,
   task_id bigint not null,
@@ -4179,7 +4233,7 @@ create index change_task_id_idx on maintenance.change (task_id);
 create index change_undo_idx on maintenance.change (task_id) where undoes is not null;
 
 comment on table maintenance.change is
-  'What answers changed, an operation a row, refused ones too; never updated, never deleted.';
+  'What answers changed, one operation per row, refused ones too; never updated, never deleted.';
 comment on column maintenance.change.task_id is 'the task, which may be gone: the ledger stays';
 comment on column maintenance.change.undoes is 'the change that this one reversed';
 comment on column maintenance.change.reason is 'why it was refused, without any row''s text';
@@ -4187,12 +4241,12 @@ comment on column maintenance.change.note is 'why the model wanted it, in its ow
 comment on column maintenance.change.keys is
   'what the operation is about: ids of rows, or names of fields';
 comment on column maintenance.change.rows is
-  'a row it changed each: {table, before, after}, before being null for a new row; of an undo: '
+  'one per row that it changed: {table, before, after}, before being null for a new row; an undo: '
   '{table, key, outcome, reason}';
 -- end of sql/engine/queue/tables.sql
 
--- from sql/engine/queue/find_prepare.sql 8407b19b5cfd18ff
--- A kind's prepare by exact signature. It has to be stable: Postgres then refuses writes in it.
+-- from sql/engine/queue/find_prepare.sql efda2c9ded5c12fe
+-- A kind's prepare by exact signature. It only reads, so it has to be declared stable.
 
 create function maintenance_internal.find_prepare(p_name text)
 returns regprocedure
@@ -4288,7 +4342,7 @@ comment on function maintenance.set_kind(
   'Errors: PM002 argument, PM007 function, PM015 trigger.';
 -- end of sql/engine/queue/set_kind.sql
 
--- from sql/engine/queue/find_kind.sql 05e05874439297ea
+-- from sql/engine/queue/find_kind.sql 7914c10deb196c43
 -- A kind by its name, or a clear error.
 
 create function maintenance_internal.find_kind(p_kind text)
@@ -4303,14 +4357,16 @@ begin
   select * into v_kind from maintenance.kind as k where k.kind = p_kind;
   if not found then
     raise exception 'there is no kind "%"', p_kind
-      using errcode = 'PM013', hint = 'select kind from maintenance.kind lists them.';
+      using errcode = 'PM013', hint = (
+        select 'There are: ' || coalesce(string_agg(k.kind, ', ' order by k.kind), 'none yet')
+        from maintenance.kind as k);
   end if;
   return v_kind;
 end
 $$;
 -- end of sql/engine/queue/find_kind.sql
 
--- from sql/engine/queue/enqueue_task.sql dc6dd2befe70d307
+-- from sql/engine/queue/enqueue_task.sql c5218befa04f980a
 -- Asks for a task: there is at most one open task per kind and subject.
 
 create function maintenance.enqueue_task(
@@ -4371,7 +4427,7 @@ end
 $$;
 
 comment on function maintenance.enqueue_task(text, text, integer, timestamptz, jsonb, boolean) is
-  'Asks for a task and returns its id. There is one open task a kind and subject: a second call '
+  'Asks for a task and returns its id. There is one open task per kind and subject: a second call '
   'returns the first, and on a leased one asks for another go after it. priority: the lower goes '
   'first. not_before: not claimed earlier. options: given to prepare and apply. force: ask even '
   'where the input has not changed. Errors: PM002 argument, PM013 no such kind.';
@@ -4618,7 +4674,7 @@ comment on function maintenance.claim_tasks(text, integer, interval) is
   'transaction of its own: its commit does not wait for the disk. Errors: PM002 argument.';
 -- end of sql/engine/queue/claim_tasks.sql
 
--- from sql/engine/queue/lock_task.sql 9788457a03744b95
+-- from sql/engine/queue/lock_task.sql 4e5e7b411c805674
 -- A task, locked against everybody else who decides what becomes of it; or a clear error. It is the
 -- first lock that any of them takes.
 
@@ -4636,7 +4692,8 @@ begin
   select * into v_task from maintenance.task as t where t.task_id = p_task_id for update;
   if not found then
     raise exception 'there is no task %', p_task_id
-      using errcode = 'PM014', hint = 'select task_id, state, last_error from maintenance.task;';
+      using errcode = 'PM014', hint = case when p_states is null then p_hint
+        else 'select task_id, state, last_error from maintenance.task;' end;
   end if;
   if v_task.state <> all (p_states) then
     raise exception 'task % is %', v_task.task_id, v_task.state
@@ -4664,7 +4721,8 @@ begin
     raise exception 'task % needs its lease token', p_task_id
       using errcode = 'PM014', hint = 'claim_tasks gave it.';
   end if;
-  v_task := maintenance_internal.lock_task(p_task_id);
+  v_task := maintenance_internal.lock_task(p_task_id,
+    p_hint => 'claim_tasks gives task_id and lease_token.');
   if v_task.lease_token is distinct from p_lease_token
     and not (p_replay and v_task.settled_token is not distinct from p_lease_token) then
     raise exception 'task % is not leased under this token (any more)', p_task_id
@@ -5526,7 +5584,7 @@ end
 $$;
 -- end of sql/engine/queue/task_backlog.sql
 
--- from sql/engine/health/backlog.sql 02605869e93db36f
+-- from sql/engine/health/backlog.sql 0917325bb135838d
 -- One row per backlog: what is due now under each rule, read with the rule itself, up to 10,000.
 -- Each count stands in a block of its own: a broken rule makes its own row critical and no other.
 
@@ -5555,6 +5613,7 @@ set jit = off
 as $$
 declare
   v_cap constant integer := 10000;
+  v_zone constant text := (maintenance_internal.cron_state()).zone;
   v_status record;
   v_policy maintenance_internal.policy;
   v_late interval;
@@ -5608,7 +5667,8 @@ begin
           else 'notice' end
       into severity
       from (
-        select maintenance_internal.nearest_slot(schedule, v_status.next_run_at, true) as following
+        select maintenance_internal.nearest_slot(
+          schedule, v_status.next_run_at, true, v_zone) as following
       ) as n;
 
       advice := case
@@ -5799,6 +5859,146 @@ comment on function maintenance.index_report_step(integer) is
   'details (S4-05 to S4-07).';
 -- end of sql/engine/health/index_report_step.sql
 
+-- from sql/engine/uninstall.sql ad35de1adbbb6b28
+-- The way out: schedules, schemas and roles go, and nothing that is not ours.
+
+create function maintenance.uninstall(confirm text)
+returns table (what text, outcome text)
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_schemas constant oid[] := array[
+    'maintenance'::regnamespace, 'maintenance_internal'::regnamespace]::oid[];
+  v_owner constant oid := (select n.nspowner from pg_namespace as n where n.oid = v_schemas[1]);
+  v_functions oid[] := array[]::oid[];
+  v_foreign text;
+  v_row record;
+begin
+  if uninstall.confirm is distinct from current_database() then
+    raise exception '"%" is not the name of this database', uninstall.confirm
+      using errcode = 'PM002', hint = format(
+        'To remove pg-maintenance from it: select * from maintenance.uninstall(%L);',
+        current_database());
+  end if;
+
+  -- The functions of the reference application go; its tables stay, with their trigger functions.
+  if to_regprocedure('maintenance_internal.reference_objects()') is not null then
+    execute
+      'select coalesce(array_agg(p.oid), ''{}'') from pg_proc as p '
+      'join maintenance_internal.reference_objects() as o '
+      'on o.kind = ''function'' and o.name = p.proname '
+      'where p.pronamespace = ''public''::regnamespace and p.proowner = $1 '
+      'and p.prorettype <> ''trigger''::regtype'
+    into v_functions using v_owner;
+  end if;
+
+  -- What somebody else has built on ours, or put among it, is theirs to take away.
+  with relation as (
+    select c.oid from pg_class as c
+    where c.relnamespace = any (v_schemas) or c.oid = 'public.maintenance_status'::regclass
+  ), ours (classid, objid) as (
+    select 'pg_class'::regclass, r.oid from relation as r
+    union all
+    select 'pg_type'::regclass, t.oid from pg_type as t
+    where t.typnamespace = any (v_schemas) or t.typrelid in (select r.oid from relation as r)
+    union all
+    select 'pg_rewrite'::regclass, w.oid from pg_rewrite as w
+    join relation as r on r.oid = w.ev_class
+    union all
+    select 'pg_trigger'::regclass, t.oid from pg_trigger as t
+    join relation as r on r.oid = t.tgrelid
+    union all
+    select 'pg_attrdef'::regclass, a.oid from pg_attrdef as a
+    join relation as r on r.oid = a.adrelid
+    union all
+    select 'pg_constraint'::regclass, c.oid from pg_constraint as c
+    join relation as r on r.oid = c.conrelid
+    union all
+    select 'pg_proc'::regclass, p.oid from pg_proc as p
+    where p.pronamespace = any (v_schemas) or p.oid = any (v_functions)
+  )
+  select string_agg(f.description, ', ' order by f.description) into v_foreign
+  from (
+    select pg_describe_object(d.classid, d.objid, 0) as description
+    from pg_depend as d
+    join ours as o on o.classid = d.refclassid and o.objid = d.refobjid
+    where d.deptype in ('n', 'a')
+      and not exists (select from ours as u where u.classid = d.classid and u.objid = d.objid)
+    union
+    select pg_describe_object(o.classid, o.objid, 0)
+    from ours as o
+    join pg_shdepend as s on s.classid = o.classid and s.objid = o.objid
+      and s.dbid = (select d.oid from pg_database as d where d.datname = current_database())
+    where s.deptype = 'o' and s.refobjid <> v_owner
+  ) as f;
+  if v_foreign is not null then
+    raise exception 'nothing was removed, since this is not of pg-maintenance and stands on it: %',
+      v_foreign using errcode = 'PM020', hint = 'Drop it first, or move it elsewhere.';
+  end if;
+
+  return query select * from maintenance_internal.remove_schedules();
+  perform set_config('client_min_messages', 'warning', true); -- not a line per object
+  drop view public.maintenance_status;
+  for v_row in
+    select p.oid::regprocedure as function from pg_proc as p where p.oid = any (v_functions)
+  loop
+    execute format('drop function %s cascade', v_row.function);
+  end loop;
+  drop schema maintenance, maintenance_internal cascade;
+  foreach what in array array['schema maintenance', 'schema maintenance_internal',
+    'view public.maintenance_status'] loop
+    outcome := 'dropped';
+    return next;
+  end loop;
+
+  foreach what in array
+    array['maintenance_viewer', 'maintenance_operator', 'maintenance_worker']
+  loop
+    continue when to_regrole(what) is null;
+    begin
+      execute format('drop role %I', what);
+      outcome := 'dropped';
+    exception
+      when dependent_objects_still_exist then
+        outcome := 'kept: it has rights in other databases, or on other objects';
+      when insufficient_privilege then
+        outcome := format('kept: %s may not drop it; who may: drop role %I;', current_user, what);
+    end;
+    what := 'role ' || what;
+    return next;
+  end loop;
+
+  -- dbmate's record of our migrations, so that it would install them again.
+  what := 'migrations';
+  if to_regclass('public.schema_migrations') is null then
+    outcome := 'there is no public.schema_migrations: take versions 20261124000000 and '
+      '20261124000001 out of the table that your migrations are recorded in';
+  else
+    delete from public.schema_migrations as m
+    where m.version::text in ('20261124000000', '20261124000001');
+    outcome := case when found then 'forgotten' else 'not recorded in public.schema_migrations' end;
+    if found and not exists (select from public.schema_migrations) then
+      drop table public.schema_migrations;
+      outcome := 'forgotten, and public.schema_migrations, which is empty now, dropped';
+    end if;
+  end if;
+  return next;
+exception when insufficient_privilege then
+  raise exception 'nothing was removed: %', sqlerrm using errcode = 'insufficient_privilege',
+    hint = 'As the owner of the schema maintenance.';
+end
+$$;
+
+comment on function maintenance.uninstall(text) is
+  'Removes pg-maintenance from this database: its jobs in pg_cron (where pg_cron lives in another '
+  'database, the statements for there are in outcome), the schemas maintenance and '
+  'maintenance_internal with all receipts and tasks, public.maintenance_status, the functions of '
+  'the reference application (its tables stay), the roles where they have no rights elsewhere, and '
+  'dbmate''s record. confirm: the name of this database. Refuses where somebody else''s objects '
+  'stand on ours. For the engine''s owner. Errors: PM002 another name, PM020 foreign objects.';
+-- end of sql/engine/uninstall.sql
+
 -- from sql/engine/jobs.sql 490d6f74f2345263
 -- The engine's own jobs: the tick, and what keeps its own history and pg_cron's from growing.
 
@@ -5856,7 +6056,7 @@ end
 $$;
 -- end of sql/engine/revoke_defaults.sql
 
--- from sql/engine/roles.sql fa50d56c2c973a75
+-- from sql/engine/roles.sql 9f9ee80ebe3bf472
 -- Who may call what. Last in the build, so that it sees everything.
 --
 --   maintenance_viewer    reads status and history
@@ -5884,8 +6084,12 @@ declare
     'table maintenance.table_bloat',
     'function maintenance_internal.backlog()',
     'function maintenance_internal.task_backlog()',
-    'function maintenance_internal.job_schedules()',
+    'function maintenance_internal.cron_state()',
+    'function maintenance_internal.cron_jobs()',
+    'function maintenance_internal.cron_fault(text)',
+    'function maintenance_internal.nearest_slot(text, timestamptz, boolean, text)',
     'function maintenance_internal.clock()',
+    'function maintenance.version()',
     'function maintenance.next_run_at(text, timestamptz)',
     'function maintenance.lint(text)',
     'function maintenance.preview(text)',
@@ -5985,8 +6189,8 @@ $$;
 
 comment on function maintenance.grant_roles() is
   'Creates the roles maintenance_viewer, maintenance_operator and maintenance_worker where that is '
-  'allowed, takes everything from PUBLIC and grants each role its doors. A row a role, with the '
-  'statement that is missing in fix. For the engine''s owner; it can be called again.';
+  'allowed, takes everything from PUBLIC and grants each role its doors. One row per role, with '
+  'the statement that is missing in fix. For the engine''s owner; it can be called again.';
 
 do $$
 declare
@@ -6002,3 +6206,10 @@ $$;
 -- end of sql/engine/roles.sql
 
 -- migrate:down
+
+do $$
+begin
+  raise exception 'Migrations of pg-maintenance go forward only, and nothing was rolled back. To remove '
+    'all of it: select * from maintenance.uninstall(current_database());';
+end
+$$;

@@ -105,6 +105,14 @@ end
 $$;
 -- end of sql/reference/objects.sql
 
+-- from sql/reference/state.sql 6fe1a356ba7ba7a2
+-- The release, and a hash of the files of sql/reference/. Written by make migration.
+
+comment on function maintenance_internal.reference_objects() is
+  'pg-maintenance 0.0.0, state 5d02cbfa480e75fd: '
+  'the names of the reference application, by kind.';
+-- end of sql/reference/state.sql
+
 -- from sql/reference/touch_updated_at.sql af2c173683024245
 -- Keeps updated_at true, whoever writes the row: two edits of one transaction differ too.
 
@@ -496,8 +504,8 @@ select maintenance.set_job(
   description => 'Unused and invalid indexes and bloated tables, kept in details of the receipt');
 -- end of sql/reference/accounts/rules.sql
 
--- from sql/reference/accounts/subscription_summary.sql 4e557e9ef308b1ed
--- One row a user with the subscription that counts: an active one first, then the one that runs
+-- from sql/reference/accounts/subscription_summary.sql e55dd4f33fe0ec76
+-- One row per user with the subscription that counts: an active one first, then the one that runs
 -- longest. The view is always right; the materialized view is quick, and as fresh as its refresh,
 -- which a job does and the status watches. Rules S4-02, S4-16 and S4-18.
 
@@ -532,7 +540,7 @@ create index user_subscription_summary_plus_idx
 on public.user_subscription_summary (current_period_end desc) where is_vt_plus;
 
 comment on view public.user_subscription_now is
-  'A row a user with the subscription that counts, worked out anew at each look.';
+  'One row per user with the subscription that counts, computed at each look.';
 comment on materialized view public.user_subscription_summary is
   'user_subscription_now as of the last refresh, for quick checks by user_id.';
 
@@ -1650,3 +1658,10 @@ select from maintenance.grant_roles();
 -- end of sql/reference/grant_front_doors.sql
 
 -- migrate:down
+
+do $$
+begin
+  raise exception 'Migrations of pg-maintenance go forward only, and nothing was rolled back. To remove '
+    'all of it: select * from maintenance.uninstall(current_database());';
+end
+$$;

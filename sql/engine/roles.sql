@@ -25,8 +25,12 @@ declare
     'table maintenance.table_bloat',
     'function maintenance_internal.backlog()',
     'function maintenance_internal.task_backlog()',
-    'function maintenance_internal.job_schedules()',
+    'function maintenance_internal.cron_state()',
+    'function maintenance_internal.cron_jobs()',
+    'function maintenance_internal.cron_fault(text)',
+    'function maintenance_internal.nearest_slot(text, timestamptz, boolean, text)',
     'function maintenance_internal.clock()',
+    'function maintenance.version()',
     'function maintenance.next_run_at(text, timestamptz)',
     'function maintenance.lint(text)',
     'function maintenance.preview(text)',
@@ -126,8 +130,8 @@ $$;
 
 comment on function maintenance.grant_roles() is
   'Creates the roles maintenance_viewer, maintenance_operator and maintenance_worker where that is '
-  'allowed, takes everything from PUBLIC and grants each role its doors. A row a role, with the '
-  'statement that is missing in fix. For the engine''s owner; it can be called again.';
+  'allowed, takes everything from PUBLIC and grants each role its doors. One row per role, with '
+  'the statement that is missing in fix. For the engine''s owner; it can be called again.';
 
 do $$
 declare

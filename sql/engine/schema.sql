@@ -25,7 +25,7 @@
 
 do $$
 begin
-  if obj_description(to_regnamespace('maintenance'), 'pg_namespace') like 'pg-maintenance:%' then
+  if obj_description(to_regnamespace('maintenance'), 'pg_namespace') like 'pg-maintenance%' then
     raise exception 'pg-maintenance is in this database already, and dbmate does not know of it '
       '(it was not dbmate that installed it, or its table of migrations is another one): nothing '
       'was changed.' using errcode = 'PM020';
@@ -46,7 +46,5 @@ $$;
 create schema maintenance;
 create schema maintenance_internal;
 
-comment on schema maintenance is
-  'pg-maintenance: what people call and read. \df maintenance.* is the manual.';
 comment on schema maintenance_internal is
-  'pg-maintenance: what the doors in schema maintenance are made of. Nothing here is a promise.';
+  'What the doors in schema maintenance are made of. Nothing here is a promise.';

@@ -81,6 +81,7 @@ create temporary table viewer as select unnest(array[
   'maintenance.lint(text)',
   'maintenance.next_run_at(text,timestamp with time zone)',
   'maintenance.preview(text)',
+  'maintenance.version()',
   'read maintenance.edit',
   'read maintenance.index_health',
   'read maintenance.job_status',
@@ -112,10 +113,13 @@ select results_eq(format('select c from (select pg_temp.can(%L) as c except sele
   'maintenance_internal.backlog()',
   'maintenance_internal.clock()',
   'maintenance_internal.collect_slab(maintenance_internal.progress,tid[])',
+  'maintenance_internal.cron_fault(text)',
+  'maintenance_internal.cron_jobs()',
+  'maintenance_internal.cron_state()',
   'maintenance_internal.finish_run(bigint)',
   'maintenance_internal.initial_progress(bigint)',
-  'maintenance_internal.job_schedules()',
   'maintenance_internal.mark_dead_entries(bigint)',
+  'maintenance_internal.nearest_slot(text,timestamp with time zone,boolean,text)',
   'maintenance_internal.raise_failure(bigint)',
   'maintenance_internal.release_lock(bigint)',
   'maintenance_internal.run_batches(bigint,boolean)',
@@ -127,7 +131,8 @@ select results_eq(format('select c from (select pg_temp.can(%L) as c except sele
   'read maintenance.change',
   'read maintenance.task',
   'refresh_subscription_summary()',
-  'run_maintenance_cleanup()'], 'beyond a viewer an operator runs, schedules, asks and decides, and writes no table');
+  'run_maintenance_cleanup()'],
+  'beyond a viewer an operator runs, schedules, asks and decides, and writes no table');
 select is_empty(format('select what from viewer except select pg_temp.can(%L)', :'operator'),
   'an operator may do whatever a viewer may');
 select is(t, '0', 'an operator reads tasks, their context and answers left out')

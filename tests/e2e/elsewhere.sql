@@ -6,7 +6,7 @@ select plan(2);
 
 do $$
 begin
-  for i in 1 .. 150 loop
+  for i in 1 .. 280 loop
     exit when exists (select from maintenance.run_history where status <> 'running');
     perform pg_sleep(0.5);
     commit;

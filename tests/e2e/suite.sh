@@ -21,4 +21,12 @@ pgtap "$elsewhere" tests/e2e/elsewhere.sql || result=1
 AS_SUPERUSER=$(superuser_command "$home") OWNERS_URL=$url \
   pgtap "$url" tests/e2e/rights_to_cron.sql tests/e2e/operators_edits.sql || result=1
 cluster_superuser "$home" app -c 'alter database app owner to app_owner'
+# The way out takes what pg_cron has of ours, and prints what is to be said where pg_cron lives.
+on "$url" psql -qX -o /dev/null -c "select * from maintenance.uninstall('app')" || not_ok 'uninstall'
+[ "$(cluster_superuser "$home" app -Atc "select count(*) from cron.job where jobname like 'maintenance:%'")" = 0 ] ||
+  not_ok 'uninstall leaves jobs in pg_cron'
+on "$elsewhere" psql -qXAt -c "select w.outcome from maintenance.uninstall('${prefix}_elsewhere') as w" |
+  sed -n 's/.*: \(select cron.unschedule(.*\)/\1/p' | grep cleanup_expired_sessions >"$folder/unschedule"
+cluster_superuser "$home" app -o /dev/null <"$folder/unschedule" || not_ok 'the statement that uninstall prints'
+[ "$(cluster_superuser "$home" app -Atc 'select count(*) from cron.job')" = 0 ] || not_ok 'a job is left in pg_cron'
 exit $result

@@ -59,6 +59,51 @@ for rules in sql/reference/*/rules.sql; do
 done
 pgtap "$host" tests/install/own_tables.sql || result=1
 
+# Another version is told, and so is a database that no version made.
+on "$host" psql -qX -c "comment on schema maintenance is 'pg-maintenance 0.0.0, state 00ff: made yesterday'"
+for script in up status; do
+  DATABASE_URL=$host "scripts/$script" >"$place/log" 2>&1 </dev/null && not_ok "scripts/$script with another version"
+  says 'error: this database was made by another version of pg-maintenance: its engine is' 'another version'
+  says '0.0.0, state 00ff; this checkout' 'another version'
+done
+DATABASE_URL=$(in_database "$url" postgres) scripts/status >"$place/log" 2>&1 </dev/null &&
+  not_ok 'scripts/status where nothing is installed'
+says 'unknown, state unknown; this checkout' 'a database without an engine'
+
+uninstall() { DATABASE_URL=$host scripts/uninstall "$1" >"$place/log" 2>&1 </dev/null; } # uninstall NAME, in $host
+
+# In and out again: what was there before is there afterwards, and nothing else.
+make_database "${prefix}_out"
+host=$(in_database "$url" "${prefix}_out")
+on "$host" psql -qX -v ON_ERROR_STOP=1 -f tests/install/own_tables.psql -c 'create schema app'
+dump "${prefix}_out" >"$place/before"
+for round in 1 2; do
+  migrate "$host" db/migrations
+  on "$host" psql -qX -c 'create view app.seen as select task from public.maintenance_status'
+  uninstall "${prefix}_out" && not_ok 'uninstall under a view of the host'
+  says 'nothing was removed, since this is not of pg-maintenance and stands on it: rule _RETURN on view app.seen' \
+    'a view of the host'
+  on "$host" psql -qX -c 'drop view app.seen'
+  uninstall app && not_ok 'uninstall under another name'
+  says '"app" is not the name of this database' 'another name'
+  uninstall "${prefix}_out" || not_ok "uninstall: $(cat "$place/log")"
+  says 'forgotten, and public.schema_migrations, which is empty now, dropped' 'the migrations'
+  diff "$place/before" <(dump "${prefix}_out") || not_ok "in and out has left something, round $round"
+done
+# The tables of the reference application stay, with their rows; so do migrations of somebody else.
+make_database "${prefix}_app_stays"
+host=$(in_database "$url" "${prefix}_app_stays")
+migrate "$host"
+on "$host" psql -qX -v ON_ERROR_STOP=1 -c "insert into public.users (name) values ('Ada')" \
+  -c "insert into public.schema_migrations values ('20200101000000')"
+uninstall "${prefix}_app_stays" || not_ok "uninstall: $(cat "$place/log")"
+pgtap "$host" tests/install/app_stays.sql || result=1
+
+# Down blocks say why they do nothing.
+(cd "$place/checkout" && DATABASE_URL=$engine DBMATE_NO_DUMP_SCHEMA=true dbmate down) >"$place/log" 2>&1 &&
+  not_ok 'dbmate down'
+says 'Migrations of pg-maintenance go forward only, and nothing was rolled back.' 'dbmate down'
+
 # A job of the host's own by one of these names stays as well, and so does a leftover of ours.
 make_database "${prefix}_jobs"
 host=$(in_database "$url" "${prefix}_jobs")
@@ -103,7 +148,7 @@ taken db/reference 'needs the engine, which is not in this database: apply db/mi
 # A DATABASE_URL that means another database than it says is refused by every script, and never shown.
 for bad in 'postgres://u:sEcret@127.0.0.1:9?sslmode=disable' 'postgres://u:sEcret@127.0.0.1:9/' \
   'postgres://u:sEcret@x@127.0.0.1:9/db' 'postgres://u:sEcret%@127.0.0.1:9/db' 'sEcret'; do
-  for script in bench demo down lint matrix new-migration psql test try up verify; do
+  for script in bench demo down lint matrix new-migration psql status test try uninstall up verify; do
     DATABASE_URL=$bad timeout 20 "scripts/$script" >"$place/log" 2>&1 </dev/null &&
       not_ok "scripts/$script takes $bad"
     grep -q '^error: DATABASE_URL names no database, or cannot be read: ' "$place/log" ||
@@ -190,7 +235,11 @@ for round in 1 2 3; do
     (migrate "$host") || not_ok "two installs, and one more, round $round"
     pgtap "$host" tests/install/two_installs.sql || not_ok "two installs, round $round"
   done
-  on "$server" psql -qX -v ON_ERROR_STOP=1 -c 'drop database one' -c 'drop database two' \
-    -c 'drop role maintenance_viewer, maintenance_operator, maintenance_worker'
+  for host in $(printf '%s\n' "$one" "$two" | sort -u); do # the roles go with the last of them
+    uninstall "$(on "$host" psql -qXAtc 'select current_database()')" || not_ok "uninstall: $(cat "$place/log")"
+  done
+  [ "$(on "$server" psql -qXAtc "select count(*) from pg_roles where rolname like 'maintenance\\_%'")" = 0 ] ||
+    not_ok "roles are left when the last database has none of ours: $(cat "$place/log")"
+  on "$server" psql -qX -v ON_ERROR_STOP=1 -c 'drop database one' -c 'drop database two'
 done
 exit $result

@@ -2,7 +2,7 @@
 -- clean under plpgsql_check.
 begin;
 create extension pgtap;
-select plan(11);
+select plan(17);
 
 create temporary table routine as
 select p.oid::regprocedure::text as name, p.*, l.lanname
@@ -46,12 +46,46 @@ union all
 select c.oid::regclass::text, a.grantee::regrole::text, a.privilege_type from pg_class as c cross
   join aclexplode(c.relacl) as a
 where c.relnamespace in ('maintenance'::regnamespace, 'maintenance_internal'::regnamespace) and a.grantee <> c.relowner;
-select is_empty($$select what, grantee from granted where what ~ '^maintenance_internal\.'
-  and grantee = 'maintenance_worker'
-  union all select what, grantee from granted where what ~ '^maintenance_internal\.' and grantee = 'maintenance_viewer'
-    and what not in ('maintenance_internal.backlog()', 'maintenance_internal.task_backlog()',
-      'maintenance_internal.job_schedules()', 'maintenance_internal.clock()')$$,
-  'in maintenance_internal a worker has no right, a viewer only to what the views call');
+create function pg_temp.granted(role text, kind text) returns setof text language sql as $$
+  select g.what from granted as g
+  where g.grantee = role and g.what ~ '^maintenance_internal\.' and (g.what ~ '\(') = (kind = 'routine') $$;
+select set_eq($$select pg_temp.granted('maintenance_viewer', 'routine')$$, array['maintenance_internal.backlog()',
+  'maintenance_internal.task_backlog()', 'maintenance_internal.cron_state()', 'maintenance_internal.cron_jobs()',
+  'maintenance_internal.cron_fault(text)', 'maintenance_internal.clock()',
+  'maintenance_internal.nearest_slot(text,timestamp with time zone,boolean,text)'],
+  'on the inside a viewer may call what the views call');
+select set_eq($$select pg_temp.granted('maintenance_operator', 'routine')
+    except select pg_temp.granted('maintenance_viewer', 'routine')$$,
+  array['maintenance_internal.run_batches(bigint,boolean)', 'maintenance_internal.run_or_raise(text)',
+  'maintenance_internal.start_run(text,boolean)', 'maintenance_internal.initial_progress(bigint)',
+  'maintenance_internal.collect_slab(maintenance_internal.progress,tid[])',
+  'maintenance_internal.apply_batch(maintenance_internal.progress,tid[])', 'maintenance_internal.finish_run(bigint)',
+  'maintenance_internal.run_result(bigint)', 'maintenance_internal.release_lock(bigint)',
+  'maintenance_internal.mark_dead_entries(bigint)', 'maintenance_internal.raise_failure(bigint)'],
+  'on the inside an operator may also call what run_job and run_now call');
+select is_empty($$select pg_temp.granted(r, 'relation')
+  from unnest(array['maintenance_viewer', 'maintenance_operator', 'maintenance_worker']) as r
+  union all select pg_temp.granted('maintenance_worker', 'routine')$$,
+  'on the inside no role has a right on a table, and a worker none at all');
+select set_eq($$select n.nspname || ' ' || a.grantee::regrole || ' ' || a.privilege_type
+    from pg_namespace as n cross join aclexplode(n.nspacl) as a
+    where n.nspname in ('maintenance', 'maintenance_internal') and a.grantee <> n.nspowner$$,
+  array['maintenance maintenance_viewer USAGE', 'maintenance maintenance_operator USAGE',
+  'maintenance maintenance_worker USAGE', 'maintenance_internal maintenance_operator USAGE'],
+  'who may use the schemas, and nobody may create in them');
+select set_eq($$select distinct c.oid::regclass || ' ' || x.grantee::regrole || ' ' || x.privilege_type
+    from pg_attribute as a join pg_class as c on c.oid = a.attrelid cross join aclexplode(a.attacl) as x
+    where c.relnamespace in ('maintenance'::regnamespace, 'maintenance_internal'::regnamespace)$$,
+  array['maintenance.task maintenance_operator SELECT', 'maintenance.change maintenance_operator SELECT'],
+  'an operator reads columns of tasks and changes, and nobody columns of anything else');
+select is_empty($$select a.attname from pg_attribute as a cross join aclexplode(a.attacl) as x
+  where (a.attrelid = 'maintenance.task'::regclass and a.attname in ('context', 'held_answer', 'options', 'lease_token')
+    or a.attrelid = 'maintenance.change'::regclass and a.attname in ('rows', 'note'))$$,
+  'nobody but the owner reads what a task showed, held or changed');
+select is_empty($$select c.oid::regclass from pg_class as c
+  where (c.relnamespace = 'maintenance'::regnamespace or c.oid = 'public.maintenance_status'::regclass)
+    and c.relkind in ('r', 'v') and obj_description(c.oid, 'pg_class') is null$$,
+  'every table and view that people read is commented');
 select is_empty($$select * from granted where grantee not in ('maintenance_viewer', 'maintenance_operator',
   'maintenance_worker')
   or privilege_type not in ('EXECUTE', 'SELECT') or privilege_type = 'SELECT' and grantee = 'maintenance_worker'$$,

@@ -26,6 +26,7 @@ set jit = off
 as $$
 declare
   v_cap constant integer := 10000;
+  v_zone constant text := (maintenance_internal.cron_state()).zone;
   v_status record;
   v_policy maintenance_internal.policy;
   v_late interval;
@@ -79,7 +80,8 @@ begin
           else 'notice' end
       into severity
       from (
-        select maintenance_internal.nearest_slot(schedule, v_status.next_run_at, true) as following
+        select maintenance_internal.nearest_slot(
+          schedule, v_status.next_run_at, true, v_zone) as following
       ) as n;
 
       advice := case

@@ -19,7 +19,7 @@ declare
 begin
   if configure_job.batch_size not between 1 and 100000 then
     raise exception 'the batch size % is out of range', configure_job.batch_size
-      using errcode = 'PM002', hint = 'Rows a batch: 1 to 100000.';
+      using errcode = 'PM002', hint = 'Rows per batch: 1 to 100000.';
   end if;
   if configure_job.budget <= interval '0' then
     raise exception 'the budget % is out of range', configure_job.budget
@@ -41,7 +41,7 @@ end
 $$;
 
 comment on function maintenance.configure_job(text, integer, interval, integer, bigint) is
-  'Options of every kind of job; only those given change. batch_size: rows a batch, 1 to 100000, '
+  'Options of every kind of job; only those given change. batch_size: rows per batch, 1 to 100000, '
   'shipped 5000. budget: wall-clock time after which a run stops cleanly, shipped 5 minutes. '
   'max_batches, max_rows: a run stops after these, too; none are shipped, and 0 takes one away. '
   'For the engine''s owner. Errors: PM001 no such job, PM002 out of range.';

@@ -12,6 +12,7 @@ as $$
 declare
   v_job maintenance_internal.job := maintenance_internal.find_job(drop_job.job_name);
 begin
+  perform from maintenance_internal.job as j where j.job_id = v_job.job_id for update;
   perform maintenance_internal.remove_schedule(v_job);
   delete from maintenance_internal.job as j where j.job_id = v_job.job_id;
 end

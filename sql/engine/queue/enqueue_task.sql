@@ -58,7 +58,7 @@ end
 $$;
 
 comment on function maintenance.enqueue_task(text, text, integer, timestamptz, jsonb, boolean) is
-  'Asks for a task and returns its id. There is one open task a kind and subject: a second call '
+  'Asks for a task and returns its id. There is one open task per kind and subject: a second call '
   'returns the first, and on a leased one asks for another go after it. priority: the lower goes '
   'first. not_before: not claimed earlier. options: given to prepare and apply. force: ask even '
   'where the input has not changed. Errors: PM002 argument, PM013 no such kind.';

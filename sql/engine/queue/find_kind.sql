@@ -12,7 +12,9 @@ begin
   select * into v_kind from maintenance.kind as k where k.kind = p_kind;
   if not found then
     raise exception 'there is no kind "%"', p_kind
-      using errcode = 'PM013', hint = 'select kind from maintenance.kind lists them.';
+      using errcode = 'PM013', hint = (
+        select 'There are: ' || coalesce(string_agg(k.kind, ', ' order by k.kind), 'none yet')
+        from maintenance.kind as k);
   end if;
   return v_kind;
 end

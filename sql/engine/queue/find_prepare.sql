@@ -1,4 +1,4 @@
--- A kind's prepare by exact signature. It has to be stable: Postgres then refuses writes in it.
+-- A kind's prepare by exact signature. It only reads, so it has to be declared stable.
 
 create function maintenance_internal.find_prepare(p_name text)
 returns regprocedure

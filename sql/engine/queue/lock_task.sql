@@ -15,7 +15,8 @@ begin
   select * into v_task from maintenance.task as t where t.task_id = p_task_id for update;
   if not found then
     raise exception 'there is no task %', p_task_id
-      using errcode = 'PM014', hint = 'select task_id, state, last_error from maintenance.task;';
+      using errcode = 'PM014', hint = case when p_states is null then p_hint
+        else 'select task_id, state, last_error from maintenance.task;' end;
   end if;
   if v_task.state <> all (p_states) then
     raise exception 'task % is %', v_task.task_id, v_task.state
@@ -43,7 +44,8 @@ begin
     raise exception 'task % needs its lease token', p_task_id
       using errcode = 'PM014', hint = 'claim_tasks gave it.';
   end if;
-  v_task := maintenance_internal.lock_task(p_task_id);
+  v_task := maintenance_internal.lock_task(p_task_id,
+    p_hint => 'claim_tasks gives task_id and lease_token.');
   if v_task.lease_token is distinct from p_lease_token
     and not (p_replay and v_task.settled_token is not distinct from p_lease_token) then
     raise exception 'task % is not leased under this token (any more)', p_task_id

@@ -1,4 +1,4 @@
--- What is asked of a model: a kind a row, and a task a row.
+-- What is asked of a model: one row per kind, and one per task.
 
 create table maintenance.kind (
   kind text not null,
@@ -18,7 +18,7 @@ create table maintenance.kind (
 );
 
 comment on table maintenance.kind is
-  'A kind of task a row: what the model is told, the shape of its answer, and the three SQL '
+  'One kind of task per row: what the model is told, the shape of its answer, and the three SQL '
   'functions that choose, prepare and apply. Written by set_kind.';
 
 create table maintenance.task (
@@ -77,7 +77,7 @@ create index task_dead_idx on maintenance.task (finished_at) where state = 'dead
 create index task_quarantined_idx on maintenance.task (task_id) where state = 'quarantined';
 
 comment on table maintenance.task is
-  'One question to a model a row. ready waits for available_at; leased is with a worker; '
+  'One question to a model per row. ready waits for available_at; leased is with a worker; '
   'succeeded, skipped and dead are over; quarantined waits for a decision.';
 comment on column maintenance.task.priority is 'the lower goes first';
 comment on column maintenance.task.again is 'asked for again while leased: another go follows';
@@ -110,8 +110,8 @@ comment on table maintenance_internal.lane is
 comment on table maintenance_internal.lease_sweep is
   'When expired leases were last looked for: one row.';
 
--- The ledger: an operation a row, in the order of the answer. Rows are added and never changed; an
--- undo is one more row.
+-- The ledger: one operation per row, in the order of the answer. Rows are added and never changed;
+-- an undo is one more row.
 create table maintenance.change (
   change_id bigint generated always as identity,
   task_id bigint not null,
@@ -136,7 +136,7 @@ create index change_task_id_idx on maintenance.change (task_id);
 create index change_undo_idx on maintenance.change (task_id) where undoes is not null;
 
 comment on table maintenance.change is
-  'What answers changed, an operation a row, refused ones too; never updated, never deleted.';
+  'What answers changed, one operation per row, refused ones too; never updated, never deleted.';
 comment on column maintenance.change.task_id is 'the task, which may be gone: the ledger stays';
 comment on column maintenance.change.undoes is 'the change that this one reversed';
 comment on column maintenance.change.reason is 'why it was refused, without any row''s text';
@@ -144,5 +144,5 @@ comment on column maintenance.change.note is 'why the model wanted it, in its ow
 comment on column maintenance.change.keys is
   'what the operation is about: ids of rows, or names of fields';
 comment on column maintenance.change.rows is
-  'a row it changed each: {table, before, after}, before being null for a new row; of an undo: '
+  'one per row that it changed: {table, before, after}, before being null for a new row; an undo: '
   '{table, key, outcome, reason}';

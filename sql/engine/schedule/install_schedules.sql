@@ -31,5 +31,5 @@ $$;
 
 comment on function maintenance.install_schedules() is
   'Creates the pg_cron jobs maintenance:<job_name> that were never installed here and repairs '
-  'their commands; what an operator edited, deactivated or removed stays so. A row for each job; '
+  'their commands; what an operator edited, deactivated or removed stays so. One row per job; '
   'a second call changes nothing. A job that fails says so in its row and stops no other.';

@@ -1,68 +1,42 @@
 -- What is in force: each job's schedule, whether it will fire, and how it ran last.
 
-create function maintenance_internal.job_schedules()
-returns table (
-  job_id integer,
-  schedule text,
-  active boolean,
-  scheduling text,
-  next_run_at timestamptz)
-language sql
-stable
-security definer
-set search_path = pg_catalog, pg_temp
-set row_security = off
-set timezone = 'UTC'
-set lock_timeout = '5s'
-begin atomic
-  select
-    j.job_id,
-    case when g.readable then c.schedule else j.schedule end,
-    j.enabled and case when g.readable then coalesce(c.active, false)
-      else g.gap is null and i.job_id is not null end,
-    case
-      when g.gap is not null then 'not scheduled here: ' || g.gap
-      when not g.readable then 'cron.job cannot be read here'
-      when c.schedule is null and j.schedule is null then 'no schedule'
-      when c.schedule is null and i.job_id is null then 'not installed yet'
-      when c.schedule is null then 'removed by an operator'
-      when not c.active then 'inactive in pg_cron'
-      when f.fault is not null then 'edited by an operator: ' || f.fault
-      when c.schedule is distinct from i.schedule then 'edited by an operator'
-      else 'scheduled'
-    end,
-    maintenance_internal.nearest_slot(
-      case when not j.enabled then null
-        when c.active then c.schedule
-        when not g.readable and i.job_id is not null then j.schedule end,
-      maintenance_internal.clock(), true)
-  from maintenance_internal.job as j
-  cross join maintenance_internal.cron_state() as g
-  left join maintenance_internal.cron_jobs() as c on c.job_name = j.job_name
-  left join lateral maintenance_internal.cron_fault(c.schedule) as f on c.schedule is not null
-  left join maintenance_internal.installed_schedule as i
-    on i.job_id = j.job_id
-    and i.database_oid = g.database_oid;
-end;
-
 create view maintenance.job_status as
 select
   j.job_name,
   j.kind,
   j.description,
   j.enabled,
-  s.schedule,
+  case when g.readable then c.schedule else j.schedule end as schedule,
   j.schedule as declared_schedule,
-  s.active,
-  s.scheduling,
-  s.next_run_at,
+  j.enabled and case when g.readable then coalesce(c.active, false)
+    else g.gap is null and i.job_id is not null end as active,
+  case
+    when g.gap is not null then 'not scheduled here: ' || g.gap
+    when not g.readable then 'cron.job cannot be read here'
+    when c.schedule is null and j.schedule is null then 'no schedule'
+    when c.schedule is null and i.job_id is null then 'not installed yet'
+    when c.schedule is null then 'removed by an operator'
+    when not c.active then 'inactive in pg_cron'
+    when f.fault is not null then 'edited by an operator: ' || f.fault
+    when c.schedule is distinct from i.schedule then 'edited by an operator'
+    else 'scheduled'
+  end as scheduling,
+  maintenance_internal.nearest_slot(
+    case when not j.enabled then null
+      when c.active then c.schedule
+      when not g.readable and i.job_id is not null then j.schedule end,
+    maintenance_internal.clock(), true, g.zone) as next_run_at,
   l.status = 'running' as running,
   l.started_at as last_run_at,
   l.status as last_status,
   l.error as last_error,
   p.started_at as last_success_at
 from maintenance_internal.job as j
-join maintenance_internal.job_schedules() as s on s.job_id = j.job_id
+cross join maintenance_internal.cron_state() as g
+left join maintenance_internal.cron_jobs() as c on c.job_name = j.job_name
+left join lateral maintenance_internal.cron_fault(c.schedule) as f on c.schedule is not null
+left join maintenance_internal.installed_schedule as i
+  on i.job_id = j.job_id and i.database_oid = g.database_oid
 left join lateral (
   select r.* from maintenance_internal.run as r
   where r.job_name = j.job_name and r.status <> 'skipped'

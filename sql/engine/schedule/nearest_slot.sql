@@ -1,24 +1,26 @@
--- The scheduled minutes of what stands in pg_cron, which need not be what we would take.
-
--- The minute that a schedule names next after a time or, not forward, named last, in pg_cron's own
--- time zone; null for one that never fires or that only pg_cron can read.
+-- The scheduled minute of what stands in pg_cron, which may be more than we would take: next after
+-- a time or, not forward, the last up to it. Null for a schedule that never fires, or that only
+-- pg_cron can read. p_zone is pg_cron's time zone, of cron_state.
 
 create function maintenance_internal.nearest_slot(
   p_schedule text,
   p_at timestamptz,
-  p_forward boolean)
+  p_forward boolean,
+  p_zone text)
 returns timestamptz
 language plpgsql
 stable
+security definer
 set search_path = pg_catalog, pg_temp
+set row_security = off
+set timezone = 'UTC'
+set lock_timeout = '5s'
 as $$
-declare
-  v_zone text := (maintenance_internal.cron_state()).zone;
 begin
   -- pg_cron ignores what stands behind the fifth field.
   return maintenance_internal.nearest_minute(
     coalesce(substring(p_schedule from '^[ \t]*(?:[^ \t]+[ \t]+){4}[^ \t]+'), p_schedule),
-    p_at at time zone v_zone, p_forward) at time zone v_zone;
+    p_at at time zone p_zone, p_forward) at time zone p_zone;
 exception when sqlstate 'PM006' then
   return null;
 end
@@ -35,4 +37,4 @@ return maintenance_internal.nearest_slot(
     (select c.schedule from maintenance_internal.cron_jobs() as c
       where c.job_name = (p_job).job_name),
     (p_job).schedule),
-  p_at, false);
+  p_at, false, (maintenance_internal.cron_state()).zone);

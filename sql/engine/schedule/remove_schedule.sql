@@ -27,3 +27,42 @@ begin
   delete from maintenance_internal.installed_schedule as i where i.job_id = p_job.job_id;
 end
 $$;
+
+-- Takes all of our jobs out of pg_cron; where pg_cron lives in another database, says what is to be
+-- run there, by a superuser, for those that may be scheduled there.
+create function maintenance_internal.remove_schedules()
+returns table (what text, outcome text)
+language plpgsql
+set search_path = pg_catalog, pg_temp
+set row_security = on
+as $$
+declare
+  v_state record := maintenance_internal.cron_state();
+  v_cron record;
+  v_job maintenance_internal.job;
+begin
+  for v_cron in select * from maintenance_internal.cron_jobs() as c order by c.job_name loop
+    execute 'select cron.unschedule($1)' using v_cron.cron_job_id;
+    what := 'job ' || v_cron.job_name;
+    outcome := 'unscheduled';
+    return next;
+  end loop;
+
+  for v_job in
+    select * from maintenance_internal.job as j where j.schedule is not null order by j.job_name
+  loop
+    what := 'job ' || v_job.job_name;
+    if v_state.gap is null and not v_state.readable then
+      perform maintenance_internal.remove_schedule(v_job);
+      outcome := 'unscheduled';
+      return next;
+    elsif v_state.gap like 'pg_cron lives in%' or v_state.gap is not null and exists (
+        select from maintenance_internal.run as r where r.trigger = 'schedule') then
+      outcome := format('%s; where it lives, if it was scheduled there: select '
+        'cron.unschedule(jobid) from cron.job where jobname = %L and database = %L;', v_state.gap,
+        left(current_database() || '/' || v_job.job_name, 63), current_database());
+      return next;
+    end if;
+  end loop;
+end
+$$;

@@ -19,6 +19,7 @@ begin
       using errcode = 'PM006', hint = 'To stop a job: select maintenance.disable_job(…).';
   end if;
   perform maintenance.next_run_at(set_schedule.schedule, now());
+  perform from maintenance_internal.job as j where j.job_id = v_job.job_id for update;
   if v_state.gap is not null then
     raise exception '% cannot be scheduled here: %', v_job.job_name, v_state.gap
       using errcode = 'PM010', hint = 'In pg_cron''s own database: '

@@ -1,4 +1,4 @@
--- One row a user with the subscription that counts: an active one first, then the one that runs
+-- One row per user with the subscription that counts: an active one first, then the one that runs
 -- longest. The view is always right; the materialized view is quick, and as fresh as its refresh,
 -- which a job does and the status watches. Rules S4-02, S4-16 and S4-18.
 
@@ -33,7 +33,7 @@ create index user_subscription_summary_plus_idx
 on public.user_subscription_summary (current_period_end desc) where is_vt_plus;
 
 comment on view public.user_subscription_now is
-  'A row a user with the subscription that counts, worked out anew at each look.';
+  'One row per user with the subscription that counts, computed at each look.';
 comment on materialized view public.user_subscription_summary is
   'user_subscription_now as of the last refresh, for quick checks by user_id.';
 

@@ -1,0 +1,17 @@
+-- After uninstall in a database with the reference application: its tables work on without the engine.
+begin;
+create extension pgtap;
+select plan(6);
+select hasnt_schema('maintenance', 'schema maintenance is gone');
+select hasnt_schema('maintenance_internal', 'schema maintenance_internal is gone');
+select is((select string_agg(name, ' ') from public.users), 'Ada', 'a user of the application is still there');
+select lives_ok($$insert into public.memories (user_id, key, content) select id, 'a', 'b' from public.users$$,
+  'a memory can be added');
+select is((select string_agg(p.proname, ' ' order by p.proname) from pg_proc as p
+  where p.pronamespace = 'public'::regnamespace and not exists (select from pg_depend as d
+    where d.objid = p.oid and d.deptype = 'e')),
+  'drop_memory_prompt raise_version touch_updated_at', 'of the functions only those of triggers are left');
+select results_eq('select version::text from public.schema_migrations', array['20200101000000'],
+  'a migration of somebody else is still on record');
+select * from finish();
+rollback;
