@@ -1,4 +1,5 @@
 // npm start: reads the environment, runs the worker, turns signals into a clean end.
+import { readFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import { hostname } from "node:os";
 import { parseArgs } from "node:util";
@@ -50,6 +51,22 @@ const worker = startWorker({
 });
 log.info({ once: values.once, concurrency: config.CONCURRENCY }, "started");
 
+/** Says so where the database was made by another version than this worker is of. */
+async function compareVersions() {
+  const state = await readFile(new URL("../sql/engine/state.sql", import.meta.url), "utf8");
+  const worker = /pg-maintenance (.*, state \w+)/.exec(state)?.[1];
+  const database = await queue.installed();
+  if (database !== worker) {
+    log.error(
+      { database, worker },
+      "the database was made by another version of pg-maintenance: run the worker of that version, or make up",
+    );
+  }
+}
+const compared = compareVersions().catch((error) =>
+  log.warn({ error: describeError(error) }, "versions could not be compared"),
+);
+
 for (const signal of ["SIGTERM", "SIGINT"] as const) {
   process.on(signal, () => {
     if (stop.signal.aborted) process.exit(1);
@@ -77,6 +94,7 @@ const health =
     : serveHealth(config.HEALTH_PORT, worker.state, config.POLL_INTERVAL_MS);
 
 await worker.done;
+await compared;
 health?.close();
 await queue.end();
 process.exitCode = values.once && worker.state.failed ? 1 : 0;

@@ -164,6 +164,20 @@ export function openQueue(databaseUrl: string, connections: number) {
       );
     },
 
+    /** The version that made the database, or null where nothing says so. It takes no right: a comment. */
+    async installed(): Promise<string | null> {
+      return z
+        .string()
+        .nullable()
+        .parse(
+          await value(
+            `select substring(obj_description(to_regnamespace('maintenance'), 'pg_namespace')
+              from '^pg-maintenance (.*, state \\w+)') as value`,
+            [],
+          ),
+        );
+    },
+
     end: () => pool.end(),
   };
 }

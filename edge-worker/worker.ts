@@ -13,7 +13,7 @@ import {
 } from "./queue.ts";
 
 export type WorkerOptions = {
-  queue: Omit<Queue, "end">;
+  queue: Omit<Queue, "end" | "installed">;
   model: Model;
   log: Logger;
   name: string;

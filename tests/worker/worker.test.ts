@@ -250,6 +250,26 @@ test("GEMINI_MODEL is asked instead, and is what the call is charged as", async 
   assert.deepEqual(rows, [{ model: "gemini-2.5-flash-lite" }]);
 });
 
+test("a worker says so where another version made the database", async () => {
+  const standIn = await startStandIn(() => word("x"));
+  const same = startProgram(standIn.url, {}, ["--once"]);
+  assert.equal(await same.exit, 0);
+  assert.doesNotMatch(same.output(), /another version|could not be compared/);
+
+  const { rows } = await db.query(
+    "select obj_description('maintenance'::regnamespace, 'pg_namespace') as words",
+  );
+  await db.query("comment on schema maintenance is 'pg-maintenance 0.0.0, state 00ff: yesterday'");
+  try {
+    const other = startProgram(standIn.url, {}, ["--once"]);
+    assert.equal(await other.exit, 0);
+    assert.match(other.output(), /"database":"0\.0\.0, state 00ff".*made by another version/);
+  } finally {
+    await db.query(`comment on schema maintenance is '${rows[0].words}'`);
+    await standIn.close();
+  }
+});
+
 test("a signal to npm start reaches the worker", async () => {
   const standIn = await startStandIn(() => word("x"));
   const program = startProgram(standIn.url, {}, [], ["npm", "start"]);
