@@ -164,7 +164,7 @@ export function openQueue(databaseUrl: string, connections: number) {
       );
     },
 
-    /** The version that made the database, or null where nothing says so. It takes no right: a comment. */
+    /** The version that made the database, or null where nothing says so. It takes no right. */
     async installed(): Promise<string | null> {
       return z
         .string()

@@ -33,6 +33,37 @@ const paths = [...read("sql/install.sql").matchAll(/^\\ir (\S+)$/gm)].map(
   (match) => `sql/${match[1]}`,
 );
 
+// What each part ships as rows: its calls that set a job, a kind or a model, for maintenance.register.
+// Rows are not in a dump of the structure; functions are.
+const call = /^select maintenance\.set_(\w+)\(\s*'([^']+)'[\s\S]*?\);$/gm;
+const literal = (text: string) => `E'${text.replace(/[\\']/g, "\\$&").replaceAll("\n", "\\n")}'`;
+for (const part of ["engine", "reference"] as const) {
+  const rows = paths
+    .filter((path) => partOf(path) === part && !path.endsWith("/shipped.sql"))
+    .flatMap((path) => [...read(path).matchAll(call)])
+    .map(([text, set = "", row = ""]) => {
+      const kind = ["kind", "model"].includes(set) ? set : "job";
+      return `  (${literal(kind)}, ${literal(row)}, ${literal(text)})`;
+    });
+  writeFileSync(
+    `${root}/sql/${part}/shipped.sql`,
+    `-- The calls in the files of sql/${part}/ that set jobs, kinds and models. Written by make migration.
+
+create function maintenance_internal.${part}_ships()
+returns table (kind text, name text, call text)
+language sql
+immutable
+set search_path = pg_catalog, pg_temp
+begin atomic
+  select s.kind, s.name, s.call
+  from (values
+${rows.join(",\n")}
+  ) as s (kind, name, call);
+end;
+`,
+  );
+}
+
 // The state of each part, which the database keeps in a comment.
 const named = {
   engine: "schema maintenance",

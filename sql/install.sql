@@ -157,6 +157,8 @@
 \ir engine/uninstall.sql
 
 \ir engine/jobs.sql
+\ir engine/shipped.sql
+\ir engine/register.sql
 
 \ir engine/revoke_defaults.sql
 \ir engine/roles.sql
@@ -179,4 +181,5 @@
 \ir reference/memories/tables.sql
 \ir reference/memories/apply_consolidation.sql
 \ir reference/memories/consolidation.sql
+\ir reference/shipped.sql
 \ir reference/grant_front_doors.sql

@@ -173,11 +173,11 @@ comment on function maintenance.version() is
   'that it was made of.';
 -- end of sql/engine/version.sql
 
--- from sql/engine/state.sql 45dabeafae883129
+-- from sql/engine/state.sql e124693ca51b5f92
 -- The release, and a hash of the files of sql/engine/. Written by make migration.
 
 comment on schema maintenance is
-  'pg-maintenance 0.0.0, state ecce2bc4a326311f: '
+  'pg-maintenance 0.0.0, state ca132ed7d62efc47: '
   'what people call and read; \df maintenance.* is the manual.';
 -- end of sql/engine/state.sql
 
@@ -285,7 +285,7 @@ create trigger record_edit after update or delete on maintenance_internal.job
 for each row execute function maintenance_internal.record_edit();
 -- end of sql/engine/job/record_edit.sql
 
--- from sql/engine/job/find_job.sql c0378660f8fd4211
+-- from sql/engine/job/find_job.sql b7f08a353cf59fc6
 -- A job by its name, or a clear error.
 
 create function maintenance_internal.find_job(p_job_name text)
@@ -301,7 +301,9 @@ begin
   if not found then
     raise exception 'there is no job "%"', p_job_name
       using errcode = 'PM001',
-        hint = 'select job_name from maintenance.job_status lists them.';
+        hint = case when exists (select from maintenance_internal.job)
+          then 'select job_name from maintenance.job_status lists them.'
+          else 'None is registered here: select * from maintenance.register();' end;
   end if;
   return v_job;
 end
@@ -2950,12 +2952,13 @@ end
 $$;
 -- end of sql/engine/schedule/extension.sql
 
--- from sql/engine/schedule/tables.sql 7503e0f0d615ebc6
+-- from sql/engine/schedule/tables.sql 56b679d0edc91ba7
 -- What was put into pg_cron here, so that an operator's edit or removal can be told from ours.
 
 create table maintenance_internal.installed_schedule (
   job_id integer not null,
   database_oid oid not null,
+  cron_oid oid,
   schedule text,
   command text not null,
   since timestamptz not null default now(),
@@ -2968,6 +2971,8 @@ create table maintenance_internal.installed_schedule (
 comment on table maintenance_internal.installed_schedule is
   'What we last put into pg_cron for a job. A row of another database (a restored dump) counts as '
   'none. What cron.job shows beside it and this does not is the operator''s.';
+comment on column maintenance_internal.installed_schedule.cron_oid is
+  'the table cron.job that it was put into: after drop and create extension it is another one';
 comment on column maintenance_internal.installed_schedule.since is
   'when this schedule was first put into pg_cron: no slot before it was ever promised';
 comment on column maintenance_internal.installed_schedule.seen is
@@ -3257,18 +3262,20 @@ comment on function maintenance.next_run_at(text, timestamptz) is
   'null. Errors: PM006 not a cron expression.';
 -- end of sql/engine/schedule/next_run_at.sql
 
--- from sql/engine/schedule/cron_state.sql d4f79f7a7b871306
+-- from sql/engine/schedule/cron_state.sql a4a6cd0bef46da60
 -- What can be done with pg_cron from this database.
 --   gap       why jobs cannot be scheduled here; null where they can
 --   readable  cron.job can be read; where it cannot, the declared schedules are the truth
 --   zone      the time zone of its schedules: GMT before pg_cron 1.5, a setting of the server since
--- and database_oid, which tells this database from one that it was copied to.
+-- and database_oid and cron_oid (of cron.job), which tell these from others that were made of a
+-- copy, or anew.
 
 create function maintenance_internal.cron_state(
   out gap text,
   out readable boolean,
   out zone text,
-  out database_oid oid)
+  out database_oid oid,
+  out cron_oid oid)
 language plpgsql
 stable
 security definer
@@ -3281,11 +3288,11 @@ declare
   v_home text := maintenance_internal.cron_setting('database_name');
 begin
   -- Not to_regclass, which raises where the schema may not be used.
+  cron_oid := (
+    select c.oid from pg_class as c
+    where c.relname = 'job' and c.relnamespace = to_regnamespace('cron'));
   gap := case
-    when exists (
-      select from pg_class as c
-      where c.relname = 'job' and c.relnamespace = to_regnamespace('cron')
-    ) then
+    when cron_oid is not null then
       case when not has_schema_privilege('cron', 'usage')
         then format('%s may not use the schema cron', current_user) end
     when v_home = current_database() then 'pg_cron is loaded, but not created in this database'
@@ -3453,7 +3460,7 @@ return exists (
 );
 -- end of sql/engine/schedule/fired_by_cron.sql
 
--- from sql/engine/schedule/job_status.sql 470594a9603ced44
+-- from sql/engine/schedule/job_status.sql ff4185190693eb81
 -- What is in force: each job's schedule, whether it will fire, and how it ran last.
 
 create view maintenance.job_status as
@@ -3492,7 +3499,7 @@ cross join maintenance_internal.cron_state() as g
 left join maintenance_internal.cron_jobs() as c on c.job_name = j.job_name
 left join lateral maintenance_internal.cron_fault(c.schedule) as f on c.schedule is not null
 left join maintenance_internal.installed_schedule as i
-  on i.job_id = j.job_id and i.database_oid = g.database_oid
+  on i.job_id = j.job_id and i.database_oid = g.database_oid and i.cron_oid = g.cron_oid
 left join lateral (
   select r.* from maintenance_internal.run as r
   where r.job_name = j.job_name and r.status <> 'skipped'
@@ -3722,7 +3729,7 @@ end
 $$;
 -- end of sql/engine/schedule/record_schedule_edit.sql
 
--- from sql/engine/schedule/sync_schedule.sql e554c139c207d7a0
+-- from sql/engine/schedule/sync_schedule.sql 6d7457c1efed232d
 -- Brings pg_cron and what was declared together for one job, and says what it did.
 -- Schedule, active flag and absence belong to the operator; the command belongs to us.
 
@@ -3750,7 +3757,7 @@ begin
   select * into v_installed
   from maintenance_internal.installed_schedule as i
   where i.job_id = v_job.job_id
-    and i.database_oid = v_state.database_oid;
+    and i.database_oid = v_state.database_oid and i.cron_oid = v_state.cron_oid;
   v_is_installed := found;
   select * into v_cron from maintenance_internal.cron_jobs() as c where c.job_name = v_job.job_name;
   v_is_there := found;
@@ -3784,11 +3791,13 @@ begin
     perform maintenance_internal.write_cron_job(v_job, v_wanted);
   end if;
 
-  insert into maintenance_internal.installed_schedule as i (job_id, database_oid, schedule, command)
-  values (v_job.job_id, v_state.database_oid, v_job.schedule,
+  insert into maintenance_internal.installed_schedule as i
+    (job_id, database_oid, cron_oid, schedule, command)
+  values (v_job.job_id, v_state.database_oid, v_state.cron_oid, v_job.schedule,
     maintenance_internal.cron_command(v_job))
   on conflict (job_id) do update
   set database_oid = excluded.database_oid,
+    cron_oid = excluded.cron_oid,
     command = excluded.command,
     since = case when i.schedule is not distinct from excluded.schedule
       and i.database_oid = excluded.database_oid then i.since else now() end,
@@ -3844,7 +3853,7 @@ comment on function maintenance.install_schedules() is
   'a second call changes nothing. A job that fails says so in its row and stops no other.';
 -- end of sql/engine/schedule/install_schedules.sql
 
--- from sql/engine/schedule/set_schedule.sql 13434d86ce12f387
+-- from sql/engine/schedule/set_schedule.sql 851e166d9a121e32
 -- Changes when a job runs, in pg_cron, as an operator does it.
 
 create function maintenance.set_schedule(job_name text, schedule text)
@@ -3875,11 +3884,13 @@ begin
 
   perform maintenance_internal.write_cron_job(v_job, set_schedule.schedule);
   -- What was declared stays on record: whatever pg_cron shows beside it is the operator's.
-  insert into maintenance_internal.installed_schedule as i (job_id, database_oid, schedule, command)
-  values (v_job.job_id, v_state.database_oid, v_job.schedule,
+  insert into maintenance_internal.installed_schedule as i
+    (job_id, database_oid, cron_oid, schedule, command)
+  values (v_job.job_id, v_state.database_oid, v_state.cron_oid, v_job.schedule,
     maintenance_internal.cron_command(v_job))
   on conflict (job_id) do update
-  set database_oid = excluded.database_oid, command = excluded.command, since = now();
+  set database_oid = excluded.database_oid, cron_oid = excluded.cron_oid,
+    command = excluded.command, since = now();
   perform maintenance_internal.record_schedule_edit(v_job.job_id, session_user);
 
   select * into v_status from maintenance.job_status as s where s.job_name = v_job.job_name;
@@ -5584,7 +5595,7 @@ end
 $$;
 -- end of sql/engine/queue/task_backlog.sql
 
--- from sql/engine/health/backlog.sql 0917325bb135838d
+-- from sql/engine/health/backlog.sql 1af76f80caf8ee24
 -- One row per backlog: what is due now under each rule, read with the rule itself, up to 10,000.
 -- Each count stands in a block of its own: a broken rule makes its own row critical and no other.
 
@@ -5621,6 +5632,14 @@ declare
   v_state text;
   v_context text;
 begin
+  if not exists (select from maintenance_internal.job) then
+    task := 'registered_jobs';
+    count := 0;
+    severity := 'critical';
+    description := 'The engine is installed, and no job is registered: nothing is maintained here';
+    advice := 'select * from maintenance.register();';
+    return next;
+  end if;
   for v_status in
     select s.*, j.job_id, j.backlog_name, j.backlog_function
     from maintenance.job_status as s
@@ -6023,6 +6042,74 @@ select maintenance.set_job(
   schedule => '50 3 * * *',
   description => 'pg_cron''s own history, a row for every firing, beyond seven days');
 -- end of sql/engine/jobs.sql
+
+-- from sql/engine/shipped.sql 62188dd7c3d86c44
+-- The calls in the files of sql/engine/ that set jobs, kinds and models. Written by make migration.
+
+create function maintenance_internal.engine_ships()
+returns table (kind text, name text, call text)
+language sql
+immutable
+set search_path = pg_catalog, pg_temp
+begin atomic
+  select s.kind, s.name, s.call
+  from (values
+  (E'model', E'gemini-3.5-flash-lite', E'select maintenance.set_model(\'gemini-3.5-flash-lite\', 1, 0.10, 0.40);'),
+  (E'model', E'gemini-3.1-flash-lite', E'select maintenance.set_model(\'gemini-3.1-flash-lite\', 2, 0.10, 0.40);'),
+  (E'model', E'gemini-2.5-flash-lite', E'select maintenance.set_model(\'gemini-2.5-flash-lite\', 3, 0.10, 0.40);'),
+  (E'job', E'tick', E'select maintenance.set_statement(\n  \'tick\',\n  statement => \'call maintenance.tick()\',\n  schedule => \'* * * * *\',\n  description => \'Receipts of the statements that pg_cron runs itself\');'),
+  (E'job', E'purge_receipts', E'select maintenance.set_policy(\n  \'purge_receipts\',\n  target => \'maintenance_internal.run\',\n  action => \'delete\',\n  age => \'finished_at\',\n  keep => \'90 days\',\n  schedule => \'40 3 * * *\',\n  description => \'Receipts that nobody needs any more\');'),
+  (E'job', E'purge_cron_history', E'select maintenance.set_job(\n  \'purge_cron_history\',\n  step => \'maintenance_internal.purge_cron_history_step\',\n  schedule => \'50 3 * * *\',\n  description => \'pg_cron\'\'s own history, a row for every firing, beyond seven days\');')
+  ) as s (kind, name, call);
+end;
+-- end of sql/engine/shipped.sql
+
+-- from sql/engine/register.sql 47002dcb6af8ec13
+-- The shipped rows, for a database that has the structure without them, as dbmate load makes one.
+
+create function maintenance.register()
+returns table (kind text, name text, outcome text)
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_ships text := 'select * from maintenance_internal.engine_ships()';
+  v_row record;
+begin
+  insert into maintenance_internal.lease_sweep
+  select '-infinity' where not exists (select from maintenance_internal.lease_sweep);
+
+  if to_regprocedure('maintenance_internal.reference_ships()') is not null then
+    v_ships := v_ships || ' union all select * from maintenance_internal.reference_ships()';
+  end if;
+  for v_row in execute v_ships loop
+    kind := v_row.kind;
+    name := v_row.name;
+    outcome := 'there';
+    if not (case v_row.kind
+      when 'job' then exists (
+        select from maintenance_internal.job as j where j.job_name = v_row.name)
+      when 'kind' then exists (select from maintenance.kind as k where k.kind = v_row.name)
+      else exists (select from maintenance.model as m where m.model = v_row.name) end)
+    then
+      begin
+        execute v_row.call;
+        outcome := 'registered';
+      exception when others then
+        outcome := 'failed: ' || sqlerrm;
+      end;
+    end if;
+    return next;
+  end loop;
+  perform maintenance.install_schedules();
+end
+$$;
+
+comment on function maintenance.register() is
+  'Puts the shipped jobs, kinds, models and schedules back where they are missing, as after dbmate '
+  'load or a restore of the structure alone; what is there stays as it is. One row for each. For '
+  'the engine''s owner.';
+-- end of sql/engine/register.sql
 
 -- from sql/engine/revoke_defaults.sql 6cda8c9ab1d5b69b
 -- Takes from PUBLIC, and from every role that default privileges of this host favour, what they got

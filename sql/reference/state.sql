@@ -1,5 +1,5 @@
 -- The release, and a hash of the files of sql/reference/. Written by make migration.
 
 comment on function maintenance_internal.reference_objects() is
-  'pg-maintenance 0.0.0, state 5d02cbfa480e75fd: '
+  'pg-maintenance 0.0.0, state 02084b11f2f6540f: '
   'the names of the reference application, by kind.';

@@ -19,7 +19,7 @@ pgtap "$url" tests/e2e/cron_fires.sql || result=1
 pgtap "$elsewhere" tests/e2e/elsewhere.sql || result=1
 # These speak for the superuser, too, and of make up.
 AS_SUPERUSER=$(superuser_command "$home") OWNERS_URL=$url \
-  pgtap "$url" tests/e2e/rights_to_cron.sql tests/e2e/operators_edits.sql || result=1
+  pgtap "$url" tests/e2e/rights_to_cron.sql tests/e2e/operators_edits.sql tests/e2e/made_anew.sql || result=1
 cluster_superuser "$home" app -c 'alter database app owner to app_owner'
 # The way out takes what pg_cron has of ours, and prints what is to be said where pg_cron lives.
 on "$url" psql -qX -o /dev/null -c "select * from maintenance.uninstall('app')" || not_ok 'uninstall'

@@ -70,6 +70,12 @@ DATABASE_URL=$(in_database "$url" postgres) scripts/status >"$place/log" 2>&1 </
   not_ok 'scripts/status where nothing is installed'
 says 'unknown, state unknown; this checkout' 'a database without an engine'
 
+# Structure without rows, as dbmate dump and load make it.
+make_database "${prefix}_structure"
+on "$(in_database "$url" "${prefix}_deployed")" pg_dump --schema-only --no-owner | sed '/^SET transaction_timeout/d' |
+  on "$(in_database "$url" "${prefix}_structure")" psql -qX -v ON_ERROR_STOP=1 -o /dev/null
+pgtap "$(in_database "$url" "${prefix}_structure")" tests/install/structure_alone.sql || result=1
+
 uninstall() { DATABASE_URL=$host scripts/uninstall "$1" >"$place/log" 2>&1 </dev/null; } # uninstall NAME, in $host
 
 # In and out again: what was there before is there afterwards, and nothing else.

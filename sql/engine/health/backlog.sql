@@ -34,6 +34,14 @@ declare
   v_state text;
   v_context text;
 begin
+  if not exists (select from maintenance_internal.job) then
+    task := 'registered_jobs';
+    count := 0;
+    severity := 'critical';
+    description := 'The engine is installed, and no job is registered: nothing is maintained here';
+    advice := 'select * from maintenance.register();';
+    return next;
+  end if;
   for v_status in
     select s.*, j.job_id, j.backlog_name, j.backlog_function
     from maintenance.job_status as s

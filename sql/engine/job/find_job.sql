@@ -13,7 +13,9 @@ begin
   if not found then
     raise exception 'there is no job "%"', p_job_name
       using errcode = 'PM001',
-        hint = 'select job_name from maintenance.job_status lists them.';
+        hint = case when exists (select from maintenance_internal.job)
+          then 'select job_name from maintenance.job_status lists them.'
+          else 'None is registered here: select * from maintenance.register();' end;
   end if;
   return v_job;
 end

@@ -2,13 +2,15 @@
 --   gap       why jobs cannot be scheduled here; null where they can
 --   readable  cron.job can be read; where it cannot, the declared schedules are the truth
 --   zone      the time zone of its schedules: GMT before pg_cron 1.5, a setting of the server since
--- and database_oid, which tells this database from one that it was copied to.
+-- and database_oid and cron_oid (of cron.job), which tell these from others that were made of a
+-- copy, or anew.
 
 create function maintenance_internal.cron_state(
   out gap text,
   out readable boolean,
   out zone text,
-  out database_oid oid)
+  out database_oid oid,
+  out cron_oid oid)
 language plpgsql
 stable
 security definer
@@ -21,11 +23,11 @@ declare
   v_home text := maintenance_internal.cron_setting('database_name');
 begin
   -- Not to_regclass, which raises where the schema may not be used.
+  cron_oid := (
+    select c.oid from pg_class as c
+    where c.relname = 'job' and c.relnamespace = to_regnamespace('cron'));
   gap := case
-    when exists (
-      select from pg_class as c
-      where c.relname = 'job' and c.relnamespace = to_regnamespace('cron')
-    ) then
+    when cron_oid is not null then
       case when not has_schema_privilege('cron', 'usage')
         then format('%s may not use the schema cron', current_user) end
     when v_home = current_database() then 'pg_cron is loaded, but not created in this database'

@@ -36,7 +36,7 @@ cross join maintenance_internal.cron_state() as g
 left join maintenance_internal.cron_jobs() as c on c.job_name = j.job_name
 left join lateral maintenance_internal.cron_fault(c.schedule) as f on c.schedule is not null
 left join maintenance_internal.installed_schedule as i
-  on i.job_id = j.job_id and i.database_oid = g.database_oid
+  on i.job_id = j.job_id and i.database_oid = g.database_oid and i.cron_oid = g.cron_oid
 left join lateral (
   select r.* from maintenance_internal.run as r
   where r.job_name = j.job_name and r.status <> 'skipped'

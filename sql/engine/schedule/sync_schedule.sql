@@ -25,7 +25,7 @@ begin
   select * into v_installed
   from maintenance_internal.installed_schedule as i
   where i.job_id = v_job.job_id
-    and i.database_oid = v_state.database_oid;
+    and i.database_oid = v_state.database_oid and i.cron_oid = v_state.cron_oid;
   v_is_installed := found;
   select * into v_cron from maintenance_internal.cron_jobs() as c where c.job_name = v_job.job_name;
   v_is_there := found;
@@ -59,11 +59,13 @@ begin
     perform maintenance_internal.write_cron_job(v_job, v_wanted);
   end if;
 
-  insert into maintenance_internal.installed_schedule as i (job_id, database_oid, schedule, command)
-  values (v_job.job_id, v_state.database_oid, v_job.schedule,
+  insert into maintenance_internal.installed_schedule as i
+    (job_id, database_oid, cron_oid, schedule, command)
+  values (v_job.job_id, v_state.database_oid, v_state.cron_oid, v_job.schedule,
     maintenance_internal.cron_command(v_job))
   on conflict (job_id) do update
   set database_oid = excluded.database_oid,
+    cron_oid = excluded.cron_oid,
     command = excluded.command,
     since = case when i.schedule is not distinct from excluded.schedule
       and i.database_oid = excluded.database_oid then i.since else now() end,

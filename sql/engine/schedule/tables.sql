@@ -3,6 +3,7 @@
 create table maintenance_internal.installed_schedule (
   job_id integer not null,
   database_oid oid not null,
+  cron_oid oid,
   schedule text,
   command text not null,
   since timestamptz not null default now(),
@@ -15,6 +16,8 @@ create table maintenance_internal.installed_schedule (
 comment on table maintenance_internal.installed_schedule is
   'What we last put into pg_cron for a job. A row of another database (a restored dump) counts as '
   'none. What cron.job shows beside it and this does not is the operator''s.';
+comment on column maintenance_internal.installed_schedule.cron_oid is
+  'the table cron.job that it was put into: after drop and create extension it is another one';
 comment on column maintenance_internal.installed_schedule.since is
   'when this schedule was first put into pg_cron: no slot before it was ever promised';
 comment on column maintenance_internal.installed_schedule.seen is
