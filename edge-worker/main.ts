@@ -59,7 +59,7 @@ async function compareVersions() {
   if (database !== worker) {
     log.error(
       { database, worker },
-      "the database was made by another version of pg-maintenance: run the worker of that version, or make up",
+      "the database was made by another version of pg-maintenance: run its worker, or make up",
     );
   }
 }

@@ -173,11 +173,11 @@ comment on function maintenance.version() is
   'that it was made of.';
 -- end of sql/engine/version.sql
 
--- from sql/engine/state.sql e124693ca51b5f92
+-- from sql/engine/state.sql e50d6d25bf0f6d1d
 -- The release, and a hash of the files of sql/engine/. Written by make migration.
 
 comment on schema maintenance is
-  'pg-maintenance 0.0.0, state ca132ed7d62efc47: '
+  'pg-maintenance 0.0.0, state 7bf8c4faef4d68de: '
   'what people call and read; \df maintenance.* is the manual.';
 -- end of sql/engine/state.sql
 
@@ -3262,13 +3262,13 @@ comment on function maintenance.next_run_at(text, timestamptz) is
   'null. Errors: PM006 not a cron expression.';
 -- end of sql/engine/schedule/next_run_at.sql
 
--- from sql/engine/schedule/cron_state.sql a4a6cd0bef46da60
+-- from sql/engine/schedule/cron_state.sql a93d6ce029408e91
 -- What can be done with pg_cron from this database.
 --   gap       why jobs cannot be scheduled here; null where they can
 --   readable  cron.job can be read; where it cannot, the declared schedules are the truth
 --   zone      the time zone of its schedules: GMT before pg_cron 1.5, a setting of the server since
 -- and database_oid and cron_oid (of cron.job), which tell these from others that were made of a
--- copy, or anew.
+-- copy, or anew. cron.job shows each role its own rows by a policy: row security has to be on here.
 
 create function maintenance_internal.cron_state(
   out gap text,
@@ -3280,11 +3280,12 @@ language plpgsql
 stable
 security definer
 set search_path = pg_catalog, pg_temp
-set row_security = off
+set row_security = on
 set timezone = 'UTC'
 set lock_timeout = '5s'
 as $$
 declare
+  v_other text;
   v_home text := maintenance_internal.cron_setting('database_name');
 begin
   -- Not to_regclass, which raises where the schema may not be used.
@@ -3300,13 +3301,28 @@ begin
     else 'pg_cron is not in this database'
   end;
   readable := case when gap is null then has_table_privilege('cron.job', 'select') else false end;
+  if readable then
+    -- A copy of pg_cron's database has rows that nobody fires; after a rename pg_cron goes on to
+    -- connect to the old name.
+    execute
+      'select min(c.database) from cron.job as c '
+      'where c.jobname::text like ''maintenance:%'' and c.username = current_user '
+      'having not bool_or(c.database = current_database())'
+    into v_other;
+    if v_other is not null then
+      readable := false;
+      gap := format('cron.job is of the database %s, before it was renamed or copied to this one; '
+        'if renamed, a superuser says: update cron.job set database = %L where database = %L;',
+        v_other, current_database(), v_other);
+    end if;
+  end if;
   zone := coalesce(maintenance_internal.cron_setting('timezone'), 'UTC');
   database_oid := (select d.oid from pg_database as d where d.datname = current_database());
 end
 $$;
 -- end of sql/engine/schedule/cron_state.sql
 
--- from sql/engine/schedule/cron_jobs.sql 4b3c7e315f029bef
+-- from sql/engine/schedule/cron_jobs.sql 3d0d8ad52b7fe7df
 -- Our jobs as pg_cron has them now; no row where it cannot be read.
 -- cron.job shows each role its own rows by a policy: row security has to be on here.
 
@@ -3326,7 +3342,7 @@ begin
     return query execute
       'select substr(c.jobname::text, 13), c.jobid, c.schedule, c.command, c.active '
       'from cron.job as c where c.jobname::text like ''maintenance:%'' '
-      'and c.username = current_user';
+      'and c.username = current_user and c.database = current_database()';
   end if;
 end
 $$;
@@ -3460,7 +3476,7 @@ return exists (
 );
 -- end of sql/engine/schedule/fired_by_cron.sql
 
--- from sql/engine/schedule/job_status.sql ff4185190693eb81
+-- from sql/engine/schedule/job_status.sql 8b2b07e383f7c065
 -- What is in force: each job's schedule, whether it will fire, and how it ran last.
 
 create view maintenance.job_status as
@@ -3487,7 +3503,7 @@ select
   maintenance_internal.nearest_slot(
     case when not j.enabled then null
       when c.active then c.schedule
-      when not g.readable and i.job_id is not null then j.schedule end,
+      when g.gap is null and not g.readable and i.job_id is not null then j.schedule end,
     maintenance_internal.clock(), true, g.zone) as next_run_at,
   l.status = 'running' as running,
   l.started_at as last_run_at,

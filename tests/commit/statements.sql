@@ -45,7 +45,7 @@ select maintenance.set_statement('gone', 'vacuum public.t', '* * * * *') \g /dev
 -- pg_cron, made up.
 create schema cron;
 create table cron.job (jobid bigint, schedule text, command text, username text default current_user,
-  active boolean default true, jobname text);
+  active boolean default true, jobname text, database text default current_database());
 create table cron.job_run_details (jobid bigint, runid bigint, job_pid integer, username text default current_user,
   command text, status text, return_message text, start_time timestamptz, end_time timestamptz);
 insert into cron.job values (1, '* * * * *', 'vacuum public.t', default, default, 'maintenance:vac'),

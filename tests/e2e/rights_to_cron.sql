@@ -3,7 +3,7 @@
 \set QUIET on
 set client_min_messages = error;
 create extension if not exists pgtap;
-select plan(14);
+select plan(18);
 
 \! $AS_SUPERUSER -c 'revoke all on schema cron from app_owner, public'
 select cmp_ok((select count(*) from public.maintenance_status), '>', 9::bigint,
@@ -43,4 +43,19 @@ select lives_ok('call maintenance.tick()', 'cron.job is closed: the tick goes on
 \! $AS_SUPERUSER -c 'grant select on cron.job to public'
 select is((select schedule from maintenance.job_status where job_name = 'late'), '5 3 * * *',
   'cron.job is open again: a schedule that was set meanwhile is in pg_cron');
+
+-- The database was renamed, or is a copy: the rows in cron.job are of another one.
+\! $AS_SUPERUSER -c "update cron.job set database = 'app_before' where jobname like 'maintenance:%'"
+select results_eq('select distinct scheduling, active, next_run_at from maintenance.job_status',
+  $$values ('not scheduled here: cron.job is of the database app_before, before it was renamed or copied to this one; '
+    'if renamed, a superuser says: update cron.job set database = ''app'' where database = ''app_before'';',
+    false, null::timestamptz)$$,
+      'jobs of another name of the database are not scheduled here, and what cures it is said');
+select results_eq($$select distinct outcome like 'not scheduled here: cron.job is of the database app_before%'
+  from maintenance.install_schedules()$$, array[true], 'install_schedules does not add to a dead copy');
+\! $AS_SUPERUSER -c "update cron.job set database = 'app' where database = 'app_before'"
+select is_empty($$select * from maintenance.install_schedules()
+  where outcome not in ('kept', 'edited by an operator')$$,
+  'with the statement that was printed everything is as it was');
+select set_has('select scheduling from maintenance.job_status', $$values ('scheduled')$$, 'jobs are scheduled again');
 select * from finish();

@@ -20,7 +20,8 @@ select is_empty($$select name from routine where prokind = 'f'
   and not coalesce(proconfig, '{}') @> array['search_path=pg_catalog, pg_temp']$$,
   'every function is pinned to pg_catalog, pg_temp');
 select is_empty($$select name from routine where prosecdef and prorettype <> 'trigger'::regtype
-    and not proconfig @> array[case when oid in ('maintenance_internal.cron_jobs()'::regprocedure,
+    and not proconfig @> array[case when oid in ('maintenance_internal.cron_state()'::regprocedure,
+      'maintenance_internal.cron_jobs()'::regprocedure,
       'maintenance_internal.cron_runs()'::regprocedure) then 'row_security=on' else 'row_security=off' end,
       'TimeZone=UTC']$$,
   'every definer function has TimeZone UTC, and row_security off, or on for pg_cron''s tables');

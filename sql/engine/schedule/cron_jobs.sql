@@ -17,7 +17,7 @@ begin
     return query execute
       'select substr(c.jobname::text, 13), c.jobid, c.schedule, c.command, c.active '
       'from cron.job as c where c.jobname::text like ''maintenance:%'' '
-      'and c.username = current_user';
+      'and c.username = current_user and c.database = current_database()';
   end if;
 end
 $$;

@@ -3,7 +3,7 @@
 --   readable  cron.job can be read; where it cannot, the declared schedules are the truth
 --   zone      the time zone of its schedules: GMT before pg_cron 1.5, a setting of the server since
 -- and database_oid and cron_oid (of cron.job), which tell these from others that were made of a
--- copy, or anew.
+-- copy, or anew. cron.job shows each role its own rows by a policy: row security has to be on here.
 
 create function maintenance_internal.cron_state(
   out gap text,
@@ -15,11 +15,12 @@ language plpgsql
 stable
 security definer
 set search_path = pg_catalog, pg_temp
-set row_security = off
+set row_security = on
 set timezone = 'UTC'
 set lock_timeout = '5s'
 as $$
 declare
+  v_other text;
   v_home text := maintenance_internal.cron_setting('database_name');
 begin
   -- Not to_regclass, which raises where the schema may not be used.
@@ -35,6 +36,21 @@ begin
     else 'pg_cron is not in this database'
   end;
   readable := case when gap is null then has_table_privilege('cron.job', 'select') else false end;
+  if readable then
+    -- A copy of pg_cron's database has rows that nobody fires; after a rename pg_cron goes on to
+    -- connect to the old name.
+    execute
+      'select min(c.database) from cron.job as c '
+      'where c.jobname::text like ''maintenance:%'' and c.username = current_user '
+      'having not bool_or(c.database = current_database())'
+    into v_other;
+    if v_other is not null then
+      readable := false;
+      gap := format('cron.job is of the database %s, before it was renamed or copied to this one; '
+        'if renamed, a superuser says: update cron.job set database = %L where database = %L;',
+        v_other, current_database(), v_other);
+    end if;
+  end if;
   zone := coalesce(maintenance_internal.cron_setting('timezone'), 'UTC');
   database_oid := (select d.oid from pg_database as d where d.datname = current_database());
 end

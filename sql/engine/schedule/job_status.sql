@@ -24,7 +24,7 @@ select
   maintenance_internal.nearest_slot(
     case when not j.enabled then null
       when c.active then c.schedule
-      when not g.readable and i.job_id is not null then j.schedule end,
+      when g.gap is null and not g.readable and i.job_id is not null then j.schedule end,
     maintenance_internal.clock(), true, g.zone) as next_run_at,
   l.status = 'running' as running,
   l.started_at as last_run_at,
