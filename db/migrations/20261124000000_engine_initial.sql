@@ -1,12 +1,12 @@
 -- migrate:up
 
--- from sql/engine/schema.sql f42bc74fe0a3656f
+-- from sql/engine/schema.sql 7829db14fd81f8aa
 -- The two schemas of the engine, and the guard in front of it: where a name of ours is taken,
 -- nothing is installed.
 --
 -- Errors that a caller may want to tell apart have an SQLSTATE of ours:
 --   PM001  no such job
---   PM002  an argument is out of range (name, keep, batch size, budget …)
+--   PM002  an argument is out of range (name, keep, batch size, budget ...)
 --   PM003  the target is not a table that a policy can work on
 --   PM004  an expression of a rule is not acceptable
 --   PM005  an update leaves its rows due, so that the rule would match them again for ever
@@ -27,11 +27,16 @@
 --   PM020  a name that an installation needs is taken, or what it stands on is not there
 
 do $$
+declare
+  v_needs text;
 begin
+  -- Of two installs at the same moment the second one waits, and then is told.
+  perform pg_advisory_xact_lock(1886216560, -2);
+
   if obj_description(to_regnamespace('maintenance'), 'pg_namespace') like 'pg-maintenance%' then
     raise exception 'pg-maintenance is in this database already, and dbmate does not know of it '
-      '(it was not dbmate that installed it, or its table of migrations is another one): nothing '
-      'was changed.' using errcode = 'PM020';
+      '(another dbmate has just installed it, or it was not dbmate, or its table of migrations is '
+      'another one): nothing was changed.' using errcode = 'PM020';
   elsif to_regnamespace('maintenance') is not null
     or to_regnamespace('maintenance_internal') is not null then
     raise exception 'pg-maintenance is not installed, and nothing was changed, since this '
@@ -42,6 +47,21 @@ begin
     raise exception 'pg-maintenance is not installed, and nothing was changed, since this '
       'database has a public.maintenance_status of its own: rename it, or install into another '
       'database.' using errcode = 'PM020';
+  end if;
+
+  v_needs := case
+    when not has_database_privilege(current_database(), 'create')
+      then format('grant create on database %I to %I;', current_database(), current_user)
+    when not has_database_privilege(current_database(), 'temporary')
+      then format('grant temporary on database %I to %I;', current_database(), current_user)
+    when not has_schema_privilege('public', 'create')
+      then format('grant create on schema public to %I;', current_user)
+    when current_setting('standard_conforming_strings') = 'off'
+      then format('alter database %I set standard_conforming_strings = on;', current_database())
+  end;
+  if v_needs is not null then
+    raise exception 'pg-maintenance is not installed, and nothing was changed: it needs %', v_needs
+      using errcode = 'PM020';
   end if;
 end
 $$;
@@ -72,7 +92,7 @@ return case
 end;
 -- end of sql/engine/clock.sql
 
--- from sql/engine/find_function.sql f9f85945302be38e
+-- from sql/engine/find_function.sql fa0cadbb6a798b25
 -- A function that a job or a kind names, by exact signature, or a clear error. p_arguments: types.
 -- It runs with the owner's rights, so it has to belong to the owner or to a superuser.
 
@@ -81,6 +101,7 @@ returns regprocedure
 language plpgsql
 stable
 set search_path = pg_catalog, pg_temp
+set quote_all_identifiers = off
 as $$
 declare
   v_oid oid;
@@ -173,15 +194,15 @@ comment on function maintenance.version() is
   'that it was made of.';
 -- end of sql/engine/version.sql
 
--- from sql/engine/state.sql e50d6d25bf0f6d1d
+-- from sql/engine/state.sql e5701c9e7dfa33e5
 -- The release, and a hash of the files of sql/engine/. Written by make migration.
 
 comment on schema maintenance is
-  'pg-maintenance 0.0.0, state 7bf8c4faef4d68de: '
+  'pg-maintenance 0.0.0, state a128ecfb2c0d9d71: '
   'what people call and read; \df maintenance.* is the manual.';
 -- end of sql/engine/state.sql
 
--- from sql/engine/job/tables.sql a4402a7e55f276fa
+-- from sql/engine/job/tables.sql 888e515712ff68c8
 -- What should be done, one row per job, and who changed it. Rows are written by set_policy, set_job
 -- and set_statement, and by nobody else.
 
@@ -244,7 +265,7 @@ comment on table maintenance.edit is
 comment on column maintenance.edit.changed_by is
   'the login; pg_cron where the change was found there, which does not say whose it was';
 comment on column maintenance.edit.what is
-  'what changed: {"keep": [before, after], …}; schedule and active are those in pg_cron, where '
+  'what changed: {"keep": [before, after], ...}; schedule and active are those in pg_cron, where '
   'the change was made or found there';
 -- end of sql/engine/job/tables.sql
 
@@ -660,7 +681,7 @@ end
 $$;
 -- end of sql/engine/policy/find_policy.sql
 
--- from sql/engine/policy/parse_expression.sql f8d13e7166dc070f
+-- from sql/engine/policy/parse_expression.sql 18ae2dbd8c6b6926
 -- One expression of a rule, as somebody typed it, in the form that Postgres prints.
 --
 -- Postgres itself is the parser. The table is an empty temporary copy of the target, so nothing
@@ -679,6 +700,7 @@ create function maintenance_internal.parse_expression(
   out type text)
 language plpgsql
 set search_path = pg_catalog, pg_temp
+set quote_all_identifiers = off
 set datestyle = 'ISO, YMD'
 set intervalstyle = 'postgres'
 as $$
@@ -742,7 +764,7 @@ end
 $$;
 -- end of sql/engine/policy/parse_expression.sql
 
--- from sql/engine/policy/parse_assign.sql 6c6474773701570a
+-- from sql/engine/policy/parse_assign.sql 068502fa8e0e598d
 -- The SET list of an update, in the form that Postgres prints.
 --
 -- The guard in FROM and the WHERE behind it are ours: a list that brings a FROM, a WHERE or a
@@ -754,6 +776,7 @@ create function maintenance_internal.parse_assign(p_table regclass, p_copy regcl
 returns text
 language plpgsql
 set search_path = pg_catalog, pg_temp
+set quote_all_identifiers = off
 set datestyle = 'ISO, YMD'
 set intervalstyle = 'postgres'
 as $$
@@ -946,7 +969,7 @@ end
 $$;
 -- end of sql/engine/policy/count_due.sql
 
--- from sql/engine/policy/set_policy.sql e8e3e7f87b892a74
+-- from sql/engine/policy/set_policy.sql 414ceaac5e72720d
 -- Sets one rule over one table: which rows are due, and what becomes of them.
 
 create function maintenance.set_policy(
@@ -964,6 +987,7 @@ returns void
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
+set quote_all_identifiers = off
 set row_security = off
 set timezone = 'UTC'
 set lock_timeout = '5s'
@@ -1645,7 +1669,7 @@ end
 $$;
 -- end of sql/engine/run/row_key.sql
 
--- from sql/engine/run/find_run.sql 4debbc2c0e6626ab
+-- from sql/engine/run/find_run.sql aeca192e40ef0e48
 -- A run that this session began, or an error: nobody hands in the id of somebody else's run.
 
 create function maintenance_internal.find_run(p_run_id bigint)
@@ -1662,14 +1686,14 @@ begin
   where r.run_id = p_run_id and r.backend_pid = pg_backend_pid();
   if not found then
     raise exception 'run % was not begun by this session', p_run_id
-      using errcode = 'PM002', hint = 'call maintenance.run_job(…) begins runs.';
+      using errcode = 'PM002', hint = 'call maintenance.run_job(...) begins runs.';
   end if;
   return v_run;
 end
 $$;
 -- end of sql/engine/run/find_run.sql
 
--- from sql/engine/run/find_running.sql 42dd4dfbae09f768
+-- from sql/engine/run/find_running.sql b3b4a7c437a3365b
 -- The run that this backend is working on, or an error: a progress that a caller hands in is not
 -- trusted to name somebody else's run.
 
@@ -1684,7 +1708,7 @@ declare
 begin
   if v_run.status <> 'running' then
     raise exception 'run % is over', p_run_id
-      using errcode = 'PM002', hint = 'call maintenance.run_job(…) begins runs.';
+      using errcode = 'PM002', hint = 'call maintenance.run_job(...) begins runs.';
   end if;
   return v_run;
 end
@@ -2428,8 +2452,8 @@ end
 $$;
 -- end of sql/engine/run/mark_dead_entries.sql
 
--- from sql/engine/run/run_batches.sql a23da31af8782fcf
--- The one loop of every run: collect, batch, batch, … With commits it needs the outermost
+-- from sql/engine/run/run_batches.sql 40d7af42241fd7a6
+-- The one loop of every run: collect, batch, batch, ... With commits it needs the outermost
 -- transaction, so it can have no set clause, no security definer and no exception block: the
 -- functions that it calls catch their own errors and note them on the receipt.
 
@@ -2650,7 +2674,7 @@ comment on column maintenance.run_history.error_detail is
   'alone';
 -- end of sql/engine/run/run_history.sql
 
--- from sql/engine/statement/set_statement.sql 7ece4f8f6cb67dff
+-- from sql/engine/statement/set_statement.sql 2624e7130859f64c
 -- Sets a statement job: one top-level statement that no function can hold, run by pg_cron itself.
 
 create function maintenance.set_statement(
@@ -2698,7 +2722,7 @@ begin
   if regexp_replace(set_statement.statement, '--[^\n]*|/\*.*?\*/|\s|"', '', 'g')
     ~* '^callmaintenance\.run_job\(' then
     raise exception 'the statement "%" runs another job', set_statement.statement
-      using errcode = 'PM007', hint = 'Give that job the schedule: maintenance.set_schedule(…).';
+      using errcode = 'PM007', hint = 'Give that job the schedule: maintenance.set_schedule(...).';
   end if;
 
   v_job.job_name := set_statement.job_name;
@@ -3869,7 +3893,7 @@ comment on function maintenance.install_schedules() is
   'a second call changes nothing. A job that fails says so in its row and stops no other.';
 -- end of sql/engine/schedule/install_schedules.sql
 
--- from sql/engine/schedule/set_schedule.sql 851e166d9a121e32
+-- from sql/engine/schedule/set_schedule.sql d8eeb86f0687f25e
 -- Changes when a job runs, in pg_cron, as an operator does it.
 
 create function maintenance.set_schedule(job_name text, schedule text)
@@ -3888,7 +3912,7 @@ declare
 begin
   if set_schedule.schedule is null then
     raise exception 'a schedule is needed for %', v_job.job_name
-      using errcode = 'PM006', hint = 'To stop a job: select maintenance.disable_job(…).';
+      using errcode = 'PM006', hint = 'To stop a job: select maintenance.disable_job(...).';
   end if;
   perform maintenance.next_run_at(set_schedule.schedule, now());
   perform from maintenance_internal.job as j where j.job_id = v_job.job_id for update;

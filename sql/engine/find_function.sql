@@ -6,6 +6,7 @@ returns regprocedure
 language plpgsql
 stable
 set search_path = pg_catalog, pg_temp
+set quote_all_identifiers = off
 as $$
 declare
   v_oid oid;

@@ -3,7 +3,7 @@
 --
 -- Errors that a caller may want to tell apart have an SQLSTATE of ours:
 --   PM001  no such job
---   PM002  an argument is out of range (name, keep, batch size, budget …)
+--   PM002  an argument is out of range (name, keep, batch size, budget ...)
 --   PM003  the target is not a table that a policy can work on
 --   PM004  an expression of a rule is not acceptable
 --   PM005  an update leaves its rows due, so that the rule would match them again for ever
@@ -24,11 +24,16 @@
 --   PM020  a name that an installation needs is taken, or what it stands on is not there
 
 do $$
+declare
+  v_needs text;
 begin
+  -- Of two installs at the same moment the second one waits, and then is told.
+  perform pg_advisory_xact_lock(1886216560, -2);
+
   if obj_description(to_regnamespace('maintenance'), 'pg_namespace') like 'pg-maintenance%' then
     raise exception 'pg-maintenance is in this database already, and dbmate does not know of it '
-      '(it was not dbmate that installed it, or its table of migrations is another one): nothing '
-      'was changed.' using errcode = 'PM020';
+      '(another dbmate has just installed it, or it was not dbmate, or its table of migrations is '
+      'another one): nothing was changed.' using errcode = 'PM020';
   elsif to_regnamespace('maintenance') is not null
     or to_regnamespace('maintenance_internal') is not null then
     raise exception 'pg-maintenance is not installed, and nothing was changed, since this '
@@ -39,6 +44,21 @@ begin
     raise exception 'pg-maintenance is not installed, and nothing was changed, since this '
       'database has a public.maintenance_status of its own: rename it, or install into another '
       'database.' using errcode = 'PM020';
+  end if;
+
+  v_needs := case
+    when not has_database_privilege(current_database(), 'create')
+      then format('grant create on database %I to %I;', current_database(), current_user)
+    when not has_database_privilege(current_database(), 'temporary')
+      then format('grant temporary on database %I to %I;', current_database(), current_user)
+    when not has_schema_privilege('public', 'create')
+      then format('grant create on schema public to %I;', current_user)
+    when current_setting('standard_conforming_strings') = 'off'
+      then format('alter database %I set standard_conforming_strings = on;', current_database())
+  end;
+  if v_needs is not null then
+    raise exception 'pg-maintenance is not installed, and nothing was changed: it needs %', v_needs
+      using errcode = 'PM020';
   end if;
 end
 $$;

@@ -151,6 +151,27 @@ taken db/migrations 'is in this database already, and dbmate does not know of it
 taken db/reference 'needs the engine, which is not in this database: apply db/migrations first' \
   'create schema maintenance'
 
+# Odd hosts: it works, or one sentence says what it needs.
+odd() { # odd OPTIONS STATEMENT ...: makes a database and migrates it
+  local options=$1 statement
+  shift
+  on "$url" psql -qX -v ON_ERROR_STOP=1 -c "create database ${prefix}_odd $options"
+  host=$(in_database "$url" "${prefix}_odd")
+  for statement in "$@"; do on "$host" psql -qX -v ON_ERROR_STOP=1 -c "${statement//ODD/${prefix}_odd}"; done
+  (migrate "$host") 2>"$place/log"
+}
+works() { # works WHAT
+  pgtap "$host" tests/install/deployed.sql || not_ok "a database with $1"
+  on "$url" psql -qX -c "drop database ${prefix}_odd"
+}
+odd '' 'alter database ODD set quote_all_identifiers = on' || not_ok "all identifiers quoted: $(cat "$place/log")"
+works 'quote_all_identifiers'
+odd "encoding 'LATIN1' locale 'C' template template0" || not_ok "LATIN1: $(cat "$place/log")"
+works 'the encoding LATIN1'
+odd '' 'alter database ODD set standard_conforming_strings = off' && not_ok 'strings that do not conform'
+says "it needs alter database ${prefix}_odd set standard_conforming_strings = on;" 'strings that do not conform'
+on "$url" psql -qX -c "drop database ${prefix}_odd"
+
 # A DATABASE_URL that means another database than it says is refused by every script, and never shown.
 for bad in 'postgres://u:sEcret@127.0.0.1:9?sslmode=disable' 'postgres://u:sEcret@127.0.0.1:9/' \
   'postgres://u:sEcret@x@127.0.0.1:9/db' 'postgres://u:sEcret%@127.0.0.1:9/db' 'sEcret'; do

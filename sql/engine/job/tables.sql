@@ -60,5 +60,5 @@ comment on table maintenance.edit is
 comment on column maintenance.edit.changed_by is
   'the login; pg_cron where the change was found there, which does not say whose it was';
 comment on column maintenance.edit.what is
-  'what changed: {"keep": [before, after], …}; schedule and active are those in pg_cron, where '
+  'what changed: {"keep": [before, after], ...}; schedule and active are those in pg_cron, where '
   'the change was made or found there';

@@ -9,6 +9,7 @@ create function maintenance_internal.parse_assign(p_table regclass, p_copy regcl
 returns text
 language plpgsql
 set search_path = pg_catalog, pg_temp
+set quote_all_identifiers = off
 set datestyle = 'ISO, YMD'
 set intervalstyle = 'postgres'
 as $$

@@ -16,6 +16,7 @@ create function maintenance_internal.parse_expression(
   out type text)
 language plpgsql
 set search_path = pg_catalog, pg_temp
+set quote_all_identifiers = off
 set datestyle = 'ISO, YMD'
 set intervalstyle = 'postgres'
 as $$

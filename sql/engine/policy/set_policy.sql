@@ -15,6 +15,7 @@ returns void
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
+set quote_all_identifiers = off
 set row_security = off
 set timezone = 'UTC'
 set lock_timeout = '5s'

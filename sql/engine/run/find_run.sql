@@ -14,7 +14,7 @@ begin
   where r.run_id = p_run_id and r.backend_pid = pg_backend_pid();
   if not found then
     raise exception 'run % was not begun by this session', p_run_id
-      using errcode = 'PM002', hint = 'call maintenance.run_job(…) begins runs.';
+      using errcode = 'PM002', hint = 'call maintenance.run_job(...) begins runs.';
   end if;
   return v_run;
 end

@@ -12,7 +12,7 @@ declare
 begin
   if v_run.status <> 'running' then
     raise exception 'run % is over', p_run_id
-      using errcode = 'PM002', hint = 'call maintenance.run_job(…) begins runs.';
+      using errcode = 'PM002', hint = 'call maintenance.run_job(...) begins runs.';
   end if;
   return v_run;
 end

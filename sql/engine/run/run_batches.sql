@@ -1,4 +1,4 @@
--- The one loop of every run: collect, batch, batch, … With commits it needs the outermost
+-- The one loop of every run: collect, batch, batch, ... With commits it needs the outermost
 -- transaction, so it can have no set clause, no security definer and no exception block: the
 -- functions that it calls catch their own errors and note them on the receipt.
 

@@ -16,7 +16,7 @@ declare
 begin
   if set_schedule.schedule is null then
     raise exception 'a schedule is needed for %', v_job.job_name
-      using errcode = 'PM006', hint = 'To stop a job: select maintenance.disable_job(…).';
+      using errcode = 'PM006', hint = 'To stop a job: select maintenance.disable_job(...).';
   end if;
   perform maintenance.next_run_at(set_schedule.schedule, now());
   perform from maintenance_internal.job as j where j.job_id = v_job.job_id for update;

@@ -45,7 +45,7 @@ begin
   if regexp_replace(set_statement.statement, '--[^\n]*|/\*.*?\*/|\s|"', '', 'g')
     ~* '^callmaintenance\.run_job\(' then
     raise exception 'the statement "%" runs another job', set_statement.statement
-      using errcode = 'PM007', hint = 'Give that job the schedule: maintenance.set_schedule(…).';
+      using errcode = 'PM007', hint = 'Give that job the schedule: maintenance.set_schedule(...).';
   end if;
 
   v_job.job_name := set_statement.job_name;
