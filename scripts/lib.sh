@@ -113,18 +113,19 @@ libpq() {
   [ -z "${BASH_REMATCH[5]}" ] || pairs+=("password=${BASH_REMATCH[5]}")
   [ -z "${BASH_REMATCH[6]}" ] || pairs+=("host=$(tr -d '[]' <<<"${BASH_REMATCH[6]}")")
   [ -z "${BASH_REMATCH[8]}" ] || pairs+=("port=${BASH_REMATCH[8]}")
-  pairs+=("dbname=${BASH_REMATCH[9]}")
+  pairs+=("database=${BASH_REMATCH[9]}")
+  unset PGSERVICE PGHOSTADDR PGHOST PGPORT PGUSER PGPASSWORD
   IFS='&' read -ra words <<<"${BASH_REMATCH[11]}"
   for pair in "${pairs[@]}" "${words[@]}"; do
     name=${pair%%=*}
     case $name in
-      dbname) name=DATABASE ;;
       application_name) name=APPNAME ;;
       connect_timeout) name=CONNECT_TIMEOUT ;;
-      channel_binding | gssencmode | host | options | password | port | sslcert | sslkey | sslmode | \
+      channel_binding | database | gssencmode | host | options | password | port | sslcert | sslkey | sslmode | \
         sslnegotiation | sslrootcert | target_session_attrs | user)
         name=${name^^} name=${name//_/} ;;
-      *) die "DATABASE_URL has the option $name, which is not known here" ;;
+      *) [[ $name =~ ^[a-z_]+$ ]] || name='that cannot be read'
+        die "DATABASE_URL has an option $name, which is not known here" ;;
     esac
     pair=${pair#*=}
     pair=${pair//\\/\\\\}
@@ -160,6 +161,8 @@ migrate() {
   shift
   [ $# -gt 0 ] || set -- db/migrations db/reference
   for folder in "$@"; do folders+=(--migrations-dir "$folder"); done
+  # What dbmate's driver does not know would reach the server as a setting.
+  url=$(sed -E 's/([?&])((channel_binding|gssencmode|target_session_attrs)=[^&]*(&|$))+/\1/; s/[?&]$//' <<<"$url")
   log=$(DATABASE_URL=$url dbmate --no-dump-schema "${folders[@]}" migrate 2>&1) || die "dbmate: $log"
 }
 
@@ -168,14 +171,16 @@ in_database() { sed -E "s#^([a-z]+://[^/]*)/[^?]*#\1/$2#" <<<"$1"; }
 
 # check_version URL: ends the script where that database was made by another version than this one.
 check_version() {
-  local part release state here
+  local part release state here installed
+  installed=$(on "$1" psql -qXAt -F ' ' -c "select v.part, v.release, v.state from maintenance.version() as v" 2>&1) ||
+    [[ $installed == *'does not exist'* && $installed != *FATAL* ]] || die "$installed"
+  [[ $installed =~ ^(engine|reference)\  ]] || installed='engine unknown unknown'
   while read -r part release state; do
     here=$(sed -nE "s/.*pg-maintenance ([^,]+), state ([0-9a-f]+).*/\1 \2/p" "sql/$part/state.sql")
     [ "$release $state" = "$here" ] || die "this database was made by another version of pg-maintenance: its $part is
 $release, state $state; this checkout's is ${here/ /, state }. Before release 1.0 there is no upgrade: make reset where
 it is the private server's; else make uninstall, and make up again. Or check that version out."
-  done < <(on "$1" psql -qXAt -F ' ' -c "select v.part, v.release, v.state from maintenance.version() as v" 2>/dev/null ||
-    echo 'engine unknown unknown')
+  done <<<"$installed"
 }
 
 # drop_scratch URL PREFIX: the databases and roles whose names begin with PREFIX.

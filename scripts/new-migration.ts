@@ -33,13 +33,15 @@ const paths = [...read("sql/install.sql").matchAll(/^\\ir (\S+)$/gm)].map(
   (match) => `sql/${match[1]}`,
 );
 
+const isWritten = (path: string) => /\/(state|shipped|names)\.sql$/.test(path);
+
 // What each part ships as rows: its calls that set a job, a kind or a model, for maintenance.register.
 // Rows are not in a dump of the structure; functions are.
 const call = /^select maintenance\.set_(\w+)\(\s*'([^']+)'[\s\S]*?\);$/gm;
 const literal = (text: string) => `E'${text.replace(/[\\']/g, "\\$&").replaceAll("\n", "\\n")}'`;
 for (const part of ["engine", "reference"] as const) {
   const rows = paths
-    .filter((path) => partOf(path) === part && !path.endsWith("/shipped.sql"))
+    .filter((path) => partOf(path) === part && !isWritten(path))
     .flatMap((path) => [...read(path).matchAll(call)])
     .map(([text, set = "", row = ""]) => {
       const kind = ["kind", "model"].includes(set) ? set : "job";
@@ -60,6 +62,31 @@ begin atomic
 ${rows.join(",\n")}
   ) as s (kind, name, call);
 end;
+`,
+  );
+}
+
+// Every name of ours in our two schemas, so that uninstall knows what is not.
+const made =
+  /^create (?:or replace )?(?:table|view|type|function|procedure) (maintenance\w*\.\w+)/gm;
+for (const part of ["engine", "reference"] as const) {
+  const names = paths
+    .filter((path) => partOf(path) === part && !isWritten(path))
+    .flatMap((path) => [...read(path).matchAll(made)])
+    .map(([, name = ""]) => `  '${name}'`);
+  const own = ["names", "ships"].map((of) => `  'maintenance_internal.${part}_${of}'`);
+  writeFileSync(
+    `${root}/sql/${part}/names.sql`,
+    `-- The names that the files of sql/${part}/ make in our schemas. Written by make migration.
+
+create function maintenance_internal.${part}_names()
+returns text[]
+language sql
+immutable
+set search_path = pg_catalog, pg_temp
+return array[
+${[...new Set([...own, ...names])].sort().join(",\n")}
+];
 `,
   );
 }

@@ -154,6 +154,7 @@
 \ir engine/health/table_bloat.sql
 \ir engine/health/index_report_step.sql
 
+\ir engine/names.sql
 \ir engine/uninstall.sql
 
 \ir engine/jobs.sql
@@ -182,4 +183,5 @@
 \ir reference/memories/apply_consolidation.sql
 \ir reference/memories/consolidation.sql
 \ir reference/shipped.sql
+\ir reference/names.sql
 \ir reference/grant_front_doors.sql

@@ -194,11 +194,11 @@ comment on function maintenance.version() is
   'that it was made of.';
 -- end of sql/engine/version.sql
 
--- from sql/engine/state.sql e5701c9e7dfa33e5
+-- from sql/engine/state.sql 29b85cf967f72eae
 -- The release, and a hash of the files of sql/engine/. Written by make migration.
 
 comment on schema maintenance is
-  'pg-maintenance 0.0.0, state a128ecfb2c0d9d71: '
+  'pg-maintenance 0.0.0, state 3b8d59b941f23554: '
   'what people call and read; \df maintenance.* is the manual.';
 -- end of sql/engine/state.sql
 
@@ -3286,7 +3286,7 @@ comment on function maintenance.next_run_at(text, timestamptz) is
   'null. Errors: PM006 not a cron expression.';
 -- end of sql/engine/schedule/next_run_at.sql
 
--- from sql/engine/schedule/cron_state.sql a93d6ce029408e91
+-- from sql/engine/schedule/cron_state.sql 6a345e684ac4f864
 -- What can be done with pg_cron from this database.
 --   gap       why jobs cannot be scheduled here; null where they can
 --   readable  cron.job can be read; where it cannot, the declared schedules are the truth
@@ -3330,14 +3330,15 @@ begin
     -- connect to the old name.
     execute
       'select min(c.database) from cron.job as c '
-      'where c.jobname::text like ''maintenance:%'' and c.username = current_user '
+      'join maintenance_internal.job as j on c.jobname::text = ''maintenance:'' || j.job_name '
+      'where c.username = current_user '
       'having not bool_or(c.database = current_database())'
     into v_other;
     if v_other is not null then
       readable := false;
       gap := format('cron.job is of the database %s, before it was renamed or copied to this one; '
-        'if renamed, a superuser says: update cron.job set database = %L where database = %L;',
-        v_other, current_database(), v_other);
+        'if renamed, a superuser says: update cron.job set database = %L where database = %L and '
+        'jobname like ''maintenance:%%'';', v_other, current_database(), v_other);
     end if;
   end if;
   zone := coalesce(maintenance_internal.cron_setting('timezone'), 'UTC');
@@ -3655,7 +3656,7 @@ end
 $$;
 -- end of sql/engine/schedule/write_cron_job.sql
 
--- from sql/engine/schedule/remove_schedule.sql fb3931558d194bab
+-- from sql/engine/schedule/remove_schedule.sql 0bee47523a23b80e
 -- Takes a job out of pg_cron, and forgets that it was there.
 
 create function maintenance_internal.remove_schedule(p_job maintenance_internal.job)
@@ -3699,7 +3700,12 @@ declare
   v_cron record;
   v_job maintenance_internal.job;
 begin
-  for v_cron in select * from maintenance_internal.cron_jobs() as c order by c.job_name loop
+  for v_cron in
+    select c.job_name, c.cron_job_id
+    from maintenance_internal.cron_jobs() as c
+    join maintenance_internal.job as j on j.job_name = c.job_name
+    order by c.job_name
+  loop
     execute 'select cron.unschedule($1)' using v_cron.cron_job_id;
     what := 'job ' || v_cron.job_name;
     outcome := 'unscheduled';
@@ -5918,18 +5924,174 @@ comment on function maintenance.index_report_step(integer) is
   'details (S4-05 to S4-07).';
 -- end of sql/engine/health/index_report_step.sql
 
--- from sql/engine/uninstall.sql ad35de1adbbb6b28
+-- from sql/engine/names.sql bc32befac24b32e2
+-- The names that the files of sql/engine/ make in our schemas. Written by make migration.
+
+create function maintenance_internal.engine_names()
+returns text[]
+language sql
+immutable
+set search_path = pg_catalog, pg_temp
+return array[
+  'maintenance.add_details',
+  'maintenance.approve_task',
+  'maintenance.change',
+  'maintenance.claim_tasks',
+  'maintenance.complete_task',
+  'maintenance.configure_job',
+  'maintenance.cron_statements',
+  'maintenance.disable_job',
+  'maintenance.drop_job',
+  'maintenance.edit',
+  'maintenance.enable_job',
+  'maintenance.enqueue_task',
+  'maintenance.explain_policy',
+  'maintenance.extend_lease',
+  'maintenance.fail_task',
+  'maintenance.finding',
+  'maintenance.grant_roles',
+  'maintenance.index_health',
+  'maintenance.index_report_step',
+  'maintenance.install_schedules',
+  'maintenance.job_status',
+  'maintenance.kind',
+  'maintenance.lint',
+  'maintenance.model',
+  'maintenance.model_call',
+  'maintenance.next_run_at',
+  'maintenance.preview',
+  'maintenance.register',
+  'maintenance.reject_task',
+  'maintenance.release_task',
+  'maintenance.retry_task',
+  'maintenance.run_history',
+  'maintenance.run_job',
+  'maintenance.run_now',
+  'maintenance.set_job',
+  'maintenance.set_kind',
+  'maintenance.set_model',
+  'maintenance.set_policy',
+  'maintenance.set_schedule',
+  'maintenance.set_statement',
+  'maintenance.table_bloat',
+  'maintenance.task',
+  'maintenance.task_request',
+  'maintenance.tick',
+  'maintenance.trigger_jobs',
+  'maintenance.undo_task',
+  'maintenance.uninstall',
+  'maintenance.version',
+  'maintenance_internal.apply_answer',
+  'maintenance_internal.apply_batch',
+  'maintenance_internal.backlog',
+  'maintenance_internal.batch_statement',
+  'maintenance_internal.change_rows',
+  'maintenance_internal.clock',
+  'maintenance_internal.collect_slab',
+  'maintenance_internal.collect_statement',
+  'maintenance_internal.count_due',
+  'maintenance_internal.count_statement',
+  'maintenance_internal.cron_command',
+  'maintenance_internal.cron_fault',
+  'maintenance_internal.cron_field',
+  'maintenance_internal.cron_jobs',
+  'maintenance_internal.cron_runs',
+  'maintenance_internal.cron_setting',
+  'maintenance_internal.cron_state',
+  'maintenance_internal.cron_statement',
+  'maintenance_internal.due_condition',
+  'maintenance_internal.engine_names',
+  'maintenance_internal.engine_ships',
+  'maintenance_internal.error_text',
+  'maintenance_internal.find_function',
+  'maintenance_internal.find_job',
+  'maintenance_internal.find_kind',
+  'maintenance_internal.find_leaf',
+  'maintenance_internal.find_policy',
+  'maintenance_internal.find_prepare',
+  'maintenance_internal.find_run',
+  'maintenance_internal.find_running',
+  'maintenance_internal.find_target',
+  'maintenance_internal.finish_run',
+  'maintenance_internal.fired_by_cron',
+  'maintenance_internal.first_window',
+  'maintenance_internal.has_silencing_trigger',
+  'maintenance_internal.initial_progress',
+  'maintenance_internal.installed_schedule',
+  'maintenance_internal.job',
+  'maintenance_internal.lane',
+  'maintenance_internal.last_success',
+  'maintenance_internal.leaf_tables',
+  'maintenance_internal.lease_sweep',
+  'maintenance_internal.lint_indexes',
+  'maintenance_internal.lint_keep',
+  'maintenance_internal.lint_references',
+  'maintenance_internal.lint_rights',
+  'maintenance_internal.lint_triggers',
+  'maintenance_internal.lock_class',
+  'maintenance_internal.lock_leased',
+  'maintenance_internal.lock_task',
+  'maintenance_internal.mark_dead_entries',
+  'maintenance_internal.nearest_minute',
+  'maintenance_internal.nearest_slot',
+  'maintenance_internal.parse_answer',
+  'maintenance_internal.parse_assign',
+  'maintenance_internal.parse_expression',
+  'maintenance_internal.policy',
+  'maintenance_internal.progress',
+  'maintenance_internal.purge_cron_history_step',
+  'maintenance_internal.raise_failure',
+  'maintenance_internal.record_call',
+  'maintenance_internal.record_edit',
+  'maintenance_internal.record_schedule_edit',
+  'maintenance_internal.record_statements',
+  'maintenance_internal.release_lock',
+  'maintenance_internal.remove_schedule',
+  'maintenance_internal.remove_schedules',
+  'maintenance_internal.restore_row',
+  'maintenance_internal.revoke_defaults',
+  'maintenance_internal.row_key',
+  'maintenance_internal.rows_per_page',
+  'maintenance_internal.run',
+  'maintenance_internal.run_batches',
+  'maintenance_internal.run_or_raise',
+  'maintenance_internal.run_result',
+  'maintenance_internal.set_enabled',
+  'maintenance_internal.settle_task',
+  'maintenance_internal.skipped_tables',
+  'maintenance_internal.slot_of',
+  'maintenance_internal.start_run',
+  'maintenance_internal.statement_tables',
+  'maintenance_internal.stop_run',
+  'maintenance_internal.sweep_leases',
+  'maintenance_internal.sync_schedule',
+  'maintenance_internal.table_bytes',
+  'maintenance_internal.target_alias',
+  'maintenance_internal.task_backlog',
+  'maintenance_internal.task_state',
+  'maintenance_internal.undo_change',
+  'maintenance_internal.undone_keys',
+  'maintenance_internal.upsert_job',
+  'maintenance_internal.usage_number',
+  'maintenance_internal.write_cron_job'
+];
+-- end of sql/engine/names.sql
+
+-- from sql/engine/uninstall.sql fe49a32af151002c
 -- The way out: schedules, schemas and roles go, and nothing that is not ours.
 
 create function maintenance.uninstall(confirm text)
 returns table (what text, outcome text)
 language plpgsql
 set search_path = pg_catalog, pg_temp
+set lock_timeout = '5s'
 as $$
 declare
   v_schemas constant oid[] := array[
     'maintenance'::regnamespace, 'maintenance_internal'::regnamespace]::oid[];
   v_owner constant oid := (select n.nspowner from pg_namespace as n where n.oid = v_schemas[1]);
+  v_names text[] := maintenance_internal.engine_names();
+  v_more text[];
   v_functions oid[] := array[]::oid[];
   v_foreign text;
   v_row record;
@@ -5941,18 +6103,23 @@ begin
         current_database());
   end if;
 
-  -- The functions of the reference application go; its tables stay, with their trigger functions.
-  if to_regprocedure('maintenance_internal.reference_objects()') is not null then
+  -- The functions of the reference application that cannot work without the engine go; its tables
+  -- stay, with what they need.
+  if to_regprocedure('maintenance_internal.reference_names()') is not null then
+    execute 'select maintenance_internal.reference_names()' into v_more;
+    v_names := v_names || v_more;
     execute
       'select coalesce(array_agg(p.oid), ''{}'') from pg_proc as p '
       'join maintenance_internal.reference_objects() as o '
       'on o.kind = ''function'' and o.name = p.proname '
-      'where p.pronamespace = ''public''::regnamespace and p.proowner = $1 '
-      'and p.prorettype <> ''trigger''::regtype'
-    into v_functions using v_owner;
+      'where p.pronamespace = ''public''::regnamespace and p.proowner = $1 and p.prokind = ''f'' '
+      'and exists (select from pg_depend as d join pg_proc as e on e.oid = d.refobjid '
+      'where d.classid = ''pg_proc''::regclass and d.objid = p.oid '
+      'and d.refclassid = ''pg_proc''::regclass and e.pronamespace = any ($2))'
+    into v_functions using v_owner, v_schemas;
   end if;
 
-  -- What somebody else has built on ours, or put among it, is theirs to take away.
+  -- What somebody else has put among ours, or built on it, is theirs to take away.
   with relation as (
     select c.oid from pg_class as c
     where c.relnamespace = any (v_schemas) or c.oid = 'public.maintenance_status'::regclass
@@ -5976,6 +6143,18 @@ begin
     union all
     select 'pg_proc'::regclass, p.oid from pg_proc as p
     where p.pronamespace = any (v_schemas) or p.oid = any (v_functions)
+  ), known (classid, objid) as (
+    select 'pg_class'::regclass, c.oid from pg_class as c
+    where c.relnamespace = any (v_schemas) and c.relowner = v_owner
+      and format('%s.%s', c.relnamespace::regnamespace, c.relname) = any (v_names)
+    union all
+    select 'pg_type'::regclass, t.oid from pg_type as t
+    where t.typnamespace = any (v_schemas)
+      and format('%s.%s', t.typnamespace::regnamespace, t.typname) = any (v_names)
+    union all
+    select 'pg_proc'::regclass, p.oid from pg_proc as p
+    where p.pronamespace = any (v_schemas) and p.proowner = v_owner
+      and format('%s.%s', p.pronamespace::regnamespace, p.proname) = any (v_names)
   )
   select string_agg(f.description, ', ' order by f.description) into v_foreign
   from (
@@ -5985,11 +6164,15 @@ begin
     where d.deptype in ('n', 'a')
       and not exists (select from ours as u where u.classid = d.classid and u.objid = d.objid)
     union
-    select pg_describe_object(o.classid, o.objid, 0)
-    from ours as o
-    join pg_shdepend as s on s.classid = o.classid and s.objid = o.objid
-      and s.dbid = (select d.oid from pg_database as d where d.datname = current_database())
-    where s.deptype = 'o' and s.refobjid <> v_owner
+    select pg_describe_object(d.classid, d.objid, 0)
+    from pg_depend as d
+    where d.refclassid = 'pg_namespace'::regclass and d.refobjid = any (v_schemas)
+      and d.classid <> 'pg_default_acl'::regclass
+      and not exists (select from known as k where k.classid = d.classid and k.objid = d.objid)
+      -- Identity sequences belong to their tables.
+      and not exists (
+        select from pg_depend as i
+        where i.classid = d.classid and i.objid = d.objid and i.deptype = 'i')
   ) as f;
   if v_foreign is not null then
     raise exception 'nothing was removed, since this is not of pg-maintenance and stands on it: %',
@@ -6005,6 +6188,16 @@ begin
     execute format('drop function %s cascade', v_row.function);
   end loop;
   drop schema maintenance, maintenance_internal cascade;
+  -- What is left of the reference application hands nothing to roles that are about to go.
+  for v_row in
+    select p.oid::regprocedure as function, a.grantee::regrole as grantee
+    from pg_proc as p
+    cross join aclexplode(p.proacl) as a
+    where p.pronamespace = 'public'::regnamespace and p.proowner = v_owner
+      and a.grantee in (to_regrole('maintenance_viewer'), to_regrole('maintenance_operator'))
+  loop
+    execute format('revoke all on function %s from %s', v_row.function, v_row.grantee);
+  end loop;
   foreach what in array array['schema maintenance', 'schema maintenance_internal',
     'view public.maintenance_status'] loop
     outcome := 'dropped';
@@ -6016,8 +6209,18 @@ begin
   loop
     continue when to_regrole(what) is null;
     begin
-      execute format('drop role %I', what);
-      outcome := 'dropped';
+      if exists (
+        select from pg_roles as r
+        where r.rolname = what and (r.rolcanlogin or r.rolconfig is not null
+          or exists (
+            select from pg_auth_members as m where m.roleid = r.oid and m.member <> v_owner))
+      ) then
+        outcome := format('kept: it has members, a login or settings; if nobody needs it: '
+          'drop role %I;', what);
+      else
+        execute format('drop role %I', what);
+        outcome := 'dropped';
+      end if;
     exception
       when dependent_objects_still_exist then
         outcome := 'kept: it has rights in other databases, or on other objects';
@@ -6030,18 +6233,25 @@ begin
 
   -- dbmate's record of our migrations, so that it would install them again.
   what := 'migrations';
-  if to_regclass('public.schema_migrations') is null then
-    outcome := 'there is no public.schema_migrations: take versions 20261124000000 and '
-      '20261124000001 out of the table that your migrations are recorded in';
-  else
+  outcome := 'not in public.schema_migrations: take versions 20261124000000 and 20261124000001 out '
+    'of the table that your migrations are recorded in';
+  begin
     delete from public.schema_migrations as m
     where m.version::text in ('20261124000000', '20261124000001');
-    outcome := case when found then 'forgotten' else 'not recorded in public.schema_migrations' end;
-    if found and not exists (select from public.schema_migrations) then
-      drop table public.schema_migrations;
-      outcome := 'forgotten, and public.schema_migrations, which is empty now, dropped';
+    if found then
+      outcome := 'forgotten';
+      if not exists (select from public.schema_migrations) then
+        drop table public.schema_migrations;
+        outcome := 'forgotten, and public.schema_migrations, which is empty now, dropped';
+      end if;
     end if;
-  end if;
+  exception when undefined_table or undefined_column or insufficient_privilege then
+    null; -- the table of another tool: as outcome says
+  when dependent_objects_still_exist then
+    delete from public.schema_migrations as m
+    where m.version::text in ('20261124000000', '20261124000001');
+    outcome := 'forgotten';
+  end;
   return next;
 exception when insufficient_privilege then
   raise exception 'nothing was removed: %', sqlerrm using errcode = 'insufficient_privilege',

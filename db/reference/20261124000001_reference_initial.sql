@@ -105,11 +105,11 @@ end
 $$;
 -- end of sql/reference/objects.sql
 
--- from sql/reference/state.sql 3fcd6534535beebb
+-- from sql/reference/state.sql 5d1e22535a661636
 -- The release, and a hash of the files of sql/reference/. Written by make migration.
 
 comment on function maintenance_internal.reference_objects() is
-  'pg-maintenance 0.0.0, state 02084b11f2f6540f: '
+  'pg-maintenance 0.0.0, state 8bef00b17fb8df7c: '
   'the names of the reference application, by kind.';
 -- end of sql/reference/state.sql
 
@@ -1641,6 +1641,22 @@ begin atomic
   ) as s (kind, name, call);
 end;
 -- end of sql/reference/shipped.sql
+
+-- from sql/reference/names.sql 966d9b6b75f4e0ed
+-- The names that the files of sql/reference/ make in our schemas. Written by make migration.
+
+create function maintenance_internal.reference_names()
+returns text[]
+language sql
+immutable
+set search_path = pg_catalog, pg_temp
+return array[
+  'maintenance_internal.grant_front_doors',
+  'maintenance_internal.reference_names',
+  'maintenance_internal.reference_objects',
+  'maintenance_internal.reference_ships'
+];
+-- end of sql/reference/names.sql
 
 -- from sql/reference/grant_front_doors.sql b7e4d7cc8f38b46c
 -- Who may call the front doors of the application. Called by maintenance.grant_roles().

@@ -4,11 +4,14 @@ create function maintenance.uninstall(confirm text)
 returns table (what text, outcome text)
 language plpgsql
 set search_path = pg_catalog, pg_temp
+set lock_timeout = '5s'
 as $$
 declare
   v_schemas constant oid[] := array[
     'maintenance'::regnamespace, 'maintenance_internal'::regnamespace]::oid[];
   v_owner constant oid := (select n.nspowner from pg_namespace as n where n.oid = v_schemas[1]);
+  v_names text[] := maintenance_internal.engine_names();
+  v_more text[];
   v_functions oid[] := array[]::oid[];
   v_foreign text;
   v_row record;
@@ -20,18 +23,23 @@ begin
         current_database());
   end if;
 
-  -- The functions of the reference application go; its tables stay, with their trigger functions.
-  if to_regprocedure('maintenance_internal.reference_objects()') is not null then
+  -- The functions of the reference application that cannot work without the engine go; its tables
+  -- stay, with what they need.
+  if to_regprocedure('maintenance_internal.reference_names()') is not null then
+    execute 'select maintenance_internal.reference_names()' into v_more;
+    v_names := v_names || v_more;
     execute
       'select coalesce(array_agg(p.oid), ''{}'') from pg_proc as p '
       'join maintenance_internal.reference_objects() as o '
       'on o.kind = ''function'' and o.name = p.proname '
-      'where p.pronamespace = ''public''::regnamespace and p.proowner = $1 '
-      'and p.prorettype <> ''trigger''::regtype'
-    into v_functions using v_owner;
+      'where p.pronamespace = ''public''::regnamespace and p.proowner = $1 and p.prokind = ''f'' '
+      'and exists (select from pg_depend as d join pg_proc as e on e.oid = d.refobjid '
+      'where d.classid = ''pg_proc''::regclass and d.objid = p.oid '
+      'and d.refclassid = ''pg_proc''::regclass and e.pronamespace = any ($2))'
+    into v_functions using v_owner, v_schemas;
   end if;
 
-  -- What somebody else has built on ours, or put among it, is theirs to take away.
+  -- What somebody else has put among ours, or built on it, is theirs to take away.
   with relation as (
     select c.oid from pg_class as c
     where c.relnamespace = any (v_schemas) or c.oid = 'public.maintenance_status'::regclass
@@ -55,6 +63,18 @@ begin
     union all
     select 'pg_proc'::regclass, p.oid from pg_proc as p
     where p.pronamespace = any (v_schemas) or p.oid = any (v_functions)
+  ), known (classid, objid) as (
+    select 'pg_class'::regclass, c.oid from pg_class as c
+    where c.relnamespace = any (v_schemas) and c.relowner = v_owner
+      and format('%s.%s', c.relnamespace::regnamespace, c.relname) = any (v_names)
+    union all
+    select 'pg_type'::regclass, t.oid from pg_type as t
+    where t.typnamespace = any (v_schemas)
+      and format('%s.%s', t.typnamespace::regnamespace, t.typname) = any (v_names)
+    union all
+    select 'pg_proc'::regclass, p.oid from pg_proc as p
+    where p.pronamespace = any (v_schemas) and p.proowner = v_owner
+      and format('%s.%s', p.pronamespace::regnamespace, p.proname) = any (v_names)
   )
   select string_agg(f.description, ', ' order by f.description) into v_foreign
   from (
@@ -64,11 +84,15 @@ begin
     where d.deptype in ('n', 'a')
       and not exists (select from ours as u where u.classid = d.classid and u.objid = d.objid)
     union
-    select pg_describe_object(o.classid, o.objid, 0)
-    from ours as o
-    join pg_shdepend as s on s.classid = o.classid and s.objid = o.objid
-      and s.dbid = (select d.oid from pg_database as d where d.datname = current_database())
-    where s.deptype = 'o' and s.refobjid <> v_owner
+    select pg_describe_object(d.classid, d.objid, 0)
+    from pg_depend as d
+    where d.refclassid = 'pg_namespace'::regclass and d.refobjid = any (v_schemas)
+      and d.classid <> 'pg_default_acl'::regclass
+      and not exists (select from known as k where k.classid = d.classid and k.objid = d.objid)
+      -- Identity sequences belong to their tables.
+      and not exists (
+        select from pg_depend as i
+        where i.classid = d.classid and i.objid = d.objid and i.deptype = 'i')
   ) as f;
   if v_foreign is not null then
     raise exception 'nothing was removed, since this is not of pg-maintenance and stands on it: %',
@@ -84,6 +108,16 @@ begin
     execute format('drop function %s cascade', v_row.function);
   end loop;
   drop schema maintenance, maintenance_internal cascade;
+  -- What is left of the reference application hands nothing to roles that are about to go.
+  for v_row in
+    select p.oid::regprocedure as function, a.grantee::regrole as grantee
+    from pg_proc as p
+    cross join aclexplode(p.proacl) as a
+    where p.pronamespace = 'public'::regnamespace and p.proowner = v_owner
+      and a.grantee in (to_regrole('maintenance_viewer'), to_regrole('maintenance_operator'))
+  loop
+    execute format('revoke all on function %s from %s', v_row.function, v_row.grantee);
+  end loop;
   foreach what in array array['schema maintenance', 'schema maintenance_internal',
     'view public.maintenance_status'] loop
     outcome := 'dropped';
@@ -95,8 +129,18 @@ begin
   loop
     continue when to_regrole(what) is null;
     begin
-      execute format('drop role %I', what);
-      outcome := 'dropped';
+      if exists (
+        select from pg_roles as r
+        where r.rolname = what and (r.rolcanlogin or r.rolconfig is not null
+          or exists (
+            select from pg_auth_members as m where m.roleid = r.oid and m.member <> v_owner))
+      ) then
+        outcome := format('kept: it has members, a login or settings; if nobody needs it: '
+          'drop role %I;', what);
+      else
+        execute format('drop role %I', what);
+        outcome := 'dropped';
+      end if;
     exception
       when dependent_objects_still_exist then
         outcome := 'kept: it has rights in other databases, or on other objects';
@@ -109,18 +153,25 @@ begin
 
   -- dbmate's record of our migrations, so that it would install them again.
   what := 'migrations';
-  if to_regclass('public.schema_migrations') is null then
-    outcome := 'there is no public.schema_migrations: take versions 20261124000000 and '
-      '20261124000001 out of the table that your migrations are recorded in';
-  else
+  outcome := 'not in public.schema_migrations: take versions 20261124000000 and 20261124000001 out '
+    'of the table that your migrations are recorded in';
+  begin
     delete from public.schema_migrations as m
     where m.version::text in ('20261124000000', '20261124000001');
-    outcome := case when found then 'forgotten' else 'not recorded in public.schema_migrations' end;
-    if found and not exists (select from public.schema_migrations) then
-      drop table public.schema_migrations;
-      outcome := 'forgotten, and public.schema_migrations, which is empty now, dropped';
+    if found then
+      outcome := 'forgotten';
+      if not exists (select from public.schema_migrations) then
+        drop table public.schema_migrations;
+        outcome := 'forgotten, and public.schema_migrations, which is empty now, dropped';
+      end if;
     end if;
-  end if;
+  exception when undefined_table or undefined_column or insufficient_privilege then
+    null; -- the table of another tool: as outcome says
+  when dependent_objects_still_exist then
+    delete from public.schema_migrations as m
+    where m.version::text in ('20261124000000', '20261124000001');
+    outcome := 'forgotten';
+  end;
   return next;
 exception when insufficient_privilege then
   raise exception 'nothing was removed: %', sqlerrm using errcode = 'insufficient_privilege',

@@ -1,5 +1,5 @@
 -- The release, and a hash of the files of sql/reference/. Written by make migration.
 
 comment on function maintenance_internal.reference_objects() is
-  'pg-maintenance 0.0.0, state 02084b11f2f6540f: '
+  'pg-maintenance 0.0.0, state 8bef00b17fb8df7c: '
   'the names of the reference application, by kind.';

@@ -48,7 +48,8 @@ select is((select schedule from maintenance.job_status where job_name = 'late'),
 \! $AS_SUPERUSER -c "update cron.job set database = 'app_before' where jobname like 'maintenance:%'"
 select results_eq('select distinct scheduling, active, next_run_at from maintenance.job_status',
   $$values ('not scheduled here: cron.job is of the database app_before, before it was renamed or copied to this one; '
-    'if renamed, a superuser says: update cron.job set database = ''app'' where database = ''app_before'';',
+    'if renamed, a superuser says: update cron.job set database = ''app'' where database = ''app_before'' and '
+    'jobname like ''maintenance:%'';',
     false, null::timestamptz)$$,
       'jobs of another name of the database are not scheduled here, and what cures it is said');
 select results_eq($$select distinct outcome like 'not scheduled here: cron.job is of the database app_before%'

@@ -41,14 +41,15 @@ begin
     -- connect to the old name.
     execute
       'select min(c.database) from cron.job as c '
-      'where c.jobname::text like ''maintenance:%'' and c.username = current_user '
+      'join maintenance_internal.job as j on c.jobname::text = ''maintenance:'' || j.job_name '
+      'where c.username = current_user '
       'having not bool_or(c.database = current_database())'
     into v_other;
     if v_other is not null then
       readable := false;
       gap := format('cron.job is of the database %s, before it was renamed or copied to this one; '
-        'if renamed, a superuser says: update cron.job set database = %L where database = %L;',
-        v_other, current_database(), v_other);
+        'if renamed, a superuser says: update cron.job set database = %L where database = %L and '
+        'jobname like ''maintenance:%%'';', v_other, current_database(), v_other);
     end if;
   end if;
   zone := coalesce(maintenance_internal.cron_setting('timezone'), 'UTC');

@@ -41,7 +41,12 @@ declare
   v_cron record;
   v_job maintenance_internal.job;
 begin
-  for v_cron in select * from maintenance_internal.cron_jobs() as c order by c.job_name loop
+  for v_cron in
+    select c.job_name, c.cron_job_id
+    from maintenance_internal.cron_jobs() as c
+    join maintenance_internal.job as j on j.job_name = c.job_name
+    order by c.job_name
+  loop
     execute 'select cron.unschedule($1)' using v_cron.cron_job_id;
     what := 'job ' || v_cron.job_name;
     outcome := 'unscheduled';
