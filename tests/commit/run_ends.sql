@@ -32,8 +32,8 @@ create procedure pg_temp.stop_in_second_batch() language plpgsql
 as $$
 begin
   perform public.fill();
+  commit; -- else the other session may look before there is anything to see
   perform dblink_send_query('other', $q$call maintenance.run_job('purge')$q$);
-  commit;
   call pg_temp.wait_for($q$exists (select from pg_stat_activity as a
     join maintenance_internal.run as r on r.backend_pid = a.pid
     where r.status = 'running' and a.wait_event = 'PgSleep')$q$);
