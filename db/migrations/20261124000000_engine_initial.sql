@@ -194,11 +194,11 @@ comment on function maintenance.version() is
   'that it was made of.';
 -- end of sql/engine/version.sql
 
--- from sql/engine/state.sql 29b85cf967f72eae
+-- from sql/engine/state.sql 0761eaafa1da4188
 -- The release, and a hash of the files of sql/engine/. Written by make migration.
 
 comment on schema maintenance is
-  'pg-maintenance 0.0.0, state 3b8d59b941f23554: '
+  'pg-maintenance 0.0.0, state c0b157a60d8f2311: '
   'what people call and read; \df maintenance.* is the manual.';
 -- end of sql/engine/state.sql
 
@@ -6077,7 +6077,7 @@ return array[
 ];
 -- end of sql/engine/names.sql
 
--- from sql/engine/uninstall.sql fe49a32af151002c
+-- from sql/engine/uninstall.sql 2f21c5c5ed6dc82a
 -- The way out: schedules, schemas and roles go, and nothing that is not ours.
 
 create function maintenance.uninstall(confirm text)
@@ -6240,17 +6240,17 @@ begin
     where m.version::text in ('20261124000000', '20261124000001');
     if found then
       outcome := 'forgotten';
-      if not exists (select from public.schema_migrations) then
-        drop table public.schema_migrations;
-        outcome := 'forgotten, and public.schema_migrations, which is empty now, dropped';
-      end if;
+      begin
+        if not exists (select from public.schema_migrations) then
+          drop table public.schema_migrations;
+          outcome := 'forgotten, and public.schema_migrations, which is empty now, dropped';
+        end if;
+      exception when dependent_objects_still_exist or insufficient_privilege then
+        null; -- it stays, empty
+      end;
     end if;
   exception when undefined_table or undefined_column or insufficient_privilege then
     null; -- the table of another tool: as outcome says
-  when dependent_objects_still_exist then
-    delete from public.schema_migrations as m
-    where m.version::text in ('20261124000000', '20261124000001');
-    outcome := 'forgotten';
   end;
   return next;
 exception when insufficient_privilege then
@@ -6263,9 +6263,10 @@ comment on function maintenance.uninstall(text) is
   'Removes pg-maintenance from this database: its jobs in pg_cron (where pg_cron lives in another '
   'database, the statements for there are in outcome), the schemas maintenance and '
   'maintenance_internal with all receipts and tasks, public.maintenance_status, the functions of '
-  'the reference application (its tables stay), the roles where they have no rights elsewhere, and '
-  'dbmate''s record. confirm: the name of this database. Refuses where somebody else''s objects '
-  'stand on ours. For the engine''s owner. Errors: PM002 another name, PM020 foreign objects.';
+  'the reference application that call the engine (its tables stay), the roles where nobody uses '
+  'them, and dbmate''s record. confirm: the name of this database. Refuses where somebody else''s '
+  'objects stand among ours or on them. For the engine''s owner. Errors: PM002 another name, PM020 '
+  'foreign objects.';
 -- end of sql/engine/uninstall.sql
 
 -- from sql/engine/jobs.sql 490d6f74f2345263

@@ -1,5 +1,5 @@
 -- The release, and a hash of the files of sql/engine/. Written by make migration.
 
 comment on schema maintenance is
-  'pg-maintenance 0.0.0, state 3b8d59b941f23554: '
+  'pg-maintenance 0.0.0, state c0b157a60d8f2311: '
   'what people call and read; \df maintenance.* is the manual.';

@@ -160,17 +160,17 @@ begin
     where m.version::text in ('20261124000000', '20261124000001');
     if found then
       outcome := 'forgotten';
-      if not exists (select from public.schema_migrations) then
-        drop table public.schema_migrations;
-        outcome := 'forgotten, and public.schema_migrations, which is empty now, dropped';
-      end if;
+      begin
+        if not exists (select from public.schema_migrations) then
+          drop table public.schema_migrations;
+          outcome := 'forgotten, and public.schema_migrations, which is empty now, dropped';
+        end if;
+      exception when dependent_objects_still_exist or insufficient_privilege then
+        null; -- it stays, empty
+      end;
     end if;
   exception when undefined_table or undefined_column or insufficient_privilege then
     null; -- the table of another tool: as outcome says
-  when dependent_objects_still_exist then
-    delete from public.schema_migrations as m
-    where m.version::text in ('20261124000000', '20261124000001');
-    outcome := 'forgotten';
   end;
   return next;
 exception when insufficient_privilege then
@@ -183,6 +183,7 @@ comment on function maintenance.uninstall(text) is
   'Removes pg-maintenance from this database: its jobs in pg_cron (where pg_cron lives in another '
   'database, the statements for there are in outcome), the schemas maintenance and '
   'maintenance_internal with all receipts and tasks, public.maintenance_status, the functions of '
-  'the reference application (its tables stay), the roles where they have no rights elsewhere, and '
-  'dbmate''s record. confirm: the name of this database. Refuses where somebody else''s objects '
-  'stand on ours. For the engine''s owner. Errors: PM002 another name, PM020 foreign objects.';
+  'the reference application that call the engine (its tables stay), the roles where nobody uses '
+  'them, and dbmate''s record. confirm: the name of this database. Refuses where somebody else''s '
+  'objects stand among ours or on them. For the engine''s owner. Errors: PM002 another name, PM020 '
+  'foreign objects.';

@@ -105,6 +105,25 @@ on "$host" psql -qX -v ON_ERROR_STOP=1 -c "insert into public.users (name) value
 uninstall "${prefix}_app_stays" || not_ok "uninstall: $(cat "$place/log")"
 pgtap "$host" tests/install/app_stays.sql || result=1
 
+# A record that may be cleared and not dropped, and one that a view stands on, are told as they are.
+for way in 'alter table public.schema_migrations owner to postgres' \
+  'create view app.seen as select version from public.schema_migrations'; do
+  make_database "${prefix}_record"
+  host=$(in_database "$url" "${prefix}_record")
+  on "$host" psql -qX -c 'create schema app'
+  migrate "$host" db/migrations
+  if [[ $way != alter* ]]; then
+    on "$host" psql -qX -c "$way"
+  elif [ -n "$home" ]; then # only a superuser gives a table away to one
+    cluster_superuser "$home" "${prefix}_record" -c "$way" -c 'grant all on public.schema_migrations to app_owner'
+  fi
+  uninstall "${prefix}_record" || not_ok "uninstall, $way: $(cat "$place/log")"
+  says ' forgotten' "$way"
+  [ "$(on "$host" psql -qXAtc "select count(*) from pg_class where relname = 'schema_migrations'" \
+    -c 'select count(*) from public.schema_migrations' 2>/dev/null | tail -n 1)" = 0 ] || not_ok "rows are left, $way"
+  on "$url" psql -qX -c "drop database ${prefix}_record"
+done
+
 # Down blocks say why they do nothing.
 (cd "$place/checkout" && DATABASE_URL=$engine DBMATE_NO_DUMP_SCHEMA=true dbmate down) >"$place/log" 2>&1 &&
   not_ok 'dbmate down'
