@@ -35,21 +35,37 @@ const paths = [...read("sql/install.sql").matchAll(/^\\ir (\S+)$/gm)].map(
 
 const isWritten = (path: string) => /\/(state|shipped|names)\.sql$/.test(path);
 
-// What each part ships as rows: its calls that set a job, a kind or a model, for maintenance.register.
-// Rows are not in a dump of the structure; functions are.
-const call = /^select maintenance\.set_(\w+)\(\s*'([^']+)'[\s\S]*?\);$/gm;
+// What each part ships as rows: the calls in the files that sql/install.sql does not build. They are
+// kept in a function, which a dump of the structure has, and rows are not.
+const calls = readdirSync(`${root}/sql`, { recursive: true, encoding: "utf8" })
+  .map((path) => `sql/${path}`)
+  .filter((path) => /\/\w+\/.*\.sql$/.test(path) && !paths.includes(path))
+  .sort();
+const call = /^select maintenance\.(?:set|configure)_(\w+)\(\s*'([^']+)'[\s\S]*?\);$/gm;
+for (const path of calls) {
+  const rest = read(path)
+    .replaceAll(call, "")
+    .replaceAll(/^--.*$/gm, "")
+    .trim();
+  if (rest !== "") {
+    console.error(`error: ${path} is not in sql/install.sql, and is no file of calls: ${rest}`);
+    process.exit(1);
+  }
+}
 const literal = (text: string) => `E'${text.replace(/[\\']/g, "\\$&").replaceAll("\n", "\\n")}'`;
 for (const part of ["engine", "reference"] as const) {
-  const rows = paths
-    .filter((path) => partOf(path) === part && !isWritten(path))
-    .flatMap((path) => [...read(path).matchAll(call)])
-    .map(([text, set = "", row = ""]) => {
+  const rows = new Map<string, string>();
+  for (const path of calls.filter((path) => partOf(path) === part)) {
+    for (const [text, set = "", row = ""] of read(path).matchAll(call)) {
       const kind = ["kind", "model"].includes(set) ? set : "job";
-      return `  (${literal(kind)}, ${literal(row)}, ${literal(text)})`;
-    });
+      const key = `${literal(kind)}, ${literal(row)}`;
+      rows.set(key, [rows.get(key), text].filter(Boolean).join("\n"));
+    }
+  }
   writeFileSync(
     `${root}/sql/${part}/shipped.sql`,
-    `-- The calls in the files of sql/${part}/ that set jobs, kinds and models. Written by make migration.
+    `-- The calls in the files of sql/${part}/ that set jobs, kinds and models, and their shipping. Written
+-- by make migration.
 
 create function maintenance_internal.${part}_ships()
 returns table (kind text, name text, call text)
@@ -59,9 +75,12 @@ set search_path = pg_catalog, pg_temp
 begin atomic
   select s.kind, s.name, s.call
   from (values
-${rows.join(",\n")}
+${[...rows].map(([key, text]) => `  (${key}, ${literal(text)})`).join(",\n")}
   ) as s (kind, name, call);
 end;
+
+select s.kind, s.name, maintenance_internal.ship_row(s.kind, s.name, s.call) as outcome
+from maintenance_internal.${part}_ships() as s;
 `,
   );
 }
@@ -115,10 +134,12 @@ comment on ${named[part]} is
 }
 
 const shipped = new Map<string, string>();
+let last = 20261124000000 - 1;
 for (const folder of Object.values(folders)) {
   mkdirSync(`${root}/${folder}`, { recursive: true });
   if (!isReleased) continue;
   for (const file of readdirSync(`${root}/${folder}`).sort()) {
+    last = Math.max(last, Number.parseInt(file, 10));
     for (const [, path, hash] of read(`${folder}/${file}`).matchAll(/^-- from (\S+) (\w+)$/gm)) {
       if (path && hash) shipped.set(path, hash);
     }
@@ -135,14 +156,16 @@ begin
 end
 $$;
 `;
-let stamp = isReleased
-  ? Number(new Date().toISOString().replace(/\D/g, "").slice(0, 14))
-  : 20261124000000;
+const now = Number(new Date().toISOString().replace(/\D/g, "").slice(0, 14));
+let stamp = isReleased ? Math.max(now, last + 1) : last + 1;
 for (const part of ["engine", "reference"] as const) {
   const mine = changed.filter((path) => partOf(path) === part);
-  // roles.sql takes new routines from PUBLIC, so it comes again with every change of the engine.
-  const roles = paths.filter((path) => path === "sql/engine/roles.sql");
-  const files = part === "engine" && mine.length > 0 ? [...new Set([...mine, ...roles])] : mine;
+  // These come again with every change: the shipped rows get new columns and defaults, and new
+  // routines of the engine are taken from PUBLIC.
+  const again = [`sql/${part}/shipped.sql`, `sql/${part}/roles.sql`];
+  const files = paths.filter(
+    (path) => mine.includes(path) || (changed.length > 0 && again.includes(path)),
+  );
   const dropped = gone.filter((path) => partOf(path) === part);
   if (files.length === 0 && dropped.length === 0) continue;
 

@@ -88,31 +88,6 @@
 \ir engine/statement/record_statements.sql
 \ir engine/statement/tick.sql
 
--- schedule: when; the only folder that names cron
-\ir engine/schedule/cron_setting.sql
-\ir engine/schedule/extension.sql
-\ir engine/schedule/tables.sql
-\ir engine/schedule/cron_field.sql
-\ir engine/schedule/cron_fault.sql
-\ir engine/schedule/nearest_minute.sql
-\ir engine/schedule/next_run_at.sql
-\ir engine/schedule/cron_state.sql
-\ir engine/schedule/cron_jobs.sql
-\ir engine/schedule/cron_runs.sql
-\ir engine/schedule/purge_cron_history_step.sql
-\ir engine/schedule/nearest_slot.sql
-\ir engine/schedule/fired_by_cron.sql
-\ir engine/schedule/job_status.sql
-\ir engine/schedule/cron_command.sql
-\ir engine/schedule/cron_statements.sql
-\ir engine/schedule/write_cron_job.sql
-\ir engine/schedule/remove_schedule.sql
-\ir engine/schedule/record_schedule_edit.sql
-\ir engine/schedule/sync_schedule.sql
-\ir engine/schedule/install_schedules.sql
-\ir engine/schedule/set_schedule.sql
-\ir engine/schedule/enable_job.sql
-
 -- model: which one may be asked, and what it cost
 \ir engine/model/tables.sql
 \ir engine/model/set_model.sql
@@ -147,6 +122,38 @@
 \ir engine/queue/trigger_jobs.sql
 \ir engine/queue/task_backlog.sql
 
+-- ship: rows that come with a release, and what somebody has made of them. The calls that set them
+-- are in jobs.sql, model/models.sql, reference/*/rules.sql and jobs.sql; shipped.sql has them all.
+\ir engine/ship/tables.sql
+\ir engine/ship/unlike_shipped.sql
+\ir engine/ship/ship_row.sql
+\ir engine/ship/register.sql
+
+-- schedule: when; the only folder that names cron
+\ir engine/schedule/cron_setting.sql
+\ir engine/schedule/extension.sql
+\ir engine/schedule/tables.sql
+\ir engine/schedule/cron_field.sql
+\ir engine/schedule/cron_fault.sql
+\ir engine/schedule/nearest_minute.sql
+\ir engine/schedule/next_run_at.sql
+\ir engine/schedule/cron_state.sql
+\ir engine/schedule/cron_jobs.sql
+\ir engine/schedule/cron_runs.sql
+\ir engine/schedule/purge_cron_history_step.sql
+\ir engine/schedule/nearest_slot.sql
+\ir engine/schedule/fired_by_cron.sql
+\ir engine/schedule/job_status.sql
+\ir engine/schedule/cron_command.sql
+\ir engine/schedule/cron_statements.sql
+\ir engine/schedule/write_cron_job.sql
+\ir engine/schedule/remove_schedule.sql
+\ir engine/schedule/record_schedule_edit.sql
+\ir engine/schedule/sync_schedule.sql
+\ir engine/schedule/install_schedules.sql
+\ir engine/schedule/set_schedule.sql
+\ir engine/schedule/enable_job.sql
+
 -- health: is it well
 \ir engine/health/backlog.sql
 \ir engine/health/maintenance_status.sql
@@ -156,11 +163,7 @@
 
 \ir engine/names.sql
 \ir engine/uninstall.sql
-
-\ir engine/jobs.sql
 \ir engine/shipped.sql
-\ir engine/register.sql
-
 \ir engine/revoke_defaults.sql
 \ir engine/roles.sql
 
@@ -169,10 +172,8 @@
 \ir reference/state.sql
 \ir reference/touch_updated_at.sql
 \ir reference/imports/tables.sql
-\ir reference/imports/rules.sql
 \ir reference/imports/front_doors.sql
 \ir reference/accounts/tables.sql
-\ir reference/accounts/rules.sql
 \ir reference/accounts/subscription_summary.sql
 \ir reference/accounts/front_doors.sql
 \ir reference/chat/tables.sql
@@ -182,6 +183,6 @@
 \ir reference/memories/tables.sql
 \ir reference/memories/apply_consolidation.sql
 \ir reference/memories/consolidation.sql
-\ir reference/shipped.sql
 \ir reference/names.sql
+\ir reference/shipped.sql
 \ir reference/grant_front_doors.sql

@@ -1,10 +1,11 @@
 -- migrate:up
 
--- from sql/engine/schema.sql 7829db14fd81f8aa
+-- from sql/engine/schema.sql 744f1e77e8641466
 -- The two schemas of the engine, and the guard in front of it: where a name of ours is taken,
 -- nothing is installed.
 --
 -- Errors that a caller may want to tell apart have an SQLSTATE of ours:
+--   PM000  undoes what was only tried, inside of ship_row (never raised to a caller)
 --   PM001  no such job
 --   PM002  an argument is out of range (name, keep, batch size, budget ...)
 --   PM003  the target is not a table that a policy can work on
@@ -194,11 +195,11 @@ comment on function maintenance.version() is
   'that it was made of.';
 -- end of sql/engine/version.sql
 
--- from sql/engine/state.sql 0761eaafa1da4188
+-- from sql/engine/state.sql f971a0945cfe2749
 -- The release, and a hash of the files of sql/engine/. Written by make migration.
 
 comment on schema maintenance is
-  'pg-maintenance 0.0.0, state c0b157a60d8f2311: '
+  'pg-maintenance 0.0.0, state 2c3184df2f6b8c61: '
   'what people call and read; \df maintenance.* is the manual.';
 -- end of sql/engine/state.sql
 
@@ -437,7 +438,7 @@ comment on function maintenance.set_job(text, text, text, text, text, text) is
   'Errors: PM002 argument, PM006 schedule, PM007 no such function, or not the owner''s.';
 -- end of sql/engine/job/set_job.sql
 
--- from sql/engine/job/configure_job.sql 0d843bc0ffe5bbce
+-- from sql/engine/job/configure_job.sql 5e58dbd4497ef21d
 -- Changes the options of a job of any kind; what is not given stays.
 
 create function maintenance.configure_job(
@@ -445,7 +446,8 @@ create function maintenance.configure_job(
   batch_size integer default null,
   budget interval default null,
   max_batches integer default null,
-  max_rows bigint default null)
+  max_rows bigint default null,
+  keep interval default null)
 returns void
 language plpgsql
 security definer
@@ -470,6 +472,16 @@ begin
       configure_job.max_batches, configure_job.max_rows
       using errcode = 'PM002', hint = 'One or more; 0 takes the limit away.';
   end if;
+  if configure_job.keep is not null and v_job.kind <> 'policy' then
+    raise exception 'the job "%" is a % job and keeps nothing', v_job.job_name, v_job.kind
+      using errcode = 'PM002', hint = 'keep is an option of policies alone.';
+  elsif configure_job.keep < interval '0' then
+    raise exception 'keep "%" is not acceptable', configure_job.keep
+      using errcode = 'PM002', hint = 'An interval of zero or more: ''90 days'', ''8 months''.';
+  end if;
+  update maintenance_internal.policy as p
+  set keep = configure_job.keep
+  where p.job_id = v_job.job_id and configure_job.keep is not null;
   update maintenance_internal.job as j
   set batch_size = coalesce(configure_job.batch_size, j.batch_size),
     budget = coalesce(configure_job.budget, j.budget),
@@ -480,10 +492,11 @@ begin
 end
 $$;
 
-comment on function maintenance.configure_job(text, integer, interval, integer, bigint) is
+comment on function maintenance.configure_job(text, integer, interval, integer, bigint, interval) is
   'Options of every kind of job; only those given change. batch_size: rows per batch, 1 to 100000, '
   'shipped 5000. budget: wall-clock time after which a run stops cleanly, shipped 5 minutes. '
   'max_batches, max_rows: a run stops after these, too; none are shipped, and 0 takes one away. '
+  'keep: how long a policy keeps its rows. A later release leaves what is set here as it is. '
   'For the engine''s owner. Errors: PM001 no such job, PM002 out of range.';
 -- end of sql/engine/job/configure_job.sql
 
@@ -2943,1064 +2956,6 @@ comment on procedure maintenance.tick() is
   'and keeps what somebody has edited in pg_cron. The job tick calls it.';
 -- end of sql/engine/statement/tick.sql
 
--- from sql/engine/schedule/cron_setting.sql d9792a131711cdf7
--- A setting of pg_cron, or null: only superusers and pg_read_all_settings may see them.
-
-create function maintenance_internal.cron_setting(p_name text)
-returns text
-language plpgsql
-stable
-set search_path = pg_catalog, pg_temp
-as $$
-begin
-  return nullif(current_setting('cron.' || p_name, true), '');
-exception when insufficient_privilege then
-  return null;
-end
-$$;
--- end of sql/engine/schedule/cron_setting.sql
-
--- from sql/engine/schedule/extension.sql 3b4a01ba89c358e2
--- pg_cron, where this database is known to be its home and we may create it.
-
-do $$
-begin
-  if to_regnamespace('cron') is null
-    and maintenance_internal.cron_setting('database_name') = current_database() then
-    create extension pg_cron;
-  end if;
-exception when insufficient_privilege then
-  raise warning 'pg_cron is not created: % may not', current_user using hint = format(
-    'As a superuser: create extension pg_cron; grant usage on schema cron to %I;', current_user);
-end
-$$;
--- end of sql/engine/schedule/extension.sql
-
--- from sql/engine/schedule/tables.sql 56b679d0edc91ba7
--- What was put into pg_cron here, so that an operator's edit or removal can be told from ours.
-
-create table maintenance_internal.installed_schedule (
-  job_id integer not null,
-  database_oid oid not null,
-  cron_oid oid,
-  schedule text,
-  command text not null,
-  since timestamptz not null default now(),
-  seen jsonb,
-  constraint installed_schedule_pkey primary key (job_id),
-  constraint installed_schedule_job_id_fkey foreign key (job_id)
-    references maintenance_internal.job (job_id) on delete cascade
-);
-
-comment on table maintenance_internal.installed_schedule is
-  'What we last put into pg_cron for a job. A row of another database (a restored dump) counts as '
-  'none. What cron.job shows beside it and this does not is the operator''s.';
-comment on column maintenance_internal.installed_schedule.cron_oid is
-  'the table cron.job that it was put into: after drop and create extension it is another one';
-comment on column maintenance_internal.installed_schedule.since is
-  'when this schedule was first put into pg_cron: no slot before it was ever promised';
-comment on column maintenance_internal.installed_schedule.seen is
-  'schedule and active as pg_cron had them at the last look; what differs is an edit';
--- end of sql/engine/schedule/tables.sql
-
--- from sql/engine/schedule/cron_field.sql 819a3f180d605c47
--- One of the five fields of a cron expression (1 minute, 2 hour, 3 day of month, 4 month, 5 day of
--- week) as the values that it allows, read as pg_cron reads it: lists of values, ranges and *, a
--- step after a range or *, and $ alone for the last day of a month, which stands here as 32. Null
--- where it is not well formed.
--- A step is no larger than the field's highest value: pg_cron refuses such a one from 1.6.5 on.
-
-create function maintenance_internal.cron_field(p_field text, p_place integer)
-returns integer[]
-language plpgsql
-immutable
-strict
-set search_path = pg_catalog, pg_temp
-as $$
-declare
-  v_low constant integer := ('{0,0,1,1,0}'::integer[])[p_place];
-  v_high constant integer := ('{59,23,31,12,7}'::integer[])[p_place];
-  v_names constant text[] := string_to_array(case p_place
-    when 4 then 'jan,feb,mar,apr,may,jun,jul,aug,sep,oct,nov,dec'
-    when 5 then 'sun,mon,tue,wed,thu,fri,sat' end, ',');
-  v_item text;
-  v_parts text[];
-  v_bounds integer[];
-  v_values integer[] := '{}'::integer[];
-begin
-  if p_place = 3 and p_field = '$' then
-    return array[32];
-  end if;
-  foreach v_item in array string_to_array(lower(p_field), ',') loop
-    v_parts := regexp_match(v_item, '^(\*|[a-z0-9]+)(?:-([a-z0-9]+))?(?:/(\d{1,4}))?$');
-    if v_parts is null
-      or (v_parts[1] = '*' and v_parts[2] is not null)
-      or (v_parts[1] <> '*' and v_parts[2] is null and v_parts[3] is not null)
-      or v_parts[3]::integer not between 1 and v_high then
-      return null;
-    end if;
-    if v_parts[1] = '*' then
-      v_bounds := array[v_low, v_high];
-    else
-      select array_agg(coalesce(array_position(v_names, e.word) - 1 + v_low,
-          case when e.word ~ '^\d{1,4}$' then e.word::integer end) order by e.n)
-      into v_bounds
-      from unnest(array[v_parts[1], coalesce(v_parts[2], v_parts[1])])
-        with ordinality as e (word, n);
-    end if;
-    if v_bounds[1] is null or v_bounds[2] is null or v_bounds[1] < v_low
-      or v_bounds[2] > v_high or v_bounds[1] > v_bounds[2] then
-      return null;
-    end if;
-    v_values := v_values
-      || array(select generate_series(v_bounds[1], v_bounds[2], coalesce(v_parts[3]::integer, 1)));
-  end loop;
-  return v_values;
-end
-$$;
--- end of sql/engine/schedule/cron_field.sql
-
--- from sql/engine/schedule/cron_fault.sql 60d8557fdd8f5e30
--- What is wrong with a cron expression, and what to write instead; no row for one that is right.
-
-create function maintenance_internal.cron_fault(p_schedule text)
-returns table (fault text, fix text)
-language plpgsql
-immutable
-rows 1
-security definer
-set search_path = pg_catalog, pg_temp
-set row_security = off
-set timezone = 'UTC'
-as $$
-declare
-  v_names constant text[] := '{minute,hour,"day of month",month,"day of week"}'::text[];
-  v_lows constant integer[] := '{0,0,1,1,0}'::integer[];
-  v_highs constant integer[] := '{59,23,31,12,7}'::integer[];
-  v_step constant text := '/\d*[1-9]\d*$';
-  v_fields text[] := regexp_split_to_array(btrim(p_schedule, e' \t'), '[ \t]+');
-  v_place integer;
-  v_part text;
-  v_steps_too_far boolean;
-  v_ends integer[];
-  v_low integer;
-  v_first integer;
-  v_last integer;
-begin
-  fix := 'Minute, hour, day of month, month, day of week; ''0 3 * * *'' is 03:00 UTC each day.';
-  if p_schedule ~ '^\s*([1-9]|[1-5]\d)\s+seconds?\s*$'
-    or p_schedule ~ '^\s*@(yearly|annually|monthly|weekly|daily|midnight|hourly)\s*$' then
-    return;
-  elsif p_schedule ~ '^\s*@reboot' then
-    fault := '@reboot names no time';
-    return next;
-    return;
-  elsif cardinality(v_fields) <> 5 then
-    fault := format('it has %s fields, and not five', case when p_schedule ~ '\S'
-      then cardinality(v_fields) else 0 end);
-    if cardinality(v_fields) > 5 then
-      fix := 'pg_cron knows no seconds and no years, and ignores what stands behind the fifth '
-        'field: ' || coalesce(
-          (select f.fix
-            from maintenance_internal.cron_fault(array_to_string(v_fields[1:5], ' ')) as f),
-          array_to_string(v_fields[1:5], ' '));
-    end if;
-    return next;
-    return;
-  end if;
-
-  -- The first part of a list that is at fault; what only steps too far comes last, so that its
-  -- plain form is right when it is told.
-  select p.place, p.part, p.steps_too_far into v_place, v_part, v_steps_too_far
-  from (
-    select f.place, coalesce(i.part, f.field) as part, i.n,
-      coalesce(i.part ~ v_step and maintenance_internal.cron_field(
-        regexp_replace(i.part, v_step, '/1'), f.place::integer) is not null, false) as steps_too_far
-    from unnest(v_fields) with ordinality as f (field, place)
-    left join lateral unnest(string_to_array(f.field, ',')) with ordinality as i (part, n)
-      on maintenance_internal.cron_field(i.part, f.place::integer) is null or i.part = '$'
-    where maintenance_internal.cron_field(f.field, f.place::integer) is null
-  ) as p
-  order by p.steps_too_far, p.place, p.n
-  limit 1;
-  if not found then
-    return;
-  end if;
-  fault := format('its %s "%s" cannot be read', v_names[v_place], v_part);
-
-  if v_steps_too_far then
-    fault := format('its %s "%s" steps by more than %s, which pg_cron refuses from 1.6.5 on',
-      v_names[v_place], v_part, v_highs[v_place]);
-    -- Such a step leaves the first value alone. Where the other day field is no plain *, a day
-    -- field has to go on beginning with *: that decides whether a day needs to match both.
-    select 'Its first value is all that it means: ' || string_agg(p.field, ' ' order by p.place)
-    into fix
-    from (
-      select f.place, string_agg(
-        case
-          when maintenance_internal.cron_field(i.part, f.place::integer) is not null then i.part
-          when i.part like '*%' and f.place in (3, 5) and v_fields[8 - f.place] <> '*'
-            then '*/' || v_highs[f.place]
-          else (maintenance_internal.cron_field(
-            regexp_replace(i.part, v_step, '/1'), f.place::integer))[1]::text
-        end, ',' order by i.n) as field
-      from unnest(v_fields) with ordinality as f (field, place)
-      cross join lateral unnest(string_to_array(f.field, ',')) with ordinality as i (part, n)
-      group by f.place
-    ) as p;
-    return next;
-    return;
-  end if;
-
-  select array_agg((maintenance_internal.cron_field(e.word, v_place))[1] order by e.n)
-  into v_ends
-  from unnest(regexp_match(v_part, '^([a-zA-Z0-9]+)-([a-zA-Z0-9]+)(?:/\d+)?$'))
-    with ordinality as e (word, n);
-  if v_ends[1] > v_ends[2] then
-    fault := format('its %s "%s" runs backwards, and pg_cron never fires for it',
-      v_names[v_place], v_part);
-    v_low := v_lows[v_place];
-    v_last := case v_place when 5 then 6 else v_highs[v_place] end;
-    v_first := case when v_ends[1] > v_last then v_low else v_ends[1] end; -- Sunday is 0 and 7
-    fix := 'Write it as: ' || case
-      when v_part ~ v_step then (
-        select string_agg((v_low + (v_first - v_low + k) % (v_last - v_low + 1))::text, ','
-          order by k)
-        from generate_series(0,
-          (v_ends[2] - v_first + v_last - v_low + 1) % (v_last - v_low + 1),
-          substring(v_part from '\d+$')::integer) as k)
-      when v_first <= v_ends[2] then concat_ws('-', v_first, nullif(v_ends[2], v_first))
-      else concat_ws('-', v_first, nullif(v_last, v_first)) || ','
-        || concat_ws('-', v_low, nullif(v_ends[2], v_low))
-      end;
-  end if;
-  return next;
-end
-$$;
--- end of sql/engine/schedule/cron_fault.sql
-
--- from sql/engine/schedule/nearest_minute.sql 426bcfa2106346c0
--- The nearest minute that a schedule names: the first after a time, or the last up to that time.
---
--- As pg_cron reads it: a day has to match day-of-month and day-of-week where one of the two starts
--- with *, and either of them where neither does. Times are those of the schedule's own time zone.
-
-create function maintenance_internal.nearest_minute(
-  p_schedule text,
-  p_at timestamp,
-  p_forward boolean)
-returns timestamp
-language plpgsql
-immutable
-strict
-set search_path = pg_catalog, pg_temp
-as $$
-declare
-  v_fault text;
-  v_fix text;
-  v_fields text[];
-  v_minute integer[];
-  v_hour integer[];
-  v_dom integer[];
-  v_month integer[];
-  v_dow integer[];
-  v_both boolean;
-  v_way constant integer := case when p_forward then 1 else -1 end;
-  v_from constant timestamp := date_trunc('minute', p_at) + case when p_forward
-    then interval '1 minute' else interval '0' end;
-  v_day date := v_from::date;
-  v_slot timestamp;
-begin
-  if p_schedule ~ '^\s*([1-9]|[1-5]\d)\s+seconds?\s*$' then
-    return p_at + v_way * (substring(p_schedule from '\d+') || ' seconds')::interval;
-  end if;
-
-  select f.fault, f.fix into v_fault, v_fix from maintenance_internal.cron_fault(p_schedule) as f;
-  if found then
-    raise exception 'the schedule "%" is not a cron expression: %', p_schedule, v_fault
-      using errcode = 'PM006', hint = v_fix;
-  end if;
-  v_fields := regexp_split_to_array(btrim(case btrim(p_schedule)
-    when '@yearly' then '0 0 1 1 *' when '@annually' then '0 0 1 1 *'
-    when '@monthly' then '0 0 1 * *' when '@weekly' then '0 0 * * 0'
-    when '@daily' then '0 0 * * *' when '@midnight' then '0 0 * * *'
-    when '@hourly' then '0 * * * *' else p_schedule end), '\s+');
-  v_minute := maintenance_internal.cron_field(v_fields[1], 1);
-  v_hour := maintenance_internal.cron_field(v_fields[2], 2);
-  v_dom := maintenance_internal.cron_field(v_fields[3], 3);
-  v_month := maintenance_internal.cron_field(v_fields[4], 4);
-  v_dow := maintenance_internal.cron_field(v_fields[5], 5);
-
-  v_both := v_fields[3] like '*%' or v_fields[5] like '*%';
-
-  -- Twelve years see every day of the calendar that a schedule can name.
-  while abs(v_day - v_from::date) < 12 * 366 loop
-    if not extract(month from v_day)::integer = any(v_month) then
-      v_day := case when p_forward
-        then (date_trunc('month', v_day::timestamp) + interval '1 month')::date
-        else date_trunc('month', v_day::timestamp)::date - 1 end;
-      continue;
-    end if;
-    if (select case when v_both then d.by_month and d.by_week else d.by_month or d.by_week end
-      from (select
-        extract(day from v_day)::integer = any(v_dom)
-          or 32 = any(v_dom) and extract(day from v_day + 1) = 1 as by_month,
-        extract(dow from v_day)::integer = any(v_dow)
-          or extract(dow from v_day) = 0 and 7 = any(v_dow) as by_week) as d)
-    then
-      select case when p_forward then min(s.slot) else max(s.slot) end into v_slot
-      from (
-        select v_day + make_time(h, m, 0) as slot
-        from unnest(v_hour) as h, unnest(v_minute) as m
-      ) as s
-      where case when p_forward then s.slot >= v_from else s.slot <= v_from end;
-      if v_slot is not null then
-        return v_slot;
-      end if;
-    end if;
-    v_day := v_day + v_way;
-  end loop;
-  return null;
-end
-$$;
--- end of sql/engine/schedule/nearest_minute.sql
-
--- from sql/engine/schedule/next_run_at.sql 16b84f6dd6960258
--- When a schedule fires next, for everybody who writes one.
-
-create function maintenance.next_run_at(schedule text, after timestamptz)
-returns timestamptz
-language sql
-immutable
-security definer
-set search_path = pg_catalog, pg_temp
-set row_security = off
-set timezone = 'UTC'
-return maintenance_internal.nearest_minute(
-  next_run_at.schedule, next_run_at.after at time zone 'UTC', true) at time zone 'UTC';
-
-comment on function maintenance.next_run_at(text, timestamptz) is
-  'The first minute after a time that a cron schedule names, in UTC, read as pg_cron reads it: '
-  'names, lists, ranges, steps, @hourly and its kin; where neither day field starts with * a day '
-  'needs to match one of them only. Null where there is none (30 February) or the schedule is '
-  'null. Errors: PM006 not a cron expression.';
--- end of sql/engine/schedule/next_run_at.sql
-
--- from sql/engine/schedule/cron_state.sql 6a345e684ac4f864
--- What can be done with pg_cron from this database.
---   gap       why jobs cannot be scheduled here; null where they can
---   readable  cron.job can be read; where it cannot, the declared schedules are the truth
---   zone      the time zone of its schedules: GMT before pg_cron 1.5, a setting of the server since
--- and database_oid and cron_oid (of cron.job), which tell these from others that were made of a
--- copy, or anew. cron.job shows each role its own rows by a policy: row security has to be on here.
-
-create function maintenance_internal.cron_state(
-  out gap text,
-  out readable boolean,
-  out zone text,
-  out database_oid oid,
-  out cron_oid oid)
-language plpgsql
-stable
-security definer
-set search_path = pg_catalog, pg_temp
-set row_security = on
-set timezone = 'UTC'
-set lock_timeout = '5s'
-as $$
-declare
-  v_other text;
-  v_home text := maintenance_internal.cron_setting('database_name');
-begin
-  -- Not to_regclass, which raises where the schema may not be used.
-  cron_oid := (
-    select c.oid from pg_class as c
-    where c.relname = 'job' and c.relnamespace = to_regnamespace('cron'));
-  gap := case
-    when cron_oid is not null then
-      case when not has_schema_privilege('cron', 'usage')
-        then format('%s may not use the schema cron', current_user) end
-    when v_home = current_database() then 'pg_cron is loaded, but not created in this database'
-    when v_home is not null then format('pg_cron lives in the database %s', v_home)
-    else 'pg_cron is not in this database'
-  end;
-  readable := case when gap is null then has_table_privilege('cron.job', 'select') else false end;
-  if readable then
-    -- A copy of pg_cron's database has rows that nobody fires; after a rename pg_cron goes on to
-    -- connect to the old name.
-    execute
-      'select min(c.database) from cron.job as c '
-      'join maintenance_internal.job as j on c.jobname::text = ''maintenance:'' || j.job_name '
-      'where c.username = current_user '
-      'having not bool_or(c.database = current_database())'
-    into v_other;
-    if v_other is not null then
-      readable := false;
-      gap := format('cron.job is of the database %s, before it was renamed or copied to this one; '
-        'if renamed, a superuser says: update cron.job set database = %L where database = %L and '
-        'jobname like ''maintenance:%%'';', v_other, current_database(), v_other);
-    end if;
-  end if;
-  zone := coalesce(maintenance_internal.cron_setting('timezone'), 'UTC');
-  database_oid := (select d.oid from pg_database as d where d.datname = current_database());
-end
-$$;
--- end of sql/engine/schedule/cron_state.sql
-
--- from sql/engine/schedule/cron_jobs.sql 3d0d8ad52b7fe7df
--- Our jobs as pg_cron has them now; no row where it cannot be read.
--- cron.job shows each role its own rows by a policy: row security has to be on here.
-
-create function maintenance_internal.cron_jobs()
-returns table (job_name text, cron_job_id bigint, schedule text, command text, active boolean)
-language plpgsql
-stable
-rows 20
-security definer
-set search_path = pg_catalog, pg_temp
-set row_security = on
-set timezone = 'UTC'
-set lock_timeout = '5s'
-as $$
-begin
-  if (maintenance_internal.cron_state()).readable then
-    return query execute
-      'select substr(c.jobname::text, 13), c.jobid, c.schedule, c.command, c.active '
-      'from cron.job as c where c.jobname::text like ''maintenance:%'' '
-      'and c.username = current_user and c.database = current_database()';
-  end if;
-end
-$$;
--- end of sql/engine/schedule/cron_jobs.sql
-
--- from sql/engine/schedule/cron_runs.sql a015c7738bb289b2
--- What pg_cron says of the statement jobs that it ran, latest first: of the last 10,000
--- firings, since its history has no index but on its own number. Runs that leave a receipt of their
--- own are not among them, nor the ticks that went well.
--- cron.job_run_details shows each role its own rows by a policy: row security has to be on here.
-
-create function maintenance_internal.cron_runs()
-returns table (
-  job_name text,
-  cron_run_id bigint,
-  status text,
-  message text,
-  command text,
-  username text,
-  pid integer,
-  started_at timestamptz,
-  finished_at timestamptz)
-language plpgsql
-stable
-security definer
-set search_path = pg_catalog, pg_temp
-set row_security = on
-set timezone = 'UTC'
-set lock_timeout = '5s'
-as $$
-begin
-  if (maintenance_internal.cron_state()).readable then
-    return query execute
-      'select c.job_name, d.runid, d.status, d.return_message, d.command, d.username, d.job_pid, '
-      '  d.start_time, d.end_time '
-      'from cron.job_run_details as d '
-      'join maintenance_internal.cron_jobs() as c on c.cron_job_id = d.jobid '
-      'where d.runid > (select max(m.runid) from cron.job_run_details as m) - 10000 '
-      'and d.command !~ ''^call maintenance\.run_job\('' '
-      'and (d.status = ''failed'' or d.status in (''running'', ''succeeded'') '
-      '  and d.command <> ''call maintenance.tick()'') '
-      'order by d.runid desc';
-  end if;
-end
-$$;
--- end of sql/engine/schedule/cron_runs.sql
-
--- from sql/engine/schedule/purge_cron_history_step.sql 21623e6a9c81e49d
--- Deletes what is older than seven days in pg_cron's own history, which has no retention.
-
-create function maintenance_internal.purge_cron_history_step(batch_size integer)
-returns bigint
-language plpgsql
-set search_path = pg_catalog, pg_temp
-set row_security = on
-as $$
-declare
-  v_rows bigint := 0;
-begin
-  if (maintenance_internal.cron_state()).gap is null then
-    -- Some rows have no times at all: what is older than a row that may go may go, too.
-    execute
-      'delete from cron.job_run_details as d where d.runid in ('
-      '  select o.runid from cron.job_run_details as o'
-      '  where o.runid <= (select l.runid from cron.job_run_details as l'
-      '    where l.start_time < $1 order by l.runid desc limit 1)'
-      '  order by o.runid limit $2)'
-    using maintenance_internal.clock() - interval '7 days', batch_size;
-    get diagnostics v_rows = row_count;
-  end if;
-  return v_rows;
-end
-$$;
--- end of sql/engine/schedule/purge_cron_history_step.sql
-
--- from sql/engine/schedule/nearest_slot.sql b5e0fb8656835af1
--- The scheduled minute of what stands in pg_cron, which may be more than we would take: next after
--- a time or, not forward, the last up to it. Null for a schedule that never fires, or that only
--- pg_cron can read. p_zone is pg_cron's time zone, of cron_state.
-
-create function maintenance_internal.nearest_slot(
-  p_schedule text,
-  p_at timestamptz,
-  p_forward boolean,
-  p_zone text)
-returns timestamptz
-language plpgsql
-stable
-security definer
-set search_path = pg_catalog, pg_temp
-set row_security = off
-set timezone = 'UTC'
-set lock_timeout = '5s'
-as $$
-begin
-  -- pg_cron ignores what stands behind the fifth field.
-  return maintenance_internal.nearest_minute(
-    coalesce(substring(p_schedule from '^[ \t]*(?:[^ \t]+[ \t]+){4}[^ \t]+'), p_schedule),
-    p_at at time zone p_zone, p_forward) at time zone p_zone;
-exception when sqlstate 'PM006' then
-  return null;
-end
-$$;
-
--- The scheduled minute that a run stands for which pg_cron started at some moment.
-create function maintenance_internal.slot_of(p_job maintenance_internal.job, p_at timestamptz)
-returns timestamptz
-language sql
-stable
-set search_path = pg_catalog, pg_temp
-return maintenance_internal.nearest_slot(
-  coalesce(
-    (select c.schedule from maintenance_internal.cron_jobs() as c
-      where c.job_name = (p_job).job_name),
-    (p_job).schedule),
-  p_at, false, (maintenance_internal.cron_state()).zone);
--- end of sql/engine/schedule/nearest_slot.sql
-
--- from sql/engine/schedule/fired_by_cron.sql d73698468aa45e33
--- Whether pg_cron started this session: as a background worker, or over a connection of its own.
-
-create function maintenance_internal.fired_by_cron()
-returns boolean
-language sql
-stable
-set search_path = pg_catalog, pg_temp
-return exists (
-  select from pg_stat_activity as a
-  where a.pid = pg_backend_pid()
-    and (a.backend_type like 'pg_cron%' or a.application_name = 'pg_cron')
-);
--- end of sql/engine/schedule/fired_by_cron.sql
-
--- from sql/engine/schedule/job_status.sql 8b2b07e383f7c065
--- What is in force: each job's schedule, whether it will fire, and how it ran last.
-
-create view maintenance.job_status as
-select
-  j.job_name,
-  j.kind,
-  j.description,
-  j.enabled,
-  case when g.readable then c.schedule else j.schedule end as schedule,
-  j.schedule as declared_schedule,
-  j.enabled and case when g.readable then coalesce(c.active, false)
-    else g.gap is null and i.job_id is not null end as active,
-  case
-    when g.gap is not null then 'not scheduled here: ' || g.gap
-    when not g.readable then 'cron.job cannot be read here'
-    when c.schedule is null and j.schedule is null then 'no schedule'
-    when c.schedule is null and i.job_id is null then 'not installed yet'
-    when c.schedule is null then 'removed by an operator'
-    when not c.active then 'inactive in pg_cron'
-    when f.fault is not null then 'edited by an operator: ' || f.fault
-    when c.schedule is distinct from i.schedule then 'edited by an operator'
-    else 'scheduled'
-  end as scheduling,
-  maintenance_internal.nearest_slot(
-    case when not j.enabled then null
-      when c.active then c.schedule
-      when g.gap is null and not g.readable and i.job_id is not null then j.schedule end,
-    maintenance_internal.clock(), true, g.zone) as next_run_at,
-  l.status = 'running' as running,
-  l.started_at as last_run_at,
-  l.status as last_status,
-  l.error as last_error,
-  p.started_at as last_success_at
-from maintenance_internal.job as j
-cross join maintenance_internal.cron_state() as g
-left join maintenance_internal.cron_jobs() as c on c.job_name = j.job_name
-left join lateral maintenance_internal.cron_fault(c.schedule) as f on c.schedule is not null
-left join maintenance_internal.installed_schedule as i
-  on i.job_id = j.job_id and i.database_oid = g.database_oid and i.cron_oid = g.cron_oid
-left join lateral (
-  select r.* from maintenance_internal.run as r
-  where r.job_name = j.job_name and r.status <> 'skipped'
-  order by r.run_id desc
-  limit 1
-) as l on true
-left join lateral (
-  select r.started_at from maintenance_internal.run as r
-  where r.job_name = j.job_name and r.status = 'succeeded'
-  order by r.run_id desc
-  limit 1
-) as p on true;
-
-comment on view maintenance.job_status is
-  'One row per job: its schedule in force, when it runs next, and how it ran last.';
-comment on column maintenance.job_status.job_name is
-  'unique; pg_cron knows it as maintenance:<job_name>';
-comment on column maintenance.job_status.kind is
-  'policy (a rule over a table), function (a step called until it is done) or statement (run by '
-  'pg_cron itself)';
-comment on column maintenance.job_status.description is 'what it is for, in words';
-comment on column maintenance.job_status.enabled is
-  'our own flag (enable_job, disable_job): a disabled job leaves skipped receipts';
-comment on column maintenance.job_status.schedule is
-  'the schedule in force: pg_cron''s where it can be read, else the declared one';
-comment on column maintenance.job_status.declared_schedule is
-  'what set_policy, set_job or set_statement last declared';
-comment on column maintenance.job_status.active is 'pg_cron will start it, and it is enabled';
-comment on column maintenance.job_status.scheduling is
-  'scheduled, or why not, or what is wrong with the schedule that somebody put into pg_cron';
-comment on column maintenance.job_status.next_run_at is
-  'when pg_cron starts it next; null where it will not';
-comment on column maintenance.job_status.running is 'its last receipt says running';
-comment on column maintenance.job_status.last_run_at is
-  'when its last run began; skipped ones do not count';
-comment on column maintenance.job_status.last_status is
-  'how that run ended (see run_history.status), or running';
-comment on column maintenance.job_status.last_error is 'its first error, without any row''s text';
-comment on column maintenance.job_status.last_success_at is
-  'when the last run that succeeded began';
--- end of sql/engine/schedule/job_status.sql
-
--- from sql/engine/schedule/cron_command.sql 8cb98f109f4e3d56
--- What pg_cron is to run for a job.
-
-create function maintenance_internal.cron_command(p_job maintenance_internal.job)
-returns text
-language sql
-immutable
-set search_path = pg_catalog, pg_temp
-return case when p_job.statement is not null and p_job.enabled then p_job.statement
-  -- Also for a statement that is disabled: the call then leaves a receipt that says skipped.
-  else format('call maintenance.run_job(%L)', p_job.job_name) end;
--- end of sql/engine/schedule/cron_command.sql
-
--- from sql/engine/schedule/cron_statements.sql c959ff45ab34a680
--- For a database that is not pg_cron's, on the same server: what schedules its jobs from there.
-
-create function maintenance_internal.cron_statement(p_job maintenance_internal.job, p_schedule text)
-returns text
-language sql
-stable
-set search_path = pg_catalog, pg_temp
--- pg_cron knows a job by its name and its role, whatever the database: so the name begins with the
--- database.
-return format('select cron.schedule_in_database(%L, %L, %L, %L, %L);',
-  left(current_database() || '/' || p_job.job_name, 63), p_schedule,
-  maintenance_internal.cron_command(p_job), current_database(), current_user);
-
-create function maintenance.cron_statements()
-returns setof text
-language sql
-stable
-security definer
-set search_path = pg_catalog, pg_temp
-set row_security = off
-set timezone = 'UTC'
-set lock_timeout = '5s'
-begin atomic
-  select maintenance_internal.cron_statement(j, j.schedule)
-  from maintenance_internal.job as j
-  where j.schedule is not null
-  order by j.job_id;
-end;
-
-comment on function maintenance.cron_statements() is
-  'The statements that schedule every job of this database, for pg_cron''s own database where that '
-  'is another one of the server, to be run by a superuser there; the jobs run as the engine''s '
-  'owner. One row per job.';
--- end of sql/engine/schedule/cron_statements.sql
-
--- from sql/engine/schedule/write_cron_job.sql a167356d92b73ea1
--- Puts a job into pg_cron, or changes it there: cron.schedule is an upsert by name that keeps the
--- id, and the active flag with it.
-
-create function maintenance_internal.write_cron_job(p_job maintenance_internal.job, p_schedule text)
-returns void
-language plpgsql
-set search_path = pg_catalog, pg_temp
-set row_security = on
-as $$
-declare
-  v_message text;
-begin
-  execute format('select cron.schedule(%L, %L, %L)',
-    'maintenance:' || p_job.job_name, p_schedule, maintenance_internal.cron_command(p_job));
-exception when invalid_parameter_value or internal_error then
-  get stacked diagnostics v_message = message_text;
-  raise exception 'pg_cron does not take the schedule "%" of %: %',
-    p_schedule, p_job.job_name, v_message
-    using errcode = 'PM006', hint = 'Five fields work in every version of pg_cron.';
-end
-$$;
--- end of sql/engine/schedule/write_cron_job.sql
-
--- from sql/engine/schedule/remove_schedule.sql 0bee47523a23b80e
--- Takes a job out of pg_cron, and forgets that it was there.
-
-create function maintenance_internal.remove_schedule(p_job maintenance_internal.job)
-returns void
-language plpgsql
-set search_path = pg_catalog, pg_temp
-set row_security = on
-as $$
-declare
-  v_state record := maintenance_internal.cron_state();
-  v_cron_job_id bigint;
-begin
-  for v_cron_job_id in
-    select c.cron_job_id
-    from maintenance_internal.cron_jobs() as c
-    where c.job_name = p_job.job_name
-  loop
-    execute 'select cron.unschedule($1)' using v_cron_job_id;
-  end loop;
-  if v_state.gap is null and not v_state.readable then
-    begin
-      execute format('select cron.unschedule(%L)', 'maintenance:' || p_job.job_name);
-    exception when internal_error then
-      null; -- pg_cron's word for a job that is not there: an operator removed it
-    end;
-  end if;
-  delete from maintenance_internal.installed_schedule as i where i.job_id = p_job.job_id;
-end
-$$;
-
--- Takes all of our jobs out of pg_cron; where pg_cron lives in another database, says what is to be
--- run there, by a superuser, for those that may be scheduled there.
-create function maintenance_internal.remove_schedules()
-returns table (what text, outcome text)
-language plpgsql
-set search_path = pg_catalog, pg_temp
-set row_security = on
-as $$
-declare
-  v_state record := maintenance_internal.cron_state();
-  v_cron record;
-  v_job maintenance_internal.job;
-begin
-  for v_cron in
-    select c.job_name, c.cron_job_id
-    from maintenance_internal.cron_jobs() as c
-    join maintenance_internal.job as j on j.job_name = c.job_name
-    order by c.job_name
-  loop
-    execute 'select cron.unschedule($1)' using v_cron.cron_job_id;
-    what := 'job ' || v_cron.job_name;
-    outcome := 'unscheduled';
-    return next;
-  end loop;
-
-  for v_job in
-    select * from maintenance_internal.job as j where j.schedule is not null order by j.job_name
-  loop
-    what := 'job ' || v_job.job_name;
-    if v_state.gap is null and not v_state.readable then
-      perform maintenance_internal.remove_schedule(v_job);
-      outcome := 'unscheduled';
-      return next;
-    elsif v_state.gap like 'pg_cron lives in%' or v_state.gap is not null and exists (
-        select from maintenance_internal.run as r where r.trigger = 'schedule') then
-      outcome := format('%s; where it lives, if it was scheduled there: select '
-        'cron.unschedule(jobid) from cron.job where jobname = %L and database = %L;', v_state.gap,
-        left(current_database() || '/' || v_job.job_name, 63), current_database());
-      return next;
-    end if;
-  end loop;
-end
-$$;
--- end of sql/engine/schedule/remove_schedule.sql
-
--- from sql/engine/schedule/record_schedule_edit.sql b309d43bbfb767f6
--- Keeps what has changed in pg_cron since the last look at a job there: its schedule, whether it is
--- active, whether it is there at all. pg_cron does not say who edits it; our own calls do.
-
-create function maintenance_internal.record_schedule_edit(p_job_id integer, p_changed_by text)
-returns void
-language plpgsql
-set search_path = pg_catalog, pg_temp
-as $$
-declare
-  v_job_name text := (
-    select j.job_name from maintenance_internal.job as j where j.job_id = p_job_id);
-  v_seen jsonb;
-  v_found jsonb;
-begin
-  if not (maintenance_internal.cron_state()).readable then
-    return;
-  end if;
-  select jsonb_build_object('schedule', c.schedule, 'active', c.active) into v_found
-  from maintenance_internal.cron_jobs() as c
-  where c.job_name = v_job_name;
-  v_found := coalesce(v_found, '{"schedule": null, "active": null}');
-  select i.seen into v_seen
-  from maintenance_internal.installed_schedule as i
-  where i.job_id = p_job_id and i.seen is distinct from v_found
-  for update skip locked;
-  if not found then
-    return;
-  end if;
-  if v_seen is not null then
-    insert into maintenance.edit (job_name, changed_by, what)
-    select v_job_name, p_changed_by,
-      jsonb_object_agg(s.key, jsonb_build_array(s.value, v_found -> s.key))
-    from jsonb_each(v_seen) as s
-    where s.value is distinct from v_found -> s.key;
-  end if;
-  update maintenance_internal.installed_schedule as i
-  set seen = v_found
-  where i.job_id = p_job_id;
-end
-$$;
--- end of sql/engine/schedule/record_schedule_edit.sql
-
--- from sql/engine/schedule/sync_schedule.sql 6d7457c1efed232d
--- Brings pg_cron and what was declared together for one job, and says what it did.
--- Schedule, active flag and absence belong to the operator; the command belongs to us.
-
-create function maintenance_internal.sync_schedule(p_job_name text)
-returns text
-language plpgsql
-set search_path = pg_catalog, pg_temp
-as $$
-declare
-  v_job maintenance_internal.job;
-  v_state record := maintenance_internal.cron_state();
-  v_installed maintenance_internal.installed_schedule;
-  v_is_installed boolean;
-  v_cron record;
-  v_is_there boolean;
-  v_is_edited boolean;
-  v_wanted text;
-begin
-  select * into v_job from maintenance_internal.job as j where j.job_name = p_job_name for update;
-  if v_state.gap is not null then
-    return case when v_job.schedule is null then 'no schedule'
-      else 'not scheduled here: ' || v_state.gap end;
-  end if;
-
-  select * into v_installed
-  from maintenance_internal.installed_schedule as i
-  where i.job_id = v_job.job_id
-    and i.database_oid = v_state.database_oid and i.cron_oid = v_state.cron_oid;
-  v_is_installed := found;
-  select * into v_cron from maintenance_internal.cron_jobs() as c where c.job_name = v_job.job_name;
-  v_is_there := found;
-  v_is_edited := v_is_there and v_cron.schedule is distinct from v_installed.schedule;
-
-  if v_job.schedule is null then
-    if v_is_installed and v_is_there and not v_is_edited then
-      perform maintenance_internal.remove_schedule(v_job);
-      return 'removed: no schedule is declared any more';
-    end if;
-    v_wanted := v_cron.schedule;
-  elsif not v_is_installed then
-    v_wanted := coalesce(v_cron.schedule, v_job.schedule);
-  elsif v_state.readable and not v_is_there then
-    return 'removed by an operator';
-  else
-    v_wanted := case when v_is_edited then v_cron.schedule else v_job.schedule end;
-  end if;
-
-  if v_wanted is null then
-    return 'no schedule';
-  end if;
-  if v_is_there and v_cron.command = maintenance_internal.cron_command(v_job)
-      and v_cron.schedule = v_wanted
-    or not v_state.readable and v_installed.command = maintenance_internal.cron_command(v_job)
-      and v_installed.schedule = v_wanted then
-    if v_is_installed then
-      return case when v_is_edited then 'edited by an operator' else 'kept' end;
-    end if;
-  else
-    perform maintenance_internal.write_cron_job(v_job, v_wanted);
-  end if;
-
-  insert into maintenance_internal.installed_schedule as i
-    (job_id, database_oid, cron_oid, schedule, command)
-  values (v_job.job_id, v_state.database_oid, v_state.cron_oid, v_job.schedule,
-    maintenance_internal.cron_command(v_job))
-  on conflict (job_id) do update
-  set database_oid = excluded.database_oid,
-    cron_oid = excluded.cron_oid,
-    command = excluded.command,
-    since = case when i.schedule is not distinct from excluded.schedule
-      and i.database_oid = excluded.database_oid then i.since else now() end,
-    schedule = case when v_is_edited and v_is_installed then i.schedule else excluded.schedule end;
-  perform maintenance_internal.record_schedule_edit(v_job.job_id, session_user);
-
-  return case
-    when not v_is_there and not v_is_installed then 'created'
-    when not v_is_installed then 'found and kept'
-    when v_is_there and v_cron.command <> maintenance_internal.cron_command(v_job)
-      then 'command repaired'
-    else 'updated'
-  end;
-end
-$$;
--- end of sql/engine/schedule/sync_schedule.sql
-
--- from sql/engine/schedule/install_schedules.sql 7e54c564aa4d13f2
--- Puts every declared schedule into pg_cron that was never there, and repairs commands.
-
-create function maintenance.install_schedules()
-returns table (job_name text, schedule text, outcome text)
-language plpgsql
-security definer
-set search_path = pg_catalog, pg_temp
-set row_security = off
-set timezone = 'UTC'
-set lock_timeout = '5s'
-as $$
-declare
-  v_message text;
-begin
-  for install_schedules.job_name in
-    select j.job_name from maintenance_internal.job as j order by 1
-  loop
-    begin
-      outcome := maintenance_internal.sync_schedule(install_schedules.job_name);
-    exception when others then
-      get stacked diagnostics v_message = message_text;
-      outcome := 'failed: ' || v_message;
-    end;
-    select s.schedule into install_schedules.schedule
-    from maintenance.job_status as s
-    where s.job_name = install_schedules.job_name;
-    return next;
-  end loop;
-end
-$$;
-
-comment on function maintenance.install_schedules() is
-  'Creates the pg_cron jobs maintenance:<job_name> that were never installed here and repairs '
-  'their commands; what an operator edited, deactivated or removed stays so. One row per job; '
-  'a second call changes nothing. A job that fails says so in its row and stops no other.';
--- end of sql/engine/schedule/install_schedules.sql
-
--- from sql/engine/schedule/set_schedule.sql d8eeb86f0687f25e
--- Changes when a job runs, in pg_cron, as an operator does it.
-
-create function maintenance.set_schedule(job_name text, schedule text)
-returns maintenance.job_status
-language plpgsql
-security definer
-set search_path = pg_catalog, pg_temp
-set row_security = off
-set timezone = 'UTC'
-set lock_timeout = '5s'
-as $$
-declare
-  v_job maintenance_internal.job := maintenance_internal.find_job(set_schedule.job_name);
-  v_state record := maintenance_internal.cron_state();
-  v_status maintenance.job_status;
-begin
-  if set_schedule.schedule is null then
-    raise exception 'a schedule is needed for %', v_job.job_name
-      using errcode = 'PM006', hint = 'To stop a job: select maintenance.disable_job(...).';
-  end if;
-  perform maintenance.next_run_at(set_schedule.schedule, now());
-  perform from maintenance_internal.job as j where j.job_id = v_job.job_id for update;
-  if v_state.gap is not null then
-    raise exception '% cannot be scheduled here: %', v_job.job_name, v_state.gap
-      using errcode = 'PM010', hint = 'In pg_cron''s own database: '
-        || maintenance_internal.cron_statement(v_job, set_schedule.schedule);
-  end if;
-
-  perform maintenance_internal.write_cron_job(v_job, set_schedule.schedule);
-  -- What was declared stays on record: whatever pg_cron shows beside it is the operator's.
-  insert into maintenance_internal.installed_schedule as i
-    (job_id, database_oid, cron_oid, schedule, command)
-  values (v_job.job_id, v_state.database_oid, v_state.cron_oid, v_job.schedule,
-    maintenance_internal.cron_command(v_job))
-  on conflict (job_id) do update
-  set database_oid = excluded.database_oid, cron_oid = excluded.cron_oid,
-    command = excluded.command, since = now();
-  perform maintenance_internal.record_schedule_edit(v_job.job_id, session_user);
-
-  select * into v_status from maintenance.job_status as s where s.job_name = v_job.job_name;
-  return v_status;
-end
-$$;
-
-comment on function maintenance.set_schedule(text, text) is
-  'Sets a job''s schedule in pg_cron (five-field cron, UTC) and returns its job_status row; it '
-  'survives every later migration, like an edit in pg_cron itself. '
-  'Errors: PM001 no such job, PM006 schedule, PM010 no pg_cron here (the hint has the statement).';
--- end of sql/engine/schedule/set_schedule.sql
-
--- from sql/engine/schedule/enable_job.sql be93bd56b7bc316b
--- Our own flag: whether a job runs, whoever starts it.
-
-create function maintenance_internal.set_enabled(p_job_name text, p_enabled boolean)
-returns maintenance.job_status
-language plpgsql
-set search_path = pg_catalog, pg_temp
-as $$
-declare
-  v_job maintenance_internal.job := maintenance_internal.find_job(p_job_name);
-  v_status maintenance.job_status;
-begin
-  update maintenance_internal.job as j
-  set enabled = p_enabled, updated_at = now()
-  where j.job_id = v_job.job_id;
-  if v_job.kind = 'statement' then
-    perform maintenance_internal.sync_schedule(p_job_name); -- its command changes
-  end if;
-  select * into v_status from maintenance.job_status as s where s.job_name = p_job_name;
-  return v_status;
-end
-$$;
-
-create function maintenance.enable_job(job_name text)
-returns maintenance.job_status
-language sql
-security definer
-set search_path = pg_catalog, pg_temp
-set row_security = off
-set timezone = 'UTC'
-set lock_timeout = '5s'
-return maintenance_internal.set_enabled(job_name, true);
-
-comment on function maintenance.enable_job(text) is
-  'Lets a job run again and returns its job_status row. Errors: PM001 no such job.';
-
-create function maintenance.disable_job(job_name text)
-returns maintenance.job_status
-language sql
-security definer
-set search_path = pg_catalog, pg_temp
-set row_security = off
-set timezone = 'UTC'
-set lock_timeout = '5s'
-return maintenance_internal.set_enabled(job_name, false);
-
-comment on function maintenance.disable_job(text) is
-  'Keeps a job from running: pg_cron goes on firing it, and each firing leaves a skipped receipt. '
-  'Returns its job_status row. Errors: PM001 no such job.';
--- end of sql/engine/schedule/enable_job.sql
-
 -- from sql/engine/model/tables.sql 9dce0cf9dcabc506
 -- Which models may be asked, in which order, at which price; and every call that was made.
 
@@ -4047,7 +3002,7 @@ comment on table maintenance.model_call is
 comment on column maintenance.model_call.output_tokens is 'candidates and thoughts together';
 -- end of sql/engine/model/tables.sql
 
--- from sql/engine/model/set_model.sql fddcf9df85290f43
+-- from sql/engine/model/set_model.sql af0022f70bf88940
 -- Declares a model that tasks may be sent to.
 
 create function maintenance.set_model(
@@ -4097,10 +3052,6 @@ comment on function maintenance.set_model(text, integer, numeric, numeric, jsonb
   'Declares a model, or changes it. position: the enabled one of the lowest position is asked. '
   'Prices in USD per million tokens in and out. generation: settings passed on with every '
   'request. For the engine''s owner. Errors: PM002 argument, 23505 the position is taken.';
-
-select maintenance.set_model('gemini-3.5-flash-lite', 1, 0.10, 0.40);
-select maintenance.set_model('gemini-3.1-flash-lite', 2, 0.10, 0.40);
-select maintenance.set_model('gemini-2.5-flash-lite', 3, 0.10, 0.40);
 -- end of sql/engine/model/set_model.sql
 
 -- from sql/engine/model/usage_number.sql 41d38f08f5e7ee8f
@@ -5641,6 +4592,1346 @@ end
 $$;
 -- end of sql/engine/queue/task_backlog.sql
 
+-- from sql/engine/ship/tables.sql a9e4c6bb427d4e19
+-- What was shipped, so that a later release can tell its own former values from what somebody has
+-- made of them here; and the same rows as they are in force.
+
+create table maintenance_internal.shipped (
+  kind text not null,
+  name text not null,
+  row jsonb not null,
+  shipped_at timestamptz not null default now(),
+  constraint shipped_pkey primary key (kind, name),
+  constraint shipped_kind_is_known check (kind in ('job', 'kind', 'model'))
+);
+
+comment on table maintenance_internal.shipped is
+  'The jobs, kinds and models of the release that is installed, each as it was shipped. One that '
+  'is here and no more in force was removed by somebody.';
+
+create view maintenance_internal.row_in_force as
+select
+  'job' as kind,
+  j.job_name as name,
+  to_jsonb(j) - '{job_id,job_name,enabled,created_at,updated_at}'::text[]
+    || coalesce(to_jsonb(p) - 'job_id', '{}') as row
+from maintenance_internal.job as j
+left join maintenance_internal.policy as p on p.job_id = j.job_id
+union all
+select 'kind', k.kind, to_jsonb(k) - 'kind' from maintenance.kind as k
+union all
+select 'model', m.model, to_jsonb(m) - 'model' from maintenance.model as m;
+
+comment on view maintenance_internal.row_in_force is
+  'What can be shipped, as it is now: every option of a job, with its rule; kinds; models.';
+-- end of sql/engine/ship/tables.sql
+
+-- from sql/engine/ship/unlike_shipped.sql e65e811611efa95a
+-- What somebody has made of a shipped row: {"keep": ["90 days", "30 days"]}, shipped and in force.
+
+create function maintenance_internal.unlike_shipped(p_kind text, p_name text)
+returns jsonb
+language sql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+set row_security = off
+set timezone = 'UTC'
+set intervalstyle = 'postgres'
+begin atomic
+  select jsonb_object_agg(key, jsonb_build_array(s.row -> key, r.row -> key))
+  from maintenance_internal.shipped as s
+  join maintenance_internal.row_in_force as r on r.kind = s.kind and r.name = s.name
+  cross join lateral jsonb_object_keys(s.row) as key -- a column that came later is nobody's change
+  where s.kind = p_kind and s.name = p_name
+    and s.row -> key is distinct from coalesce(r.row -> key, 'null');
+end;
+-- end of sql/engine/ship/unlike_shipped.sql
+
+-- from sql/engine/ship/ship_row.sql 1732359d6bd90b0e
+-- Ships one job, kind or model: what nobody has changed here since it was last shipped becomes what
+-- the call says, and what somebody has changed or removed stays so. What only makes sense together,
+-- a rule or what is asked of a model, is one part of it.
+
+create function maintenance_internal.ship_row(p_kind text, p_name text, p_call text)
+returns text
+language plpgsql
+set search_path = pg_catalog, pg_temp
+set intervalstyle = 'postgres'
+as $$
+declare
+  v_whole constant text[] := array[
+    'kind', 'step', 'statement', 'backlog_function',
+    'target', 'action', 'age', 'age_type', 'matching', 'assign', 'index_on',
+    'instruction', 'response_schema', 'subjects', 'prepare', 'apply'];
+  v_before jsonb := (
+    select r.row from maintenance_internal.row_in_force as r
+    where r.kind = p_kind and r.name = p_name);
+  v_was_shipped boolean := exists (
+    select from maintenance_internal.shipped as s where s.kind = p_kind and s.name = p_name);
+  v_changed text;
+  v_kept text[];
+  v_new jsonb;
+begin
+  if v_before is null and v_was_shipped then
+    return 'removed here';
+  elsif v_before is null then
+    execute p_call;
+    insert into maintenance_internal.shipped (kind, name, row)
+    select r.kind, r.name, r.row from maintenance_internal.row_in_force as r
+    where r.kind = p_kind and r.name = p_name;
+    return 'registered';
+  elsif not v_was_shipped then
+    raise warning 'the % "%" is not shipped: this database has one of its own by that name',
+      p_kind, p_name;
+    return 'not shipped: there is another one';
+  end if;
+
+  select string_agg(k.key, ', ' order by k.key), coalesce(array_agg(k.key), '{}')
+    || case when bool_or(k.key = any(v_whole)) then v_whole else '{}' end
+  into v_changed, v_kept
+  from jsonb_object_keys(maintenance_internal.unlike_shipped(p_kind, p_name)) as k (key);
+  v_new := maintenance_internal.called_row(p_kind, p_name, p_call);
+  update maintenance_internal.shipped as s
+  set row = v_new, shipped_at = now()
+  where s.kind = p_kind and s.name = p_name;
+
+  v_new := (v_new - v_kept) || (
+    select coalesce(jsonb_object_agg(b.key, b.value), '{}')
+    from jsonb_each(v_before) as b
+    where b.key = any(v_kept));
+  if v_new = v_before then
+    return 'there';
+  end if;
+  perform maintenance_internal.write_row(p_kind, p_name, v_new);
+  return 'updated' || coalesce(', but for what was changed here: ' || v_changed, '');
+end
+$$;
+
+-- What a call makes of a row where nothing was there before; nothing of it stays.
+create function maintenance_internal.called_row(p_kind text, p_name text, p_call text)
+returns jsonb
+language plpgsql
+set search_path = pg_catalog, pg_temp
+set intervalstyle = 'postgres'
+as $$
+declare
+  v_row jsonb;
+begin
+  begin
+    perform set_config('client_min_messages', 'error', true);
+    if p_kind = 'job' then
+      delete from maintenance_internal.job as j where j.job_name = p_name;
+    end if;
+    execute p_call;
+    select r.row into v_row from maintenance_internal.row_in_force as r
+    where r.kind = p_kind and r.name = p_name;
+    raise exception 'undone on purpose' using errcode = 'PM000';
+  exception when sqlstate 'PM000' then
+    return v_row;
+  end;
+end
+$$;
+
+-- Writes a row of row_in_force back to its table, or to its two: a policy is a job with a rule.
+create function maintenance_internal.write_row(p_kind text, p_name text, p_row jsonb)
+returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_table regclass;
+  v_job_id integer;
+begin
+  if p_kind = 'job' then
+    select j.job_id into v_job_id from maintenance_internal.job as j where j.job_name = p_name;
+    if not p_row ? 'target' then
+      delete from maintenance_internal.policy as p where p.job_id = v_job_id;
+    elsif not exists (select from maintenance_internal.policy as p where p.job_id = v_job_id) then
+      insert into maintenance_internal.policy
+      select n.* from jsonb_populate_record(null::maintenance_internal.policy,
+        p_row || jsonb_build_object('job_id', v_job_id)) as n;
+    end if;
+  end if;
+  foreach v_table in array case p_kind
+    when 'job' then array['maintenance_internal.job']
+      || case when p_row ? 'target' then array['maintenance_internal.policy'] end
+    else array['maintenance.' || p_kind] end::regclass[]
+  loop
+    execute (
+      select format('update %s as t set (%2$s) = (select %2$s from jsonb_populate_record(t, $1)) '
+        'where %3$s', v_table, string_agg(quote_ident(a.attname), ', ' order by a.attnum),
+        case when p_kind = 'job' then format('job_id = %s', v_job_id)
+          else format('%I = %L', p_kind, p_name) end)
+      from pg_attribute as a
+      where a.attrelid = v_table and a.attnum > 0 and p_row ? a.attname)
+    using p_row;
+  end loop;
+  if p_kind = 'job' then
+    perform maintenance_internal.sync_schedule(p_name);
+  end if;
+end
+$$;
+-- end of sql/engine/ship/ship_row.sql
+
+-- from sql/engine/ship/register.sql d5258a5fcd2b6403
+-- The shipped rows, for a database that has the structure without them, as dbmate load makes one.
+
+create function maintenance.register()
+returns table (kind text, name text, outcome text)
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_gap text := (maintenance_internal.cron_state()).gap;
+  v_ships text := 'select * from maintenance_internal.engine_ships()';
+  v_row record;
+begin
+  insert into maintenance_internal.lease_sweep
+  select '-infinity' where not exists (select from maintenance_internal.lease_sweep);
+
+  if to_regprocedure('maintenance_internal.reference_ships()') is not null then
+    v_ships := v_ships || ' union all select * from maintenance_internal.reference_ships()';
+  end if;
+  for v_row in execute v_ships loop
+    kind := v_row.kind;
+    name := v_row.name;
+    outcome := 'there';
+    if not exists (select from maintenance_internal.row_in_force as r
+      where r.kind = v_row.kind and r.name = v_row.name)
+    then
+      delete from maintenance_internal.shipped as s
+      where s.kind = v_row.kind and s.name = v_row.name;
+      begin
+        outcome := maintenance_internal.ship_row(v_row.kind, v_row.name, v_row.call);
+      exception when others then
+        outcome := 'failed: ' || sqlerrm;
+      end;
+    end if;
+    return next;
+  end loop;
+
+  kind := 'schedule';
+  if v_gap is not null then
+    name := 'all';
+    outcome := 'not scheduled here: ' || v_gap;
+    return next;
+    return;
+  end if;
+  for v_row in select * from maintenance_internal.sync_schedules(true) loop
+    name := v_row.job_name;
+    outcome := v_row.outcome;
+    return next;
+  end loop;
+end
+$$;
+
+comment on function maintenance.register() is
+  'Puts the shipped jobs, kinds, models and schedules back where they are missing, as after dbmate '
+  'load or a restore of the structure alone, also where somebody removed them; what is there stays '
+  'as it is. One row for each. For the engine''s owner.';
+-- end of sql/engine/ship/register.sql
+
+-- from sql/engine/schedule/cron_setting.sql d9792a131711cdf7
+-- A setting of pg_cron, or null: only superusers and pg_read_all_settings may see them.
+
+create function maintenance_internal.cron_setting(p_name text)
+returns text
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  return nullif(current_setting('cron.' || p_name, true), '');
+exception when insufficient_privilege then
+  return null;
+end
+$$;
+-- end of sql/engine/schedule/cron_setting.sql
+
+-- from sql/engine/schedule/extension.sql 3b4a01ba89c358e2
+-- pg_cron, where this database is known to be its home and we may create it.
+
+do $$
+begin
+  if to_regnamespace('cron') is null
+    and maintenance_internal.cron_setting('database_name') = current_database() then
+    create extension pg_cron;
+  end if;
+exception when insufficient_privilege then
+  raise warning 'pg_cron is not created: % may not', current_user using hint = format(
+    'As a superuser: create extension pg_cron; grant usage on schema cron to %I;', current_user);
+end
+$$;
+-- end of sql/engine/schedule/extension.sql
+
+-- from sql/engine/schedule/tables.sql c08173b77830f375
+-- What was put into pg_cron here, so that an operator's edit or removal can be told from ours.
+
+create table maintenance_internal.installed_schedule (
+  job_id integer not null,
+  database_oid oid not null,
+  cron_oid oid,
+  username name not null,
+  schedule text,
+  command text not null,
+  since timestamptz not null default now(),
+  seen jsonb,
+  constraint installed_schedule_pkey primary key (job_id),
+  constraint installed_schedule_job_id_fkey foreign key (job_id)
+    references maintenance_internal.job (job_id) on delete cascade
+);
+
+comment on table maintenance_internal.installed_schedule is
+  'What we last put into pg_cron for a job. A row of another database (a restored dump) counts as '
+  'none. What cron.job shows beside it and this does not is the operator''s.';
+comment on column maintenance_internal.installed_schedule.cron_oid is
+  'the table cron.job that it was put into: after drop and create extension it is another one';
+comment on column maintenance_internal.installed_schedule.username is
+  'whom pg_cron runs it as: after the owner was renamed, nobody';
+comment on column maintenance_internal.installed_schedule.since is
+  'when this schedule was first put into pg_cron: no slot before it was ever promised';
+comment on column maintenance_internal.installed_schedule.seen is
+  'schedule and active as pg_cron had them at the last look; what differs is an edit';
+-- end of sql/engine/schedule/tables.sql
+
+-- from sql/engine/schedule/cron_field.sql 819a3f180d605c47
+-- One of the five fields of a cron expression (1 minute, 2 hour, 3 day of month, 4 month, 5 day of
+-- week) as the values that it allows, read as pg_cron reads it: lists of values, ranges and *, a
+-- step after a range or *, and $ alone for the last day of a month, which stands here as 32. Null
+-- where it is not well formed.
+-- A step is no larger than the field's highest value: pg_cron refuses such a one from 1.6.5 on.
+
+create function maintenance_internal.cron_field(p_field text, p_place integer)
+returns integer[]
+language plpgsql
+immutable
+strict
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_low constant integer := ('{0,0,1,1,0}'::integer[])[p_place];
+  v_high constant integer := ('{59,23,31,12,7}'::integer[])[p_place];
+  v_names constant text[] := string_to_array(case p_place
+    when 4 then 'jan,feb,mar,apr,may,jun,jul,aug,sep,oct,nov,dec'
+    when 5 then 'sun,mon,tue,wed,thu,fri,sat' end, ',');
+  v_item text;
+  v_parts text[];
+  v_bounds integer[];
+  v_values integer[] := '{}'::integer[];
+begin
+  if p_place = 3 and p_field = '$' then
+    return array[32];
+  end if;
+  foreach v_item in array string_to_array(lower(p_field), ',') loop
+    v_parts := regexp_match(v_item, '^(\*|[a-z0-9]+)(?:-([a-z0-9]+))?(?:/(\d{1,4}))?$');
+    if v_parts is null
+      or (v_parts[1] = '*' and v_parts[2] is not null)
+      or (v_parts[1] <> '*' and v_parts[2] is null and v_parts[3] is not null)
+      or v_parts[3]::integer not between 1 and v_high then
+      return null;
+    end if;
+    if v_parts[1] = '*' then
+      v_bounds := array[v_low, v_high];
+    else
+      select array_agg(coalesce(array_position(v_names, e.word) - 1 + v_low,
+          case when e.word ~ '^\d{1,4}$' then e.word::integer end) order by e.n)
+      into v_bounds
+      from unnest(array[v_parts[1], coalesce(v_parts[2], v_parts[1])])
+        with ordinality as e (word, n);
+    end if;
+    if v_bounds[1] is null or v_bounds[2] is null or v_bounds[1] < v_low
+      or v_bounds[2] > v_high or v_bounds[1] > v_bounds[2] then
+      return null;
+    end if;
+    v_values := v_values
+      || array(select generate_series(v_bounds[1], v_bounds[2], coalesce(v_parts[3]::integer, 1)));
+  end loop;
+  return v_values;
+end
+$$;
+-- end of sql/engine/schedule/cron_field.sql
+
+-- from sql/engine/schedule/cron_fault.sql 60d8557fdd8f5e30
+-- What is wrong with a cron expression, and what to write instead; no row for one that is right.
+
+create function maintenance_internal.cron_fault(p_schedule text)
+returns table (fault text, fix text)
+language plpgsql
+immutable
+rows 1
+security definer
+set search_path = pg_catalog, pg_temp
+set row_security = off
+set timezone = 'UTC'
+as $$
+declare
+  v_names constant text[] := '{minute,hour,"day of month",month,"day of week"}'::text[];
+  v_lows constant integer[] := '{0,0,1,1,0}'::integer[];
+  v_highs constant integer[] := '{59,23,31,12,7}'::integer[];
+  v_step constant text := '/\d*[1-9]\d*$';
+  v_fields text[] := regexp_split_to_array(btrim(p_schedule, e' \t'), '[ \t]+');
+  v_place integer;
+  v_part text;
+  v_steps_too_far boolean;
+  v_ends integer[];
+  v_low integer;
+  v_first integer;
+  v_last integer;
+begin
+  fix := 'Minute, hour, day of month, month, day of week; ''0 3 * * *'' is 03:00 UTC each day.';
+  if p_schedule ~ '^\s*([1-9]|[1-5]\d)\s+seconds?\s*$'
+    or p_schedule ~ '^\s*@(yearly|annually|monthly|weekly|daily|midnight|hourly)\s*$' then
+    return;
+  elsif p_schedule ~ '^\s*@reboot' then
+    fault := '@reboot names no time';
+    return next;
+    return;
+  elsif cardinality(v_fields) <> 5 then
+    fault := format('it has %s fields, and not five', case when p_schedule ~ '\S'
+      then cardinality(v_fields) else 0 end);
+    if cardinality(v_fields) > 5 then
+      fix := 'pg_cron knows no seconds and no years, and ignores what stands behind the fifth '
+        'field: ' || coalesce(
+          (select f.fix
+            from maintenance_internal.cron_fault(array_to_string(v_fields[1:5], ' ')) as f),
+          array_to_string(v_fields[1:5], ' '));
+    end if;
+    return next;
+    return;
+  end if;
+
+  -- The first part of a list that is at fault; what only steps too far comes last, so that its
+  -- plain form is right when it is told.
+  select p.place, p.part, p.steps_too_far into v_place, v_part, v_steps_too_far
+  from (
+    select f.place, coalesce(i.part, f.field) as part, i.n,
+      coalesce(i.part ~ v_step and maintenance_internal.cron_field(
+        regexp_replace(i.part, v_step, '/1'), f.place::integer) is not null, false) as steps_too_far
+    from unnest(v_fields) with ordinality as f (field, place)
+    left join lateral unnest(string_to_array(f.field, ',')) with ordinality as i (part, n)
+      on maintenance_internal.cron_field(i.part, f.place::integer) is null or i.part = '$'
+    where maintenance_internal.cron_field(f.field, f.place::integer) is null
+  ) as p
+  order by p.steps_too_far, p.place, p.n
+  limit 1;
+  if not found then
+    return;
+  end if;
+  fault := format('its %s "%s" cannot be read', v_names[v_place], v_part);
+
+  if v_steps_too_far then
+    fault := format('its %s "%s" steps by more than %s, which pg_cron refuses from 1.6.5 on',
+      v_names[v_place], v_part, v_highs[v_place]);
+    -- Such a step leaves the first value alone. Where the other day field is no plain *, a day
+    -- field has to go on beginning with *: that decides whether a day needs to match both.
+    select 'Its first value is all that it means: ' || string_agg(p.field, ' ' order by p.place)
+    into fix
+    from (
+      select f.place, string_agg(
+        case
+          when maintenance_internal.cron_field(i.part, f.place::integer) is not null then i.part
+          when i.part like '*%' and f.place in (3, 5) and v_fields[8 - f.place] <> '*'
+            then '*/' || v_highs[f.place]
+          else (maintenance_internal.cron_field(
+            regexp_replace(i.part, v_step, '/1'), f.place::integer))[1]::text
+        end, ',' order by i.n) as field
+      from unnest(v_fields) with ordinality as f (field, place)
+      cross join lateral unnest(string_to_array(f.field, ',')) with ordinality as i (part, n)
+      group by f.place
+    ) as p;
+    return next;
+    return;
+  end if;
+
+  select array_agg((maintenance_internal.cron_field(e.word, v_place))[1] order by e.n)
+  into v_ends
+  from unnest(regexp_match(v_part, '^([a-zA-Z0-9]+)-([a-zA-Z0-9]+)(?:/\d+)?$'))
+    with ordinality as e (word, n);
+  if v_ends[1] > v_ends[2] then
+    fault := format('its %s "%s" runs backwards, and pg_cron never fires for it',
+      v_names[v_place], v_part);
+    v_low := v_lows[v_place];
+    v_last := case v_place when 5 then 6 else v_highs[v_place] end;
+    v_first := case when v_ends[1] > v_last then v_low else v_ends[1] end; -- Sunday is 0 and 7
+    fix := 'Write it as: ' || case
+      when v_part ~ v_step then (
+        select string_agg((v_low + (v_first - v_low + k) % (v_last - v_low + 1))::text, ','
+          order by k)
+        from generate_series(0,
+          (v_ends[2] - v_first + v_last - v_low + 1) % (v_last - v_low + 1),
+          substring(v_part from '\d+$')::integer) as k)
+      when v_first <= v_ends[2] then concat_ws('-', v_first, nullif(v_ends[2], v_first))
+      else concat_ws('-', v_first, nullif(v_last, v_first)) || ','
+        || concat_ws('-', v_low, nullif(v_ends[2], v_low))
+      end;
+  end if;
+  return next;
+end
+$$;
+-- end of sql/engine/schedule/cron_fault.sql
+
+-- from sql/engine/schedule/nearest_minute.sql 426bcfa2106346c0
+-- The nearest minute that a schedule names: the first after a time, or the last up to that time.
+--
+-- As pg_cron reads it: a day has to match day-of-month and day-of-week where one of the two starts
+-- with *, and either of them where neither does. Times are those of the schedule's own time zone.
+
+create function maintenance_internal.nearest_minute(
+  p_schedule text,
+  p_at timestamp,
+  p_forward boolean)
+returns timestamp
+language plpgsql
+immutable
+strict
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_fault text;
+  v_fix text;
+  v_fields text[];
+  v_minute integer[];
+  v_hour integer[];
+  v_dom integer[];
+  v_month integer[];
+  v_dow integer[];
+  v_both boolean;
+  v_way constant integer := case when p_forward then 1 else -1 end;
+  v_from constant timestamp := date_trunc('minute', p_at) + case when p_forward
+    then interval '1 minute' else interval '0' end;
+  v_day date := v_from::date;
+  v_slot timestamp;
+begin
+  if p_schedule ~ '^\s*([1-9]|[1-5]\d)\s+seconds?\s*$' then
+    return p_at + v_way * (substring(p_schedule from '\d+') || ' seconds')::interval;
+  end if;
+
+  select f.fault, f.fix into v_fault, v_fix from maintenance_internal.cron_fault(p_schedule) as f;
+  if found then
+    raise exception 'the schedule "%" is not a cron expression: %', p_schedule, v_fault
+      using errcode = 'PM006', hint = v_fix;
+  end if;
+  v_fields := regexp_split_to_array(btrim(case btrim(p_schedule)
+    when '@yearly' then '0 0 1 1 *' when '@annually' then '0 0 1 1 *'
+    when '@monthly' then '0 0 1 * *' when '@weekly' then '0 0 * * 0'
+    when '@daily' then '0 0 * * *' when '@midnight' then '0 0 * * *'
+    when '@hourly' then '0 * * * *' else p_schedule end), '\s+');
+  v_minute := maintenance_internal.cron_field(v_fields[1], 1);
+  v_hour := maintenance_internal.cron_field(v_fields[2], 2);
+  v_dom := maintenance_internal.cron_field(v_fields[3], 3);
+  v_month := maintenance_internal.cron_field(v_fields[4], 4);
+  v_dow := maintenance_internal.cron_field(v_fields[5], 5);
+
+  v_both := v_fields[3] like '*%' or v_fields[5] like '*%';
+
+  -- Twelve years see every day of the calendar that a schedule can name.
+  while abs(v_day - v_from::date) < 12 * 366 loop
+    if not extract(month from v_day)::integer = any(v_month) then
+      v_day := case when p_forward
+        then (date_trunc('month', v_day::timestamp) + interval '1 month')::date
+        else date_trunc('month', v_day::timestamp)::date - 1 end;
+      continue;
+    end if;
+    if (select case when v_both then d.by_month and d.by_week else d.by_month or d.by_week end
+      from (select
+        extract(day from v_day)::integer = any(v_dom)
+          or 32 = any(v_dom) and extract(day from v_day + 1) = 1 as by_month,
+        extract(dow from v_day)::integer = any(v_dow)
+          or extract(dow from v_day) = 0 and 7 = any(v_dow) as by_week) as d)
+    then
+      select case when p_forward then min(s.slot) else max(s.slot) end into v_slot
+      from (
+        select v_day + make_time(h, m, 0) as slot
+        from unnest(v_hour) as h, unnest(v_minute) as m
+      ) as s
+      where case when p_forward then s.slot >= v_from else s.slot <= v_from end;
+      if v_slot is not null then
+        return v_slot;
+      end if;
+    end if;
+    v_day := v_day + v_way;
+  end loop;
+  return null;
+end
+$$;
+-- end of sql/engine/schedule/nearest_minute.sql
+
+-- from sql/engine/schedule/next_run_at.sql 16b84f6dd6960258
+-- When a schedule fires next, for everybody who writes one.
+
+create function maintenance.next_run_at(schedule text, after timestamptz)
+returns timestamptz
+language sql
+immutable
+security definer
+set search_path = pg_catalog, pg_temp
+set row_security = off
+set timezone = 'UTC'
+return maintenance_internal.nearest_minute(
+  next_run_at.schedule, next_run_at.after at time zone 'UTC', true) at time zone 'UTC';
+
+comment on function maintenance.next_run_at(text, timestamptz) is
+  'The first minute after a time that a cron schedule names, in UTC, read as pg_cron reads it: '
+  'names, lists, ranges, steps, @hourly and its kin; where neither day field starts with * a day '
+  'needs to match one of them only. Null where there is none (30 February) or the schedule is '
+  'null. Errors: PM006 not a cron expression.';
+-- end of sql/engine/schedule/next_run_at.sql
+
+-- from sql/engine/schedule/cron_state.sql 71deae54953c5287
+-- What can be done with pg_cron from this database.
+--   gap       why jobs cannot be scheduled here; null where they can
+--   readable  cron.job can be read; where it cannot, the declared schedules are the truth
+--   zone      the time zone of its schedules: GMT before pg_cron 1.5, a setting of the server since
+-- and database_oid, cron_oid (of cron.job) and username (whom it runs our jobs as), which tell
+-- these from others that were made of a copy, anew, or before the owner was renamed.
+-- cron.job shows each role its own rows by a policy: row security has to be on here.
+
+create function maintenance_internal.cron_state(
+  out gap text,
+  out readable boolean,
+  out zone text,
+  out database_oid oid,
+  out cron_oid oid,
+  out username name)
+language plpgsql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+set row_security = on
+set timezone = 'UTC'
+set lock_timeout = '5s'
+as $$
+declare
+  v_other text;
+  v_home text := maintenance_internal.cron_setting('database_name');
+begin
+  -- Not to_regclass, which raises where the schema may not be used.
+  cron_oid := (
+    select c.oid from pg_class as c
+    where c.relname = 'job' and c.relnamespace = to_regnamespace('cron'));
+  gap := case
+    when cron_oid is not null then
+      case when not has_schema_privilege('cron', 'usage')
+        then format('%s may not use the schema cron', current_user) end
+    when v_home = current_database() then 'pg_cron is loaded, but not created in this database'
+    when v_home is not null then format('pg_cron lives in the database %s', v_home)
+    else 'pg_cron is not in this database'
+  end;
+  readable := case when gap is null then has_table_privilege('cron.job', 'select') else false end;
+  if readable then
+    -- A copy of pg_cron's database has rows that nobody fires; after a rename pg_cron goes on to
+    -- connect to the old name.
+    execute
+      'select min(c.database) from cron.job as c '
+      'join maintenance_internal.job as j on c.jobname::text = ''maintenance:'' || j.job_name '
+      'where c.username = current_user '
+      'having not bool_or(c.database = current_database())'
+    into v_other;
+    if v_other is not null then
+      readable := false;
+      gap := format('cron.job is of the database %s, before it was renamed or copied to this one; '
+        'if renamed, a superuser says: update cron.job set database = %L where database = %L and '
+        'jobname like ''maintenance:%%'';', v_other, current_database(), v_other);
+    end if;
+  end if;
+  zone := coalesce(maintenance_internal.cron_setting('timezone'), 'UTC');
+  username := current_user;
+  database_oid := (select d.oid from pg_database as d where d.datname = current_database());
+end
+$$;
+-- end of sql/engine/schedule/cron_state.sql
+
+-- from sql/engine/schedule/cron_jobs.sql 3d0d8ad52b7fe7df
+-- Our jobs as pg_cron has them now; no row where it cannot be read.
+-- cron.job shows each role its own rows by a policy: row security has to be on here.
+
+create function maintenance_internal.cron_jobs()
+returns table (job_name text, cron_job_id bigint, schedule text, command text, active boolean)
+language plpgsql
+stable
+rows 20
+security definer
+set search_path = pg_catalog, pg_temp
+set row_security = on
+set timezone = 'UTC'
+set lock_timeout = '5s'
+as $$
+begin
+  if (maintenance_internal.cron_state()).readable then
+    return query execute
+      'select substr(c.jobname::text, 13), c.jobid, c.schedule, c.command, c.active '
+      'from cron.job as c where c.jobname::text like ''maintenance:%'' '
+      'and c.username = current_user and c.database = current_database()';
+  end if;
+end
+$$;
+-- end of sql/engine/schedule/cron_jobs.sql
+
+-- from sql/engine/schedule/cron_runs.sql a015c7738bb289b2
+-- What pg_cron says of the statement jobs that it ran, latest first: of the last 10,000
+-- firings, since its history has no index but on its own number. Runs that leave a receipt of their
+-- own are not among them, nor the ticks that went well.
+-- cron.job_run_details shows each role its own rows by a policy: row security has to be on here.
+
+create function maintenance_internal.cron_runs()
+returns table (
+  job_name text,
+  cron_run_id bigint,
+  status text,
+  message text,
+  command text,
+  username text,
+  pid integer,
+  started_at timestamptz,
+  finished_at timestamptz)
+language plpgsql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+set row_security = on
+set timezone = 'UTC'
+set lock_timeout = '5s'
+as $$
+begin
+  if (maintenance_internal.cron_state()).readable then
+    return query execute
+      'select c.job_name, d.runid, d.status, d.return_message, d.command, d.username, d.job_pid, '
+      '  d.start_time, d.end_time '
+      'from cron.job_run_details as d '
+      'join maintenance_internal.cron_jobs() as c on c.cron_job_id = d.jobid '
+      'where d.runid > (select max(m.runid) from cron.job_run_details as m) - 10000 '
+      'and d.command !~ ''^call maintenance\.run_job\('' '
+      'and (d.status = ''failed'' or d.status in (''running'', ''succeeded'') '
+      '  and d.command <> ''call maintenance.tick()'') '
+      'order by d.runid desc';
+  end if;
+end
+$$;
+-- end of sql/engine/schedule/cron_runs.sql
+
+-- from sql/engine/schedule/purge_cron_history_step.sql 21623e6a9c81e49d
+-- Deletes what is older than seven days in pg_cron's own history, which has no retention.
+
+create function maintenance_internal.purge_cron_history_step(batch_size integer)
+returns bigint
+language plpgsql
+set search_path = pg_catalog, pg_temp
+set row_security = on
+as $$
+declare
+  v_rows bigint := 0;
+begin
+  if (maintenance_internal.cron_state()).gap is null then
+    -- Some rows have no times at all: what is older than a row that may go may go, too.
+    execute
+      'delete from cron.job_run_details as d where d.runid in ('
+      '  select o.runid from cron.job_run_details as o'
+      '  where o.runid <= (select l.runid from cron.job_run_details as l'
+      '    where l.start_time < $1 order by l.runid desc limit 1)'
+      '  order by o.runid limit $2)'
+    using maintenance_internal.clock() - interval '7 days', batch_size;
+    get diagnostics v_rows = row_count;
+  end if;
+  return v_rows;
+end
+$$;
+-- end of sql/engine/schedule/purge_cron_history_step.sql
+
+-- from sql/engine/schedule/nearest_slot.sql b5e0fb8656835af1
+-- The scheduled minute of what stands in pg_cron, which may be more than we would take: next after
+-- a time or, not forward, the last up to it. Null for a schedule that never fires, or that only
+-- pg_cron can read. p_zone is pg_cron's time zone, of cron_state.
+
+create function maintenance_internal.nearest_slot(
+  p_schedule text,
+  p_at timestamptz,
+  p_forward boolean,
+  p_zone text)
+returns timestamptz
+language plpgsql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+set row_security = off
+set timezone = 'UTC'
+set lock_timeout = '5s'
+as $$
+begin
+  -- pg_cron ignores what stands behind the fifth field.
+  return maintenance_internal.nearest_minute(
+    coalesce(substring(p_schedule from '^[ \t]*(?:[^ \t]+[ \t]+){4}[^ \t]+'), p_schedule),
+    p_at at time zone p_zone, p_forward) at time zone p_zone;
+exception when sqlstate 'PM006' then
+  return null;
+end
+$$;
+
+-- The scheduled minute that a run stands for which pg_cron started at some moment.
+create function maintenance_internal.slot_of(p_job maintenance_internal.job, p_at timestamptz)
+returns timestamptz
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+return maintenance_internal.nearest_slot(
+  coalesce(
+    (select c.schedule from maintenance_internal.cron_jobs() as c
+      where c.job_name = (p_job).job_name),
+    (p_job).schedule),
+  p_at, false, (maintenance_internal.cron_state()).zone);
+-- end of sql/engine/schedule/nearest_slot.sql
+
+-- from sql/engine/schedule/fired_by_cron.sql d73698468aa45e33
+-- Whether pg_cron started this session: as a background worker, or over a connection of its own.
+
+create function maintenance_internal.fired_by_cron()
+returns boolean
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+return exists (
+  select from pg_stat_activity as a
+  where a.pid = pg_backend_pid()
+    and (a.backend_type like 'pg_cron%' or a.application_name = 'pg_cron')
+);
+-- end of sql/engine/schedule/fired_by_cron.sql
+
+-- from sql/engine/schedule/job_status.sql 8fd16f3ff12f5b9a
+-- What is in force: each job's schedule, whether it will fire, and how it ran last.
+
+create view maintenance.job_status as
+select
+  j.job_name,
+  j.kind,
+  j.description,
+  j.enabled,
+  case when g.readable then c.schedule else j.schedule end as schedule,
+  j.schedule as declared_schedule,
+  j.enabled and case when g.readable then coalesce(c.active, false)
+    else g.gap is null and i.job_id is not null end as active,
+  case
+    when g.gap is not null then 'not scheduled here: ' || g.gap
+    when not g.readable then 'cron.job cannot be read here'
+    when c.schedule is null and j.schedule is null then 'no schedule'
+    when c.schedule is null and i.job_id is null then 'not installed yet'
+    when c.schedule is null then 'removed by an operator'
+    when not c.active then 'inactive in pg_cron'
+    when f.fault is not null then 'edited by an operator: ' || f.fault
+    when c.schedule is distinct from i.schedule then 'edited by an operator'
+    else 'scheduled'
+  end as scheduling,
+  maintenance_internal.nearest_slot(
+    case when not j.enabled then null
+      when c.active then c.schedule
+      when g.gap is null and not g.readable and i.job_id is not null then j.schedule end,
+    maintenance_internal.clock(), true, g.zone) as next_run_at,
+  l.status = 'running' as running,
+  l.started_at as last_run_at,
+  l.status as last_status,
+  l.error as last_error,
+  p.started_at as last_success_at,
+  jsonb_strip_nulls(jsonb_build_object('keep', o.keep, 'batch_size', j.batch_size,
+    'budget', j.budget, 'max_batches', j.max_batches, 'max_rows', j.max_rows)) as options,
+  maintenance_internal.unlike_shipped('job', j.job_name) as unlike_shipped
+from maintenance_internal.job as j
+cross join maintenance_internal.cron_state() as g
+left join maintenance_internal.cron_jobs() as c on c.job_name = j.job_name
+left join lateral maintenance_internal.cron_fault(c.schedule) as f on c.schedule is not null
+left join maintenance_internal.policy as o on o.job_id = j.job_id
+left join maintenance_internal.installed_schedule as i
+  on i.job_id = j.job_id and i.database_oid = g.database_oid and i.cron_oid = g.cron_oid
+    and i.username = g.username
+left join lateral (
+  select r.* from maintenance_internal.run as r
+  where r.job_name = j.job_name and r.status <> 'skipped'
+  order by r.run_id desc
+  limit 1
+) as l on true
+left join lateral (
+  select r.started_at from maintenance_internal.run as r
+  where r.job_name = j.job_name and r.status = 'succeeded'
+  order by r.run_id desc
+  limit 1
+) as p on true;
+
+comment on view maintenance.job_status is
+  'One row per job: its schedule in force, when it runs next, and how it ran last.';
+comment on column maintenance.job_status.job_name is
+  'unique; pg_cron knows it as maintenance:<job_name>';
+comment on column maintenance.job_status.kind is
+  'policy (a rule over a table), function (a step called until it is done) or statement (run by '
+  'pg_cron itself)';
+comment on column maintenance.job_status.description is 'what it is for, in words';
+comment on column maintenance.job_status.enabled is
+  'our own flag (enable_job, disable_job): a disabled job leaves skipped receipts';
+comment on column maintenance.job_status.schedule is
+  'the schedule in force: pg_cron''s where it can be read, else the declared one';
+comment on column maintenance.job_status.declared_schedule is
+  'what set_policy, set_job or set_statement last declared';
+comment on column maintenance.job_status.active is 'pg_cron will start it, and it is enabled';
+comment on column maintenance.job_status.scheduling is
+  'scheduled, or why not, or what is wrong with the schedule that somebody put into pg_cron';
+comment on column maintenance.job_status.next_run_at is
+  'when pg_cron starts it next; null where it will not';
+comment on column maintenance.job_status.running is 'its last receipt says running';
+comment on column maintenance.job_status.last_run_at is
+  'when its last run began; skipped ones do not count';
+comment on column maintenance.job_status.last_status is
+  'how that run ended (see run_history.status), or running';
+comment on column maintenance.job_status.last_error is 'its first error, without any row''s text';
+comment on column maintenance.job_status.last_success_at is
+  'when the last run that succeeded began';
+comment on column maintenance.job_status.options is
+  'what is in force: keep of a policy, and what configure_job sets';
+comment on column maintenance.job_status.unlike_shipped is
+  'what somebody has changed of a shipped job, {"keep": ["90 days", "30 days"]}: as it was '
+  'shipped, and as it is; a later release leaves it so. drop_job and register bring the shipped '
+  'one back';
+-- end of sql/engine/schedule/job_status.sql
+
+-- from sql/engine/schedule/cron_command.sql 8cb98f109f4e3d56
+-- What pg_cron is to run for a job.
+
+create function maintenance_internal.cron_command(p_job maintenance_internal.job)
+returns text
+language sql
+immutable
+set search_path = pg_catalog, pg_temp
+return case when p_job.statement is not null and p_job.enabled then p_job.statement
+  -- Also for a statement that is disabled: the call then leaves a receipt that says skipped.
+  else format('call maintenance.run_job(%L)', p_job.job_name) end;
+-- end of sql/engine/schedule/cron_command.sql
+
+-- from sql/engine/schedule/cron_statements.sql c959ff45ab34a680
+-- For a database that is not pg_cron's, on the same server: what schedules its jobs from there.
+
+create function maintenance_internal.cron_statement(p_job maintenance_internal.job, p_schedule text)
+returns text
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+-- pg_cron knows a job by its name and its role, whatever the database: so the name begins with the
+-- database.
+return format('select cron.schedule_in_database(%L, %L, %L, %L, %L);',
+  left(current_database() || '/' || p_job.job_name, 63), p_schedule,
+  maintenance_internal.cron_command(p_job), current_database(), current_user);
+
+create function maintenance.cron_statements()
+returns setof text
+language sql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+set row_security = off
+set timezone = 'UTC'
+set lock_timeout = '5s'
+begin atomic
+  select maintenance_internal.cron_statement(j, j.schedule)
+  from maintenance_internal.job as j
+  where j.schedule is not null
+  order by j.job_id;
+end;
+
+comment on function maintenance.cron_statements() is
+  'The statements that schedule every job of this database, for pg_cron''s own database where that '
+  'is another one of the server, to be run by a superuser there; the jobs run as the engine''s '
+  'owner. One row per job.';
+-- end of sql/engine/schedule/cron_statements.sql
+
+-- from sql/engine/schedule/write_cron_job.sql a167356d92b73ea1
+-- Puts a job into pg_cron, or changes it there: cron.schedule is an upsert by name that keeps the
+-- id, and the active flag with it.
+
+create function maintenance_internal.write_cron_job(p_job maintenance_internal.job, p_schedule text)
+returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+set row_security = on
+as $$
+declare
+  v_message text;
+begin
+  execute format('select cron.schedule(%L, %L, %L)',
+    'maintenance:' || p_job.job_name, p_schedule, maintenance_internal.cron_command(p_job));
+exception when invalid_parameter_value or internal_error then
+  get stacked diagnostics v_message = message_text;
+  raise exception 'pg_cron does not take the schedule "%" of %: %',
+    p_schedule, p_job.job_name, v_message
+    using errcode = 'PM006', hint = 'Five fields work in every version of pg_cron.';
+end
+$$;
+-- end of sql/engine/schedule/write_cron_job.sql
+
+-- from sql/engine/schedule/remove_schedule.sql 0bee47523a23b80e
+-- Takes a job out of pg_cron, and forgets that it was there.
+
+create function maintenance_internal.remove_schedule(p_job maintenance_internal.job)
+returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+set row_security = on
+as $$
+declare
+  v_state record := maintenance_internal.cron_state();
+  v_cron_job_id bigint;
+begin
+  for v_cron_job_id in
+    select c.cron_job_id
+    from maintenance_internal.cron_jobs() as c
+    where c.job_name = p_job.job_name
+  loop
+    execute 'select cron.unschedule($1)' using v_cron_job_id;
+  end loop;
+  if v_state.gap is null and not v_state.readable then
+    begin
+      execute format('select cron.unschedule(%L)', 'maintenance:' || p_job.job_name);
+    exception when internal_error then
+      null; -- pg_cron's word for a job that is not there: an operator removed it
+    end;
+  end if;
+  delete from maintenance_internal.installed_schedule as i where i.job_id = p_job.job_id;
+end
+$$;
+
+-- Takes all of our jobs out of pg_cron; where pg_cron lives in another database, says what is to be
+-- run there, by a superuser, for those that may be scheduled there.
+create function maintenance_internal.remove_schedules()
+returns table (what text, outcome text)
+language plpgsql
+set search_path = pg_catalog, pg_temp
+set row_security = on
+as $$
+declare
+  v_state record := maintenance_internal.cron_state();
+  v_cron record;
+  v_job maintenance_internal.job;
+begin
+  for v_cron in
+    select c.job_name, c.cron_job_id
+    from maintenance_internal.cron_jobs() as c
+    join maintenance_internal.job as j on j.job_name = c.job_name
+    order by c.job_name
+  loop
+    execute 'select cron.unschedule($1)' using v_cron.cron_job_id;
+    what := 'job ' || v_cron.job_name;
+    outcome := 'unscheduled';
+    return next;
+  end loop;
+
+  for v_job in
+    select * from maintenance_internal.job as j where j.schedule is not null order by j.job_name
+  loop
+    what := 'job ' || v_job.job_name;
+    if v_state.gap is null and not v_state.readable then
+      perform maintenance_internal.remove_schedule(v_job);
+      outcome := 'unscheduled';
+      return next;
+    elsif v_state.gap like 'pg_cron lives in%' or v_state.gap is not null and exists (
+        select from maintenance_internal.run as r where r.trigger = 'schedule') then
+      outcome := format('%s; where it lives, if it was scheduled there: select '
+        'cron.unschedule(jobid) from cron.job where jobname = %L and database = %L;', v_state.gap,
+        left(current_database() || '/' || v_job.job_name, 63), current_database());
+      return next;
+    end if;
+  end loop;
+end
+$$;
+-- end of sql/engine/schedule/remove_schedule.sql
+
+-- from sql/engine/schedule/record_schedule_edit.sql 22cbd2012dd550c7
+-- Keeps what has changed in pg_cron since the last look at a job there: its schedule, whether it is
+-- active, whether it is there at all. pg_cron does not say who edits it; our own calls do.
+
+create function maintenance_internal.record_schedule_edit(p_job_id integer, p_changed_by text)
+returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_job_name text := (
+    select j.job_name from maintenance_internal.job as j where j.job_id = p_job_id);
+  v_state record := maintenance_internal.cron_state();
+  v_seen jsonb;
+  v_found jsonb;
+begin
+  if not v_state.readable then
+    return;
+  end if;
+  select jsonb_build_object('schedule', c.schedule, 'active', c.active) into v_found
+  from maintenance_internal.cron_jobs() as c
+  where c.job_name = v_job_name;
+  v_found := coalesce(v_found, '{"schedule": null, "active": null}');
+  select i.seen into v_seen
+  from maintenance_internal.installed_schedule as i
+  where i.job_id = p_job_id and i.seen is distinct from v_found
+    and i.database_oid = v_state.database_oid and i.cron_oid = v_state.cron_oid
+    and i.username = v_state.username
+  for update skip locked;
+  if not found then
+    return;
+  end if;
+  if v_seen is not null then
+    insert into maintenance.edit (job_name, changed_by, what)
+    select v_job_name, p_changed_by,
+      jsonb_object_agg(s.key, jsonb_build_array(s.value, v_found -> s.key))
+    from jsonb_each(v_seen) as s
+    where s.value is distinct from v_found -> s.key;
+  end if;
+  update maintenance_internal.installed_schedule as i
+  set seen = v_found
+  where i.job_id = p_job_id;
+end
+$$;
+-- end of sql/engine/schedule/record_schedule_edit.sql
+
+-- from sql/engine/schedule/sync_schedule.sql 9efdf62dd938f571
+-- Brings pg_cron and what was declared together for one job, and says what it did.
+-- Schedule, active flag and absence belong to the operator; the command belongs to us. Where
+-- pg_cron was made anew, the database restored or the owner renamed, they are as they were last
+-- seen; what was inactive is left out, since only a superuser may put it there inactive.
+
+create function maintenance_internal.sync_schedule(
+  p_job_name text,
+  p_removed_too boolean default false)
+returns text
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_job maintenance_internal.job;
+  v_state record := maintenance_internal.cron_state();
+  v_installed maintenance_internal.installed_schedule;
+  v_is_installed boolean;
+  v_cron record;
+  v_is_there boolean;
+  v_is_edited boolean;
+  v_wanted text;
+begin
+  select * into v_job from maintenance_internal.job as j where j.job_name = p_job_name for update;
+  if v_state.gap is not null then
+    return case when v_job.schedule is null then 'no schedule'
+      else 'not scheduled here: ' || v_state.gap end;
+  end if;
+
+  select * into v_installed
+  from maintenance_internal.installed_schedule as i
+  where i.job_id = v_job.job_id;
+  v_is_installed := (v_installed.database_oid, v_installed.cron_oid, v_installed.username)
+    = (v_state.database_oid, v_state.cron_oid, v_state.username);
+  v_is_installed := coalesce(v_is_installed, false);
+  select * into v_cron from maintenance_internal.cron_jobs() as c where c.job_name = v_job.job_name;
+  v_is_there := found;
+  v_is_edited := v_is_there and v_cron.schedule is distinct from v_installed.schedule;
+
+  if v_job.schedule is null then
+    if v_is_installed and v_is_there and not v_is_edited then
+      perform maintenance_internal.remove_schedule(v_job);
+      return 'removed: no schedule is declared any more';
+    end if;
+    v_wanted := v_cron.schedule;
+  elsif v_is_there and (v_is_edited or not v_is_installed) then
+    v_wanted := v_cron.schedule;
+  elsif v_is_installed and (v_is_there or not v_state.readable) then
+    v_wanted := v_job.schedule;
+  elsif not p_removed_too and (v_is_installed or v_installed.seen -> 'active' <> 'true') then
+    update maintenance_internal.installed_schedule as i
+    set database_oid = v_state.database_oid, cron_oid = v_state.cron_oid,
+      username = v_state.username
+    where i.job_id = v_job.job_id;
+    return 'removed by an operator';
+  else
+    v_wanted := coalesce(v_installed.seen ->> 'schedule', v_job.schedule);
+  end if;
+
+  if v_wanted is null then
+    return 'no schedule';
+  end if;
+  if v_is_there and v_cron.command = maintenance_internal.cron_command(v_job)
+      and v_cron.schedule = v_wanted
+    or not v_state.readable and v_installed.command = maintenance_internal.cron_command(v_job)
+      and v_installed.schedule = v_wanted then
+    if v_is_installed then
+      return case when v_is_edited then 'edited by an operator' else 'kept' end;
+    end if;
+  else
+    perform maintenance_internal.write_cron_job(v_job, v_wanted);
+  end if;
+
+  insert into maintenance_internal.installed_schedule as i
+    (job_id, database_oid, cron_oid, username, schedule, command)
+  values (v_job.job_id, v_state.database_oid, v_state.cron_oid, v_state.username, v_job.schedule,
+    maintenance_internal.cron_command(v_job))
+  on conflict (job_id) do update
+  set database_oid = excluded.database_oid,
+    cron_oid = excluded.cron_oid,
+    username = excluded.username,
+    command = excluded.command,
+    since = case when i.schedule is not distinct from excluded.schedule
+      and i.database_oid = excluded.database_oid then i.since else now() end,
+    schedule = case when v_is_edited and v_is_installed then i.schedule else excluded.schedule end;
+  perform maintenance_internal.record_schedule_edit(v_job.job_id, session_user);
+
+  return case
+    when not v_is_there and v_installed.username <> v_state.username
+      then format('created; that of "%s" stays until a superuser says: select '
+        'cron.unschedule(jobid) from cron.job where jobname = %L and username = %L;',
+        v_installed.username, 'maintenance:' || v_job.job_name, v_installed.username)
+    when not v_is_there and (not v_is_installed or p_removed_too) then 'created'
+    when not v_is_installed then 'found and kept'
+    when v_is_there and v_cron.command <> maintenance_internal.cron_command(v_job)
+      then 'command repaired'
+    else 'updated'
+  end;
+end
+$$;
+-- end of sql/engine/schedule/sync_schedule.sql
+
+-- from sql/engine/schedule/install_schedules.sql 917ed3136f76f21b
+-- Puts every declared schedule into pg_cron that was never there, and repairs commands.
+
+create function maintenance_internal.sync_schedules(p_removed_too boolean)
+returns table (job_name text, schedule text, outcome text)
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  for sync_schedules.job_name in
+    select j.job_name from maintenance_internal.job as j order by 1
+  loop
+    begin
+      outcome := maintenance_internal.sync_schedule(sync_schedules.job_name, p_removed_too);
+    exception when others then
+      outcome := 'failed: ' || sqlerrm;
+    end;
+    select s.schedule into sync_schedules.schedule
+    from maintenance.job_status as s
+    where s.job_name = sync_schedules.job_name;
+    return next;
+  end loop;
+end
+$$;
+
+create function maintenance.install_schedules()
+returns table (job_name text, schedule text, outcome text)
+language sql
+security definer
+set search_path = pg_catalog, pg_temp
+set row_security = off
+set timezone = 'UTC'
+set lock_timeout = '5s'
+as $$
+  select s.job_name, s.schedule, s.outcome
+  from maintenance_internal.sync_schedules(false) as s;
+$$;
+
+comment on function maintenance.install_schedules() is
+  'Creates the pg_cron jobs maintenance:<job_name> that were never installed here and repairs '
+  'their commands; what an operator edited, deactivated or removed stays so. One row per job; '
+  'a second call changes nothing. A job that fails says so in its row and stops no other.';
+-- end of sql/engine/schedule/install_schedules.sql
+
+-- from sql/engine/schedule/set_schedule.sql 9586cdfdacad4029
+-- Changes when a job runs, in pg_cron, as an operator does it.
+
+create function maintenance.set_schedule(job_name text, schedule text)
+returns maintenance.job_status
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+set row_security = off
+set timezone = 'UTC'
+set lock_timeout = '5s'
+as $$
+declare
+  v_job maintenance_internal.job := maintenance_internal.find_job(set_schedule.job_name);
+  v_state record := maintenance_internal.cron_state();
+  v_status maintenance.job_status;
+begin
+  if set_schedule.schedule is null then
+    raise exception 'a schedule is needed for %', v_job.job_name
+      using errcode = 'PM006', hint = 'To stop a job: select maintenance.disable_job(...).';
+  end if;
+  perform maintenance.next_run_at(set_schedule.schedule, now());
+  perform from maintenance_internal.job as j where j.job_id = v_job.job_id for update;
+  if v_state.gap is not null then
+    raise exception '% cannot be scheduled here: %', v_job.job_name, v_state.gap
+      using errcode = 'PM010', hint = 'In pg_cron''s own database: '
+        || maintenance_internal.cron_statement(v_job, set_schedule.schedule);
+  end if;
+
+  perform maintenance_internal.write_cron_job(v_job, set_schedule.schedule);
+  -- What was declared stays on record: whatever pg_cron shows beside it is the operator's.
+  insert into maintenance_internal.installed_schedule as i
+    (job_id, database_oid, cron_oid, username, schedule, command)
+  values (v_job.job_id, v_state.database_oid, v_state.cron_oid, v_state.username, v_job.schedule,
+    maintenance_internal.cron_command(v_job))
+  on conflict (job_id) do update
+  set database_oid = excluded.database_oid, cron_oid = excluded.cron_oid,
+    username = excluded.username, command = excluded.command, since = now();
+  perform maintenance_internal.record_schedule_edit(v_job.job_id, session_user);
+
+  select * into v_status from maintenance.job_status as s where s.job_name = v_job.job_name;
+  return v_status;
+end
+$$;
+
+comment on function maintenance.set_schedule(text, text) is
+  'Sets a job''s schedule in pg_cron (five-field cron, UTC) and returns its job_status row; it '
+  'survives every later migration, like an edit in pg_cron itself. '
+  'Errors: PM001 no such job, PM006 schedule, PM010 no pg_cron here (the hint has the statement).';
+-- end of sql/engine/schedule/set_schedule.sql
+
+-- from sql/engine/schedule/enable_job.sql be93bd56b7bc316b
+-- Our own flag: whether a job runs, whoever starts it.
+
+create function maintenance_internal.set_enabled(p_job_name text, p_enabled boolean)
+returns maintenance.job_status
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_job maintenance_internal.job := maintenance_internal.find_job(p_job_name);
+  v_status maintenance.job_status;
+begin
+  update maintenance_internal.job as j
+  set enabled = p_enabled, updated_at = now()
+  where j.job_id = v_job.job_id;
+  if v_job.kind = 'statement' then
+    perform maintenance_internal.sync_schedule(p_job_name); -- its command changes
+  end if;
+  select * into v_status from maintenance.job_status as s where s.job_name = p_job_name;
+  return v_status;
+end
+$$;
+
+create function maintenance.enable_job(job_name text)
+returns maintenance.job_status
+language sql
+security definer
+set search_path = pg_catalog, pg_temp
+set row_security = off
+set timezone = 'UTC'
+set lock_timeout = '5s'
+return maintenance_internal.set_enabled(job_name, true);
+
+comment on function maintenance.enable_job(text) is
+  'Lets a job run again and returns its job_status row. Errors: PM001 no such job.';
+
+create function maintenance.disable_job(job_name text)
+returns maintenance.job_status
+language sql
+security definer
+set search_path = pg_catalog, pg_temp
+set row_security = off
+set timezone = 'UTC'
+set lock_timeout = '5s'
+return maintenance_internal.set_enabled(job_name, false);
+
+comment on function maintenance.disable_job(text) is
+  'Keeps a job from running: pg_cron goes on firing it, and each firing leaves a skipped receipt. '
+  'Returns its job_status row. Errors: PM001 no such job.';
+-- end of sql/engine/schedule/enable_job.sql
+
 -- from sql/engine/health/backlog.sql 1af76f80caf8ee24
 -- One row per backlog: what is due now under each rule, read with the rule itself, up to 10,000.
 -- Each count stands in a block of its own: a broken rule makes its own row critical and no other.
@@ -5924,7 +6215,7 @@ comment on function maintenance.index_report_step(integer) is
   'details (S4-05 to S4-07).';
 -- end of sql/engine/health/index_report_step.sql
 
--- from sql/engine/names.sql bc32befac24b32e2
+-- from sql/engine/names.sql 0ef7d9e2823d8cee
 -- The names that the files of sql/engine/ make in our schemas. Written by make migration.
 
 create function maintenance_internal.engine_names()
@@ -5985,6 +6276,7 @@ return array[
   'maintenance_internal.apply_batch',
   'maintenance_internal.backlog',
   'maintenance_internal.batch_statement',
+  'maintenance_internal.called_row',
   'maintenance_internal.change_rows',
   'maintenance_internal.clock',
   'maintenance_internal.collect_slab',
@@ -6050,6 +6342,7 @@ return array[
   'maintenance_internal.remove_schedules',
   'maintenance_internal.restore_row',
   'maintenance_internal.revoke_defaults',
+  'maintenance_internal.row_in_force',
   'maintenance_internal.row_key',
   'maintenance_internal.rows_per_page',
   'maintenance_internal.run',
@@ -6058,6 +6351,8 @@ return array[
   'maintenance_internal.run_result',
   'maintenance_internal.set_enabled',
   'maintenance_internal.settle_task',
+  'maintenance_internal.ship_row',
+  'maintenance_internal.shipped',
   'maintenance_internal.skipped_tables',
   'maintenance_internal.slot_of',
   'maintenance_internal.start_run',
@@ -6065,15 +6360,18 @@ return array[
   'maintenance_internal.stop_run',
   'maintenance_internal.sweep_leases',
   'maintenance_internal.sync_schedule',
+  'maintenance_internal.sync_schedules',
   'maintenance_internal.table_bytes',
   'maintenance_internal.target_alias',
   'maintenance_internal.task_backlog',
   'maintenance_internal.task_state',
   'maintenance_internal.undo_change',
   'maintenance_internal.undone_keys',
+  'maintenance_internal.unlike_shipped',
   'maintenance_internal.upsert_job',
   'maintenance_internal.usage_number',
-  'maintenance_internal.write_cron_job'
+  'maintenance_internal.write_cron_job',
+  'maintenance_internal.write_row'
 ];
 -- end of sql/engine/names.sql
 
@@ -6269,33 +6567,9 @@ comment on function maintenance.uninstall(text) is
   'foreign objects.';
 -- end of sql/engine/uninstall.sql
 
--- from sql/engine/jobs.sql 490d6f74f2345263
--- The engine's own jobs: the tick, and what keeps its own history and pg_cron's from growing.
-
-select maintenance.set_statement(
-  'tick',
-  statement => 'call maintenance.tick()',
-  schedule => '* * * * *',
-  description => 'Receipts of the statements that pg_cron runs itself');
-
-select maintenance.set_policy(
-  'purge_receipts',
-  target => 'maintenance_internal.run',
-  action => 'delete',
-  age => 'finished_at',
-  keep => '90 days',
-  schedule => '40 3 * * *',
-  description => 'Receipts that nobody needs any more');
-
-select maintenance.set_job(
-  'purge_cron_history',
-  step => 'maintenance_internal.purge_cron_history_step',
-  schedule => '50 3 * * *',
-  description => 'pg_cron''s own history, a row for every firing, beyond seven days');
--- end of sql/engine/jobs.sql
-
--- from sql/engine/shipped.sql 62188dd7c3d86c44
--- The calls in the files of sql/engine/ that set jobs, kinds and models. Written by make migration.
+-- from sql/engine/shipped.sql a136f2e7bc77194f
+-- The calls in the files of sql/engine/ that set jobs, kinds and models, and their shipping. Written
+-- by make migration.
 
 create function maintenance_internal.engine_ships()
 returns table (kind text, name text, call text)
@@ -6305,62 +6579,18 @@ set search_path = pg_catalog, pg_temp
 begin atomic
   select s.kind, s.name, s.call
   from (values
-  (E'model', E'gemini-3.5-flash-lite', E'select maintenance.set_model(\'gemini-3.5-flash-lite\', 1, 0.10, 0.40);'),
-  (E'model', E'gemini-3.1-flash-lite', E'select maintenance.set_model(\'gemini-3.1-flash-lite\', 2, 0.10, 0.40);'),
-  (E'model', E'gemini-2.5-flash-lite', E'select maintenance.set_model(\'gemini-2.5-flash-lite\', 3, 0.10, 0.40);'),
   (E'job', E'tick', E'select maintenance.set_statement(\n  \'tick\',\n  statement => \'call maintenance.tick()\',\n  schedule => \'* * * * *\',\n  description => \'Receipts of the statements that pg_cron runs itself\');'),
   (E'job', E'purge_receipts', E'select maintenance.set_policy(\n  \'purge_receipts\',\n  target => \'maintenance_internal.run\',\n  action => \'delete\',\n  age => \'finished_at\',\n  keep => \'90 days\',\n  schedule => \'40 3 * * *\',\n  description => \'Receipts that nobody needs any more\');'),
-  (E'job', E'purge_cron_history', E'select maintenance.set_job(\n  \'purge_cron_history\',\n  step => \'maintenance_internal.purge_cron_history_step\',\n  schedule => \'50 3 * * *\',\n  description => \'pg_cron\'\'s own history, a row for every firing, beyond seven days\');')
+  (E'job', E'purge_cron_history', E'select maintenance.set_job(\n  \'purge_cron_history\',\n  step => \'maintenance_internal.purge_cron_history_step\',\n  schedule => \'50 3 * * *\',\n  description => \'pg_cron\'\'s own history, a row for every firing, beyond seven days\');'),
+  (E'model', E'gemini-3.5-flash-lite', E'select maintenance.set_model(\'gemini-3.5-flash-lite\', 1, 0.10, 0.40);'),
+  (E'model', E'gemini-3.1-flash-lite', E'select maintenance.set_model(\'gemini-3.1-flash-lite\', 2, 0.10, 0.40);'),
+  (E'model', E'gemini-2.5-flash-lite', E'select maintenance.set_model(\'gemini-2.5-flash-lite\', 3, 0.10, 0.40);')
   ) as s (kind, name, call);
 end;
+
+select s.kind, s.name, maintenance_internal.ship_row(s.kind, s.name, s.call) as outcome
+from maintenance_internal.engine_ships() as s;
 -- end of sql/engine/shipped.sql
-
--- from sql/engine/register.sql 47002dcb6af8ec13
--- The shipped rows, for a database that has the structure without them, as dbmate load makes one.
-
-create function maintenance.register()
-returns table (kind text, name text, outcome text)
-language plpgsql
-set search_path = pg_catalog, pg_temp
-as $$
-declare
-  v_ships text := 'select * from maintenance_internal.engine_ships()';
-  v_row record;
-begin
-  insert into maintenance_internal.lease_sweep
-  select '-infinity' where not exists (select from maintenance_internal.lease_sweep);
-
-  if to_regprocedure('maintenance_internal.reference_ships()') is not null then
-    v_ships := v_ships || ' union all select * from maintenance_internal.reference_ships()';
-  end if;
-  for v_row in execute v_ships loop
-    kind := v_row.kind;
-    name := v_row.name;
-    outcome := 'there';
-    if not (case v_row.kind
-      when 'job' then exists (
-        select from maintenance_internal.job as j where j.job_name = v_row.name)
-      when 'kind' then exists (select from maintenance.kind as k where k.kind = v_row.name)
-      else exists (select from maintenance.model as m where m.model = v_row.name) end)
-    then
-      begin
-        execute v_row.call;
-        outcome := 'registered';
-      exception when others then
-        outcome := 'failed: ' || sqlerrm;
-      end;
-    end if;
-    return next;
-  end loop;
-  perform maintenance.install_schedules();
-end
-$$;
-
-comment on function maintenance.register() is
-  'Puts the shipped jobs, kinds, models and schedules back where they are missing, as after dbmate '
-  'load or a restore of the structure alone; what is there stays as it is. One row for each. For '
-  'the engine''s owner.';
--- end of sql/engine/register.sql
 
 -- from sql/engine/revoke_defaults.sql 6cda8c9ab1d5b69b
 -- Takes from PUBLIC, and from every role that default privileges of this host favour, what they got
@@ -6394,7 +6624,7 @@ end
 $$;
 -- end of sql/engine/revoke_defaults.sql
 
--- from sql/engine/roles.sql 9f9ee80ebe3bf472
+-- from sql/engine/roles.sql e8c1fbb46453aba4
 -- Who may call what. Last in the build, so that it sees everything.
 --
 --   maintenance_viewer    reads status and history
@@ -6422,6 +6652,7 @@ declare
     'table maintenance.table_bloat',
     'function maintenance_internal.backlog()',
     'function maintenance_internal.task_backlog()',
+    'function maintenance_internal.unlike_shipped(text, text)',
     'function maintenance_internal.cron_state()',
     'function maintenance_internal.cron_jobs()',
     'function maintenance_internal.cron_fault(text)',

@@ -2,6 +2,7 @@
 -- nothing is installed.
 --
 -- Errors that a caller may want to tell apart have an SQLSTATE of ours:
+--   PM000  undoes what was only tried, inside of ship_row (never raised to a caller)
 --   PM001  no such job
 --   PM002  an argument is out of range (name, keep, batch size, budget ...)
 --   PM003  the target is not a table that a policy can work on

@@ -1,5 +1,5 @@
 -- The release, and a hash of the files of sql/engine/. Written by make migration.
 
 comment on schema maintenance is
-  'pg-maintenance 0.0.0, state c0b157a60d8f2311: '
+  'pg-maintenance 0.0.0, state 2c3184df2f6b8c61: '
   'what people call and read; \df maintenance.* is the manual.';

@@ -18,7 +18,8 @@ exception when others then
 end $$;
 select is(pg_temp.hint('select public.cleanup_expired_sessions()'),
   'PM001 None is registered here: select * from maintenance.register();', 'a front door says what is missing');
-select is_empty($$select * from maintenance.register() where outcome <> 'registered'$$, 'register puts every row back');
+select is_empty($$select * from maintenance.register() where outcome <> 'registered' and kind <> 'schedule'$$,
+  'register puts every row back');
 select set_eq('select job_name from maintenance.job_status', $$select o.name
   from maintenance_internal.reference_objects() as o
     where o.kind = 'job' union values ('tick'), ('purge_receipts'), ('purge_cron_history')$$,
@@ -28,7 +29,8 @@ select set_eq('select kind from maintenance.kind', array['analyze_profile', 'con
 select is((select count(*) from maintenance.model), 3::bigint, 'all models are there again');
 select maintenance.configure_job('cleanup_temp_uploads', batch_size => 7);
 update maintenance_internal.policy set keep = '3 days' where target = 'public.sessions';
-select is_empty($$select * from maintenance.register() where outcome <> 'there'$$, 'a second call registers nothing');
+select is_empty($$select * from maintenance.register() where outcome <> 'there' and kind <> 'schedule'$$,
+  'a second call registers nothing');
 select is((select keep from maintenance_internal.policy where target = 'public.sessions'), interval '3 days',
   'a rule that somebody changed stays as it is');
 select is_empty('select * from public.maintenance_status where severity = ''critical''',

@@ -76,6 +76,24 @@ on "$(in_database "$url" "${prefix}_deployed")" pg_dump --schema-only --no-owner
   on "$(in_database "$url" "${prefix}_structure")" psql -qX -v ON_ERROR_STOP=1 -o /dev/null
 pgtap "$(in_database "$url" "${prefix}_structure")" tests/install/structure_alone.sql || result=1
 
+# A later release, made as make migration makes it, over a database in which somebody has changed things.
+make_database "${prefix}_upgrade"
+host=$(in_database "$url" "${prefix}_upgrade")
+mkdir "$place/next"
+cp -r sql db package.json "$place/next"
+migrate "$host"
+on "$host" psql -qX -v ON_ERROR_STOP=1 -o /dev/null \
+  -c "select maintenance.configure_job('purge_receipts', keep => '10 days')" \
+  -c "select maintenance.configure_job('cleanup_old_raw_items', batch_size => 77)" \
+  -c "select maintenance.drop_job('weekly_index_report')"
+sed -i 's/"version": ".*"/"version": "0.1.0"/' "$place/next/package.json"
+sed -i "s/'90 days'/'60 days'/; s/'40 3 /'41 3 /" "$place/next/sql/engine/jobs.sql"
+sed -i "s/'30 days'/'20 days'/" "$place/next/sql/reference/imports/rules.sql"
+sed -i "s/'10 2 /'11 2 /" "$place/next/sql/reference/accounts/rules.sql"
+node --import tsx scripts/new-migration.ts --root "$place/next" shorter_keeps >/dev/null
+migrate "$host" "$place/next/db/migrations" "$place/next/db/reference"
+pgtap "$host" tests/install/upgraded.sql || result=1
+
 uninstall() { DATABASE_URL=$host scripts/uninstall "$1" >"$place/log" 2>&1 </dev/null; } # uninstall NAME, in $host
 
 # In and out again: what was there before is there afterwards, and nothing else.

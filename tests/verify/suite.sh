@@ -5,21 +5,46 @@
 export DATABASE_URL=$url
 scripts/verify || result=1
 tree=$(mktemp -d)
-at_exit rm -r "$tree"
+log=$(mktemp)
+at_exit rm -r "$tree" "$log"
+again() { # the tree as it is here, released or not
+  rm -rf "${tree:?}"/*
+  cp -r sql db package.json "$tree"
+}
+edit() { # edit FILE SCRIPT, of the tree
+  sed -i "$2" "$tree/$1"
+  ! cmp -s "$1" "$tree/$1" || not_ok "the edit of $1 does nothing"
+}
+migration() { node --import tsx scripts/new-migration.ts --root "$tree" what_changed >/dev/null; }
+finds() { # finds WORDS WHAT: verify fails and says so
+  ! scripts/verify "$tree" >"$log" 2>&1 || not_ok "scripts/verify has not found $2"
+  grep -qF -e "$1" "$log" || not_ok "scripts/verify says of $2: $(cat "$log")"
+}
+
 while read -r file edit; do
-  cp -r sql db "$tree"
-  sed -i "$edit" "$tree/$file"
-  cmp -s "$file" "$tree/$file" && not_ok "the edit of $file does nothing"
-  ! scripts/verify "$tree" >/dev/null 2>&1 || not_ok "scripts/verify has not found an edit of $file"
+  again
+  edit "$file" "$edit"
+  finds 'sql/ has changed since: run make migration' "an edit of $file"
 done <<'EDITS'
 sql/reference/imports/rules.sql s/'0 3 \* \* \*'/'0 4 * * *'/
 sql/engine/run/collect_slab.sql s/v_slab_limit constant integer := 500000/v_slab_limit constant integer := 400000/
 EDITS
 
+# After a release, a table that was changed in sql/ needs an alter statement in the migration.
+again
+edit package.json 's/"version": ".*"/"version": "0.1.0"/'
+migration
+edit sql/engine/job/tables.sql 's/batch_size integer not null default 5000/batch_size integer not null default 4000/'
+migration
+finds 'sql/ and db/ differ' 'a table that a migration has not altered'
+sed -i 's/^-- TODO .*/alter table maintenance_internal.job alter batch_size set default 4000;/' "$tree"/db/migrations/*
+scripts/verify "$tree" >"$log" 2>&1 || not_ok "a table that a migration has altered: $(cat "$log")"
+
 # A migration that fails ends the script inside a function, and what was made is taken away all the same.
-cp -r db "$tree"
-sed -i 's/^-- migrate:up/&\nselect 1 \/ 0;/' "$tree"/db/reference/*.sql
-! scripts/verify "$tree" >/dev/null 2>&1 || not_ok 'scripts/verify has not found a migration that fails'
+again
+edit sql/reference/touch_updated_at.sql '1s/^/select 1 \/ 0;\n/'
+migration
+finds 'division by zero' 'a migration that fails'
 left=$(on "$url" psql -qXAt -c "select string_agg(datname, ' ') from pg_database where datname like 'verify\_%'")
 [ -z "$left" ] || not_ok "scripts/verify leaves databases behind: $left"
 exit $result

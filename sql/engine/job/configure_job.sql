@@ -5,7 +5,8 @@ create function maintenance.configure_job(
   batch_size integer default null,
   budget interval default null,
   max_batches integer default null,
-  max_rows bigint default null)
+  max_rows bigint default null,
+  keep interval default null)
 returns void
 language plpgsql
 security definer
@@ -30,6 +31,16 @@ begin
       configure_job.max_batches, configure_job.max_rows
       using errcode = 'PM002', hint = 'One or more; 0 takes the limit away.';
   end if;
+  if configure_job.keep is not null and v_job.kind <> 'policy' then
+    raise exception 'the job "%" is a % job and keeps nothing', v_job.job_name, v_job.kind
+      using errcode = 'PM002', hint = 'keep is an option of policies alone.';
+  elsif configure_job.keep < interval '0' then
+    raise exception 'keep "%" is not acceptable', configure_job.keep
+      using errcode = 'PM002', hint = 'An interval of zero or more: ''90 days'', ''8 months''.';
+  end if;
+  update maintenance_internal.policy as p
+  set keep = configure_job.keep
+  where p.job_id = v_job.job_id and configure_job.keep is not null;
   update maintenance_internal.job as j
   set batch_size = coalesce(configure_job.batch_size, j.batch_size),
     budget = coalesce(configure_job.budget, j.budget),
@@ -40,8 +51,9 @@ begin
 end
 $$;
 
-comment on function maintenance.configure_job(text, integer, interval, integer, bigint) is
+comment on function maintenance.configure_job(text, integer, interval, integer, bigint, interval) is
   'Options of every kind of job; only those given change. batch_size: rows per batch, 1 to 100000, '
   'shipped 5000. budget: wall-clock time after which a run stops cleanly, shipped 5 minutes. '
   'max_batches, max_rows: a run stops after these, too; none are shipped, and 0 takes one away. '
+  'keep: how long a policy keeps its rows. A later release leaves what is set here as it is. '
   'For the engine''s owner. Errors: PM001 no such job, PM002 out of range.';

@@ -47,7 +47,3 @@ comment on function maintenance.set_model(text, integer, numeric, numeric, jsonb
   'Declares a model, or changes it. position: the enabled one of the lowest position is asked. '
   'Prices in USD per million tokens in and out. generation: settings passed on with every '
   'request. For the engine''s owner. Errors: PM002 argument, 23505 the position is taken.';
-
-select maintenance.set_model('gemini-3.5-flash-lite', 1, 0.10, 0.40);
-select maintenance.set_model('gemini-3.1-flash-lite', 2, 0.10, 0.40);
-select maintenance.set_model('gemini-2.5-flash-lite', 3, 0.10, 0.40);

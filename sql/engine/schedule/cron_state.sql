@@ -2,15 +2,17 @@
 --   gap       why jobs cannot be scheduled here; null where they can
 --   readable  cron.job can be read; where it cannot, the declared schedules are the truth
 --   zone      the time zone of its schedules: GMT before pg_cron 1.5, a setting of the server since
--- and database_oid and cron_oid (of cron.job), which tell these from others that were made of a
--- copy, or anew. cron.job shows each role its own rows by a policy: row security has to be on here.
+-- and database_oid, cron_oid (of cron.job) and username (whom it runs our jobs as), which tell
+-- these from others that were made of a copy, anew, or before the owner was renamed.
+-- cron.job shows each role its own rows by a policy: row security has to be on here.
 
 create function maintenance_internal.cron_state(
   out gap text,
   out readable boolean,
   out zone text,
   out database_oid oid,
-  out cron_oid oid)
+  out cron_oid oid,
+  out username name)
 language plpgsql
 stable
 security definer
@@ -53,6 +55,7 @@ begin
     end if;
   end if;
   zone := coalesce(maintenance_internal.cron_setting('timezone'), 'UTC');
+  username := current_user;
   database_oid := (select d.oid from pg_database as d where d.datname = current_database());
 end
 $$;

@@ -1,32 +1,38 @@
 -- Puts every declared schedule into pg_cron that was never there, and repairs commands.
 
-create function maintenance.install_schedules()
+create function maintenance_internal.sync_schedules(p_removed_too boolean)
 returns table (job_name text, schedule text, outcome text)
 language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  for sync_schedules.job_name in
+    select j.job_name from maintenance_internal.job as j order by 1
+  loop
+    begin
+      outcome := maintenance_internal.sync_schedule(sync_schedules.job_name, p_removed_too);
+    exception when others then
+      outcome := 'failed: ' || sqlerrm;
+    end;
+    select s.schedule into sync_schedules.schedule
+    from maintenance.job_status as s
+    where s.job_name = sync_schedules.job_name;
+    return next;
+  end loop;
+end
+$$;
+
+create function maintenance.install_schedules()
+returns table (job_name text, schedule text, outcome text)
+language sql
 security definer
 set search_path = pg_catalog, pg_temp
 set row_security = off
 set timezone = 'UTC'
 set lock_timeout = '5s'
 as $$
-declare
-  v_message text;
-begin
-  for install_schedules.job_name in
-    select j.job_name from maintenance_internal.job as j order by 1
-  loop
-    begin
-      outcome := maintenance_internal.sync_schedule(install_schedules.job_name);
-    exception when others then
-      get stacked diagnostics v_message = message_text;
-      outcome := 'failed: ' || v_message;
-    end;
-    select s.schedule into install_schedules.schedule
-    from maintenance.job_status as s
-    where s.job_name = install_schedules.job_name;
-    return next;
-  end loop;
-end
+  select s.job_name, s.schedule, s.outcome
+  from maintenance_internal.sync_schedules(false) as s;
 $$;
 
 comment on function maintenance.install_schedules() is

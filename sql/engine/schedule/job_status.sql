@@ -30,13 +30,18 @@ select
   l.started_at as last_run_at,
   l.status as last_status,
   l.error as last_error,
-  p.started_at as last_success_at
+  p.started_at as last_success_at,
+  jsonb_strip_nulls(jsonb_build_object('keep', o.keep, 'batch_size', j.batch_size,
+    'budget', j.budget, 'max_batches', j.max_batches, 'max_rows', j.max_rows)) as options,
+  maintenance_internal.unlike_shipped('job', j.job_name) as unlike_shipped
 from maintenance_internal.job as j
 cross join maintenance_internal.cron_state() as g
 left join maintenance_internal.cron_jobs() as c on c.job_name = j.job_name
 left join lateral maintenance_internal.cron_fault(c.schedule) as f on c.schedule is not null
+left join maintenance_internal.policy as o on o.job_id = j.job_id
 left join maintenance_internal.installed_schedule as i
   on i.job_id = j.job_id and i.database_oid = g.database_oid and i.cron_oid = g.cron_oid
+    and i.username = g.username
 left join lateral (
   select r.* from maintenance_internal.run as r
   where r.job_name = j.job_name and r.status <> 'skipped'
@@ -77,3 +82,9 @@ comment on column maintenance.job_status.last_status is
 comment on column maintenance.job_status.last_error is 'its first error, without any row''s text';
 comment on column maintenance.job_status.last_success_at is
   'when the last run that succeeded began';
+comment on column maintenance.job_status.options is
+  'what is in force: keep of a policy, and what configure_job sets';
+comment on column maintenance.job_status.unlike_shipped is
+  'what somebody has changed of a shipped job, {"keep": ["90 days", "30 days"]}: as it was '
+  'shipped, and as it is; a later release leaves it so. drop_job and register bring the shipped '
+  'one back';

@@ -9,10 +9,11 @@ as $$
 declare
   v_job_name text := (
     select j.job_name from maintenance_internal.job as j where j.job_id = p_job_id);
+  v_state record := maintenance_internal.cron_state();
   v_seen jsonb;
   v_found jsonb;
 begin
-  if not (maintenance_internal.cron_state()).readable then
+  if not v_state.readable then
     return;
   end if;
   select jsonb_build_object('schedule', c.schedule, 'active', c.active) into v_found
@@ -22,6 +23,8 @@ begin
   select i.seen into v_seen
   from maintenance_internal.installed_schedule as i
   where i.job_id = p_job_id and i.seen is distinct from v_found
+    and i.database_oid = v_state.database_oid and i.cron_oid = v_state.cron_oid
+    and i.username = v_state.username
   for update skip locked;
   if not found then
     return;

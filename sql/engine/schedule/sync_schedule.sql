@@ -1,7 +1,11 @@
 -- Brings pg_cron and what was declared together for one job, and says what it did.
--- Schedule, active flag and absence belong to the operator; the command belongs to us.
+-- Schedule, active flag and absence belong to the operator; the command belongs to us. Where
+-- pg_cron was made anew, the database restored or the owner renamed, they are as they were last
+-- seen; what was inactive is left out, since only a superuser may put it there inactive.
 
-create function maintenance_internal.sync_schedule(p_job_name text)
+create function maintenance_internal.sync_schedule(
+  p_job_name text,
+  p_removed_too boolean default false)
 returns text
 language plpgsql
 set search_path = pg_catalog, pg_temp
@@ -24,9 +28,10 @@ begin
 
   select * into v_installed
   from maintenance_internal.installed_schedule as i
-  where i.job_id = v_job.job_id
-    and i.database_oid = v_state.database_oid and i.cron_oid = v_state.cron_oid;
-  v_is_installed := found;
+  where i.job_id = v_job.job_id;
+  v_is_installed := (v_installed.database_oid, v_installed.cron_oid, v_installed.username)
+    = (v_state.database_oid, v_state.cron_oid, v_state.username);
+  v_is_installed := coalesce(v_is_installed, false);
   select * into v_cron from maintenance_internal.cron_jobs() as c where c.job_name = v_job.job_name;
   v_is_there := found;
   v_is_edited := v_is_there and v_cron.schedule is distinct from v_installed.schedule;
@@ -37,12 +42,18 @@ begin
       return 'removed: no schedule is declared any more';
     end if;
     v_wanted := v_cron.schedule;
-  elsif not v_is_installed then
-    v_wanted := coalesce(v_cron.schedule, v_job.schedule);
-  elsif v_state.readable and not v_is_there then
+  elsif v_is_there and (v_is_edited or not v_is_installed) then
+    v_wanted := v_cron.schedule;
+  elsif v_is_installed and (v_is_there or not v_state.readable) then
+    v_wanted := v_job.schedule;
+  elsif not p_removed_too and (v_is_installed or v_installed.seen -> 'active' <> 'true') then
+    update maintenance_internal.installed_schedule as i
+    set database_oid = v_state.database_oid, cron_oid = v_state.cron_oid,
+      username = v_state.username
+    where i.job_id = v_job.job_id;
     return 'removed by an operator';
   else
-    v_wanted := case when v_is_edited then v_cron.schedule else v_job.schedule end;
+    v_wanted := coalesce(v_installed.seen ->> 'schedule', v_job.schedule);
   end if;
 
   if v_wanted is null then
@@ -60,12 +71,13 @@ begin
   end if;
 
   insert into maintenance_internal.installed_schedule as i
-    (job_id, database_oid, cron_oid, schedule, command)
-  values (v_job.job_id, v_state.database_oid, v_state.cron_oid, v_job.schedule,
+    (job_id, database_oid, cron_oid, username, schedule, command)
+  values (v_job.job_id, v_state.database_oid, v_state.cron_oid, v_state.username, v_job.schedule,
     maintenance_internal.cron_command(v_job))
   on conflict (job_id) do update
   set database_oid = excluded.database_oid,
     cron_oid = excluded.cron_oid,
+    username = excluded.username,
     command = excluded.command,
     since = case when i.schedule is not distinct from excluded.schedule
       and i.database_oid = excluded.database_oid then i.since else now() end,
@@ -73,7 +85,11 @@ begin
   perform maintenance_internal.record_schedule_edit(v_job.job_id, session_user);
 
   return case
-    when not v_is_there and not v_is_installed then 'created'
+    when not v_is_there and v_installed.username <> v_state.username
+      then format('created; that of "%s" stays until a superuser says: select '
+        'cron.unschedule(jobid) from cron.job where jobname = %L and username = %L;',
+        v_installed.username, 'maintenance:' || v_job.job_name, v_installed.username)
+    when not v_is_there and (not v_is_installed or p_removed_too) then 'created'
     when not v_is_installed then 'found and kept'
     when v_is_there and v_cron.command <> maintenance_internal.cron_command(v_job)
       then 'command repaired'

@@ -4,6 +4,7 @@ create table maintenance_internal.installed_schedule (
   job_id integer not null,
   database_oid oid not null,
   cron_oid oid,
+  username name not null,
   schedule text,
   command text not null,
   since timestamptz not null default now(),
@@ -18,6 +19,8 @@ comment on table maintenance_internal.installed_schedule is
   'none. What cron.job shows beside it and this does not is the operator''s.';
 comment on column maintenance_internal.installed_schedule.cron_oid is
   'the table cron.job that it was put into: after drop and create extension it is another one';
+comment on column maintenance_internal.installed_schedule.username is
+  'whom pg_cron runs it as: after the owner was renamed, nobody';
 comment on column maintenance_internal.installed_schedule.since is
   'when this schedule was first put into pg_cron: no slot before it was ever promised';
 comment on column maintenance_internal.installed_schedule.seen is

@@ -114,14 +114,6 @@ comment on function public.stale_subscription_summary(integer) is
   'How many users differ from their row in user_subscription_summary, up to cap, and since when '
   '(S4-16).';
 
-select maintenance.set_job(
-  'refresh_subscription_summary',
-  step => 'public.refresh_subscription_summary_step',
-  schedule => '0 * * * *',
-  description => 'Users whose subscription summary is out of date',
-  backlog_name => 'subscription_summary_stale',
-  backlog_function => 'public.stale_subscription_summary');
-
 create function public.refresh_subscription_summary()
 returns void
 language plpgsql

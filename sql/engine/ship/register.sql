@@ -6,6 +6,7 @@ language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 declare
+  v_gap text := (maintenance_internal.cron_state()).gap;
   v_ships text := 'select * from maintenance_internal.engine_ships()';
   v_row record;
 begin
@@ -19,26 +20,36 @@ begin
     kind := v_row.kind;
     name := v_row.name;
     outcome := 'there';
-    if not (case v_row.kind
-      when 'job' then exists (
-        select from maintenance_internal.job as j where j.job_name = v_row.name)
-      when 'kind' then exists (select from maintenance.kind as k where k.kind = v_row.name)
-      else exists (select from maintenance.model as m where m.model = v_row.name) end)
+    if not exists (select from maintenance_internal.row_in_force as r
+      where r.kind = v_row.kind and r.name = v_row.name)
     then
+      delete from maintenance_internal.shipped as s
+      where s.kind = v_row.kind and s.name = v_row.name;
       begin
-        execute v_row.call;
-        outcome := 'registered';
+        outcome := maintenance_internal.ship_row(v_row.kind, v_row.name, v_row.call);
       exception when others then
         outcome := 'failed: ' || sqlerrm;
       end;
     end if;
     return next;
   end loop;
-  perform maintenance.install_schedules();
+
+  kind := 'schedule';
+  if v_gap is not null then
+    name := 'all';
+    outcome := 'not scheduled here: ' || v_gap;
+    return next;
+    return;
+  end if;
+  for v_row in select * from maintenance_internal.sync_schedules(true) loop
+    name := v_row.job_name;
+    outcome := v_row.outcome;
+    return next;
+  end loop;
 end
 $$;
 
 comment on function maintenance.register() is
   'Puts the shipped jobs, kinds, models and schedules back where they are missing, as after dbmate '
-  'load or a restore of the structure alone; what is there stays as it is. One row for each. For '
-  'the engine''s owner.';
+  'load or a restore of the structure alone, also where somebody removed them; what is there stays '
+  'as it is. One row for each. For the engine''s owner.';

@@ -1,0 +1,31 @@
+-- What was shipped, so that a later release can tell its own former values from what somebody has
+-- made of them here; and the same rows as they are in force.
+
+create table maintenance_internal.shipped (
+  kind text not null,
+  name text not null,
+  row jsonb not null,
+  shipped_at timestamptz not null default now(),
+  constraint shipped_pkey primary key (kind, name),
+  constraint shipped_kind_is_known check (kind in ('job', 'kind', 'model'))
+);
+
+comment on table maintenance_internal.shipped is
+  'The jobs, kinds and models of the release that is installed, each as it was shipped. One that '
+  'is here and no more in force was removed by somebody.';
+
+create view maintenance_internal.row_in_force as
+select
+  'job' as kind,
+  j.job_name as name,
+  to_jsonb(j) - '{job_id,job_name,enabled,created_at,updated_at}'::text[]
+    || coalesce(to_jsonb(p) - 'job_id', '{}') as row
+from maintenance_internal.job as j
+left join maintenance_internal.policy as p on p.job_id = j.job_id
+union all
+select 'kind', k.kind, to_jsonb(k) - 'kind' from maintenance.kind as k
+union all
+select 'model', m.model, to_jsonb(m) - 'model' from maintenance.model as m;
+
+comment on view maintenance_internal.row_in_force is
+  'What can be shipped, as it is now: every option of a job, with its rule; kinds; models.';
