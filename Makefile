@@ -14,7 +14,7 @@ test: ## From a fresh machine to a green suite, in a cluster of its own
 soak: ## What kills servers and waits for the real pg_cron, in a cluster of its own
 	@scripts/test crash e2e
 
-matrix: ## make demo and make test on bare machines, Debian 12, 13 and testing (as root; half an hour)
+matrix: ## make demo, make test and the adoption on bare machines, Debian 12, 13 and testing (as root; half an hour)
 	@scripts/matrix
 
 try: ## One test file against a scratch database made of sql/: FILE=tests/sql/...

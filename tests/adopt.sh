@@ -26,7 +26,8 @@ sed -n '/^## Adopt it/,/^## Every day/p' README.md | awk -v place="$blocks" '
   /^```[a-z]/ { file = sprintf("%s/%02d.%s", place, ++number, substr($0, 4)); next }
   /^```/ { file = "" }
   file { print > file }'
-sed -i "s/postgresql-15/postgresql-$major/; s#postgresql/15/#postgresql/$major/#; s/'30 2 \* \* \*'/'* * * * *'/" "$blocks"/*
+sed -i "s/postgresql-15/postgresql-$major/; s#postgresql/15/#postgresql/$major/#" "$blocks"/*
+sed -i "s/'30 2 \* \* \*'/'* * * * *'/" "$blocks"/*
 [ "$(find "$blocks" -type f | wc -l)" -eq 6 ] || fail 'README has other blocks than this test knows'
 
 rows() { psql "$DATABASE_URL" -qXAtc 'select count(*) from audit.log'; }
