@@ -87,7 +87,7 @@ from maintenance_internal.${part}_ships() as s;
 
 // Every name of ours in our two schemas, so that uninstall knows what is not.
 const made =
-  /^create (?:or replace )?(?:table|view|type|function|procedure) (maintenance\w*\.\w+)/gm;
+  /^create (?:or replace )?(?:unlogged )?(?:table|view|type|function|procedure) (maintenance\w*\.\w+)/gm;
 for (const part of ["engine", "reference"] as const) {
   const names = paths
     .filter((path) => partOf(path) === part && !isWritten(path))
@@ -170,7 +170,7 @@ for (const part of ["engine", "reference"] as const) {
   if (files.length === 0 && dropped.length === 0) continue;
 
   const blocks = files.map((path) => {
-    const holdsData = /^create (table|materialized view) /m.test(read(path));
+    const holdsData = /^create (unlogged table|table|materialized view) /m.test(read(path));
     const body =
       holdsData && shipped.has(path) ? "-- TODO write the alter statements\n" : code(path);
     return `-- from ${path} ${digest(read(path))}\n${body}-- end of ${path}\n`;

@@ -28,17 +28,13 @@ sed -n '/^## Adopt it/,/^## Every day/p' README.md | awk -v place="$blocks" '
   file { print > file }'
 sed -i "s/postgresql-15/postgresql-$major/; s#postgresql/15/#postgresql/$major/#" "$blocks"/*
 sed -i "s/'30 2 \* \* \*'/'* * * * *'/" "$blocks"/*
-[ "$(find "$blocks" -type f | wc -l)" -eq 6 ] || fail 'README has other blocks than this test knows'
+[ "$(find "$blocks" -type f | wc -l)" -eq 5 ] || fail 'README has other blocks than this test knows'
 
 rows() { psql "$DATABASE_URL" -qXAtc 'select count(*) from audit.log'; }
 for block in "$blocks"/*; do
   printf -- '--- %s\n' "$(head -n 1 "$block")"
   case $block in
     *.sh)
-      if grep -q pgpass "$block" && as_superuser -c 'show cron.use_background_workers' | grep -q on; then
-        echo 'not needed: pg_cron has background workers'
-        continue
-      fi
       # shellcheck disable=SC1090 # made above
       . "$block"
       ;;

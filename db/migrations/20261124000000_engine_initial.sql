@@ -1,6 +1,6 @@
 -- migrate:up
 
--- from sql/engine/schema.sql 744f1e77e8641466
+-- from sql/engine/schema.sql 9ca9388409d330d2
 -- The two schemas of the engine, and the guard in front of it: where a name of ours is taken,
 -- nothing is installed.
 --
@@ -26,6 +26,8 @@
 --   PM018  an answer has not the shape that was asked for (raised by an apply)
 --   PM019  a statement job failed, or skipped a table that it names (on receipts; never raised)
 --   PM020  a name that an installation needs is taken, or what it stands on is not there
+--   PM021  foreign keys are switched off, so that a delete would leave orphans
+--   PM022  the rule of a run, or its table, was changed meanwhile (on receipts; never raised)
 
 do $$
 declare
@@ -195,11 +197,11 @@ comment on function maintenance.version() is
   'that it was made of.';
 -- end of sql/engine/version.sql
 
--- from sql/engine/state.sql f971a0945cfe2749
+-- from sql/engine/state.sql d6566b12c31a0bae
 -- The release, and a hash of the files of sql/engine/. Written by make migration.
 
 comment on schema maintenance is
-  'pg-maintenance 0.0.0, state 2c3184df2f6b8c61: '
+  'pg-maintenance 0.0.0, state 5a7148a29d68c928: '
   'what people call and read; \df maintenance.* is the manual.';
 -- end of sql/engine/state.sql
 
@@ -643,23 +645,6 @@ end
 $$;
 -- end of sql/engine/policy/find_target.sql
 
--- from sql/engine/policy/find_leaf.sql 36e2a9a13b6de195
--- One of the tables that hold a target's rows, by its number. Every batch asks, so the usual
--- target, a table without children, costs one look at the catalogue.
-
-create function maintenance_internal.find_leaf(p_target text, p_number integer)
-returns regclass
-language sql
-stable
-set search_path = pg_catalog, pg_temp
-return coalesce(
-  (select c.oid from pg_class as c
-    where c.oid = to_regclass(p_target) and c.relkind = 'r' and not c.relhassubclass
-      and p_number = 1),
-  (maintenance_internal.leaf_tables(
-    maintenance_internal.find_target(p_target)))[p_number])::regclass;
--- end of sql/engine/policy/find_leaf.sql
-
 -- from sql/engine/policy/target_alias.sql fc712e13922fa0af
 -- The alias that a rule's expressions know their table by: its name without the schema, quoted.
 
@@ -881,46 +866,20 @@ end
 $$;
 -- end of sql/engine/policy/count_statement.sql
 
--- from sql/engine/policy/collect_statement.sql 7689c3c21ebd14a9
--- The statement that collects a slab of due rows of one leaf, in heap order: $1 cut-off, $2 rows;
--- of a window, $3 and $4, where that begins and ends.
--- Collected once, the list outlives commits: no batch pays for the dead rows of those before it.
-
-create function maintenance_internal.collect_statement(
-  p_policy maintenance_internal.policy,
-  p_leaf regclass,
-  p_window boolean default false)
-returns text
-language plpgsql
-stable
-set search_path = pg_catalog, pg_temp
-as $$
-declare
-  v_alias text := maintenance_internal.target_alias(p_policy.target::regclass);
-begin
-  return format(
-    e'select array_agg(d.ctid order by d.ctid) from (\n'
-    '  select %2$s.ctid from only %1$s as %2$s where %4$s%3$s limit $2\n'
-    ') as d',
-    p_leaf, v_alias, maintenance_internal.due_condition(p_policy),
-    case when p_window then format('%1$s.ctid >= $3 and %1$s.ctid < $4 and ', v_alias) end);
-end
-$$;
--- end of sql/engine/policy/collect_statement.sql
-
--- from sql/engine/policy/batch_statement.sql 8bdd6ef8fba407da
--- The statement of one batch over one leaf: $1 cut-off, and which rows, in one of three forms:
---   slice     $2 their addresses (ctid); waits for locked rows
---   unlocked  the same, but for the rows that somebody else holds
---   window    $2 and $3, where the window begins and ends
+-- from sql/engine/policy/piece_statement.sql c1dc6bf4a7811e85
+-- The statements of a run over one leaf, with the rule in it: $1 is the cut-off.
 -- The change itself checks the rule again, on the newest version of each row, so an address that
--- went stale since it was collected does no harm. unnest keeps the planner from taking thousands
--- of addresses for a reason to read the whole table.
+-- went stale since it was listed does no harm. unnest keeps the planner from taking thousands of
+-- addresses for a reason to read the whole table.
 
-create function maintenance_internal.batch_statement(
+-- Changes a piece: the rows at the addresses $2, or in the pages from $3 up to $4; all of them, or
+-- but for those that somebody else holds. An update counts what it changed, and what of it would be
+-- due again.
+create function maintenance_internal.piece_statement(
   p_policy maintenance_internal.policy,
   p_leaf regclass,
-  p_form text)
+  p_listed boolean,
+  p_skip_locked boolean)
 returns text
 language plpgsql
 stable
@@ -929,20 +888,19 @@ as $$
 declare
   v_alias text := maintenance_internal.target_alias(p_policy.target::regclass);
   v_due text := maintenance_internal.due_condition(p_policy);
-  v_rows text := format(case p_form
-    when 'slice' then '%1$s.ctid = any(array(select unnest($2)))'
-    when 'window' then '%1$s.ctid >= $2 and %1$s.ctid < $3'
-    when 'unlocked' then
+  v_rows text := format(case when p_listed then '%1$s.ctid = any(array(select unnest($2)))'
+    else '%1$s.ctid >= $3 and %1$s.ctid < $4' end, v_alias);
+begin
+  if p_skip_locked then
+    v_rows := format(
       e'%1$s.ctid = any(array(\n'
       '    select %1$s.ctid from only %2$s as %1$s\n'
-      '    where %1$s.ctid = any(array(select unnest($2))) and %3$s\n'
-      '    for update of %1$s skip locked))'
-    end, v_alias, p_leaf, v_due);
-begin
+      '    where %3$s and %4$s\n'
+      '    for update of %1$s skip locked))', v_alias, p_leaf, v_rows, v_due);
+  end if;
   if p_policy.action = 'delete' then
     return format(e'delete from only %s as %s\nwhere %s and %s', p_leaf, v_alias, v_rows, v_due);
   end if;
-  -- Counted in Postgres: a row that would be due again after the update.
   return format(
     e'with changed as (\n'
     '  update only %s as %s set %s\n'
@@ -953,7 +911,33 @@ begin
     p_leaf, v_alias, p_policy.assign, v_rows, v_due);
 end
 $$;
--- end of sql/engine/policy/batch_statement.sql
+
+-- Lists due rows of a leaf by their addresses, in heap order, $2 at most: all, or those behind the
+-- address $3; or those in the pages from $3 up to $4. Listed once, they outlive commits: no batch
+-- pays for the dead rows of those before it.
+create function maintenance_internal.list_statement(
+  p_policy maintenance_internal.policy,
+  p_leaf regclass,
+  p_which text default 'all')
+returns text
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_alias text := maintenance_internal.target_alias(p_policy.target::regclass);
+begin
+  return format(
+    e'select array(\n'
+    '  select %2$s.ctid from only %1$s as %2$s where %3$s%4$s\n'
+    '  order by %2$s.ctid limit $2)', p_leaf, v_alias,
+    maintenance_internal.due_condition(p_policy), case p_which
+      when 'behind' then format(' and %s.ctid > $3', v_alias)
+      when 'window' then format(' and %1$s.ctid >= $3 and %1$s.ctid < $4', v_alias)
+    end);
+end
+$$;
+-- end of sql/engine/policy/piece_statement.sql
 
 -- from sql/engine/policy/count_due.sql 86ae61f09093d794
 -- How many rows are due at a cut-off, counted up to a cap, and how old the oldest is.
@@ -1202,7 +1186,7 @@ comment on function maintenance.preview(text) is
   'Errors: PM001 no such policy, PM003 its table is gone.';
 -- end of sql/engine/policy/preview.sql
 
--- from sql/engine/policy/explain_policy.sql 8646b7991fa64feb
+-- from sql/engine/policy/explain_policy.sql 477201c8cfa338d8
 -- Shows the SQL that a policy runs.
 
 create function maintenance.explain_policy(job_name text)
@@ -1222,13 +1206,13 @@ declare
 begin
   return format(
     e'-- $1, the cut-off, fixed once a run: now() - %L::interval, now %L\n'
-    '-- leaf by leaf, %s of them; first a list of rows in heap order, $2 at a time:\n%s;\n'
-    '-- then slice by slice of that list, $2, with a commit after each:\n%s;\n'
-    '-- or, where much of a leaf is due, window by window of its pages, $2 and $3:\n%s;\n',
+    '-- leaf by leaf, %s of them; first a list of rows in heap order, $2 at most:\n%s;\n'
+    '-- then piece by piece of that list, $2, with a commit after each:\n%s;\n'
+    '-- or, where much of a leaf is due, window by window of its pages, from $3 up to $4:\n%s;\n',
     v_policy.keep, maintenance_internal.clock() - v_policy.keep, cardinality(v_leaves),
-    maintenance_internal.collect_statement(v_policy, v_leaves[1]),
-    maintenance_internal.batch_statement(v_policy, v_leaves[1], 'slice'),
-    maintenance_internal.batch_statement(v_policy, v_leaves[1], 'window'));
+    maintenance_internal.list_statement(v_policy, v_leaves[1]),
+    maintenance_internal.piece_statement(v_policy, v_leaves[1], true, false),
+    maintenance_internal.piece_statement(v_policy, v_leaves[1], false, false));
 end
 $$;
 
@@ -1547,8 +1531,41 @@ comment on function maintenance.lint(text) is
   'No row is good news. Errors: PM001 no such job.';
 -- end of sql/engine/policy/lint.sql
 
--- from sql/engine/run/tables.sql 5fb556e4a36618d6
--- The receipts: one row per run, written when it starts, after every batch, and when it ends.
+-- from sql/engine/run/tables.sql ab9680bb6c35a955
+-- The receipts: one row per run, written when it starts, after every step, and when it ends. A run
+-- that goes on has its whole state there, and what it is still to offer in the table beside it.
+
+-- Where a run stands between two steps; null on the receipt of one that is over.
+create type maintenance_internal.progress as (
+  commits boolean,
+  rule bigint,
+  target oid,
+  leaf oid,
+  listed_to tid,
+  page bigint,
+  pages integer,
+  end_page bigint,
+  collected boolean,
+  size integer,
+  at integer,
+  pieces bigint,
+  aside_since bigint,
+  expected bigint,
+  locked boolean,
+  timeouts integer,
+  conflicts integer,
+  behind_leaf oid,
+  behind tid,
+  said_at timestamptz
+);
+
+comment on type maintenance_internal.progress is
+  'commits: run_job, and not run_now. rule: hash of the policy as it was. leaf: the table at work, '
+  'listed_to or swept up to page (pages at a time, to end_page); collected: no leaf is left. size: '
+  'rows of the next batch; at: how far the first list is worked; pieces: numbers them. '
+  'aside_since: rows_affected when the first row was set aside, -1 once they are offered again; '
+  'expected: rows by list or estimate. locked: somebody holds rows, which are left out; timeouts, '
+  'conflicts: in a row. behind_leaf, behind: where the run before was cut';
 
 create table maintenance_internal.run (
   run_id bigint generated always as identity,
@@ -1559,6 +1576,7 @@ create table maintenance_internal.run (
   attempt integer not null default 1,
   status text not null,
   started_at timestamptz not null default clock_timestamp(),
+  touched_at timestamptz not null default clock_timestamp(),
   finished_at timestamptz,
   cutoff timestamptz,
   rows_affected bigint not null default 0,
@@ -1571,6 +1589,9 @@ create table maintenance_internal.run (
   sqlstate text,
   error_detail jsonb,
   details jsonb not null default '{}',
+  cut_leaf oid,
+  cut tid,
+  progress maintenance_internal.progress,
   constraint run_pkey primary key (run_id),
   constraint run_trigger_is_known
     check (trigger in ('schedule', 'manual', 'retry', 'catch_up')),
@@ -1586,55 +1607,56 @@ create index run_job_name_idx on maintenance_internal.run (job_name, run_id);
 create index run_cron_run_id_idx on maintenance_internal.run (cron_run_id)
 where cron_run_id is not null;
 create index run_finished_at_idx on maintenance_internal.run (finished_at);
-create index run_running_idx on maintenance_internal.run (job_id) where status = 'running';
+-- One run of a job at a time; what pg_cron runs itself is not ours to keep apart.
+create unique index run_running_idx on maintenance_internal.run (job_id)
+where status = 'running' and cron_run_id is null;
 
 comment on table maintenance_internal.run is
   'Receipts, one row per run. Kept when the job is dropped. Read them as maintenance.run_history.';
 comment on column maintenance_internal.run.slot is
   'the scheduled minute that the run stands for; null for a run started by hand';
+comment on column maintenance_internal.run.touched_at is 'the end of its last step';
 comment on column maintenance_internal.run.cutoff is 'policies: rows as old as this were due';
 comment on column maintenance_internal.run.backend_pid is
-  'the backend that runs it: alive while it holds the job''s advisory lock, however long it takes';
+  'the backend that runs it; whether it is at work says is_alive';
 comment on column maintenance_internal.run.cron_run_id is
   'statement jobs: the run in pg_cron''s history that this receipt was written from';
 comment on column maintenance_internal.run.error is
   'the first error, without any row''s text: SQLSTATE, constraint and table';
 comment on column maintenance_internal.run.error_detail is
-  'the first error in full, with the key of the row that was refused: for the owner alone';
+  'the first error in full, with the keys of the first hundred rows that were refused: for the '
+  'owner alone';
 comment on column maintenance_internal.run.stop_reason is
-  'done, budget, max_rows, max_batches, rows_locked, no_effect, refused_rows, lock_timeout, error, '
-  'cancelled, already_running, disabled, backend_gone';
+  'done, budget, max_rows, max_batches, rows_locked, no_effect, refused_rows, rule_changed, '
+  'lock_timeout, error, cancelled, already_running, disabled, backend_gone, left_open';
+comment on column maintenance_internal.run.cut is
+  'where in cut_leaf a run ended that was at what had failed: the next one begins behind it';
 
--- Where the loop of a run stands between two batches. It travels through the procedure that
--- commits, so nothing in it is trusted: the functions that take it check the run and the leaf.
-create type maintenance_internal.progress as (
-  run_id bigint,
-  next text,
-  leaf_number integer,
-  leaf_changed bigint,
-  contended boolean,
-  sweep_from bigint,
-  sweep_pages integer,
-  sweep_end bigint,
-  slab_size integer,
-  slab_changed bigint,
-  position integer,
-  size integer,
-  bad_end integer,
-  lock_timeouts integer
+-- What a run is still to offer: rows of one leaf by their addresses, or a window of its pages.
+-- First the lists (pass 1), in heap order; then what failed, last first, beginning behind the place
+-- where the run before was cut (pass 2, then 3); then the rows that failed alone (pass 4). Lost in
+-- a crash, as the run is.
+create unlogged table maintenance_internal.piece (
+  run_id bigint not null,
+  pass integer not null,
+  place bigint not null,
+  leaf oid not null,
+  page bigint,
+  end_page bigint,
+  tids tid[],
+  constraint piece_pkey primary key (run_id, pass, place)
 );
 
-comment on type maintenance_internal.progress is
-  'where the loop of a run stands between two batches. next: collect, window, again (a window that '
-  'failed: collect its rows), slice, step or end; sweep_*: pages of a leaf that is swept; slab_* '
-  'and position: the collected rows, and how far they are worked; size: of the next slice; '
-  'bad_end: the end of a slice that failed';
+alter table maintenance_internal.piece alter tids set storage external;
+
+comment on table maintenance_internal.piece is
+  'What runs that go on are still to offer: tids, or the pages from page up to end_page.';
 -- end of sql/engine/run/tables.sql
 
--- from sql/engine/run/lock_class.sql 6dc31effd0a9d215
+-- from sql/engine/run/lock_class.sql a317538ad0acb896
 -- The first key of our advisory locks; the second is the job's id, 0 for the sweep of leases, or -1
--- for the receipts of statement jobs.
--- While a run goes on, its backend holds (lock class, job id), and that is what alive means.
+-- for the receipts of statement jobs. All of them end with their transaction.
+-- A step of a run holds (lock class, job id), so that others see that it is at work.
 
 create function maintenance_internal.lock_class()
 returns integer
@@ -1643,6 +1665,70 @@ immutable
 set search_path = pg_catalog, pg_temp
 return 1886216560;
 -- end of sql/engine/run/lock_class.sql
+
+-- from sql/engine/run/is_alive.sql 53784baabbb071fc
+-- Whether a run that its receipt calls running is at work: its backend is there, and is in one of
+-- its steps, or ended one within the last ten seconds. A step holds its job's lock, however long it
+-- takes.
+
+create function maintenance_internal.is_alive(
+  p_job_id integer,
+  p_backend_pid integer,
+  p_touched_at timestamptz)
+returns boolean
+language sql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+set row_security = off
+set timezone = 'UTC'
+set lock_timeout = '5s'
+return exists (select from pg_stat_activity as a where a.pid = p_backend_pid)
+  and (p_touched_at > clock_timestamp() - interval '10 seconds' or exists (
+    select from pg_locks as l
+    where l.locktype = 'advisory' and l.pid = p_backend_pid and l.objsubid = 2
+      and l.classid = maintenance_internal.lock_class()::oid and l.objid = p_job_id::oid
+      and l.database = (select d.oid from pg_database as d where d.datname = current_database())));
+-- end of sql/engine/run/is_alive.sql
+
+-- from sql/engine/run/close_dead_runs.sql 02cd9c8eb7647933
+-- Closes the receipts of runs that are dead, of one job or of all, dropped ones too: their session
+-- is gone, or went on without them after a cancel or an error at commit. A run whose guess was
+-- wrong finds its receipt closed at its next step, and ends there.
+
+create function maintenance_internal.close_dead_runs(p_job_id integer default null)
+returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_run_id bigint;
+begin
+  for v_run_id in
+    select r.run_id
+    from maintenance_internal.run as r
+    where r.status = 'running' and r.cron_run_id is null
+      and (p_job_id is null or r.job_id = p_job_id)
+      -- Of this session's own runs those are alive in which it is just now (run_step).
+      and case when r.backend_pid = pg_backend_pid()
+        then (r.run_id::text = any(
+          string_to_array(current_setting('maintenance.run_id', true), ' '))) is not true
+        else not maintenance_internal.is_alive(r.job_id, r.backend_pid, r.touched_at) end
+    for no key update skip locked
+  loop
+    update maintenance_internal.run as r
+    set status = 'interrupted',
+      finished_at = clock_timestamp(),
+      stop_reason = case
+        when exists (select from pg_stat_activity as a where a.pid = r.backend_pid)
+          then 'left_open' else 'backend_gone' end,
+      progress = null
+    where r.run_id = v_run_id;
+    delete from maintenance_internal.piece as p where p.run_id = v_run_id;
+  end loop;
+end
+$$;
+-- end of sql/engine/run/close_dead_runs.sql
 
 -- from sql/engine/run/table_bytes.sql ae36dd877305f78e
 -- What tables take on disk, with their indexes and TOAST, in bytes.
@@ -1682,176 +1768,266 @@ end
 $$;
 -- end of sql/engine/run/row_key.sql
 
--- from sql/engine/run/find_run.sql aeca192e40ef0e48
--- A run that this session began, or an error: nobody hands in the id of somebody else's run.
+-- from sql/engine/run/owner_setting.sql bb9762e58ee7ede2
+-- A setting that every session of the engine's owner in this database begins with, as pg_cron's do:
+-- its value, whose it is, and the statement that takes it away. No row where none is given.
 
-create function maintenance_internal.find_run(p_run_id bigint)
-returns maintenance_internal.run
-language plpgsql
-stable
-set search_path = pg_catalog, pg_temp
-as $$
-declare
-  v_run maintenance_internal.run;
-begin
-  select * into v_run
-  from maintenance_internal.run as r
-  where r.run_id = p_run_id and r.backend_pid = pg_backend_pid();
-  if not found then
-    raise exception 'run % was not begun by this session', p_run_id
-      using errcode = 'PM002', hint = 'call maintenance.run_job(...) begins runs.';
-  end if;
-  return v_run;
-end
-$$;
--- end of sql/engine/run/find_run.sql
-
--- from sql/engine/run/find_running.sql b3b4a7c437a3365b
--- The run that this backend is working on, or an error: a progress that a caller hands in is not
--- trusted to name somebody else's run.
-
-create function maintenance_internal.find_running(p_run_id bigint)
-returns maintenance_internal.run
-language plpgsql
-stable
-set search_path = pg_catalog, pg_temp
-as $$
-declare
-  v_run maintenance_internal.run := maintenance_internal.find_run(p_run_id);
-begin
-  if v_run.status <> 'running' then
-    raise exception 'run % is over', p_run_id
-      using errcode = 'PM002', hint = 'call maintenance.run_job(...) begins runs.';
-  end if;
-  return v_run;
-end
-$$;
--- end of sql/engine/run/find_running.sql
-
--- from sql/engine/run/stop_run.sql a22814bf1ef00f20
--- Notes on a run's receipt why it stops. The first reason stands.
-
-create function maintenance_internal.stop_run(
-  p_run_id bigint,
-  p_stop_reason text,
-  p_sqlstate text,
-  p_error text,
-  p_error_detail jsonb default null)
-returns void
+create function maintenance_internal.owner_setting(p_name text)
+returns table (value text, whose text, fix text)
 language sql
+stable
 set search_path = pg_catalog, pg_temp
 begin atomic
-  update maintenance_internal.run as r
-  set stop_reason = coalesce(r.stop_reason, p_stop_reason),
-    error = coalesce(r.error, p_error),
-    sqlstate = coalesce(r.sqlstate, p_sqlstate),
-    error_detail = coalesce(r.error_detail, p_error_detail)
-  where r.run_id = p_run_id and r.status = 'running';
+  select substr(c.setting, length(p_name) + 2),
+    concat_ws(' in ', case when s.setrole <> 0 then 'the role ' || o.owner end,
+      case when s.setdatabase <> 0 then 'the database ' || current_database() end),
+    format('alter %s reset %s;', case
+      when s.setrole = 0 then format('database %I', current_database())
+      when s.setdatabase = 0 then format('role %I', o.owner)
+      else format('role %I in database %I', o.owner, current_database()) end, p_name)
+  from pg_db_role_setting as s
+  cross join lateral unnest(s.setconfig) as c (setting)
+  cross join (
+    select n.nspowner, pg_get_userbyid(n.nspowner) as owner from pg_namespace as n
+    where n.nspname = 'maintenance') as o
+  where s.setrole in (0, o.nspowner)
+    and s.setdatabase in (0, (
+      select d.oid from pg_database as d where d.datname = current_database()))
+    and c.setting like p_name || '=%'
+  order by s.setdatabase <> 0 and s.setrole <> 0 desc, s.setrole <> 0 desc
+  limit 1;
 end;
--- end of sql/engine/run/stop_run.sql
+-- end of sql/engine/run/owner_setting.sql
 
--- from sql/engine/run/start_run.sql 0695b12ac29c9130
--- Opens a run: takes the job's lock, closes the receipts of the dead, writes a receipt.
--- Where the lock is held, or the job is disabled, the receipt says skipped and nothing starts.
+-- from sql/engine/run/check_keys.sql 271611f545fd05ee
+-- Foreign keys that are switched off: a delete would then leave orphans, without a word. For the
+-- session (session_replication_role), or for a table or one that a delete cascades to (disable
+-- trigger all).
 
-create function maintenance_internal.start_run(p_job_name text, p_one_transaction boolean)
+create function maintenance_internal.keys_off(p_leaves oid[])
+returns table (finding text, fix text)
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+begin atomic
+  with recursive reached as (
+    select t as relid from unnest(p_leaves) as t
+    union
+    select k.conrelid from pg_constraint as k join reached as r on k.confrelid = r.relid
+    where k.contype = 'f' and k.confdeltype <> 'a' and k.confdeltype <> 'r'
+  )
+  select format('foreign keys are switched off for %s: session_replication_role is replica',
+      coalesce(s.whose, 'this session')),
+    coalesce(s.fix, 'reset session_replication_role;')
+  from (select) as once
+  left join maintenance_internal.owner_setting('session_replication_role') as s on true
+  where 'replica' in (s.value, current_setting('session_replication_role'))
+  union all
+  select format('foreign keys of %s are switched off: its triggers are disabled',
+      t.tgrelid::regclass),
+    format('alter table %s enable trigger all;', t.tgrelid::regclass)
+  from pg_trigger as t
+  join reached as r on r.relid = t.tgrelid
+  where t.tgisinternal and t.tgconstraint <> 0 and t.tgenabled in ('D', 'R')
+  group by t.tgrelid;
+end;
+
+-- A run that would leave orphans does not begin.
+create function maintenance_internal.check_keys(p_leaves oid[])
+returns void
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_off record;
+begin
+  select * into v_off from maintenance_internal.keys_off(p_leaves) limit 1;
+  if found then
+    raise exception '%', v_off.finding using errcode = 'PM021', hint = v_off.fix;
+  end if;
+end
+$$;
+-- end of sql/engine/run/check_keys.sql
+
+-- from sql/engine/run/start_run.sql c0b4b05bc9748071
+-- Opens a run: closes the receipts of the dead, and writes one. Where another run goes on, or the
+-- job is disabled, the receipt says skipped; where the run cannot begin, it says why.
+-- The unique index on running receipts is the lock: of two starters one inserts.
+
+create function maintenance_internal.start_run(p_job_name text, p_commits boolean)
 returns bigint
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
 set row_security = off
 set timezone = 'UTC'
-set lock_timeout = '5s'
+set lock_timeout = '1s'
 as $$
 declare
-  v_class constant integer := maintenance_internal.lock_class();
   v_job maintenance_internal.job := maintenance_internal.find_job(p_job_name);
+  v_policy maintenance_internal.policy;
+  v_leaves oid[];
   v_run maintenance_internal.run;
-  v_keep interval;
+  v_at maintenance_internal.progress;
+  v_message text;
+  v_context text;
 begin
   if v_job.kind = 'statement' and v_job.enabled then
     raise exception 'the job "%" is one statement that cannot run inside a transaction', p_job_name
       using errcode = 'PM011',
         hint = format('pg_cron runs it as it stands; so can psql: %s', v_job.statement);
   end if;
+  perform maintenance_internal.close_dead_runs(v_job.job_id);
 
   v_run.trigger := case when maintenance_internal.fired_by_cron() then 'schedule' else 'manual' end;
   v_run.status := 'running';
-
-  if p_one_transaction then
-    if not pg_try_advisory_xact_lock(v_class, v_job.job_id) then
-      v_run.stop_reason := 'already_running';
-    end if;
-  else
-    -- A cancelled CALL can leave the lock with its session: what this session still holds is dead.
-    while exists (
-      select from pg_locks as l
-      where l.locktype = 'advisory' and l.pid = pg_backend_pid() and l.objsubid = 2
-        and l.classid = v_class::oid and l.objid = v_job.job_id::oid
-    ) loop
-      perform pg_advisory_unlock(v_class, v_job.job_id);
-    end loop;
-    if not pg_try_advisory_lock(v_class, v_job.job_id) then
-      v_run.stop_reason := 'already_running';
-    end if;
-  end if;
-
-  if v_run.stop_reason is null then
-    -- We hold the lock, so the sessions that wrote these receipts no longer do.
-    update maintenance_internal.run as r
-    set status = 'interrupted',
-      finished_at = clock_timestamp(),
-      stop_reason = 'backend_gone'
-    where r.job_id = v_job.job_id and r.status = 'running';
-
-    if not v_job.enabled then
-      v_run.stop_reason := 'disabled';
-      if not p_one_transaction then
-        perform pg_advisory_unlock(v_class, v_job.job_id);
-      end if;
-    end if;
-  end if;
-  if v_run.stop_reason is not null then
+  v_at.commits := p_commits;
+  v_at.size := least(50, v_job.batch_size);
+  v_at.at := 0;
+  v_at.pieces := 0;
+  v_at.expected := 0;
+  v_at.timeouts := 0;
+  v_at.conflicts := 0;
+  v_at.said_at := clock_timestamp();
+  if not v_job.enabled then
     v_run.status := 'skipped';
+    v_run.stop_reason := 'disabled';
+  elsif exists (
+    -- At work in a transaction that nobody else can see into: run_now in somebody's own.
+    select from pg_locks as l
+    where l.locktype = 'advisory' and l.pid <> pg_backend_pid() and l.objsubid = 2
+      and l.classid = maintenance_internal.lock_class()::oid and l.objid = v_job.job_id::oid
+      and l.database = (select d.oid from pg_database as d where d.datname = current_database()))
+  then
+    v_run.status := 'skipped';
+    v_run.stop_reason := 'already_running';
+  elsif v_job.kind = 'policy' then
+    begin
+      select * into v_policy from maintenance_internal.policy as p where p.job_id = v_job.job_id;
+      v_at.rule := hashtextextended(v_policy::text, 0);
+      v_at.target := maintenance_internal.find_target(v_policy.target);
+      v_run.cutoff := maintenance_internal.clock() - v_policy.keep;
+      v_leaves := maintenance_internal.leaf_tables(v_at.target);
+      v_run.details := jsonb_build_object('bytes_before',
+        maintenance_internal.table_bytes(v_leaves));
+      perform maintenance_internal.check_keys(v_leaves);
+      select r.cut_leaf, r.cut into v_at.behind_leaf, v_at.behind
+      from maintenance_internal.run as r
+      where r.job_name = v_job.job_name and r.status <> 'skipped'
+      order by r.run_id desc
+      limit 1;
+    exception when others then
+      get stacked diagnostics v_run.sqlstate = returned_sqlstate, v_message = message_text,
+        v_context = pg_exception_context;
+      v_run.status := 'failed';
+      v_run.stop_reason := case v_run.sqlstate when '55P03' then 'lock_timeout' else 'error' end;
+      v_run.error := maintenance_internal.error_text(v_run.sqlstate, v_message, v_context);
+      v_run.error_detail := jsonb_build_object('message', v_message, 'context', v_context);
+    end;
   end if;
 
-  select p.keep into v_keep from maintenance_internal.policy as p where p.job_id = v_job.job_id;
-  insert into maintenance_internal.run as r
-    (job_id, job_name, trigger, slot, status, finished_at, cutoff, stop_reason)
-  values
-    (v_job.job_id, v_job.job_name, v_run.trigger,
-      case when v_run.trigger = 'schedule'
-        then maintenance_internal.slot_of(v_job, clock_timestamp()) end,
-      v_run.status, case when v_run.status = 'skipped' then clock_timestamp() end,
-      maintenance_internal.clock() - v_keep, v_run.stop_reason)
-  returning r.run_id into v_run.run_id;
+  for v_try in 1 .. 2 loop
+    begin
+      insert into maintenance_internal.run as r
+        (job_id, job_name, trigger, slot, status, finished_at, cutoff, stop_reason, error, sqlstate,
+          error_detail, details, progress)
+      values
+        (v_job.job_id, v_job.job_name, v_run.trigger,
+          case when v_run.trigger = 'schedule'
+            then maintenance_internal.slot_of(v_job, clock_timestamp()) end,
+          v_run.status, case when v_run.status <> 'running' then clock_timestamp() end,
+          v_run.cutoff, v_run.stop_reason, v_run.error, v_run.sqlstate, v_run.error_detail,
+          coalesce(v_run.details, '{}'), case when v_run.status = 'running' then v_at end)
+      on conflict (job_id) where status = 'running' and cron_run_id is null do nothing
+      returning r.run_id into v_run.run_id;
+      exit when found;
+    exception when lock_not_available then
+      null; -- somebody is just starting it
+    end;
+    v_run.status := 'skipped';
+    v_run.stop_reason := 'already_running';
+  end loop;
   return v_run.run_id;
 end
 $$;
 -- end of sql/engine/run/start_run.sql
 
--- from sql/engine/run/initial_progress.sql 2005ba5de8701149
--- Where the loop of a run begins. A run that was skipped is finished before it starts.
+-- from sql/engine/run/fault.sql 82b0b8e82305ca9b
+-- What went wrong in a step, and whose fault it is.
 
-create function maintenance_internal.initial_progress(p_run_id bigint)
-returns maintenance_internal.progress
-language sql
-stable
-security definer
-set search_path = pg_catalog, pg_temp
-set row_security = off
-set timezone = 'UTC'
-set lock_timeout = '5s'
-return (
-  select row(r.run_id,
-    case when r.status <> 'running' then 'end' when p.job_id is null then 'step'
-      else 'collect' end,
-    0, 0, false, null, null, null, 0, 0, 1, j.batch_size, null, 0)::maintenance_internal.progress
-  from maintenance_internal.find_run(p_run_id) as r
-  left join maintenance_internal.job as j on j.job_id = r.job_id
-  left join maintenance_internal.policy as p on p.job_id = r.job_id
+create type maintenance_internal.fault as (
+  sqlstate text,
+  message text,
+  detail text,
+  context text,
+  on_constraint text,
+  on_table text
 );
--- end of sql/engine/run/initial_progress.sql
+
+comment on type maintenance_internal.fault is 'an error as get stacked diagnostics tells it';
+
+-- What follows from a fault: again (a deadlock, a table that is locked: a few times), row (a row
+-- may be at fault, so the others go without it), or the reason why the run stops: a resource, the
+-- server, a rule that is broken, or whatever there is no row for.
+create function maintenance_internal.judge_fault(
+  p_fault maintenance_internal.fault,
+  p_at maintenance_internal.progress,
+  p_has_rows boolean)
+returns text
+language sql
+immutable
+set search_path = pg_catalog, pg_temp
+return case
+  when p_fault.sqlstate in ('40001', '40P01') and p_at.commits and p_at.conflicts <= 5 then 'again'
+  when p_fault.sqlstate = '55P03' and p_at.timeouts < 20
+    then case when p_has_rows then 'row' else 'again' end
+  when p_fault.sqlstate = '55P03' then 'lock_timeout'
+  when p_fault.sqlstate = '57014' then 'cancelled'
+  when p_fault.sqlstate = 'PM022' then 'rule_changed'
+  when not p_has_rows or p_fault.sqlstate ~ '^(PM|08|25|40|53|57|58)' then 'error'
+  -- What Postgres says of a statement of ours; somebody's trigger may raise what it likes.
+  when p_fault.sqlstate ~ '^(3F|42)' and p_fault.sqlstate <> '42501'
+    and p_fault.context !~ '^[^\n]* at RAISE(\n|$)' then 'error'
+  else 'row'
+end;
+
+-- Counts the faults in a row that are tried again.
+create function maintenance_internal.count_fault(
+  p_fault maintenance_internal.fault,
+  inout p_at maintenance_internal.progress)
+language plpgsql
+immutable
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  p_at.timeouts := p_at.timeouts + (p_fault.sqlstate = '55P03')::integer;
+  p_at.conflicts := p_at.conflicts + (p_fault.sqlstate like '40%')::integer;
+  p_at.locked := p_at.locked is true or p_fault.sqlstate = '55P03';
+end
+$$;
+
+-- Notes a fault on the receipt, the first one, and why the run stops if it does.
+create function maintenance_internal.note_fault(
+  p_fault maintenance_internal.fault,
+  p_verdict text,
+  inout p_run maintenance_internal.run)
+language plpgsql
+immutable
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  p_run.stop_reason := nullif(p_verdict, 'row');
+  if p_run.error is null then
+    p_run.sqlstate := p_fault.sqlstate;
+    p_run.error := maintenance_internal.error_text(p_fault.sqlstate, p_fault.message,
+      p_fault.context, p_fault.on_constraint, p_fault.on_table);
+    p_run.error_detail := jsonb_build_object('message', p_fault.message,
+      'detail', p_fault.detail, 'context', p_fault.context);
+  end if;
+end
+$$;
+-- end of sql/engine/run/fault.sql
 
 -- from sql/engine/run/rows_per_page.sql 7d422d37d770ab08
 -- How many rows a page of a table holds, by the statistics; a hundred where there are none.
@@ -1867,7 +2043,7 @@ return (
   from pg_class as c where c.oid = p_leaf);
 -- end of sql/engine/run/rows_per_page.sql
 
--- from sql/engine/run/first_window.sql 6ff039c27e098cbf
+-- from sql/engine/run/first_window.sql 41600f21ad6a4175
 -- How many pages of a leaf the first window of a sweep has, where sweeping over the whole leaf
 -- costs less than finding the due rows one by one; null where it does not. The planner is asked:
 -- a sweep is worth it where finding the rows costs as much as reading all pages, or where a fifth
@@ -1881,7 +2057,8 @@ create function maintenance_internal.first_window(
   p_leaf regclass,
   p_cutoff timestamptz,
   out pages integer,
-  out leaf_pages bigint)
+  out leaf_pages bigint,
+  out due bigint)
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
@@ -1899,6 +2076,7 @@ begin
     maintenance_internal.target_alias(maintenance_internal.find_target(p_policy.target)),
     maintenance_internal.due_condition(p_policy))
   into v_plan using p_cutoff;
+  due := v_plan #>> '{0,Plan,Plan Rows}';
   v_due_per_page := greatest(
     (v_plan #>> '{0,Plan,Plan Rows}')::double precision / leaf_pages, 0.01);
   if p_job.batch_size < 4 * v_rows_per_page
@@ -1908,9 +2086,9 @@ begin
   then
     return;
   end if;
-  -- Small enough for one batch even if every row in it is due, whatever the estimate says; later
-  -- windows grow with what the earlier ones held.
-  pages := greatest(least(p_job.batch_size / v_rows_per_page, leaf_pages), 1);
+  -- Small enough for a fiftieth of a batch even if every row in it is due, whatever the estimate
+  -- says; later windows grow with what the earlier ones held, and how long they took.
+  pages := ceil(least(p_job.batch_size / v_rows_per_page, leaf_pages) / 50);
 end
 $$;
 -- end of sql/engine/run/first_window.sql
@@ -1938,207 +2116,409 @@ return exists (
 );
 -- end of sql/engine/run/has_silencing_trigger.sql
 
--- from sql/engine/run/collect_slab.sql bf559bf85fe65ab1
--- What a policy's run works on next: a slab of due rows of one leaf, as ctids in heap order; or, in
--- a leaf that is swept, the next window of pages; or the rows of a window that failed, so that it
--- is offered again row by row and never stepped over.
--- Where the last leaf is through, it looks once more at what is due: that proves the effect, and
--- cleans the index of what is gone, so that the next look at the status is quick.
+-- from sql/engine/run/next_piece.sql 656297d94fff6af4
+-- What a run offers now: the next window of a leaf that is swept, the next rows of the first list,
+-- or what comes next of what failed. No leaf where nothing is listed.
 
-create function maintenance_internal.collect_slab(
-  inout progress maintenance_internal.progress,
-  inout slab tid[])
+create function maintenance_internal.next_piece(
+  p_run_id bigint,
+  p_at maintenance_internal.progress,
+  p_rows integer)
+returns maintenance_internal.piece
 language plpgsql
-security definer
+stable
 set search_path = pg_catalog, pg_temp
-set row_security = off
-set timezone = 'UTC'
-set jit = off
-set lock_timeout = '2s'
 as $$
 declare
-  v_slab_limit constant integer := 500000;
-  -- The last look walks over all that the run has taken out of the index: after more rows than
-  -- these, where nothing makes it needed, it is left to mark_dead_entries.
-  v_most_to_look_over constant bigint := 100000;
-  v_run maintenance_internal.run := maintenance_internal.find_running(progress.run_id);
-  v_job maintenance_internal.job;
-  v_policy maintenance_internal.policy;
-  v_leaves oid[];
-  v_leaf_is_done boolean;
-  v_left bigint;
-  v_kept bigint;
-  v_state text;
-  v_message text;
-  v_detail text;
-  v_context text;
+  v_piece maintenance_internal.piece;
 begin
-  select * into v_job from maintenance_internal.job as j where j.job_id = v_run.job_id;
-  select * into v_policy from maintenance_internal.policy as p where p.job_id = v_run.job_id;
-  v_leaves := maintenance_internal.leaf_tables(maintenance_internal.find_target(v_policy.target));
+  if p_at.page < p_at.end_page then
+    v_piece.run_id := p_run_id;
+    v_piece.pass := 1;
+    v_piece.leaf := p_at.leaf;
+    v_piece.page := p_at.page;
+    v_piece.end_page := least(p_at.page + p_at.pages, p_at.end_page);
+    return v_piece;
+  end if;
+  select * into v_piece from maintenance_internal.piece as p
+  where p.run_id = p_run_id and (p.pass = 1 or p_at.collected)
+  order by p.pass, p.place
+  limit 1;
+  if v_piece.pass = 1 then
+    v_piece.tids := v_piece.tids[p_at.at + 1 : p_at.at + p_rows];
+  end if;
+  return v_piece;
+end
+$$;
 
-  if progress.next = 'again' then
-    execute maintenance_internal.collect_statement(v_policy, v_leaves[progress.leaf_number], true)
-      into slab using v_run.cutoff, null::integer,
-        format('(%s,0)', progress.sweep_from)::tid,
-        format('(%s,0)', progress.sweep_from + progress.sweep_pages)::tid;
-    progress.sweep_from := progress.sweep_from + progress.sweep_pages;
+-- Whether a table is still one of those that hold the target's rows. True of no table at all.
+create function maintenance_internal.is_leaf(p_leaf oid, p_target oid)
+returns boolean
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+return p_leaf is null
+  or case when p_leaf = p_target then exists (select from pg_class as c where c.oid = p_leaf)
+    else p_leaf = any(maintenance_internal.leaf_tables(p_target)) end;
+-- end of sql/engine/run/next_piece.sql
 
-  else
-    if progress.slab_size > 0 and progress.slab_changed = 0 and v_run.rows_refused = 0
-      and not progress.contended
-    then
-      -- A whole slab was offered and nothing changed: offering it again might never end.
-      execute format(
-        'select count(*) from only %1$s as %2$s '
-        'where %2$s.ctid = any(array(select unnest($2))) and %3$s',
-        v_leaves[progress.leaf_number]::regclass,
-        maintenance_internal.target_alias(maintenance_internal.find_target(v_policy.target)),
-        maintenance_internal.due_condition(v_policy))
-        into v_left using v_run.cutoff, slab;
-      if v_left > 0 then
-        perform maintenance_internal.stop_run(progress.run_id, 'no_effect', 'PM012', format(
-          '%s due rows of %s were offered and none changed: a trigger may suppress it',
-          v_left, v_policy.target));
-        progress.next := 'end';
+-- from sql/engine/run/find_pieces.sql 67bb527e1fe1ba4f
+-- What a run offers next, where nothing is listed: lists of due rows of the leaf at work, behind
+-- the last one; or the sweep of the next leaf, where that costs less than finding its rows one by
+-- one.
+
+create function maintenance_internal.find_pieces(
+  p_run maintenance_internal.run,
+  p_job maintenance_internal.job,
+  p_policy maintenance_internal.policy,
+  inout p_at maintenance_internal.progress)
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_list_limit constant integer := 500000;
+  v_window record;
+  v_list tid[];
+  v_rows integer;
+begin
+  loop
+    if p_at.listed_to is null then
+      select min(l) into p_at.leaf -- the next one by its oid
+      from unnest(maintenance_internal.leaf_tables(p_at.target)) as l
+      where l > coalesce(p_at.leaf, 0);
+      if p_at.leaf is null then
+        p_at.collected := true;
+        return;
+      end if;
+      p_at.page := null;
+      select * into v_window
+      from maintenance_internal.first_window(p_policy, p_job, p_at.leaf, p_run.cutoff);
+      if v_window.pages is not null then
+        p_at.page := 0;
+        p_at.pages := v_window.pages;
+        p_at.end_page := v_window.leaf_pages;
+        p_at.expected := p_at.expected + v_window.due;
         return;
       end if;
     end if;
 
-    if progress.sweep_from < progress.sweep_end then
-      progress.slab_size := 0;
-      progress.next := 'window';
-      return;
-    end if;
-    -- A leaf that was swept for nothing is looked at once more, for the rows that did not change.
-    v_leaf_is_done := progress.leaf_number = 0
-      or case when progress.sweep_from is null
-        then progress.slab_size < v_slab_limit or progress.slab_changed = 0
-        else progress.leaf_changed > 0 or progress.contended end;
-    progress.sweep_from := null;
-    slab := null;
-    while progress.leaf_number <= cardinality(v_leaves) and slab is null loop
-      if v_leaf_is_done then
-        progress.leaf_number := progress.leaf_number + 1;
-        progress.leaf_changed := 0;
-        exit when progress.leaf_number > cardinality(v_leaves);
-        select w.pages, w.leaf_pages into progress.sweep_pages, progress.sweep_end
-        from maintenance_internal.first_window(v_policy, v_job, v_leaves[progress.leaf_number],
-          v_run.cutoff) as w;
-        if progress.sweep_pages is not null then
-          progress.sweep_from := 0;
-          progress.slab_size := 0;
-          progress.next := 'window';
-          exit;
-        end if;
-      end if;
-      execute maintenance_internal.collect_statement(v_policy, v_leaves[progress.leaf_number])
-        into slab using v_run.cutoff, v_slab_limit;
-      v_leaf_is_done := true;
-    end loop;
-  end if;
-
-  if not v_run.details ? 'bytes_before' then
-    update maintenance_internal.run as r
-    set details = r.details
-      || jsonb_build_object('bytes_before', maintenance_internal.table_bytes(v_leaves))
-    where r.run_id = progress.run_id;
-  end if;
-  progress.slab_size := coalesce(cardinality(slab), 0);
-  progress.slab_changed := 0;
-  progress.position := 1;
-  progress.bad_end := null;
-  if slab is not null then
-    progress.next := 'slice';
-  elsif progress.next = 'again' then
-    progress.next := 'collect'; -- nothing of the window is due any more
-  elsif progress.next = 'collect' then
-    progress.next := 'end';
-    -- After a very large run this count is left to mark_dead_entries, unless something may be left:
-    -- a row was refused or locked, or a trigger can silence a change.
-    if v_run.rows_affected <= v_most_to_look_over or v_run.rows_refused > 0
-      or progress.contended or maintenance_internal.has_silencing_trigger(v_policy, v_leaves)
-    then
-      select c.due into v_left
-      from maintenance_internal.count_due(v_policy, v_run.cutoff, 10000) as c;
-      if v_policy.action = 'delete' then -- what is old enough, and kept by matching
-        v_policy.matching := case when v_policy.matching is null then 'false'
-          else format('(%s) is not true', v_policy.matching) end;
-        select c.due into v_kept
-        from maintenance_internal.count_due(v_policy, v_run.cutoff, 10000) as c;
-      end if;
-    end if;
-    if progress.contended and v_left > v_run.rows_refused then
-      perform maintenance_internal.stop_run(progress.run_id, 'rows_locked', null, null);
-    end if;
-    update maintenance_internal.run as r
-    set details = r.details || jsonb_strip_nulls(jsonb_build_object(
-        'left', v_left, 'kept', v_kept, 'bytes_after', maintenance_internal.table_bytes(v_leaves)))
-    where r.run_id = progress.run_id;
-  end if;
-exception when query_canceled or others then
-  get stacked diagnostics v_state = returned_sqlstate, v_message = message_text,
-    v_detail = pg_exception_detail, v_context = pg_exception_context;
-  progress.next := 'end';
-  perform maintenance_internal.stop_run(progress.run_id,
-    case v_state when '57014' then 'cancelled' when '55P03' then 'lock_timeout' else 'error' end,
-    v_state, maintenance_internal.error_text(v_state, v_message, v_context),
-    jsonb_build_object('message', v_message, 'detail', v_detail, 'context', v_context));
+    execute maintenance_internal.list_statement(p_policy, p_at.leaf,
+      case when p_at.listed_to is null then 'all' else 'behind' end)
+    into v_list using p_run.cutoff, v_list_limit, p_at.listed_to;
+    v_rows := cardinality(v_list);
+    p_at.listed_to := case when v_rows = v_list_limit then v_list[v_rows] end;
+    p_at.expected := p_at.expected + v_rows;
+    p_at := maintenance_internal.add_lists(p_run.run_id, 1, p_at.leaf, v_list, p_job.batch_size,
+      p_at);
+    exit when v_rows > 0;
+  end loop;
 end
 $$;
--- end of sql/engine/run/collect_slab.sql
 
--- from sql/engine/run/change_rows.sql cbf93506b14d6607
--- Changes the due rows of a slice or a window, and counts them; of an update also those that would
--- be due again. p_form and the arguments that it takes: see batch_statement.
+-- Adds rows to what a run is still to offer, in lists of a size. Those of the first pass come in
+-- their order; of what failed, the last list that was added comes first, and so the rows that lie
+-- further back: their parents often lie before them.
+create function maintenance_internal.add_lists(
+  p_run_id bigint,
+  p_pass integer,
+  p_leaf oid,
+  p_tids tid[],
+  p_size integer,
+  inout p_at maintenance_internal.progress)
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  insert into maintenance_internal.piece (run_id, pass, place, leaf, tids)
+  select p_run_id, p_pass,
+    (p_at.pieces + row_number() over (order by i)) * case p_pass when 1 then 1 else -1 end,
+    p_leaf, p_tids[i : i + p_size - 1]
+  from generate_series(1, cardinality(p_tids), p_size) as i;
+  p_at.pieces := p_at.pieces + ceil(cardinality(p_tids)::numeric / p_size);
+end
+$$;
+-- end of sql/engine/run/find_pieces.sql
 
-create function maintenance_internal.change_rows(
+-- from sql/engine/run/change_piece.sql f33ec435de583c92
+-- Changes the due rows of a piece in one statement, and counts them. Keys and triggers that were
+-- deferred are checked here as well, so that what they refuse is this piece's own fault.
+
+create function maintenance_internal.change_piece(
   p_policy maintenance_internal.policy,
-  p_leaf regclass,
-  p_form text,
   p_cutoff timestamptz,
-  p_slice tid[] default null,
-  p_from bigint default null,
-  p_to bigint default null,
-  out changed bigint,
-  out again bigint)
+  p_piece maintenance_internal.piece,
+  p_skip_locked boolean)
+returns bigint
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_statement text := maintenance_internal.batch_statement(p_policy, p_leaf, p_form);
+  v_statement text := maintenance_internal.piece_statement(
+    p_policy, p_piece.leaf, p_piece.tids is not null, p_skip_locked);
+  v_from tid := format('(%s,0)', p_piece.page)::tid;
+  v_to tid := format('(%s,0)', p_piece.end_page)::tid;
+  v_changed bigint;
+  v_again bigint;
 begin
-  if p_policy.action = 'update' and p_form = 'window' then
-    execute v_statement into changed, again
-    using p_cutoff, format('(%s,0)', p_from)::tid, format('(%s,0)', p_to)::tid;
-  elsif p_policy.action = 'update' then
-    execute v_statement into changed, again using p_cutoff, p_slice;
+  if p_policy.action = 'delete' then
+    execute v_statement using p_cutoff, p_piece.tids, v_from, v_to;
+    get diagnostics v_changed = row_count;
   else
-    if p_form = 'window' then
-      execute v_statement
-      using p_cutoff, format('(%s,0)', p_from)::tid, format('(%s,0)', p_to)::tid;
-    else
-      execute v_statement using p_cutoff, p_slice;
+    execute v_statement into v_changed, v_again using p_cutoff, p_piece.tids, v_from, v_to;
+    if v_again > 0 then
+      raise exception '% of % rows would be due again after the update', v_again, v_changed
+        using errcode = 'PM005', hint = 'Let matching exclude what assign sets.';
     end if;
-    get diagnostics changed = row_count;
-    again := 0;
+  end if;
+  set constraints all immediate;
+  return v_changed;
+end
+$$;
+-- end of sql/engine/run/change_piece.sql
+
+-- from sql/engine/run/work_singly.sql 7eacb369d08ff90b
+-- Works a short list row by row. A row that fails alone is set aside; when all else is through, and
+-- something has gone since the first was, it is offered once more, and then it is refused: counted,
+-- with its key for the owner.
+
+create function maintenance_internal.work_singly(
+  p_policy maintenance_internal.policy,
+  p_piece maintenance_internal.piece,
+  inout p_run maintenance_internal.run,
+  inout p_at maintenance_internal.progress,
+  out changed bigint)
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_most_rows constant integer := 100;
+  v_most_keys constant integer := 100;
+  v_until constant timestamptz := clock_timestamp() + interval '200 milliseconds';
+  v_rest tid[] := p_piece.tids;
+  v_bad tid[] := '{}';
+  v_keys jsonb;
+  v_fault maintenance_internal.fault;
+  v_verdict text := 'row';
+begin
+  changed := 0;
+  if p_piece.pass = 4 and p_run.rows_affected = p_at.aside_since then
+    v_bad := v_rest;
+    v_rest := '{}';
+  elsif p_piece.pass = 4 and p_at.aside_since >= 0 then
+    p_at.aside_since := -1;
+    p_run.error := null;
+    p_run.sqlstate := null;
+    p_run.error_detail := null;
+  end if;
+
+  while v_rest <> '{}' and clock_timestamp() < v_until loop
+    p_piece.tids := v_rest[1:1];
+    begin
+      changed := changed + maintenance_internal.change_piece(
+        p_policy, p_run.cutoff, p_piece, p_at.locked is true);
+      p_at.timeouts := 0;
+    exception when query_canceled or others then
+      get stacked diagnostics v_fault.sqlstate = returned_sqlstate,
+        v_fault.message = message_text, v_fault.detail = pg_exception_detail,
+        v_fault.context = pg_exception_context, v_fault.on_constraint = constraint_name,
+        v_fault.on_table = table_name;
+      if v_fault.sqlstate = '57014' and not p_at.commits then
+        raise;
+      end if;
+      p_at := maintenance_internal.count_fault(v_fault, p_at);
+      v_verdict := maintenance_internal.judge_fault(v_fault, p_at, true);
+      exit when v_verdict = 'again';
+      p_run := maintenance_internal.note_fault(v_fault, v_verdict, p_run);
+      exit when v_verdict <> 'row';
+      v_bad := v_bad || v_rest[1];
+    end;
+    v_rest := v_rest[2:];
+  end loop;
+
+  p_at := maintenance_internal.add_lists(p_piece.run_id, p_piece.pass, p_piece.leaf, v_rest,
+    v_most_rows, p_at);
+  if p_piece.pass < 4 then
+    p_at := maintenance_internal.add_lists(p_piece.run_id, 4, p_piece.leaf, v_bad, v_most_rows,
+      p_at);
+    if v_bad <> '{}' then
+      p_at.aside_since := coalesce(p_at.aside_since, p_run.rows_affected);
+    end if;
+  elsif v_bad <> '{}' then
+    v_keys := coalesce(p_run.error_detail -> 'rows', '[]');
+    p_run.rows_refused := p_run.rows_refused + cardinality(v_bad);
+    p_run.error_detail := p_run.error_detail || jsonb_build_object('rows', v_keys || (
+      select coalesce(jsonb_agg(maintenance_internal.row_key(p_piece.leaf, t)), '[]')
+      from unnest(v_bad[1 : v_most_keys - jsonb_array_length(v_keys)]) as t));
   end if;
 end
 $$;
--- end of sql/engine/run/change_rows.sql
+-- end of sql/engine/run/work_singly.sql
 
--- from sql/engine/run/apply_batch.sql fc23d8f8b5d3bec9
--- One batch: a slice of a slab or a window of pages under its rule, or one call of a step function.
+-- from sql/engine/run/settle_piece.sql c5053fe89b6cc703
+-- What becomes of a piece that was offered: it is gone; or, where it failed, put away for later,
+-- split, or worked row by row. And how large the next one is, or what a step function is asked for:
+-- as many rows as take some thirty milliseconds.
+
+create function maintenance_internal.settle_piece(
+  p_job maintenance_internal.job,
+  p_policy maintenance_internal.policy,
+  p_piece maintenance_internal.piece,
+  p_fault maintenance_internal.fault,
+  p_milliseconds double precision,
+  inout p_run maintenance_internal.run,
+  inout p_at maintenance_internal.progress,
+  inout p_changed bigint)
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_least_rows constant integer := 10;
+  v_short_list constant integer := 100;
+  v_parts constant integer := 8;
+  v_growth double precision := least(2, 30 / greatest(p_milliseconds, 0.1));
+  v_singly record;
+begin
+  if p_piece.page is not null then
+    p_at.page := p_piece.end_page;
+    p_at.pages := greatest(1, least(p_at.pages * v_growth,
+      p_at.pages * (p_job.batch_size / greatest(p_changed, 1.0)),
+      4.0 * p_job.batch_size / maintenance_internal.rows_per_page(p_piece.leaf)));
+  else
+    p_at.size := greatest(v_least_rows, least(p_at.size * v_growth, p_job.batch_size));
+    if p_piece.pass = 1 then
+      p_at.at := p_at.at + cardinality(p_piece.tids);
+    else
+      p_run.cut_leaf := p_piece.leaf;
+      p_run.cut := p_piece.tids[1];
+    end if;
+    delete from maintenance_internal.piece as p
+    where p.run_id = p_piece.run_id and p.pass = p_piece.pass and p.place = p_piece.place
+      and (p.pass > 1 or p_at.at >= cardinality(p.tids));
+    if found and p_piece.pass = 1 then
+      p_at.at := 0;
+    end if;
+  end if;
+
+  if p_fault.sqlstate is null and p_piece.pass < 4 or p_piece.leaf is null then
+    return;
+  elsif p_piece.pass = 1 then
+    -- What lies before the place where the run before was cut comes first, then the rest: so each
+    -- run goes on behind it.
+    p_at.pieces := p_at.pieces + 1;
+    insert into maintenance_internal.piece (run_id, pass, place, leaf, page, end_page, tids)
+    values (p_piece.run_id,
+      case when (p_piece.leaf, coalesce(p_piece.tids[1], format('(%s,0)', p_piece.page)::tid))
+        >= (p_at.behind_leaf, p_at.behind) then 3 else 2 end,
+      -p_at.pieces, p_piece.leaf, p_piece.page, p_piece.end_page, p_piece.tids);
+  elsif cardinality(p_piece.tids) > v_short_list then
+    p_at := maintenance_internal.add_lists(p_piece.run_id, p_piece.pass, p_piece.leaf,
+      p_piece.tids, ceil(cardinality(p_piece.tids)::numeric / v_parts)::integer, p_at);
+  else
+    select w.* into v_singly
+    from maintenance_internal.work_singly(p_policy, p_piece, p_run, p_at) as w;
+    p_run := v_singly.p_run;
+    p_at := v_singly.p_at;
+    p_changed := v_singly.changed;
+  end if;
+end
+$$;
+-- end of sql/engine/run/settle_piece.sql
+
+-- from sql/engine/run/count_left.sql b4c5b53a08be1618
+-- What a run that is through leaves on its receipt: the rows that are still due, those that are old
+-- enough and kept by matching, and the size of the tables. Counting walks over all that the run has
+-- taken out of the index: after more rows than these it is left out, unless something may be left,
+-- since rows were refused or locked, or a trigger can silence a change.
+
+create function maintenance_internal.count_left(
+  p_run maintenance_internal.run,
+  p_policy maintenance_internal.policy)
+returns jsonb
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_most_to_look_over constant bigint := 100000;
+  v_leaves oid[] := maintenance_internal.leaf_tables((p_run.progress).target);
+  v_left bigint;
+  v_kept bigint;
+begin
+  if p_run.rows_affected <= v_most_to_look_over or p_run.rows_refused > 0
+    or (p_run.progress).locked or maintenance_internal.has_silencing_trigger(p_policy, v_leaves)
+  then
+    select c.due into v_left
+    from maintenance_internal.count_due(p_policy, p_run.cutoff, 10000) as c;
+    if p_policy.action = 'delete' then
+      p_policy.matching := case when p_policy.matching is null then 'false'
+        else format('(%s) is not true', p_policy.matching) end;
+      select c.due into v_kept
+      from maintenance_internal.count_due(p_policy, p_run.cutoff, 10000) as c;
+    end if;
+  end if;
+  return jsonb_strip_nulls(jsonb_build_object('left', v_left, 'kept', v_kept,
+    'bytes_after', maintenance_internal.table_bytes(v_leaves)));
+end
+$$;
+-- end of sql/engine/run/count_left.sql
+
+-- from sql/engine/run/decide_stop.sql 923cc830accf37e2
+-- Why a run stops, if it does after this step: a limit of its job; or, at its end, what it could
+-- not do. A run that is through has been cut nowhere.
+
+create function maintenance_internal.decide_stop(
+  p_job maintenance_internal.job,
+  p_at maintenance_internal.progress,
+  p_more boolean,
+  p_details jsonb,
+  inout p_run maintenance_internal.run)
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_left bigint := p_details ->> 'left';
+begin
+  if p_run.stop_reason is not null then
+    return;
+  elsif p_more then
+    p_run.stop_reason := case
+      when p_run.rows_affected >= p_job.max_rows then 'max_rows'
+      when p_run.batches >= p_job.max_batches then 'max_batches'
+      when clock_timestamp() >= p_run.started_at + p_job.budget
+        and (p_run.batches > 0 or p_at.collected) then 'budget'
+    end;
+    return;
+  end if;
+  p_run.cut_leaf := null;
+  p_run.cut := null;
+  p_run.stop_reason := case
+    when p_run.rows_refused > 0 then 'refused_rows'
+    when p_at.locked and v_left > 0 then 'rows_locked'
+    when p_run.rows_affected = 0 and v_left > 0 then 'no_effect'
+    else 'done'
+  end;
+  if p_run.stop_reason = 'no_effect' then
+    p_run.sqlstate := 'PM012';
+    p_run.error := format('%s due rows were offered and none changed: a trigger may suppress it',
+      v_left);
+  end if;
+end
+$$;
+-- end of sql/engine/run/decide_stop.sql
+
+-- from sql/engine/run/run_step.sql d15cd835265af02a
+-- One step of a run: a piece of a policy's rows, in one statement, or one call of a step function.
+-- It catches its own errors and notes them on the receipt, which it locks: a run whose receipt
+-- somebody has closed ends there.
 --
--- A slice that fails is halved until the row that cannot be changed stands alone; that row is
--- counted as refused, with the first error and (for the owner) its key, and the rest goes on at
--- full size again.
--- A window that fails is collected and offered again in slices. Rows that somebody else holds are
--- waited for briefly, then left out and found by the next run.
+-- A piece that fails is put away; when everything else has been offered it is offered again, and
+-- where it fails again, split, until a row stands alone. That row is set aside, and offered once
+-- more where other rows have gone since: its children may be among them. Only then it is refused.
+-- What is no row's fault stops the run instead (judge_fault).
+--   more    something is left to do
+--   notice  what run_job says while it works, every few seconds
 
-create function maintenance_internal.apply_batch(
-  inout progress maintenance_internal.progress,
-  p_slice tid[])
+create function maintenance_internal.run_step(p_run_id bigint, out more boolean, out notice text)
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
@@ -2148,176 +2528,164 @@ set jit = off
 set lock_timeout = '2s'
 as $$
 declare
-  v_most_refused constant integer := 100;
-  -- Halving the largest batch, 100,000 rows, down to one row can time out 17 times. A table that is
-  -- locked as a whole would go on to time out row by row.
-  v_most_lock_timeouts constant integer := 20;
-  v_run maintenance_internal.run := maintenance_internal.find_running(progress.run_id);
+  v_began constant timestamptz := clock_timestamp();
+  v_running constant text := coalesce(current_setting('maintenance.run_id', true), '');
+  v_run maintenance_internal.run;
+  v_at maintenance_internal.progress;
   v_job maintenance_internal.job;
   v_policy maintenance_internal.policy;
-  v_leaf regclass;
-  v_window_end bigint;
-  v_changed bigint;
-  v_again bigint;
-  v_state text;
-  v_message text;
-  v_detail text;
-  v_context text;
-  v_constraint text;
-  v_table text;
-  v_error text;
-  v_error_detail jsonb;
-  v_limit text;
+  v_piece maintenance_internal.piece;
+  v_fault maintenance_internal.fault;
+  v_verdict text;
+  v_offers boolean := false;
+  v_changed bigint := 0;
+  v_details jsonb := '{}';
+  v_rows integer;
+  v_settled record;
 begin
-  select * into v_job from maintenance_internal.job as j where j.job_id = v_run.job_id;
-  if not found then
-    perform maintenance_internal.stop_run(progress.run_id, 'error', 'PM001', 'the job was dropped');
-    progress.next := 'end';
+  select * into v_run
+  from maintenance_internal.run as r
+  where r.run_id = p_run_id and r.backend_pid = pg_backend_pid() and r.status = 'running'
+  for no key update;
+  more := found and v_run.stop_reason is null;
+  if not more then
     return;
   end if;
-  -- No caller makes a batch longer than it may be.
-  progress.size := least(progress.size, v_job.batch_size, v_job.max_rows - v_run.rows_affected);
-  p_slice := p_slice[1 : progress.size];
+  perform pg_try_advisory_xact_lock(maintenance_internal.lock_class(), v_run.job_id);
+  perform set_config('maintenance.run_id', ltrim(v_running || ' ' || p_run_id), true);
+  v_at := v_run.progress;
 
   begin
+    select * into v_job from maintenance_internal.job as j where j.job_id = v_run.job_id;
+    if not found then
+      raise exception 'the job was dropped' using errcode = 'PM001';
+    end if;
+    v_rows := least(v_at.size, v_job.batch_size, v_job.max_rows - v_run.rows_affected);
+
     if v_job.kind = 'function' then
-      perform set_config('maintenance.run_id', progress.run_id::text, true);
+      v_offers := true;
       execute format('select %s($1)',
         maintenance_internal.find_function(v_job.step, 'integer', 'bigint')::regproc)
-        into v_changed using progress.size;
-      if coalesce(v_changed, 0) <= 0 then
-        progress.next := 'end';
-      end if;
+      into v_changed using v_rows;
+      set constraints all immediate;
+      v_changed := greatest(v_changed, 0);
+      more := v_changed > 0;
+
     else
-      -- A slice can go without its locked rows, so it waits less than a step function may.
+      -- A piece can go without its locked rows, so it waits less than a step function may.
       perform set_config('lock_timeout', '200ms', true);
       select * into v_policy from maintenance_internal.policy as p where p.job_id = v_job.job_id;
-      v_leaf := maintenance_internal.find_leaf(v_policy.target, progress.leaf_number);
-      if progress.next = 'window' then
-        -- Never so many pages that they could hold eight batches of rows that are all due.
-        progress.sweep_pages := least(progress.sweep_pages,
-          ceil(8.0 * v_job.batch_size / maintenance_internal.rows_per_page(v_leaf)));
-        v_window_end := least(progress.sweep_from + progress.sweep_pages, progress.sweep_end);
-        select c.changed, c.again into v_changed, v_again
-        from maintenance_internal.change_rows(v_policy, v_leaf, 'window', v_run.cutoff,
-          p_from => progress.sweep_from, p_to => v_window_end) as c;
-      else
-        begin
-          select c.changed, c.again into v_changed, v_again
-          from maintenance_internal.change_rows(
-            v_policy, v_leaf, 'slice', v_run.cutoff, p_slice) as c;
-        exception when lock_not_available then
-          progress.contended := true;
-          select c.changed, c.again into v_changed, v_again
-          from maintenance_internal.change_rows(
-            v_policy, v_leaf, 'unlocked', v_run.cutoff, p_slice) as c;
-        end;
+      if hashtextextended(v_policy::text, 0) is distinct from v_at.rule
+        or to_regclass(v_policy.target) is distinct from v_at.target then
+        raise exception 'the rule or its table was changed while the run went on'
+          using errcode = 'PM022';
       end if;
-      if v_again > 0 then
-        raise exception '% of % rows would be due again after the update', v_again, v_changed
-          using errcode = 'PM005', hint = 'Let matching exclude what assign sets.';
+      v_piece := maintenance_internal.next_piece(p_run_id, v_at, v_rows);
+
+      if not maintenance_internal.is_leaf(v_piece.leaf, v_at.target) then
+        -- A partition that was dropped or detached meanwhile: what was to be done there is over.
+        delete from maintenance_internal.piece as p
+        where p.run_id = p_run_id and p.leaf = v_piece.leaf;
+        v_at.at := 0;
+        if v_at.leaf = v_piece.leaf then
+          v_at.page := null;
+          v_at.listed_to := null;
+        end if;
+      elsif v_piece.leaf is null and v_at.collected is not true then
+        v_at := maintenance_internal.find_pieces(v_run, v_job, v_policy, v_at);
+      elsif v_piece.leaf is null then
+        more := false;
+        v_details := maintenance_internal.count_left(v_run, v_policy);
+      elsif v_piece.pass > 1 and v_piece.page is not null then
+        -- A window that failed goes on as lists of its rows.
+        execute maintenance_internal.list_statement(v_policy, v_piece.leaf, 'window')
+        into v_piece.tids using v_run.cutoff, null::integer,
+          format('(%s,0)', v_piece.page)::tid, format('(%s,0)', v_piece.end_page)::tid;
+        delete from maintenance_internal.piece as p
+        where p.run_id = p_run_id and p.pass = v_piece.pass and p.place = v_piece.place;
+        v_at := maintenance_internal.add_lists(p_run_id, v_piece.pass, v_piece.leaf, v_piece.tids,
+          v_job.batch_size, v_at);
+      else
+        v_offers := true;
+        if v_piece.pass < 4 then
+          v_changed := maintenance_internal.change_piece(
+            v_policy, v_run.cutoff, v_piece, v_at.locked is true);
+        end if;
       end if;
     end if;
   exception when query_canceled or others then
-    get stacked diagnostics v_state = returned_sqlstate, v_message = message_text,
-      v_detail = pg_exception_detail, v_context = pg_exception_context,
-      v_constraint = constraint_name, v_table = table_name;
-    v_error := maintenance_internal.error_text(
-      v_state, v_message, v_context, v_constraint, v_table);
-    v_error_detail :=
-      jsonb_build_object('message', v_message, 'detail', v_detail, 'context', v_context);
+    get stacked diagnostics v_fault.sqlstate = returned_sqlstate,
+      v_fault.message = message_text, v_fault.detail = pg_exception_detail,
+      v_fault.context = pg_exception_context, v_fault.on_constraint = constraint_name,
+      v_fault.on_table = table_name;
+    if v_fault.sqlstate = '57014' and not v_at.commits then
+      raise;
+    end if;
+    v_changed := 0;
+    more := true;
   end;
 
-  if v_state is null then
-    update maintenance_internal.run as r
-    set rows_affected = r.rows_affected + greatest(v_changed, 0),
-      batches = r.batches + 1
-    where r.run_id = progress.run_id
-    returning case
-      when r.rows_affected >= v_job.max_rows then 'max_rows'
-      when r.batches >= v_job.max_batches then 'max_batches' end into v_limit;
-    progress.lock_timeouts := 0;
-    if progress.next = 'window' then
-      progress.leaf_changed := progress.leaf_changed + v_changed;
-      progress.sweep_from := v_window_end;
-      -- As many pages as held a batch's rows just now, and at most twice as many.
-      progress.sweep_pages := greatest(1, least(2 * progress.sweep_pages,
-        round(progress.sweep_pages::numeric * v_job.batch_size / greatest(v_changed, 1))));
-      if progress.sweep_from >= progress.sweep_end then
-        progress.next := 'collect';
-      end if;
-    elsif progress.next = 'slice' then
-      progress.leaf_changed := progress.leaf_changed + v_changed;
-      progress.slab_changed := progress.slab_changed + v_changed;
-      progress.position := progress.position + cardinality(p_slice);
-      if progress.position >= progress.bad_end then
-        progress.bad_end := null;
-      end if;
-      progress.size := case
-        when progress.bad_end is null then least(progress.size * 2, v_job.batch_size)
-        else greatest((progress.bad_end - progress.position) / 2, 1)
-      end;
+  if v_fault.sqlstate is not null then
+    v_at := maintenance_internal.count_fault(v_fault, v_at);
+    v_verdict := case
+      -- It went in the middle of the batch: the next step finds it gone.
+      when not maintenance_internal.is_leaf(v_piece.leaf, v_at.target) then 'again'
+      else maintenance_internal.judge_fault(v_fault, v_at, v_offers and v_piece.leaf is not null)
+    end;
+    v_offers := v_verdict = 'row';
+    if v_verdict not in ('again', 'row') then
+      v_run := maintenance_internal.note_fault(v_fault, v_verdict, v_run);
     end if;
-
-  elsif v_state = '57014' then
-    perform maintenance_internal.stop_run(
-      progress.run_id, 'cancelled', v_state, v_error, v_error_detail);
-    progress.next := 'end';
-
-  elsif v_job.kind = 'function' or v_state like 'PM%' then
-    perform maintenance_internal.stop_run(
-      progress.run_id, 'error', v_state, v_error, v_error_detail);
-    progress.next := 'end';
-
-  elsif progress.next = 'window' then
-    progress.sweep_pages := v_window_end - progress.sweep_from;
-    progress.next := 'again';
-
-  elsif v_state = '55P03' and progress.lock_timeouts + 1 >= v_most_lock_timeouts then
-    perform maintenance_internal.stop_run(
-      progress.run_id, 'lock_timeout', v_state, v_error, v_error_detail);
-    progress.next := 'end';
-
-  elsif cardinality(p_slice) > 1 then
-    progress.lock_timeouts := progress.lock_timeouts + (v_state = '55P03')::integer;
-    progress.bad_end := progress.position + cardinality(p_slice);
-    progress.size := cardinality(p_slice) / 2;
-
-  else
-    progress.lock_timeouts := progress.lock_timeouts + (v_state = '55P03')::integer;
-    update maintenance_internal.run as r
-    set rows_refused = r.rows_refused + 1,
-      error = coalesce(r.error, v_error),
-      sqlstate = coalesce(r.sqlstate, v_state),
-      error_detail = coalesce(r.error_detail,
-        v_error_detail
-          || jsonb_build_object('row', maintenance_internal.row_key(v_leaf, p_slice[1])))
-    where r.run_id = progress.run_id
-    returning case when r.rows_refused >= v_most_refused then 'refused_rows' end into v_limit;
-    progress.position := progress.position + 1;
-    progress.bad_end := null;
-    progress.size := 1;
+  elsif v_offers then
+    v_at.timeouts := 0;
+    v_at.conflicts := 0;
   end if;
+  if v_offers then
+    select s.* into v_settled
+    from maintenance_internal.settle_piece(v_job, v_policy, v_piece, v_fault,
+      1000 * extract(epoch from clock_timestamp() - v_began), v_run, v_at, v_changed) as s;
+    v_run := v_settled.p_run;
+    v_at := v_settled.p_at;
+    v_changed := v_settled.p_changed;
+  end if;
+  v_run.rows_affected := v_run.rows_affected + v_changed;
+  v_run.batches := v_run.batches
+    + (v_offers and (v_fault.sqlstate is null or v_changed > 0))::integer;
 
-  if progress.next = 'slice' and progress.position > progress.slab_size then
-    progress.next := 'collect';
+  v_run := maintenance_internal.decide_stop(v_job, v_at, more, v_details, v_run);
+  more := more and v_run.stop_reason is null;
+  if v_at.said_at < clock_timestamp() - interval '5 seconds' then
+    notice := format('%s: %s rows so far, %s a second, about %s to go', v_run.job_name,
+      v_run.rows_affected,
+      round(v_run.rows_affected / extract(epoch from clock_timestamp() - v_run.started_at)),
+      greatest(v_at.expected - v_run.rows_affected - v_run.rows_refused, 0));
+    v_at.said_at := clock_timestamp();
   end if;
-  if v_limit is null and clock_timestamp() >= v_run.started_at + v_job.budget then
-    v_limit := 'budget';
-  end if;
-  if v_limit is not null and progress.next <> 'end' then
-    perform maintenance_internal.stop_run(progress.run_id, v_limit, null, null);
-    progress.next := 'end';
-  end if;
+  update maintenance_internal.run as r
+  set touched_at = clock_timestamp(),
+    rows_affected = v_run.rows_affected,
+    rows_refused = v_run.rows_refused,
+    batches = v_run.batches,
+    stop_reason = v_run.stop_reason,
+    error = v_run.error,
+    sqlstate = v_run.sqlstate,
+    error_detail = v_run.error_detail,
+    details = r.details || v_details,
+    cut_leaf = v_run.cut_leaf,
+    cut = v_run.cut,
+    progress = v_at
+  where r.run_id = p_run_id;
+  perform set_config('maintenance.run_id', v_running, true);
 end
 $$;
--- end of sql/engine/run/apply_batch.sql
+-- end of sql/engine/run/run_step.sql
 
--- from sql/engine/run/finish_run.sql 286c33fa55a2925f
--- Closes a run's receipt. What was noted on it decides how it ended.
+-- from sql/engine/run/end_run.sql 31acd41fffd0147d
+-- Closes a run's receipt, and says what its caller gets. What was noted on it decides how it ended;
+-- what was still set aside when it was cut is refused.
 
-create function maintenance_internal.finish_run(p_run_id bigint)
-returns void
+create function maintenance_internal.end_run(p_run_id bigint)
+returns jsonb
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
@@ -2326,7 +2694,7 @@ set timezone = 'UTC'
 set lock_timeout = '5s'
 as $$
 declare
-  v_run maintenance_internal.run := maintenance_internal.find_running(p_run_id);
+  v_run maintenance_internal.run;
 begin
   update maintenance_internal.run as r
   set status = case
@@ -2334,172 +2702,52 @@ begin
       when r.error is not null then 'failed'
       else 'succeeded'
     end,
-    stop_reason = coalesce(r.stop_reason,
-      case when r.rows_refused > 0 then 'refused_rows' else 'done' end),
-    finished_at = clock_timestamp()
-  where r.run_id = v_run.run_id;
-end
-$$;
--- end of sql/engine/run/finish_run.sql
+    rows_refused = r.rows_refused + (
+      select count(*) from maintenance_internal.piece as p, unnest(p.tids)
+      where p.run_id = r.run_id and p.pass = 4),
+    stop_reason = coalesce(r.stop_reason, 'done'),
+    finished_at = clock_timestamp(),
+    progress = null
+  where r.run_id = p_run_id and r.backend_pid = pg_backend_pid() and r.status = 'running';
+  if found then
+    delete from maintenance_internal.piece as p where p.run_id = p_run_id;
+  end if;
 
--- from sql/engine/run/run_result.sql 9dd22a571fb8bd5b
--- What a run gives to its caller.
-
-create function maintenance_internal.run_result(p_run_id bigint)
-returns jsonb
-language sql
-stable
-security definer
-set search_path = pg_catalog, pg_temp
-set row_security = off
-set timezone = 'UTC'
-set lock_timeout = '5s'
-return (
-  select jsonb_build_object(
-    'success', r.status = 'succeeded',
+  select * into v_run from maintenance_internal.run as r
+  where r.run_id = p_run_id and r.backend_pid = pg_backend_pid();
+  if not found then
+    raise exception 'run % was not begun by this session', p_run_id
+      using errcode = 'PM002', hint = 'call maintenance.run_job(...) begins runs.';
+  end if;
+  return jsonb_build_object(
+    'success', v_run.status = 'succeeded',
     'message', case
-      when r.stop_reason = 'already_running' then format('%s is already running', r.job_name)
-      when r.stop_reason = 'disabled' then format('%s is disabled', r.job_name)
-      when r.error is not null then format('%s %s: %s', r.job_name, r.status, r.error)
-      else format('%s %s: %s row%s in %s batch%s', r.job_name, r.status,
-        r.rows_affected, case when r.rows_affected <> 1 then 's' end,
-        r.batches, case when r.batches <> 1 then 'es' end)
+      when v_run.stop_reason = 'already_running'
+        then format('%s is already running', v_run.job_name)
+      when v_run.stop_reason = 'disabled' then format('%s is disabled', v_run.job_name)
+      when v_run.error is not null
+        then format('%s %s: %s', v_run.job_name, v_run.status, v_run.error)
+      else format('%s %s: %s row%s in %s batch%s', v_run.job_name, v_run.status,
+        v_run.rows_affected, case when v_run.rows_affected <> 1 then 's' end,
+        v_run.batches, case when v_run.batches <> 1 then 'es' end)
     end,
     'data', jsonb_build_object(
-      'runId', r.run_id,
-      'jobName', r.job_name,
-      'status', r.status,
-      'stopReason', r.stop_reason,
-      'rowsAffected', r.rows_affected,
-      'rowsRefused', r.rows_refused,
-      'batches', r.batches,
-      'sqlstate', r.sqlstate,
-      'details', r.details),
-    'executionTime', round(1000 * extract(epoch from r.finished_at - r.started_at)),
-    'timestamp', to_char(r.finished_at, 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'))
-  from maintenance_internal.find_run(p_run_id) as r
-);
--- end of sql/engine/run/run_result.sql
-
--- from sql/engine/run/release_lock.sql 443e7e5d802aa9a3
--- Gives back the lock of a run that is over.
-
-create function maintenance_internal.release_lock(p_run_id bigint)
-returns void
-language sql
-security definer
-set search_path = pg_catalog, pg_temp
-set row_security = off
-set timezone = 'UTC'
-set lock_timeout = '5s'
-begin atomic
-  select pg_advisory_unlock(maintenance_internal.lock_class(), r.job_id)
-  from maintenance_internal.find_run(p_run_id) as r
-  where r.status <> 'skipped';
-end;
--- end of sql/engine/run/release_lock.sql
-
--- from sql/engine/run/raise_failure.sql 5dc31812ece3b445
--- Raises what a failed run ended with, after its receipt is safe, so that pg_cron says failed too.
-
-create function maintenance_internal.raise_failure(p_run_id bigint)
-returns void
-language plpgsql
-stable
-security definer
-set search_path = pg_catalog, pg_temp
-set row_security = off
-set timezone = 'UTC'
-set lock_timeout = '5s'
-as $$
-declare
-  v_run maintenance_internal.run := maintenance_internal.find_run(p_run_id);
-begin
-  if v_run.status = 'cancelled' then
-    raise exception '%', v_run.error
-      using errcode = 'query_canceled', detail = format('run %s of %s', p_run_id, v_run.job_name);
-  elsif v_run.status = 'failed' then
-    raise exception '% failed: %', v_run.job_name, v_run.error
-      using errcode = 'PM008',
-        detail = format('run %s, SQLSTATE %s, %s rows changed, %s refused',
-          p_run_id, v_run.sqlstate, v_run.rows_affected, v_run.rows_refused),
-        hint = format('select error_detail from maintenance.run_history where run_id = %s; as the '
-          'owner, who alone may see what a row says.', p_run_id);
-  end if;
+      'runId', v_run.run_id,
+      'jobName', v_run.job_name,
+      'status', v_run.status,
+      'stopReason', v_run.stop_reason,
+      'rowsAffected', v_run.rows_affected,
+      'rowsRefused', v_run.rows_refused,
+      'batches', v_run.batches,
+      'sqlstate', v_run.sqlstate,
+      'details', v_run.details),
+    'executionTime', round(1000 * extract(epoch from v_run.finished_at - v_run.started_at)),
+    'timestamp', to_char(v_run.finished_at, 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'));
 end
 $$;
--- end of sql/engine/run/raise_failure.sql
+-- end of sql/engine/run/end_run.sql
 
--- from sql/engine/run/mark_dead_entries.sql e0b461c0b9ccd1da
--- After a very large run: counts once more what is due. The index still leads to every row that the
--- run took, and the first scan to find them dead marks their entries, so that later ones skip them.
--- The run pays for that scan, not the next reader of maintenance_status. It comes after the receipt
--- is closed and the lock released, and not after so many rows that it would hold a snapshot for
--- minutes.
-
-create function maintenance_internal.mark_dead_entries(p_run_id bigint)
-returns void
-language plpgsql
-security definer
-set search_path = pg_catalog, pg_temp
-set row_security = off
-set timezone = 'UTC'
-set lock_timeout = '1s'
-as $$
-declare
-  v_most_rows constant bigint := 5000000; -- a minute at most
-  v_run maintenance_internal.run := maintenance_internal.find_run(p_run_id);
-  v_policy maintenance_internal.policy;
-begin
-  select * into v_policy from maintenance_internal.policy as p where p.job_id = v_run.job_id;
-  if found and v_run.status = 'succeeded' and not v_run.details ? 'left'
-    and v_run.rows_affected between 1 and v_most_rows then
-    update maintenance_internal.run as r
-    set details = r.details || jsonb_build_object('left', c.due)
-    from maintenance_internal.count_due(v_policy, v_run.cutoff, 10000) as c
-    where r.run_id = v_run.run_id;
-  end if;
-exception when lock_not_available then
-  null; -- somebody alters the table: it was not needed, and the next reader is told of the lock
-end
-$$;
--- end of sql/engine/run/mark_dead_entries.sql
-
--- from sql/engine/run/run_batches.sql 40d7af42241fd7a6
--- The one loop of every run: collect, batch, batch, ... With commits it needs the outermost
--- transaction, so it can have no set clause, no security definer and no exception block: the
--- functions that it calls catch their own errors and note them on the receipt.
-
-create procedure maintenance_internal.run_batches(p_run_id bigint, p_commits boolean)
-language plpgsql
-as $$
-declare
-  v_progress maintenance_internal.progress := maintenance_internal.initial_progress(p_run_id);
-  v_slab tid[];
-  v_collected record;
-begin
-  while v_progress.next <> 'end' loop
-    if v_progress.next in ('collect', 'again') then
-      select c.progress, c.slab into v_collected
-      from maintenance_internal.collect_slab(v_progress, v_slab) as c;
-      v_progress := v_collected.progress;
-      v_slab := v_collected.slab;
-    else
-      v_progress := maintenance_internal.apply_batch(v_progress,
-        v_slab[v_progress.position : v_progress.position + v_progress.size - 1]);
-    end if;
-    if p_commits then
-      -- Not every batch waits for the disk: after a crash its rows are due again, and its receipt,
-      -- of the same transaction, says so. The run's last commit makes all of them durable.
-      perform pg_catalog.set_config('synchronous_commit', 'off', true);
-      commit;
-    end if;
-  end loop;
-end
-$$;
--- end of sql/engine/run/run_batches.sql
-
--- from sql/engine/run/run_job.sql f86add9e1de12823
+-- from sql/engine/run/run_job.sql 7f82ad79509c6f87
 -- The scheduled door: one run of a job in committed batches, with a receipt.
 -- It commits, so it can have neither a set clause nor security definer: every name is qualified.
 
@@ -2507,33 +2755,98 @@ create procedure maintenance.run_job(job_name text, inout result jsonb default n
 language plpgsql
 as $$
 declare
+  v_wants_result boolean := result is not null;
   v_run_id bigint;
+  v_step record;
 begin
-  commit; -- inside somebody's transaction this fails, before a lock is taken
-  v_run_id := maintenance_internal.start_run(job_name, false);
+  begin
+    commit; -- fails in any case here; what it says tells where we are
+  exception when invalid_transaction_termination then
+    perform maintenance_internal.refuse_inside_transaction(sqlerrm);
+  end;
+  v_run_id := maintenance_internal.start_run(job_name, true);
   commit;
-  call maintenance_internal.run_batches(v_run_id, true);
-  result := maintenance_internal.run_result(v_run_id);
-  if result #>> '{data,status}' = 'running' then
-    perform maintenance_internal.finish_run(v_run_id);
+  loop
+    select s.more, s.notice into v_step from maintenance_internal.run_step(v_run_id) as s;
+    exit when not v_step.more;
+    -- Not every batch waits for the disk: after a crash its rows are due again, and its receipt, of
+    -- the same transaction, says so. The run's last commit makes all of them durable.
+    perform pg_catalog.set_config('synchronous_commit', 'off', true);
     commit;
-    result := maintenance_internal.run_result(v_run_id);
+    if v_step.notice is not null then
+      raise notice '%', v_step.notice;
+    end if;
+  end loop;
+  result := maintenance_internal.end_run(v_run_id);
+  commit;
+  raise notice '%', maintenance_internal.message_or_failure(result);
+  if not v_wants_result then
+    result := null;
   end if;
-  perform maintenance_internal.release_lock(v_run_id);
-  perform maintenance_internal.mark_dead_entries(v_run_id);
-  perform maintenance_internal.raise_failure(v_run_id);
 end
 $$;
 
 comment on procedure maintenance.run_job(text, jsonb) is
-  'Runs a job now, in batches that are committed one by one, under the job''s own lock; a second '
-  'copy leaves a skipped receipt. Result: {success, message, data, executionTime (ms), timestamp}. '
-  'A failed run commits its receipt and raises. Not inside a transaction: see run_now. '
+  'Runs a job now, in batches that are committed one by one; a second copy leaves a skipped '
+  'receipt. Says every few seconds how far it is, and at the end what it did, as a NOTICE. result: '
+  'where ''{}'' is passed, {success, message, data, executionTime (ms), timestamp}. A failed run '
+  'commits its receipt and raises. Not inside a transaction: see run_now. '
   'Errors: PM001 no such job, PM008 the run failed, PM011 a statement job, 57014 cancelled, '
   '2D000 called inside a transaction.';
+
+-- Raises where the caller is inside a transaction. A commit fails in any exception block, and in a
+-- function, which is inside one, it says so in the words of this server's language.
+create function maintenance_internal.refuse_inside_transaction(p_message text)
+returns void
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+set row_security = off
+set timezone = 'UTC'
+set lock_timeout = '5s'
+as $$
+declare
+  v_inside text;
+begin
+  begin
+    commit;
+  exception when invalid_transaction_termination then
+    v_inside := sqlerrm;
+  end;
+  if p_message = v_inside then
+    raise exception 'maintenance.run_job commits, and cannot do so inside a transaction'
+      using errcode = 'invalid_transaction_termination',
+        hint = 'Call it by itself, with autocommit; or, in one transaction: '
+          'select maintenance.run_now(...);';
+  end if;
+end
+$$;
+
+-- What a run did, in a line. Raises what a failed one ended with, after its receipt is safe, so
+-- that pg_cron says failed, too.
+create function maintenance_internal.message_or_failure(p_result jsonb)
+returns text
+language plpgsql
+immutable
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  if p_result #>> '{data,status}' in ('cancelled', 'failed', 'interrupted') then
+    raise exception '%', p_result ->> 'message'
+      using errcode =
+          case p_result #>> '{data,status}' when 'cancelled' then '57014' else 'PM008' end,
+        detail = format('run %s, SQLSTATE %s, %s rows changed, %s refused',
+          p_result #>> '{data,runId}', p_result #>> '{data,sqlstate}',
+          p_result #>> '{data,rowsAffected}', p_result #>> '{data,rowsRefused}'),
+        hint = format('select error_detail from maintenance.run_history where run_id = %s; as the '
+          'owner, who alone may see what a row says.', p_result #>> '{data,runId}');
+  end if;
+  return p_result ->> 'message';
+end
+$$;
 -- end of sql/engine/run/run_job.sql
 
--- from sql/engine/run/run_now.sql 414143bff435b7c1
+-- from sql/engine/run/run_now.sql 6a7b4a4c1bcdbf23
 -- The same run in the caller's one transaction, for functions and tests.
 
 create function maintenance.run_now(job_name text)
@@ -2542,20 +2855,33 @@ language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_run_id bigint := maintenance_internal.start_run(run_now.job_name, true);
+  v_deferred text := (
+    select string_agg(format('%I.%I', n.nspname, k.conname), ', ')
+    from pg_constraint as k
+    join pg_namespace as n on n.oid = k.connamespace
+    where k.condeferred);
+  v_run_id bigint;
 begin
-  call maintenance_internal.run_batches(v_run_id, false);
-  if maintenance_internal.run_result(v_run_id) #>> '{data,status}' = 'running' then
-    perform maintenance_internal.finish_run(v_run_id);
+  if v_deferred is not null then
+    -- A run checks each batch; what the caller itself has left to check is not for a batch to hear.
+    set constraints all immediate;
   end if;
-  return maintenance_internal.run_result(v_run_id);
+  v_run_id := maintenance_internal.start_run(run_now.job_name, false);
+  while (select s.more from maintenance_internal.run_step(v_run_id) as s) loop
+    null;
+  end loop;
+  if v_deferred is not null then
+    execute format('set constraints %s deferred', v_deferred);
+  end if;
+  return maintenance_internal.end_run(v_run_id);
 end
 $$;
 
 comment on function maintenance.run_now(text) is
   'Runs a job in the caller''s transaction: for modest backlogs, functions and tests. The same '
-  'result as run_job; a job that fails says success false and does not raise. '
-  'Errors: PM001 no such job, PM011 a statement job.';
+  'result as run_job; a job that fails says success false and does not raise; a time-out or a '
+  'cancel ends it and the caller. Deferred constraints of the caller are checked first. '
+  'Errors: PM001 no such job, PM011 a statement job, 57014 cancelled.';
 -- end of sql/engine/run/run_now.sql
 
 -- from sql/engine/run/run_or_raise.sql 3af3abea61a0e1db
@@ -2586,7 +2912,7 @@ end
 $$;
 -- end of sql/engine/run/run_or_raise.sql
 
--- from sql/engine/run/add_details.sql fe2e737281232ef1
+-- from sql/engine/run/add_details.sql a8cbf0ef93c107ee
 -- What a step function wants to leave on its run's receipt.
 
 create function maintenance.add_details(details jsonb)
@@ -2601,7 +2927,7 @@ as $$
 begin
   update maintenance_internal.run as r
   set details = r.details || add_details.details
-  where r.run_id = nullif(current_setting('maintenance.run_id', true), '')::bigint
+  where r.run_id = substring(current_setting('maintenance.run_id', true) from '[0-9]+$')::bigint
     and r.status = 'running'
     and r.backend_pid = pg_backend_pid();
 end
@@ -2633,7 +2959,7 @@ return (
 );
 -- end of sql/engine/run/last_success.sql
 
--- from sql/engine/run/run_history.sql 1e57a68ffeee67b1
+-- from sql/engine/run/run_history.sql 264b07d9888fe18d
 -- The receipts, as one reads them.
 
 create view maintenance.run_history as
@@ -2674,8 +3000,8 @@ comment on column maintenance.run_history.rows_affected is
 comment on column maintenance.run_history.rows_refused is 'due rows that could not be changed';
 comment on column maintenance.run_history.batches is 'committed batches';
 comment on column maintenance.run_history.stop_reason is
-  'done, budget, max_rows, max_batches, rows_locked, no_effect, refused_rows, lock_timeout, error, '
-  'cancelled, already_running, disabled, backend_gone';
+  'done, budget, max_rows, max_batches, rows_locked, no_effect, refused_rows, rule_changed, '
+  'lock_timeout, error, cancelled, already_running, disabled, backend_gone, left_open';
 comment on column maintenance.run_history.error is
   'the first error, without any row''s text: SQLSTATE, constraint and table';
 comment on column maintenance.run_history.sqlstate is 'the SQLSTATE of that error';
@@ -2683,8 +3009,8 @@ comment on column maintenance.run_history.details is
   'left (rows still due), kept (old enough, but kept by matching), bytes_before, bytes_after; and '
   'what a step left by add_details';
 comment on column maintenance.run_history.error_detail is
-  'the first error in full, with the key of the row that was refused: for the engine''s owner '
-  'alone';
+  'the first error in full, with the keys of the first hundred rows that were refused: for the '
+  'engine''s owner alone';
 -- end of sql/engine/run/run_history.sql
 
 -- from sql/engine/statement/set_statement.sql 2624e7130859f64c
@@ -2933,7 +3259,7 @@ end
 $$;
 -- end of sql/engine/statement/record_statements.sql
 
--- from sql/engine/statement/tick.sql 23195894f0073652
+-- from sql/engine/statement/tick.sql a2bb0114999b0dbb
 -- What has to be looked at every minute, in milliseconds.
 
 create procedure maintenance.tick()
@@ -2945,6 +3271,7 @@ set timezone = 'UTC'
 set lock_timeout = '5s'
 as $$
 begin
+  perform maintenance_internal.close_dead_runs();
   perform maintenance_internal.record_statements();
   perform maintenance_internal.record_schedule_edit(i.job_id, 'pg_cron')
   from maintenance_internal.installed_schedule as i;
@@ -2952,8 +3279,9 @@ end
 $$;
 
 comment on procedure maintenance.tick() is
-  'What has to be looked at every minute: writes the receipts of the statements that pg_cron ran, '
-  'and keeps what somebody has edited in pg_cron. The job tick calls it.';
+  'What has to be looked at every minute: closes the receipts of dead runs, writes those of the '
+  'statements that pg_cron ran, and keeps what somebody has edited in pg_cron. The job tick calls '
+  'it.';
 -- end of sql/engine/statement/tick.sql
 
 -- from sql/engine/model/tables.sql 9dce0cf9dcabc506
@@ -5396,7 +5724,7 @@ return exists (
 );
 -- end of sql/engine/schedule/fired_by_cron.sql
 
--- from sql/engine/schedule/job_status.sql 8fd16f3ff12f5b9a
+-- from sql/engine/schedule/job_status.sql 7f5c4d2d35e03235
 -- What is in force: each job's schedule, whether it will fire, and how it ran last.
 
 create view maintenance.job_status as
@@ -5425,9 +5753,10 @@ select
       when c.active then c.schedule
       when g.gap is null and not g.readable and i.job_id is not null then j.schedule end,
     maintenance_internal.clock(), true, g.zone) as next_run_at,
-  l.status = 'running' as running,
+  l.is_alive as running,
   l.started_at as last_run_at,
-  l.status as last_status,
+  case when l.status = 'running' and not l.is_alive then 'interrupted' else l.status end
+    as last_status,
   l.error as last_error,
   p.started_at as last_success_at,
   jsonb_strip_nulls(jsonb_build_object('keep', o.keep, 'batch_size', j.batch_size,
@@ -5442,7 +5771,9 @@ left join maintenance_internal.installed_schedule as i
   on i.job_id = j.job_id and i.database_oid = g.database_oid and i.cron_oid = g.cron_oid
     and i.username = g.username
 left join lateral (
-  select r.* from maintenance_internal.run as r
+  select r.*, r.status = 'running' and (r.cron_run_id is not null
+      or maintenance_internal.is_alive(r.job_id, r.backend_pid, r.touched_at)) as is_alive
+  from maintenance_internal.run as r
   where r.job_name = j.job_name and r.status <> 'skipped'
   order by r.run_id desc
   limit 1
@@ -5473,11 +5804,12 @@ comment on column maintenance.job_status.scheduling is
   'scheduled, or why not, or what is wrong with the schedule that somebody put into pg_cron';
 comment on column maintenance.job_status.next_run_at is
   'when pg_cron starts it next; null where it will not';
-comment on column maintenance.job_status.running is 'its last receipt says running';
+comment on column maintenance.job_status.running is 'a run is going on, and is at work';
 comment on column maintenance.job_status.last_run_at is
   'when its last run began; skipped ones do not count';
 comment on column maintenance.job_status.last_status is
-  'how that run ended (see run_history.status), or running';
+  'how that run ended (see run_history.status), or running; interrupted, too, where its receipt is '
+  'still open and nobody is at work';
 comment on column maintenance.job_status.last_error is 'its first error, without any row''s text';
 comment on column maintenance.job_status.last_success_at is
   'when the last run that succeeded began';
@@ -6215,7 +6547,7 @@ comment on function maintenance.index_report_step(integer) is
   'details (S4-05 to S4-07).';
 -- end of sql/engine/health/index_report_step.sql
 
--- from sql/engine/names.sql 0ef7d9e2823d8cee
+-- from sql/engine/names.sql 1dad18e57824b4d0
 -- The names that the files of sql/engine/ make in our schemas. Written by make migration.
 
 create function maintenance_internal.engine_names()
@@ -6272,16 +6604,17 @@ return array[
   'maintenance.undo_task',
   'maintenance.uninstall',
   'maintenance.version',
+  'maintenance_internal.add_lists',
   'maintenance_internal.apply_answer',
-  'maintenance_internal.apply_batch',
   'maintenance_internal.backlog',
-  'maintenance_internal.batch_statement',
   'maintenance_internal.called_row',
-  'maintenance_internal.change_rows',
+  'maintenance_internal.change_piece',
+  'maintenance_internal.check_keys',
   'maintenance_internal.clock',
-  'maintenance_internal.collect_slab',
-  'maintenance_internal.collect_statement',
+  'maintenance_internal.close_dead_runs',
   'maintenance_internal.count_due',
+  'maintenance_internal.count_fault',
+  'maintenance_internal.count_left',
   'maintenance_internal.count_statement',
   'maintenance_internal.cron_command',
   'maintenance_internal.cron_fault',
@@ -6291,26 +6624,29 @@ return array[
   'maintenance_internal.cron_setting',
   'maintenance_internal.cron_state',
   'maintenance_internal.cron_statement',
+  'maintenance_internal.decide_stop',
   'maintenance_internal.due_condition',
+  'maintenance_internal.end_run',
   'maintenance_internal.engine_names',
   'maintenance_internal.engine_ships',
   'maintenance_internal.error_text',
+  'maintenance_internal.fault',
   'maintenance_internal.find_function',
   'maintenance_internal.find_job',
   'maintenance_internal.find_kind',
-  'maintenance_internal.find_leaf',
+  'maintenance_internal.find_pieces',
   'maintenance_internal.find_policy',
   'maintenance_internal.find_prepare',
-  'maintenance_internal.find_run',
-  'maintenance_internal.find_running',
   'maintenance_internal.find_target',
-  'maintenance_internal.finish_run',
   'maintenance_internal.fired_by_cron',
   'maintenance_internal.first_window',
   'maintenance_internal.has_silencing_trigger',
-  'maintenance_internal.initial_progress',
   'maintenance_internal.installed_schedule',
+  'maintenance_internal.is_alive',
+  'maintenance_internal.is_leaf',
   'maintenance_internal.job',
+  'maintenance_internal.judge_fault',
+  'maintenance_internal.keys_off',
   'maintenance_internal.lane',
   'maintenance_internal.last_success',
   'maintenance_internal.leaf_tables',
@@ -6320,24 +6656,29 @@ return array[
   'maintenance_internal.lint_references',
   'maintenance_internal.lint_rights',
   'maintenance_internal.lint_triggers',
+  'maintenance_internal.list_statement',
   'maintenance_internal.lock_class',
   'maintenance_internal.lock_leased',
   'maintenance_internal.lock_task',
-  'maintenance_internal.mark_dead_entries',
+  'maintenance_internal.message_or_failure',
   'maintenance_internal.nearest_minute',
   'maintenance_internal.nearest_slot',
+  'maintenance_internal.next_piece',
+  'maintenance_internal.note_fault',
+  'maintenance_internal.owner_setting',
   'maintenance_internal.parse_answer',
   'maintenance_internal.parse_assign',
   'maintenance_internal.parse_expression',
+  'maintenance_internal.piece',
+  'maintenance_internal.piece_statement',
   'maintenance_internal.policy',
   'maintenance_internal.progress',
   'maintenance_internal.purge_cron_history_step',
-  'maintenance_internal.raise_failure',
   'maintenance_internal.record_call',
   'maintenance_internal.record_edit',
   'maintenance_internal.record_schedule_edit',
   'maintenance_internal.record_statements',
-  'maintenance_internal.release_lock',
+  'maintenance_internal.refuse_inside_transaction',
   'maintenance_internal.remove_schedule',
   'maintenance_internal.remove_schedules',
   'maintenance_internal.restore_row',
@@ -6346,10 +6687,10 @@ return array[
   'maintenance_internal.row_key',
   'maintenance_internal.rows_per_page',
   'maintenance_internal.run',
-  'maintenance_internal.run_batches',
   'maintenance_internal.run_or_raise',
-  'maintenance_internal.run_result',
+  'maintenance_internal.run_step',
   'maintenance_internal.set_enabled',
+  'maintenance_internal.settle_piece',
   'maintenance_internal.settle_task',
   'maintenance_internal.ship_row',
   'maintenance_internal.shipped',
@@ -6357,7 +6698,6 @@ return array[
   'maintenance_internal.slot_of',
   'maintenance_internal.start_run',
   'maintenance_internal.statement_tables',
-  'maintenance_internal.stop_run',
   'maintenance_internal.sweep_leases',
   'maintenance_internal.sync_schedule',
   'maintenance_internal.sync_schedules',
@@ -6370,6 +6710,7 @@ return array[
   'maintenance_internal.unlike_shipped',
   'maintenance_internal.upsert_job',
   'maintenance_internal.usage_number',
+  'maintenance_internal.work_singly',
   'maintenance_internal.write_cron_job',
   'maintenance_internal.write_row'
 ];
@@ -6624,7 +6965,7 @@ end
 $$;
 -- end of sql/engine/revoke_defaults.sql
 
--- from sql/engine/roles.sql e8c1fbb46453aba4
+-- from sql/engine/roles.sql 1df0e4484144d722
 -- Who may call what. Last in the build, so that it sees everything.
 --
 --   maintenance_viewer    reads status and history
@@ -6656,6 +6997,7 @@ declare
     'function maintenance_internal.cron_state()',
     'function maintenance_internal.cron_jobs()',
     'function maintenance_internal.cron_fault(text)',
+    'function maintenance_internal.is_alive(integer, integer, timestamptz)',
     'function maintenance_internal.nearest_slot(text, timestamptz, boolean, text)',
     'function maintenance_internal.clock()',
     'function maintenance.version()',
@@ -6665,18 +7007,13 @@ declare
     'function maintenance.explain_policy(text)'];
   v_operator constant text[] := v_viewer || array[
     'procedure maintenance.run_job(text, jsonb)',
-    'procedure maintenance_internal.run_batches(bigint, boolean)',
     'function maintenance.run_now(text)',
     'function maintenance_internal.run_or_raise(text)',
     'function maintenance_internal.start_run(text, boolean)',
-    'function maintenance_internal.initial_progress(bigint)',
-    'function maintenance_internal.collect_slab(maintenance_internal.progress, tid[])',
-    'function maintenance_internal.apply_batch(maintenance_internal.progress, tid[])',
-    'function maintenance_internal.finish_run(bigint)',
-    'function maintenance_internal.run_result(bigint)',
-    'function maintenance_internal.release_lock(bigint)',
-    'function maintenance_internal.mark_dead_entries(bigint)',
-    'function maintenance_internal.raise_failure(bigint)',
+    'function maintenance_internal.run_step(bigint)',
+    'function maintenance_internal.end_run(bigint)',
+    'function maintenance_internal.refuse_inside_transaction(text)',
+    'function maintenance_internal.message_or_failure(jsonb)',
     'function maintenance.install_schedules()',
     'function maintenance.cron_statements()',
     'function maintenance.set_schedule(text, text)',

@@ -23,6 +23,8 @@
 --   PM018  an answer has not the shape that was asked for (raised by an apply)
 --   PM019  a statement job failed, or skipped a table that it names (on receipts; never raised)
 --   PM020  a name that an installation needs is taken, or what it stands on is not there
+--   PM021  foreign keys are switched off, so that a delete would leave orphans
+--   PM022  the rule of a run, or its table, was changed meanwhile (on receipts; never raised)
 
 do $$
 declare

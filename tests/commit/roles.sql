@@ -3,7 +3,7 @@
 \set QUIET on
 set client_min_messages = error;
 create extension pgtap;
-select plan(25);
+select plan(19);
 \ir connect.psql
 select set_config('test.password', gen_random_uuid()::text, false) \g /dev/null
 
@@ -109,22 +109,18 @@ select results_eq(format('select c from (select pg_temp.can(%L) as c except sele
   'maintenance.set_schedule(text,text)',
   'maintenance.trigger_jobs(text,interval,boolean,boolean)',
   'maintenance.undo_task(bigint)',
-  'maintenance_internal.apply_batch(maintenance_internal.progress,tid[])',
   'maintenance_internal.backlog()',
   'maintenance_internal.clock()',
-  'maintenance_internal.collect_slab(maintenance_internal.progress,tid[])',
   'maintenance_internal.cron_fault(text)',
   'maintenance_internal.cron_jobs()',
   'maintenance_internal.cron_state()',
-  'maintenance_internal.finish_run(bigint)',
-  'maintenance_internal.initial_progress(bigint)',
-  'maintenance_internal.mark_dead_entries(bigint)',
+  'maintenance_internal.end_run(bigint)',
+  'maintenance_internal.is_alive(integer,integer,timestamp with time zone)',
+  'maintenance_internal.message_or_failure(jsonb)',
   'maintenance_internal.nearest_slot(text,timestamp with time zone,boolean,text)',
-  'maintenance_internal.raise_failure(bigint)',
-  'maintenance_internal.release_lock(bigint)',
-  'maintenance_internal.run_batches(bigint,boolean)',
+  'maintenance_internal.refuse_inside_transaction(text)',
   'maintenance_internal.run_or_raise(text)',
-  'maintenance_internal.run_result(bigint)',
+  'maintenance_internal.run_step(bigint)',
   'maintenance_internal.start_run(text,boolean)',
   'maintenance_internal.task_backlog()',
   'maintenance_internal.unlike_shipped(text,text)',
@@ -153,31 +149,17 @@ select maintenance.set_policy('purge', 'public.events', 'delete', 'at', '1 day')
 select maintenance.configure_job('purge', batch_size => 10) \g /dev/null
 create function pg_temp.as_operator(statement text) returns text language sql as $$
   select t from dblink(current_database() || '_operator', statement) as t (t text) $$;
-select maintenance_internal.start_run('purge', false) as mine \gset
-select throws_ok(format('select pg_temp.as_operator(%L)', format(call, :mine)), 'PM002',
-  format('run %s was not begun by this session', :mine), 'an operator cannot work on a run of another session: '
-    || call)
-from unnest(array['select maintenance_internal.initial_progress(%s)::text',
-  'select maintenance_internal.run_result(%s)', 'select maintenance_internal.finish_run(%s)::text',
-  'select maintenance_internal.raise_failure(%s)::text', 'select maintenance_internal.release_lock(%s)::text',
-    'select maintenance_internal.collect_slab(row(%s,''collect'',0,0,false,null,null,null,0,0,1,10,null,0), '
-      'null)::text',
-  'select maintenance_internal.apply_batch(row(%s,''slice'',1,0,false,null,null,null,10,0,1,10,null,0), '
-    'null)::text']) as call;
-select maintenance_internal.finish_run(:mine), maintenance_internal.release_lock(:mine) \g /dev/null
-select pg_temp.as_operator($$select maintenance_internal.start_run('purge', false)$$) as theirs \gset
-select pg_temp.as_operator(format($$select maintenance_internal.apply_batch(
-    row(%s,'slice',1,0,false,null,null,null,1000,0,1,1000,null,0)::maintenance_internal.progress,
-  array(select format('(0,%%s)', i)::tid from generate_series(1, 40) as i))::text$$, :theirs)) \g /dev/null
-select is((select count(*) from public.events), 30::bigint,
-  'a batch is no longer than it may be, whatever the caller says');
-select pg_temp.as_operator(format($$select maintenance_internal.apply_batch(
-    row(%s,'slice',1,0,false,null,null,null,1000,0,1,10,null,0)::maintenance_internal.progress,
-  array(select format('(0,%%s)', i)::tid from generate_series(31, 40) as i))::text$$, :theirs)) \g /dev/null
-select is((select count(*) from public.events), 30::bigint,
-  'a batch takes no row that the rule does not, whatever the caller says');
-select pg_temp.as_operator(format('select maintenance_internal.finish_run(%s)::text', :theirs)),
-  pg_temp.as_operator(format('select maintenance_internal.release_lock(%s)::text', :theirs)) \g /dev/null
+select maintenance_internal.start_run('purge', true) as mine \gset
+select is(pg_temp.as_operator(format('select more from maintenance_internal.run_step(%s)', :mine)), 'f',
+  'an operator cannot step in a run of another session');
+select throws_ok(format('select pg_temp.as_operator(%L)', format('select maintenance_internal.end_run(%s)', :mine)),
+  'PM002', format('run %s was not begun by this session', :mine), 'an operator cannot end a run of another session');
+select maintenance_internal.end_run(:mine) \g /dev/null
+select pg_temp.as_operator($$select maintenance_internal.start_run('purge', true)$$) as theirs \gset
+select pg_temp.as_operator(format('select more from maintenance_internal.run_step(%s)', :theirs)) \g /dev/null
+select pg_temp.as_operator(format('select more from maintenance_internal.run_step(%s)', :theirs)) \g /dev/null
+select is((select count(*) from public.events), 30::bigint, 'a step takes one batch of what is due, whoever calls it');
+select pg_temp.as_operator(format('select maintenance_internal.end_run(%s)', :theirs)) \g /dev/null
 
 -- Things of one's own that come first in the search_path.
 grant create on schema public to :operator;

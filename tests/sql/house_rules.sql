@@ -54,16 +54,14 @@ select set_eq($$select pg_temp.granted('maintenance_viewer', 'routine')$$, array
   'maintenance_internal.task_backlog()', 'maintenance_internal.cron_state()', 'maintenance_internal.cron_jobs()',
   'maintenance_internal.cron_fault(text)', 'maintenance_internal.clock()',
   'maintenance_internal.unlike_shipped(text,text)',
+  'maintenance_internal.is_alive(integer,integer,timestamp with time zone)',
   'maintenance_internal.nearest_slot(text,timestamp with time zone,boolean,text)'],
   'on the inside a viewer may call what the views call');
 select set_eq($$select pg_temp.granted('maintenance_operator', 'routine')
     except select pg_temp.granted('maintenance_viewer', 'routine')$$,
-  array['maintenance_internal.run_batches(bigint,boolean)', 'maintenance_internal.run_or_raise(text)',
-  'maintenance_internal.start_run(text,boolean)', 'maintenance_internal.initial_progress(bigint)',
-  'maintenance_internal.collect_slab(maintenance_internal.progress,tid[])',
-  'maintenance_internal.apply_batch(maintenance_internal.progress,tid[])', 'maintenance_internal.finish_run(bigint)',
-  'maintenance_internal.run_result(bigint)', 'maintenance_internal.release_lock(bigint)',
-  'maintenance_internal.mark_dead_entries(bigint)', 'maintenance_internal.raise_failure(bigint)'],
+  array['maintenance_internal.run_or_raise(text)', 'maintenance_internal.start_run(text,boolean)',
+  'maintenance_internal.run_step(bigint)', 'maintenance_internal.end_run(bigint)',
+  'maintenance_internal.refuse_inside_transaction(text)', 'maintenance_internal.message_or_failure(jsonb)'],
   'on the inside an operator may also call what run_job and run_now call');
 select is_empty($$select pg_temp.granted(r, 'relation')
   from unnest(array['maintenance_viewer', 'maintenance_operator', 'maintenance_worker']) as r

@@ -17,13 +17,13 @@ declare
 begin
   return format(
     e'-- $1, the cut-off, fixed once a run: now() - %L::interval, now %L\n'
-    '-- leaf by leaf, %s of them; first a list of rows in heap order, $2 at a time:\n%s;\n'
-    '-- then slice by slice of that list, $2, with a commit after each:\n%s;\n'
-    '-- or, where much of a leaf is due, window by window of its pages, $2 and $3:\n%s;\n',
+    '-- leaf by leaf, %s of them; first a list of rows in heap order, $2 at most:\n%s;\n'
+    '-- then piece by piece of that list, $2, with a commit after each:\n%s;\n'
+    '-- or, where much of a leaf is due, window by window of its pages, from $3 up to $4:\n%s;\n',
     v_policy.keep, maintenance_internal.clock() - v_policy.keep, cardinality(v_leaves),
-    maintenance_internal.collect_statement(v_policy, v_leaves[1]),
-    maintenance_internal.batch_statement(v_policy, v_leaves[1], 'slice'),
-    maintenance_internal.batch_statement(v_policy, v_leaves[1], 'window'));
+    maintenance_internal.list_statement(v_policy, v_leaves[1]),
+    maintenance_internal.piece_statement(v_policy, v_leaves[1], true, false),
+    maintenance_internal.piece_statement(v_policy, v_leaves[1], false, false));
 end
 $$;
 

@@ -12,7 +12,7 @@ as $$
 begin
   update maintenance_internal.run as r
   set details = r.details || add_details.details
-  where r.run_id = nullif(current_setting('maintenance.run_id', true), '')::bigint
+  where r.run_id = substring(current_setting('maintenance.run_id', true) from '[0-9]+$')::bigint
     and r.status = 'running'
     and r.backend_pid = pg_backend_pid();
 end

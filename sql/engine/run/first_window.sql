@@ -11,7 +11,8 @@ create function maintenance_internal.first_window(
   p_leaf regclass,
   p_cutoff timestamptz,
   out pages integer,
-  out leaf_pages bigint)
+  out leaf_pages bigint,
+  out due bigint)
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
@@ -29,6 +30,7 @@ begin
     maintenance_internal.target_alias(maintenance_internal.find_target(p_policy.target)),
     maintenance_internal.due_condition(p_policy))
   into v_plan using p_cutoff;
+  due := v_plan #>> '{0,Plan,Plan Rows}';
   v_due_per_page := greatest(
     (v_plan #>> '{0,Plan,Plan Rows}')::double precision / leaf_pages, 0.01);
   if p_job.batch_size < 4 * v_rows_per_page
@@ -38,8 +40,8 @@ begin
   then
     return;
   end if;
-  -- Small enough for one batch even if every row in it is due, whatever the estimate says; later
-  -- windows grow with what the earlier ones held.
-  pages := greatest(least(p_job.batch_size / v_rows_per_page, leaf_pages), 1);
+  -- Small enough for a fiftieth of a batch even if every row in it is due, whatever the estimate
+  -- says; later windows grow with what the earlier ones held, and how long they took.
+  pages := ceil(least(p_job.batch_size / v_rows_per_page, leaf_pages) / 50);
 end
 $$;

@@ -38,8 +38,8 @@ comment on column maintenance.run_history.rows_affected is
 comment on column maintenance.run_history.rows_refused is 'due rows that could not be changed';
 comment on column maintenance.run_history.batches is 'committed batches';
 comment on column maintenance.run_history.stop_reason is
-  'done, budget, max_rows, max_batches, rows_locked, no_effect, refused_rows, lock_timeout, error, '
-  'cancelled, already_running, disabled, backend_gone';
+  'done, budget, max_rows, max_batches, rows_locked, no_effect, refused_rows, rule_changed, '
+  'lock_timeout, error, cancelled, already_running, disabled, backend_gone, left_open';
 comment on column maintenance.run_history.error is
   'the first error, without any row''s text: SQLSTATE, constraint and table';
 comment on column maintenance.run_history.sqlstate is 'the SQLSTATE of that error';
@@ -47,5 +47,5 @@ comment on column maintenance.run_history.details is
   'left (rows still due), kept (old enough, but kept by matching), bytes_before, bytes_after; and '
   'what a step left by add_details';
 comment on column maintenance.run_history.error_detail is
-  'the first error in full, with the key of the row that was refused: for the engine''s owner '
-  'alone';
+  'the first error in full, with the keys of the first hundred rows that were refused: for the '
+  'engine''s owner alone';

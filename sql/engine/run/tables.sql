@@ -1,4 +1,37 @@
--- The receipts: one row per run, written when it starts, after every batch, and when it ends.
+-- The receipts: one row per run, written when it starts, after every step, and when it ends. A run
+-- that goes on has its whole state there, and what it is still to offer in the table beside it.
+
+-- Where a run stands between two steps; null on the receipt of one that is over.
+create type maintenance_internal.progress as (
+  commits boolean,
+  rule bigint,
+  target oid,
+  leaf oid,
+  listed_to tid,
+  page bigint,
+  pages integer,
+  end_page bigint,
+  collected boolean,
+  size integer,
+  at integer,
+  pieces bigint,
+  aside_since bigint,
+  expected bigint,
+  locked boolean,
+  timeouts integer,
+  conflicts integer,
+  behind_leaf oid,
+  behind tid,
+  said_at timestamptz
+);
+
+comment on type maintenance_internal.progress is
+  'commits: run_job, and not run_now. rule: hash of the policy as it was. leaf: the table at work, '
+  'listed_to or swept up to page (pages at a time, to end_page); collected: no leaf is left. size: '
+  'rows of the next batch; at: how far the first list is worked; pieces: numbers them. '
+  'aside_since: rows_affected when the first row was set aside, -1 once they are offered again; '
+  'expected: rows by list or estimate. locked: somebody holds rows, which are left out; timeouts, '
+  'conflicts: in a row. behind_leaf, behind: where the run before was cut';
 
 create table maintenance_internal.run (
   run_id bigint generated always as identity,
@@ -9,6 +42,7 @@ create table maintenance_internal.run (
   attempt integer not null default 1,
   status text not null,
   started_at timestamptz not null default clock_timestamp(),
+  touched_at timestamptz not null default clock_timestamp(),
   finished_at timestamptz,
   cutoff timestamptz,
   rows_affected bigint not null default 0,
@@ -21,6 +55,9 @@ create table maintenance_internal.run (
   sqlstate text,
   error_detail jsonb,
   details jsonb not null default '{}',
+  cut_leaf oid,
+  cut tid,
+  progress maintenance_internal.progress,
   constraint run_pkey primary key (run_id),
   constraint run_trigger_is_known
     check (trigger in ('schedule', 'manual', 'retry', 'catch_up')),
@@ -36,46 +73,47 @@ create index run_job_name_idx on maintenance_internal.run (job_name, run_id);
 create index run_cron_run_id_idx on maintenance_internal.run (cron_run_id)
 where cron_run_id is not null;
 create index run_finished_at_idx on maintenance_internal.run (finished_at);
-create index run_running_idx on maintenance_internal.run (job_id) where status = 'running';
+-- One run of a job at a time; what pg_cron runs itself is not ours to keep apart.
+create unique index run_running_idx on maintenance_internal.run (job_id)
+where status = 'running' and cron_run_id is null;
 
 comment on table maintenance_internal.run is
   'Receipts, one row per run. Kept when the job is dropped. Read them as maintenance.run_history.';
 comment on column maintenance_internal.run.slot is
   'the scheduled minute that the run stands for; null for a run started by hand';
+comment on column maintenance_internal.run.touched_at is 'the end of its last step';
 comment on column maintenance_internal.run.cutoff is 'policies: rows as old as this were due';
 comment on column maintenance_internal.run.backend_pid is
-  'the backend that runs it: alive while it holds the job''s advisory lock, however long it takes';
+  'the backend that runs it; whether it is at work says is_alive';
 comment on column maintenance_internal.run.cron_run_id is
   'statement jobs: the run in pg_cron''s history that this receipt was written from';
 comment on column maintenance_internal.run.error is
   'the first error, without any row''s text: SQLSTATE, constraint and table';
 comment on column maintenance_internal.run.error_detail is
-  'the first error in full, with the key of the row that was refused: for the owner alone';
+  'the first error in full, with the keys of the first hundred rows that were refused: for the '
+  'owner alone';
 comment on column maintenance_internal.run.stop_reason is
-  'done, budget, max_rows, max_batches, rows_locked, no_effect, refused_rows, lock_timeout, error, '
-  'cancelled, already_running, disabled, backend_gone';
+  'done, budget, max_rows, max_batches, rows_locked, no_effect, refused_rows, rule_changed, '
+  'lock_timeout, error, cancelled, already_running, disabled, backend_gone, left_open';
+comment on column maintenance_internal.run.cut is
+  'where in cut_leaf a run ended that was at what had failed: the next one begins behind it';
 
--- Where the loop of a run stands between two batches. It travels through the procedure that
--- commits, so nothing in it is trusted: the functions that take it check the run and the leaf.
-create type maintenance_internal.progress as (
-  run_id bigint,
-  next text,
-  leaf_number integer,
-  leaf_changed bigint,
-  contended boolean,
-  sweep_from bigint,
-  sweep_pages integer,
-  sweep_end bigint,
-  slab_size integer,
-  slab_changed bigint,
-  position integer,
-  size integer,
-  bad_end integer,
-  lock_timeouts integer
+-- What a run is still to offer: rows of one leaf by their addresses, or a window of its pages.
+-- First the lists (pass 1), in heap order; then what failed, last first, beginning behind the place
+-- where the run before was cut (pass 2, then 3); then the rows that failed alone (pass 4). Lost in
+-- a crash, as the run is.
+create unlogged table maintenance_internal.piece (
+  run_id bigint not null,
+  pass integer not null,
+  place bigint not null,
+  leaf oid not null,
+  page bigint,
+  end_page bigint,
+  tids tid[],
+  constraint piece_pkey primary key (run_id, pass, place)
 );
 
-comment on type maintenance_internal.progress is
-  'where the loop of a run stands between two batches. next: collect, window, again (a window that '
-  'failed: collect its rows), slice, step or end; sweep_*: pages of a leaf that is swept; slab_* '
-  'and position: the collected rows, and how far they are worked; size: of the next slice; '
-  'bad_end: the end of a slice that failed';
+alter table maintenance_internal.piece alter tids set storage external;
+
+comment on table maintenance_internal.piece is
+  'What runs that go on are still to offer: tids, or the pages from page up to end_page.';

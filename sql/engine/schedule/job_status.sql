@@ -26,9 +26,10 @@ select
       when c.active then c.schedule
       when g.gap is null and not g.readable and i.job_id is not null then j.schedule end,
     maintenance_internal.clock(), true, g.zone) as next_run_at,
-  l.status = 'running' as running,
+  l.is_alive as running,
   l.started_at as last_run_at,
-  l.status as last_status,
+  case when l.status = 'running' and not l.is_alive then 'interrupted' else l.status end
+    as last_status,
   l.error as last_error,
   p.started_at as last_success_at,
   jsonb_strip_nulls(jsonb_build_object('keep', o.keep, 'batch_size', j.batch_size,
@@ -43,7 +44,9 @@ left join maintenance_internal.installed_schedule as i
   on i.job_id = j.job_id and i.database_oid = g.database_oid and i.cron_oid = g.cron_oid
     and i.username = g.username
 left join lateral (
-  select r.* from maintenance_internal.run as r
+  select r.*, r.status = 'running' and (r.cron_run_id is not null
+      or maintenance_internal.is_alive(r.job_id, r.backend_pid, r.touched_at)) as is_alive
+  from maintenance_internal.run as r
   where r.job_name = j.job_name and r.status <> 'skipped'
   order by r.run_id desc
   limit 1
@@ -74,11 +77,12 @@ comment on column maintenance.job_status.scheduling is
   'scheduled, or why not, or what is wrong with the schedule that somebody put into pg_cron';
 comment on column maintenance.job_status.next_run_at is
   'when pg_cron starts it next; null where it will not';
-comment on column maintenance.job_status.running is 'its last receipt says running';
+comment on column maintenance.job_status.running is 'a run is going on, and is at work';
 comment on column maintenance.job_status.last_run_at is
   'when its last run began; skipped ones do not count';
 comment on column maintenance.job_status.last_status is
-  'how that run ended (see run_history.status), or running';
+  'how that run ended (see run_history.status), or running; interrupted, too, where its receipt is '
+  'still open and nobody is at work';
 comment on column maintenance.job_status.last_error is 'its first error, without any row''s text';
 comment on column maintenance.job_status.last_success_at is
   'when the last run that succeeded began';

@@ -9,6 +9,7 @@ set timezone = 'UTC'
 set lock_timeout = '5s'
 as $$
 begin
+  perform maintenance_internal.close_dead_runs();
   perform maintenance_internal.record_statements();
   perform maintenance_internal.record_schedule_edit(i.job_id, 'pg_cron')
   from maintenance_internal.installed_schedule as i;
@@ -16,5 +17,6 @@ end
 $$;
 
 comment on procedure maintenance.tick() is
-  'What has to be looked at every minute: writes the receipts of the statements that pg_cron ran, '
-  'and keeps what somebody has edited in pg_cron. The job tick calls it.';
+  'What has to be looked at every minute: closes the receipts of dead runs, writes those of the '
+  'statements that pg_cron ran, and keeps what somebody has edited in pg_cron. The job tick calls '
+  'it.';

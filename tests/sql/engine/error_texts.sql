@@ -50,7 +50,7 @@ select is(maintenance.run_now('person') ->> 'message',
 select is((select string_agg(email, ' ') from public.person), 'anna@example.org',
   'a row that a foreign key holds stays, and the other due row goes');
 select ok(not pg_temp.leaks('anna'), 'a viewer cannot read a value of a row that a foreign key holds');
-select is((select error_detail #>> '{row,email}' from maintenance_internal.run), 'anna@example.org',
+select is((select error_detail #>> '{rows,0,email}' from maintenance_internal.run), 'anna@example.org',
   'the owner finds the key of a refused row in error_detail');
 select throws_ok('set local role some_viewer; select error_detail from maintenance_internal.run', '42501', null,
   'a viewer cannot read the table of the receipts');

@@ -1,14 +1,14 @@
 -- A run in one transaction: its receipt, its batches, and each way that it can end.
 begin;
 create extension pgtap;
-select plan(32);
+select plan(33);
 
 create schema shop;
 create table shop.events (id bigint primary key, at timestamptz, status text default 'new');
 insert into shop.events (id, at) select i, now() - interval '1 year' from generate_series(1, 1000) i;
 create index on shop.events (at);
 select maintenance.set_policy('purge', 'shop.events', 'delete', 'at', '1 day');
-select maintenance.configure_job('purge', batch_size => 100);
+select maintenance.configure_job('purge', batch_size => 10);
 
 create function pg_temp.last_run(job text) returns maintenance.run_history
 language sql as $$ select h from maintenance.run_history h where h.job_name = job order by run_id desc limit 1 $$;
@@ -18,11 +18,11 @@ create temporary table result as select maintenance.run_now('purge') as r;
 select set_eq('select jsonb_object_keys(r) from result',
   array['success', 'message', 'data', 'executionTime', 'timestamp'], 'the result has the five keys');
 select results_eq($$select (r ->> 'success')::boolean, r ->> 'message' from result$$,
-  $$values (true, 'purge succeeded: 1000 rows in 10 batches')$$, 'the message of the result says what was done');
+  $$values (true, 'purge succeeded: 1000 rows in 100 batches')$$, 'the message of the result says what was done');
 select results_eq(
   $$select status, trigger, slot, attempt, rows_affected, rows_refused, batches, stop_reason, error
     from pg_temp.last_run('purge')$$,
-  $$values ('succeeded', 'manual', null::timestamptz, 1, 1000::bigint, 0::bigint, 10, 'done', null::text)$$,
+  $$values ('succeeded', 'manual', null::timestamptz, 1, 1000::bigint, 0::bigint, 100, 'done', null::text)$$,
   'the receipt says what was done');
 select ok((details -> 'bytes_before') is not null and (details -> 'bytes_after') is not null
     and details -> 'left' = '0', 'sizes before and after and what is left are on the receipt')
@@ -41,11 +41,13 @@ select results_eq($$select status, rows_affected, rows_refused, stop_reason, sql
   $$values ('failed', 996::bigint, 4::bigint, 'refused_rows', '23503',
     'SQLSTATE 23503, constraint lines_event_id_fkey of table lines')$$,
   'rows that a foreign key holds are counted, with the first error, and fail the run');
-select results_eq($$select error_detail #>> '{row,table}', error_detail #>> '{row,id}',
+select results_eq($$select jsonb_path_query_array(error_detail, '$.rows[*].table') || '"of"'
+    || jsonb_path_query_array(error_detail, '$.rows[*].id'),
   error_detail ->> 'message' like '%violates foreign key constraint%',
     error_detail ->> 'detail' from maintenance_internal.run order by run_id desc limit 1$$,
-  $$values ('shop.events', '1', true, 'Key (id)=(1) is still referenced from table "lines".')$$,
-    'the owner finds the whole error, with the key, in error_detail');
+  $$values ('["shop.events", "shop.events", "shop.events", "shop.events", "of", 1, 500, 501, 1000]'::jsonb, true,
+    'Key (id)=(1) is still referenced from table "lines".')$$,
+    'the owner finds the whole error, with the keys of all refused rows, in error_detail');
 select is((select r -> 'success' from refused), 'false', 'run_now returns a failure and does not raise');
 select is((select r ->> 'message' from refused),
   'purge failed: SQLSTATE 23503, constraint lines_event_id_fkey of table lines',
@@ -59,7 +61,7 @@ as $$ begin raise exception 'not %', old.id; end $$;
 create trigger never before delete on shop.events for each row execute function shop.never();
 select maintenance.run_now('purge');
 select results_eq($$select status, rows_refused, stop_reason, error from pg_temp.last_run('purge')$$,
-  $$values ('failed', 100::bigint, 'refused_rows', 'SQLSTATE P0001')$$, 'after 100 refused rows the run stops');
+  $$values ('failed', 300::bigint, 'refused_rows', 'SQLSTATE P0001')$$, 'every refused row is counted');
 drop trigger never on shop.events;
 
 -- a slab without effect
@@ -147,9 +149,13 @@ select results_eq($$select status, stop_reason from maintenance_internal.run whe
   $$values ('interrupted', 'backend_gone')$$, 'a running receipt whose lock is free is closed as interrupted');
 
 -- what a caller hands in is not trusted
-select throws_ok($$select maintenance_internal.apply_batch(row(0, 'slice', 1, 0, false, null, null, null, 1, 0, 1, 1,
-  null, 0), null)$$,
-  'PM002', null, 'a batch needs a run of this session');
+insert into maintenance_internal.run (job_id, job_name, trigger, status, backend_pid)
+select job_id, job_name, 'schedule', 'running', 1 from maintenance_internal.job where job_name = 'purge'
+returning run_id \gset
+select is((select more from maintenance_internal.run_step(:run_id)), false, 'nobody steps in another session''s run');
+select throws_ok(format('select maintenance_internal.end_run(%s)', :run_id), 'PM002', null,
+  'nobody ends another session''s run');
+select maintenance_internal.close_dead_runs();
 select throws_ok($$update maintenance_internal.run set status = 'running'$$, '23514', null,
   'a receipt that is over cannot say that it runs');
 select is((select count(*) from maintenance_internal.run where status = 'running'), 0::bigint,

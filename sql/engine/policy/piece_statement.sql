@@ -1,0 +1,70 @@
+-- The statements of a run over one leaf, with the rule in it: $1 is the cut-off.
+-- The change itself checks the rule again, on the newest version of each row, so an address that
+-- went stale since it was listed does no harm. unnest keeps the planner from taking thousands of
+-- addresses for a reason to read the whole table.
+
+-- Changes a piece: the rows at the addresses $2, or in the pages from $3 up to $4; all of them, or
+-- but for those that somebody else holds. An update counts what it changed, and what of it would be
+-- due again.
+create function maintenance_internal.piece_statement(
+  p_policy maintenance_internal.policy,
+  p_leaf regclass,
+  p_listed boolean,
+  p_skip_locked boolean)
+returns text
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_alias text := maintenance_internal.target_alias(p_policy.target::regclass);
+  v_due text := maintenance_internal.due_condition(p_policy);
+  v_rows text := format(case when p_listed then '%1$s.ctid = any(array(select unnest($2)))'
+    else '%1$s.ctid >= $3 and %1$s.ctid < $4' end, v_alias);
+begin
+  if p_skip_locked then
+    v_rows := format(
+      e'%1$s.ctid = any(array(\n'
+      '    select %1$s.ctid from only %2$s as %1$s\n'
+      '    where %3$s and %4$s\n'
+      '    for update of %1$s skip locked))', v_alias, p_leaf, v_rows, v_due);
+  end if;
+  if p_policy.action = 'delete' then
+    return format(e'delete from only %s as %s\nwhere %s and %s', p_leaf, v_alias, v_rows, v_due);
+  end if;
+  return format(
+    e'with changed as (\n'
+    '  update only %s as %s set %s\n'
+    '  where %s and %s\n'
+    '  returning (%5$s) as again\n'
+    ')\n'
+    'select count(*), count(*) filter (where again) from changed',
+    p_leaf, v_alias, p_policy.assign, v_rows, v_due);
+end
+$$;
+
+-- Lists due rows of a leaf by their addresses, in heap order, $2 at most: all, or those behind the
+-- address $3; or those in the pages from $3 up to $4. Listed once, they outlive commits: no batch
+-- pays for the dead rows of those before it.
+create function maintenance_internal.list_statement(
+  p_policy maintenance_internal.policy,
+  p_leaf regclass,
+  p_which text default 'all')
+returns text
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_alias text := maintenance_internal.target_alias(p_policy.target::regclass);
+begin
+  return format(
+    e'select array(\n'
+    '  select %2$s.ctid from only %1$s as %2$s where %3$s%4$s\n'
+    '  order by %2$s.ctid limit $2)', p_leaf, v_alias,
+    maintenance_internal.due_condition(p_policy), case p_which
+      when 'behind' then format(' and %s.ctid > $3', v_alias)
+      when 'window' then format(' and %1$s.ctid >= $3 and %1$s.ctid < $4', v_alias)
+    end);
+end
+$$;

@@ -1,0 +1,36 @@
+-- Closes the receipts of runs that are dead, of one job or of all, dropped ones too: their session
+-- is gone, or went on without them after a cancel or an error at commit. A run whose guess was
+-- wrong finds its receipt closed at its next step, and ends there.
+
+create function maintenance_internal.close_dead_runs(p_job_id integer default null)
+returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_run_id bigint;
+begin
+  for v_run_id in
+    select r.run_id
+    from maintenance_internal.run as r
+    where r.status = 'running' and r.cron_run_id is null
+      and (p_job_id is null or r.job_id = p_job_id)
+      -- Of this session's own runs those are alive in which it is just now (run_step).
+      and case when r.backend_pid = pg_backend_pid()
+        then (r.run_id::text = any(
+          string_to_array(current_setting('maintenance.run_id', true), ' '))) is not true
+        else not maintenance_internal.is_alive(r.job_id, r.backend_pid, r.touched_at) end
+    for no key update skip locked
+  loop
+    update maintenance_internal.run as r
+    set status = 'interrupted',
+      finished_at = clock_timestamp(),
+      stop_reason = case
+        when exists (select from pg_stat_activity as a where a.pid = r.backend_pid)
+          then 'left_open' else 'backend_gone' end,
+      progress = null
+    where r.run_id = v_run_id;
+    delete from maintenance_internal.piece as p where p.run_id = v_run_id;
+  end loop;
+end
+$$;

@@ -1,0 +1,64 @@
+-- Closes a run's receipt, and says what its caller gets. What was noted on it decides how it ended;
+-- what was still set aside when it was cut is refused.
+
+create function maintenance_internal.end_run(p_run_id bigint)
+returns jsonb
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+set row_security = off
+set timezone = 'UTC'
+set lock_timeout = '5s'
+as $$
+declare
+  v_run maintenance_internal.run;
+begin
+  update maintenance_internal.run as r
+  set status = case
+      when r.stop_reason = 'cancelled' then 'cancelled'
+      when r.error is not null then 'failed'
+      else 'succeeded'
+    end,
+    rows_refused = r.rows_refused + (
+      select count(*) from maintenance_internal.piece as p, unnest(p.tids)
+      where p.run_id = r.run_id and p.pass = 4),
+    stop_reason = coalesce(r.stop_reason, 'done'),
+    finished_at = clock_timestamp(),
+    progress = null
+  where r.run_id = p_run_id and r.backend_pid = pg_backend_pid() and r.status = 'running';
+  if found then
+    delete from maintenance_internal.piece as p where p.run_id = p_run_id;
+  end if;
+
+  select * into v_run from maintenance_internal.run as r
+  where r.run_id = p_run_id and r.backend_pid = pg_backend_pid();
+  if not found then
+    raise exception 'run % was not begun by this session', p_run_id
+      using errcode = 'PM002', hint = 'call maintenance.run_job(...) begins runs.';
+  end if;
+  return jsonb_build_object(
+    'success', v_run.status = 'succeeded',
+    'message', case
+      when v_run.stop_reason = 'already_running'
+        then format('%s is already running', v_run.job_name)
+      when v_run.stop_reason = 'disabled' then format('%s is disabled', v_run.job_name)
+      when v_run.error is not null
+        then format('%s %s: %s', v_run.job_name, v_run.status, v_run.error)
+      else format('%s %s: %s row%s in %s batch%s', v_run.job_name, v_run.status,
+        v_run.rows_affected, case when v_run.rows_affected <> 1 then 's' end,
+        v_run.batches, case when v_run.batches <> 1 then 'es' end)
+    end,
+    'data', jsonb_build_object(
+      'runId', v_run.run_id,
+      'jobName', v_run.job_name,
+      'status', v_run.status,
+      'stopReason', v_run.stop_reason,
+      'rowsAffected', v_run.rows_affected,
+      'rowsRefused', v_run.rows_refused,
+      'batches', v_run.batches,
+      'sqlstate', v_run.sqlstate,
+      'details', v_run.details),
+    'executionTime', round(1000 * extract(epoch from v_run.finished_at - v_run.started_at)),
+    'timestamp', to_char(v_run.finished_at, 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'));
+end
+$$;

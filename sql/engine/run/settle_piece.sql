@@ -1,0 +1,67 @@
+-- What becomes of a piece that was offered: it is gone; or, where it failed, put away for later,
+-- split, or worked row by row. And how large the next one is, or what a step function is asked for:
+-- as many rows as take some thirty milliseconds.
+
+create function maintenance_internal.settle_piece(
+  p_job maintenance_internal.job,
+  p_policy maintenance_internal.policy,
+  p_piece maintenance_internal.piece,
+  p_fault maintenance_internal.fault,
+  p_milliseconds double precision,
+  inout p_run maintenance_internal.run,
+  inout p_at maintenance_internal.progress,
+  inout p_changed bigint)
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_least_rows constant integer := 10;
+  v_short_list constant integer := 100;
+  v_parts constant integer := 8;
+  v_growth double precision := least(2, 30 / greatest(p_milliseconds, 0.1));
+  v_singly record;
+begin
+  if p_piece.page is not null then
+    p_at.page := p_piece.end_page;
+    p_at.pages := greatest(1, least(p_at.pages * v_growth,
+      p_at.pages * (p_job.batch_size / greatest(p_changed, 1.0)),
+      4.0 * p_job.batch_size / maintenance_internal.rows_per_page(p_piece.leaf)));
+  else
+    p_at.size := greatest(v_least_rows, least(p_at.size * v_growth, p_job.batch_size));
+    if p_piece.pass = 1 then
+      p_at.at := p_at.at + cardinality(p_piece.tids);
+    else
+      p_run.cut_leaf := p_piece.leaf;
+      p_run.cut := p_piece.tids[1];
+    end if;
+    delete from maintenance_internal.piece as p
+    where p.run_id = p_piece.run_id and p.pass = p_piece.pass and p.place = p_piece.place
+      and (p.pass > 1 or p_at.at >= cardinality(p.tids));
+    if found and p_piece.pass = 1 then
+      p_at.at := 0;
+    end if;
+  end if;
+
+  if p_fault.sqlstate is null and p_piece.pass < 4 or p_piece.leaf is null then
+    return;
+  elsif p_piece.pass = 1 then
+    -- What lies before the place where the run before was cut comes first, then the rest: so each
+    -- run goes on behind it.
+    p_at.pieces := p_at.pieces + 1;
+    insert into maintenance_internal.piece (run_id, pass, place, leaf, page, end_page, tids)
+    values (p_piece.run_id,
+      case when (p_piece.leaf, coalesce(p_piece.tids[1], format('(%s,0)', p_piece.page)::tid))
+        >= (p_at.behind_leaf, p_at.behind) then 3 else 2 end,
+      -p_at.pieces, p_piece.leaf, p_piece.page, p_piece.end_page, p_piece.tids);
+  elsif cardinality(p_piece.tids) > v_short_list then
+    p_at := maintenance_internal.add_lists(p_piece.run_id, p_piece.pass, p_piece.leaf,
+      p_piece.tids, ceil(cardinality(p_piece.tids)::numeric / v_parts)::integer, p_at);
+  else
+    select w.* into v_singly
+    from maintenance_internal.work_singly(p_policy, p_piece, p_run, p_at) as w;
+    p_run := v_singly.p_run;
+    p_at := v_singly.p_at;
+    p_changed := v_singly.changed;
+  end if;
+end
+$$;
