@@ -79,8 +79,7 @@ ${[...rows].map(([key, text]) => `  (${key}, ${literal(text)})`).join(",\n")}
   ) as s (kind, name, call);
 end;
 
-select s.kind, s.name, maintenance_internal.ship_row(s.kind, s.name, s.call) as outcome
-from maintenance_internal.${part}_ships() as s;
+select s.* from maintenance_internal.ship('${part}') as s;
 `,
   );
 }
@@ -177,7 +176,9 @@ for (const part of ["engine", "reference"] as const) {
   });
   for (const path of dropped) blocks.push(`-- TODO write the drop statements for ${path}\n`);
 
-  const file = `${folders[part]}/${String(stamp++)}_${part}_${isReleased ? name : "initial"}.sql`;
+  const applied = String(stamp++);
+  const file = `${folders[part]}/${applied}_${part}_${isReleased ? name : "initial"}.sql`;
+  blocks.push(`insert into maintenance_internal.migration (version) values ('${applied}');\n`);
   writeFileSync(
     `${root}/${file}`,
     `-- migrate:up\n\n${blocks.join("\n")}\n-- migrate:down\n\n${down}`,

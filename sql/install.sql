@@ -40,6 +40,7 @@
 \ir engine/policy/count_statement.sql
 \ir engine/policy/piece_statement.sql
 \ir engine/policy/count_due.sql
+\ir engine/policy/check_keep.sql
 \ir engine/policy/set_policy.sql
 \ir engine/policy/preview.sql
 \ir engine/policy/explain_policy.sql
@@ -126,6 +127,7 @@
 \ir engine/ship/tables.sql
 \ir engine/ship/unlike_shipped.sql
 \ir engine/ship/ship_row.sql
+\ir engine/ship/ship.sql
 \ir engine/ship/register.sql
 
 -- schedule: when; the only folder that names cron

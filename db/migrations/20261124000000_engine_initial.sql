@@ -1,11 +1,10 @@
 -- migrate:up
 
--- from sql/engine/schema.sql 9ca9388409d330d2
+-- from sql/engine/schema.sql de2f86032fe9e80a
 -- The two schemas of the engine, and the guard in front of it: where a name of ours is taken,
 -- nothing is installed.
 --
 -- Errors that a caller may want to tell apart have an SQLSTATE of ours:
---   PM000  undoes what was only tried, inside of ship_row (never raised to a caller)
 --   PM001  no such job
 --   PM002  an argument is out of range (name, keep, batch size, budget ...)
 --   PM003  the target is not a table that a policy can work on
@@ -28,6 +27,7 @@
 --   PM020  a name that an installation needs is taken, or what it stands on is not there
 --   PM021  foreign keys are switched off, so that a delete would leave orphans
 --   PM022  the rule of a run, or its table, was changed meanwhile (on receipts; never raised)
+--   PM099  undoes what was only tried, inside of ship_row (never raised to a caller)
 
 do $$
 declare
@@ -197,11 +197,11 @@ comment on function maintenance.version() is
   'that it was made of.';
 -- end of sql/engine/version.sql
 
--- from sql/engine/state.sql d6566b12c31a0bae
+-- from sql/engine/state.sql a8ea66329513c6fe
 -- The release, and a hash of the files of sql/engine/. Written by make migration.
 
 comment on schema maintenance is
-  'pg-maintenance 0.0.0, state 5a7148a29d68c928: '
+  'pg-maintenance 0.0.0, state 6615e5e84d3f1ca1: '
   'what people call and read; \df maintenance.* is the manual.';
 -- end of sql/engine/state.sql
 
@@ -440,7 +440,7 @@ comment on function maintenance.set_job(text, text, text, text, text, text) is
   'Errors: PM002 argument, PM006 schedule, PM007 no such function, or not the owner''s.';
 -- end of sql/engine/job/set_job.sql
 
--- from sql/engine/job/configure_job.sql 5e58dbd4497ef21d
+-- from sql/engine/job/configure_job.sql 376ec6cdab4083bc
 -- Changes the options of a job of any kind; what is not given stays.
 
 create function maintenance.configure_job(
@@ -477,10 +477,8 @@ begin
   if configure_job.keep is not null and v_job.kind <> 'policy' then
     raise exception 'the job "%" is a % job and keeps nothing', v_job.job_name, v_job.kind
       using errcode = 'PM002', hint = 'keep is an option of policies alone.';
-  elsif configure_job.keep < interval '0' then
-    raise exception 'keep "%" is not acceptable', configure_job.keep
-      using errcode = 'PM002', hint = 'An interval of zero or more: ''90 days'', ''8 months''.';
   end if;
+  perform maintenance_internal.check_keep(configure_job.keep);
   update maintenance_internal.policy as p
   set keep = configure_job.keep
   where p.job_id = v_job.job_id and configure_job.keep is not null;
@@ -498,7 +496,8 @@ comment on function maintenance.configure_job(text, integer, interval, integer, 
   'Options of every kind of job; only those given change. batch_size: rows per batch, 1 to 100000, '
   'shipped 5000. budget: wall-clock time after which a run stops cleanly, shipped 5 minutes. '
   'max_batches, max_rows: a run stops after these, too; none are shipped, and 0 takes one away. '
-  'keep: how long a policy keeps its rows. A later release leaves what is set here as it is. '
+  'keep: how long a policy keeps its rows. A later release leaves what is set here as it is, where '
+  'it is not what was shipped anyway. '
   'For the engine''s owner. Errors: PM001 no such job, PM002 out of range.';
 -- end of sql/engine/job/configure_job.sql
 
@@ -966,7 +965,26 @@ end
 $$;
 -- end of sql/engine/policy/count_due.sql
 
--- from sql/engine/policy/set_policy.sql 414ceaac5e72720d
+-- from sql/engine/policy/check_keep.sql 37854d88869edd24
+-- Refuses a keep that is below zero, or reaches back before all time that Postgres knows.
+
+create function maintenance_internal.check_keep(p_keep interval)
+returns void
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  if p_keep < interval '0' or p_keep > interval '6000 years' then
+    raise exception 'keep "%" is not acceptable', p_keep
+      using errcode = 'PM002',
+        hint = 'An interval from zero to 6000 years: ''90 days'', ''8 months''.';
+  end if;
+end
+$$;
+-- end of sql/engine/policy/check_keep.sql
+
+-- from sql/engine/policy/set_policy.sql 6d3c33d07da40a2a
 -- Sets one rule over one table: which rows are due, and what becomes of them.
 
 create function maintenance.set_policy(
@@ -1005,10 +1023,11 @@ begin
     raise exception 'the action "%" is not known', set_policy.action
       using errcode = 'PM002', hint = 'A policy deletes or updates: ''delete'' or ''update''.';
   end if;
-  if set_policy.keep is null or set_policy.keep < interval '0' then
-    raise exception 'keep "%" is not acceptable', set_policy.keep
+  if set_policy.keep is null then
+    raise exception 'a policy needs a keep'
       using errcode = 'PM002', hint = 'An interval of zero or more: ''90 days'', ''8 months''.';
   end if;
+  perform maintenance_internal.check_keep(set_policy.keep);
   if (set_policy.action = 'update') <> (set_policy.assign is not null) then
     raise exception 'the action "%" %', set_policy.action,
       case when set_policy.assign is null then 'needs assign' else 'takes no assign' end
@@ -1461,7 +1480,7 @@ begin atomic
 end;
 -- end of sql/engine/policy/lint_keep.sql
 
--- from sql/engine/policy/lint.sql b101b01d193fd7fb
+-- from sql/engine/policy/lint.sql 27876788a8bb4e5b
 -- What will be slow, blocked or broken about the rules, and the statement that mends it.
 
 create type maintenance.finding as (job_name text, severity text, finding text, fix text);
@@ -1519,6 +1538,11 @@ begin
         format('Set the job again, or: select maintenance.drop_job(%L);', v_job.job_name);
     end;
   end loop;
+  return query
+    select s.name, 'warning', format('the %s of this release, %s', s.kind, s.outcome),
+      'Rename what is in its way; then: select * from maintenance.register();'
+    from maintenance_internal.shipped as s
+    where s.outcome ~ '^(failed|not shipped)' and s.name = coalesce(lint.job_name, s.name);
 end
 $$;
 
@@ -3284,7 +3308,7 @@ comment on procedure maintenance.tick() is
   'it.';
 -- end of sql/engine/statement/tick.sql
 
--- from sql/engine/model/tables.sql 9dce0cf9dcabc506
+-- from sql/engine/model/tables.sql c4c9b689a1ce2c20
 -- Which models may be asked, in which order, at which price; and every call that was made.
 
 create table maintenance.model (
@@ -3295,7 +3319,7 @@ create table maintenance.model (
   generation jsonb not null default '{}',
   enabled boolean not null default true,
   constraint model_pkey primary key (model),
-  constraint model_position_is_unique unique (position),
+  constraint model_position_is_unique unique (position) deferrable,
   constraint model_prices_are_not_negative check (input_usd >= 0 and output_usd >= 0),
   constraint model_generation_is_an_object check (jsonb_typeof(generation) = 'object')
 );
@@ -4920,22 +4944,39 @@ end
 $$;
 -- end of sql/engine/queue/task_backlog.sql
 
--- from sql/engine/ship/tables.sql a9e4c6bb427d4e19
+-- from sql/engine/ship/tables.sql a0a9a337158f414a
 -- What was shipped, so that a later release can tell its own former values from what somebody has
 -- made of them here; and the same rows as they are in force.
 
 create table maintenance_internal.shipped (
   kind text not null,
   name text not null,
-  row jsonb not null,
+  part text not null,
+  job_id integer,
+  row jsonb,
+  outcome text not null,
   shipped_at timestamptz not null default now(),
   constraint shipped_pkey primary key (kind, name),
-  constraint shipped_kind_is_known check (kind in ('job', 'kind', 'model'))
+  constraint shipped_kind_is_known check (kind in ('job', 'kind', 'model')),
+  constraint shipped_part_is_known check (part in ('engine', 'reference'))
 );
 
 comment on table maintenance_internal.shipped is
   'The jobs, kinds and models of the release that is installed, each as it was shipped. One that '
   'is here and no more in force was removed by somebody.';
+comment on column maintenance_internal.shipped.job_id is
+  'which job it became: another one by that name is not ours';
+comment on column maintenance_internal.shipped.row is 'null where it could not be shipped';
+comment on column maintenance_internal.shipped.outcome is 'what became of it in the last release';
+
+-- The migrations of ours that were applied here, so that uninstall can have dbmate forget them.
+create table maintenance_internal.migration (
+  version text not null,
+  constraint migration_pkey primary key (version)
+);
+
+comment on table maintenance_internal.migration is
+  'The migrations of pg-maintenance that were applied here; each writes its own row.';
 
 create view maintenance_internal.row_in_force as
 select
@@ -4954,10 +4995,26 @@ comment on view maintenance_internal.row_in_force is
   'What can be shipped, as it is now: every option of a job, with its rule; kinds; models.';
 -- end of sql/engine/ship/tables.sql
 
--- from sql/engine/ship/unlike_shipped.sql e65e811611efa95a
--- What somebody has made of a shipped row: {"keep": ["90 days", "30 days"]}, shipped and in force.
+-- from sql/engine/ship/unlike_shipped.sql 4f916ab896f22892
+-- What somebody has made of a shipped row, column by column: as it was shipped, and in force.
+create function maintenance_internal.changes_of_shipped(p_kind text, p_name text)
+returns table (key text, shipped jsonb, in_force jsonb)
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+set intervalstyle = 'postgres'
+begin atomic
+  select k, s.row -> k, r.row -> k
+  from maintenance_internal.shipped as s
+  join maintenance_internal.row_in_force as r on r.kind = s.kind and r.name = s.name
+  left join maintenance_internal.job as j on s.kind = 'job' and j.job_name = s.name
+  cross join lateral jsonb_object_keys(s.row) as k -- a column that came later is nobody's change
+  where s.kind = p_kind and s.name = p_name and s.job_id is not distinct from j.job_id
+    and s.row -> k is distinct from coalesce(r.row -> k, 'null');
+end;
 
-create function maintenance_internal.unlike_shipped(p_kind text, p_name text)
+-- The same of a job, for job_status: {"keep": ["90 days", "30 days"]}.
+create function maintenance_internal.unlike_shipped(p_job_name text)
 returns jsonb
 language sql
 stable
@@ -4965,60 +5022,75 @@ security definer
 set search_path = pg_catalog, pg_temp
 set row_security = off
 set timezone = 'UTC'
-set intervalstyle = 'postgres'
+set lock_timeout = '5s'
 begin atomic
-  select jsonb_object_agg(key, jsonb_build_array(s.row -> key, r.row -> key))
-  from maintenance_internal.shipped as s
-  join maintenance_internal.row_in_force as r on r.kind = s.kind and r.name = s.name
-  cross join lateral jsonb_object_keys(s.row) as key -- a column that came later is nobody's change
-  where s.kind = p_kind and s.name = p_name
-    and s.row -> key is distinct from coalesce(r.row -> key, 'null');
+  select jsonb_object_agg(c.key, jsonb_build_array(c.shipped, c.in_force))
+  from maintenance_internal.changes_of_shipped('job', p_job_name) as c;
 end;
 -- end of sql/engine/ship/unlike_shipped.sql
 
--- from sql/engine/ship/ship_row.sql 1732359d6bd90b0e
+-- from sql/engine/ship/ship_row.sql a388b9c03e32c43b
 -- Ships one job, kind or model: what nobody has changed here since it was last shipped becomes what
--- the call says, and what somebody has changed or removed stays so. What only makes sense together,
--- a rule or what is asked of a model, is one part of it.
+-- the call says, and what somebody has changed or removed stays so. Where it is the rule itself, or
+-- what is asked of a model, that somebody has changed, all that belongs to it stays.
 
-create function maintenance_internal.ship_row(p_kind text, p_name text, p_call text)
+create function maintenance_internal.ship_row(
+  p_part text,
+  p_kind text,
+  p_name text,
+  p_call text)
 returns text
 language plpgsql
 set search_path = pg_catalog, pg_temp
 set intervalstyle = 'postgres'
 as $$
 declare
-  v_whole constant text[] := array[
+  v_rule constant text[] := array[
     'kind', 'step', 'statement', 'backlog_function',
     'target', 'action', 'age', 'age_type', 'matching', 'assign', 'index_on',
     'instruction', 'response_schema', 'subjects', 'prepare', 'apply'];
-  v_before jsonb := (
-    select r.row from maintenance_internal.row_in_force as r
-    where r.kind = p_kind and r.name = p_name);
-  v_was_shipped boolean := exists (
-    select from maintenance_internal.shipped as s where s.kind = p_kind and s.name = p_name);
+  v_with_it constant text[] := array['keep', 'backlog_name', 'description'];
+  v_job_id integer;
+  v_before jsonb;
+  v_shipped maintenance_internal.shipped;
   v_changed text;
   v_kept text[];
   v_new jsonb;
 begin
-  if v_before is null and v_was_shipped then
+  if p_kind = 'job' then
+    select j.job_id into v_job_id from maintenance_internal.job as j
+    where j.job_name = p_name for update;
+  elsif p_kind = 'kind' then
+    perform from maintenance.kind as k where k.kind = p_name for update;
+  else
+    perform from maintenance.model as m where m.model = p_name for update;
+  end if;
+  select r.row into v_before from maintenance_internal.row_in_force as r
+  where r.kind = p_kind and r.name = p_name;
+  select * into v_shipped from maintenance_internal.shipped as s
+  where s.kind = p_kind and s.name = p_name;
+
+  if v_before is null and v_shipped.row is not null then
     return 'removed here';
   elsif v_before is null then
     execute p_call;
-    insert into maintenance_internal.shipped (kind, name, row)
-    select r.kind, r.name, r.row from maintenance_internal.row_in_force as r
-    where r.kind = p_kind and r.name = p_name;
+    insert into maintenance_internal.shipped (kind, name, part, job_id, row, outcome)
+    select p_kind, p_name, p_part, (
+        select j.job_id from maintenance_internal.job as j
+        where p_kind = 'job' and j.job_name = p_name),
+      r.row, 'registered'
+    from maintenance_internal.row_in_force as r
+    where r.kind = p_kind and r.name = p_name
+    on conflict (kind, name) do update set job_id = excluded.job_id, row = excluded.row;
     return 'registered';
-  elsif not v_was_shipped then
-    raise warning 'the % "%" is not shipped: this database has one of its own by that name',
-      p_kind, p_name;
-    return 'not shipped: there is another one';
+  elsif v_shipped.row is null or v_shipped.job_id <> v_job_id then
+    return 'not shipped: this database has another one by that name';
   end if;
 
-  select string_agg(k.key, ', ' order by k.key), coalesce(array_agg(k.key), '{}')
-    || case when bool_or(k.key = any(v_whole)) then v_whole else '{}' end
+  select string_agg(c.key, ', ' order by c.key), coalesce(array_agg(c.key), '{}')
+    || case when bool_or(c.key = any(v_rule)) then v_rule || v_with_it else '{}' end
   into v_changed, v_kept
-  from jsonb_object_keys(maintenance_internal.unlike_shipped(p_kind, p_name)) as k (key);
+  from maintenance_internal.changes_of_shipped(p_kind, p_name) as c;
   v_new := maintenance_internal.called_row(p_kind, p_name, p_call);
   update maintenance_internal.shipped as s
   set row = v_new, shipped_at = now()
@@ -5054,8 +5126,8 @@ begin
     execute p_call;
     select r.row into v_row from maintenance_internal.row_in_force as r
     where r.kind = p_kind and r.name = p_name;
-    raise exception 'undone on purpose' using errcode = 'PM000';
-  exception when sqlstate 'PM000' then
+    raise exception 'undone on purpose' using errcode = 'PM099';
+  exception when sqlstate 'PM099' then
     return v_row;
   end;
 end
@@ -5102,36 +5174,141 @@ end
 $$;
 -- end of sql/engine/ship/ship_row.sql
 
--- from sql/engine/ship/register.sql d5258a5fcd2b6403
--- The shipped rows, for a database that has the structure without them, as dbmate load makes one.
+-- from sql/engine/ship/ship.sql 98506a4541eaafbe
+-- Ships the rows of a release, of the engine or of the reference application. One that cannot be
+-- shipped, as where a name that it needs is taken, stops no other: its outcome says so, and lint.
+-- What is not shipped any more goes, unless somebody has changed it.
 
-create function maintenance.register()
+create function maintenance_internal.ship(p_part text)
 returns table (kind text, name text, outcome text)
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 declare
+  v_is_first constant boolean := not exists (
+    select from maintenance_internal.shipped as s where s.part = p_part);
+  v_row record;
+begin
+  -- Models may change places.
+  set constraints maintenance.model_position_is_unique deferred;
+  for v_row in execute format('select * from maintenance_internal.%I()', p_part || '_ships') loop
+    kind := v_row.kind;
+    name := v_row.name;
+    begin
+      outcome := maintenance_internal.ship_row(p_part, kind, name, v_row.call);
+    exception when others then
+      if v_is_first then
+        raise;
+      end if;
+      outcome := 'failed: ' || sqlerrm;
+    end;
+    insert into maintenance_internal.shipped as s (kind, name, part, outcome)
+    values (v_row.kind, v_row.name, p_part, ship.outcome)
+    on conflict on constraint shipped_pkey do update set outcome = excluded.outcome;
+    return next;
+  end loop;
+
+  for v_row in execute format(
+    'select s.kind, s.name from maintenance_internal.shipped as s where s.part = %L except '
+    'select s.kind, s.name from maintenance_internal.%I() as s', p_part, p_part || '_ships')
+  loop
+    kind := v_row.kind;
+    name := v_row.name;
+    outcome := maintenance_internal.retire_row(kind, name);
+    return next;
+  end loop;
+
+  -- Of two models at one place the shipped one gives way.
+  update maintenance.model as m
+  set position = (select max(o.position) from maintenance.model as o) + n.number
+  from (
+    select c.model, row_number() over (order by c.position, c.model) as number
+    from maintenance.model as c
+    join maintenance_internal.shipped as s
+      on s.kind = 'model' and s.name = c.model and s.row is not null
+    where exists (
+      select from maintenance.model as o where o.position = c.position and o.model <> c.model)
+  ) as n
+  where n.model = m.model;
+  set constraints maintenance.model_position_is_unique immediate;
+end
+$$;
+
+-- What a release does not ship any more: it goes where it is as it was shipped, and else stays, as
+-- its owner's own.
+create function maintenance_internal.retire_row(p_kind text, p_name text)
+returns text
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_outcome text := case
+    when not exists (select from maintenance_internal.row_in_force as r
+      where r.kind = p_kind and r.name = p_name) then 'retired'
+    when exists (select from maintenance_internal.changes_of_shipped(p_kind, p_name))
+      or exists (select from maintenance_internal.shipped as s
+        left join maintenance_internal.job as j on s.kind = 'job' and j.job_name = s.name
+        where s.kind = p_kind and s.name = p_name
+          and (s.row is null or s.job_id is distinct from j.job_id))
+      then 'retired, and kept: it is not as it was shipped'
+  end;
+begin
+  if v_outcome is null then
+    if p_kind = 'job' then
+      perform maintenance.drop_job(p_name);
+    elsif p_kind = 'kind' then
+      delete from maintenance.kind as k where k.kind = p_name;
+    else
+      delete from maintenance.model as m where m.model = p_name;
+    end if;
+    v_outcome := 'retired';
+  end if;
+  delete from maintenance_internal.shipped as s where s.kind = p_kind and s.name = p_name;
+  return v_outcome;
+exception when foreign_key_violation then
+  delete from maintenance_internal.shipped as s where s.kind = p_kind and s.name = p_name;
+  return 'retired, and kept: there are tasks of it';
+end
+$$;
+-- end of sql/engine/ship/ship.sql
+
+-- from sql/engine/ship/register.sql 37bc675befabb095
+-- The shipped rows, for a database that has the structure without them, as dbmate load makes one.
+
+create function maintenance.register(which text default null)
+returns table (kind text, name text, outcome text)
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+set row_security = off
+set timezone = 'UTC'
+set lock_timeout = '5s'
+as $$
+declare
+  v_ships text := 'select ''engine'' as part, s.* from maintenance_internal.engine_ships() as s';
   v_gap text := (maintenance_internal.cron_state()).gap;
-  v_ships text := 'select * from maintenance_internal.engine_ships()';
   v_row record;
 begin
   insert into maintenance_internal.lease_sweep
   select '-infinity' where not exists (select from maintenance_internal.lease_sweep);
 
   if to_regprocedure('maintenance_internal.reference_ships()') is not null then
-    v_ships := v_ships || ' union all select * from maintenance_internal.reference_ships()';
+    v_ships := v_ships
+      || ' union all select ''reference'', s.* from maintenance_internal.reference_ships() as s';
   end if;
   for v_row in execute v_ships loop
+    continue when v_row.name <> register.which;
     kind := v_row.kind;
     name := v_row.name;
     outcome := 'there';
     if not exists (select from maintenance_internal.row_in_force as r
       where r.kind = v_row.kind and r.name = v_row.name)
     then
-      delete from maintenance_internal.shipped as s
-      where s.kind = v_row.kind and s.name = v_row.name;
       begin
-        outcome := maintenance_internal.ship_row(v_row.kind, v_row.name, v_row.call);
+        delete from maintenance_internal.shipped as s
+        where s.kind = v_row.kind and s.name = v_row.name;
+        outcome := maintenance_internal.ship_row(
+          v_row.part, v_row.kind, v_row.name, v_row.call);
       exception when others then
         outcome := 'failed: ' || sqlerrm;
       end;
@@ -5146,7 +5323,7 @@ begin
     return next;
     return;
   end if;
-  for v_row in select * from maintenance_internal.sync_schedules(true) loop
+  for v_row in select * from maintenance_internal.sync_schedules(true, register.which) loop
     name := v_row.job_name;
     outcome := v_row.outcome;
     return next;
@@ -5154,10 +5331,10 @@ begin
 end
 $$;
 
-comment on function maintenance.register() is
-  'Puts the shipped jobs, kinds, models and schedules back where they are missing, as after dbmate '
-  'load or a restore of the structure alone, also where somebody removed them; what is there stays '
-  'as it is. One row for each. For the engine''s owner.';
+comment on function maintenance.register(text) is
+  'Puts the shipped jobs, kinds, models and schedules back where they are missing, all or the one '
+  'of that name, as after dbmate load or a restore of the structure alone, and also where somebody '
+  'removed them; what is there stays as it is. One row for each. For the engine''s owner.';
 -- end of sql/engine/ship/register.sql
 
 -- from sql/engine/schedule/cron_setting.sql d9792a131711cdf7
@@ -5724,7 +5901,7 @@ return exists (
 );
 -- end of sql/engine/schedule/fired_by_cron.sql
 
--- from sql/engine/schedule/job_status.sql 7f5c4d2d35e03235
+-- from sql/engine/schedule/job_status.sql 9d7026b7d7bd27be
 -- What is in force: each job's schedule, whether it will fire, and how it ran last.
 
 create view maintenance.job_status as
@@ -5761,7 +5938,7 @@ select
   p.started_at as last_success_at,
   jsonb_strip_nulls(jsonb_build_object('keep', o.keep, 'batch_size', j.batch_size,
     'budget', j.budget, 'max_batches', j.max_batches, 'max_rows', j.max_rows)) as options,
-  maintenance_internal.unlike_shipped('job', j.job_name) as unlike_shipped
+  maintenance_internal.unlike_shipped(j.job_name) as unlike_shipped
 from maintenance_internal.job as j
 cross join maintenance_internal.cron_state() as g
 left join maintenance_internal.cron_jobs() as c on c.job_name = j.job_name
@@ -5817,8 +5994,8 @@ comment on column maintenance.job_status.options is
   'what is in force: keep of a policy, and what configure_job sets';
 comment on column maintenance.job_status.unlike_shipped is
   'what somebody has changed of a shipped job, {"keep": ["90 days", "30 days"]}: as it was '
-  'shipped, and as it is; a later release leaves it so. drop_job and register bring the shipped '
-  'one back';
+  'shipped, and as it is; a later release leaves it so. drop_job, and register of its '
+  'name, bring the shipped one back';
 -- end of sql/engine/schedule/job_status.sql
 
 -- from sql/engine/schedule/cron_command.sql 8cb98f109f4e3d56
@@ -6016,7 +6193,7 @@ end
 $$;
 -- end of sql/engine/schedule/record_schedule_edit.sql
 
--- from sql/engine/schedule/sync_schedule.sql 9efdf62dd938f571
+-- from sql/engine/schedule/sync_schedule.sql d3bd698c250bd003
 -- Brings pg_cron and what was declared together for one job, and says what it did.
 -- Schedule, active flag and absence belong to the operator; the command belongs to us. Where
 -- pg_cron was made anew, the database restored or the owner renamed, they are as they were last
@@ -6053,6 +6230,11 @@ begin
   v_is_installed := coalesce(v_is_installed, false);
   select * into v_cron from maintenance_internal.cron_jobs() as c where c.job_name = v_job.job_name;
   v_is_there := found;
+  if not v_state.readable and v_is_installed then -- then what we wrote there is what is there
+    v_is_there := true;
+    v_cron.schedule := v_installed.seen ->> 'schedule';
+    v_cron.command := v_installed.command;
+  end if;
   v_is_edited := v_is_there and v_cron.schedule is distinct from v_installed.schedule;
 
   if v_job.schedule is null then
@@ -6060,17 +6242,20 @@ begin
       perform maintenance_internal.remove_schedule(v_job);
       return 'removed: no schedule is declared any more';
     end if;
-    v_wanted := v_cron.schedule;
+    v_wanted := coalesce(v_cron.schedule,
+      case when p_removed_too or not v_is_installed then v_installed.seen ->> 'schedule' end);
   elsif v_is_there and (v_is_edited or not v_is_installed) then
     v_wanted := v_cron.schedule;
-  elsif v_is_installed and (v_is_there or not v_state.readable) then
+  elsif v_is_there then
     v_wanted := v_job.schedule;
-  elsif not p_removed_too and (v_is_installed or v_installed.seen -> 'active' <> 'true') then
+  elsif v_installed.seen -> 'active' = 'false'
+    or not p_removed_too and (v_is_installed or v_installed.seen @> '{"schedule": null}') then
     update maintenance_internal.installed_schedule as i
     set database_oid = v_state.database_oid, cron_oid = v_state.cron_oid,
       username = v_state.username
     where i.job_id = v_job.job_id;
-    return 'removed by an operator';
+    return case when v_installed.seen -> 'active' = 'false'
+      then 'left out: an operator had made it inactive' else 'removed by an operator' end;
   else
     v_wanted := coalesce(v_installed.seen ->> 'schedule', v_job.schedule);
   end if;
@@ -6079,9 +6264,7 @@ begin
     return 'no schedule';
   end if;
   if v_is_there and v_cron.command = maintenance_internal.cron_command(v_job)
-      and v_cron.schedule = v_wanted
-    or not v_state.readable and v_installed.command = maintenance_internal.cron_command(v_job)
-      and v_installed.schedule = v_wanted then
+    and v_cron.schedule = v_wanted then
     if v_is_installed then
       return case when v_is_edited then 'edited by an operator' else 'kept' end;
     end if;
@@ -6090,9 +6273,10 @@ begin
   end if;
 
   insert into maintenance_internal.installed_schedule as i
-    (job_id, database_oid, cron_oid, username, schedule, command)
+    (job_id, database_oid, cron_oid, username, schedule, command, seen)
   values (v_job.job_id, v_state.database_oid, v_state.cron_oid, v_state.username, v_job.schedule,
-    maintenance_internal.cron_command(v_job))
+    maintenance_internal.cron_command(v_job), case when not v_state.readable
+      then jsonb_build_object('schedule', v_wanted, 'active', true) end)
   on conflict (job_id) do update
   set database_oid = excluded.database_oid,
     cron_oid = excluded.cron_oid,
@@ -6100,7 +6284,9 @@ begin
     command = excluded.command,
     since = case when i.schedule is not distinct from excluded.schedule
       and i.database_oid = excluded.database_oid then i.since else now() end,
-    schedule = case when v_is_edited and v_is_installed then i.schedule else excluded.schedule end;
+    schedule = case when v_is_edited and v_is_installed then i.schedule else excluded.schedule end,
+    seen = case when v_state.readable then i.seen
+      else jsonb_build_object('schedule', v_wanted, 'active', true) end;
   perform maintenance_internal.record_schedule_edit(v_job.job_id, session_user);
 
   return case
@@ -6118,17 +6304,21 @@ end
 $$;
 -- end of sql/engine/schedule/sync_schedule.sql
 
--- from sql/engine/schedule/install_schedules.sql 917ed3136f76f21b
+-- from sql/engine/schedule/install_schedules.sql 72e269925a393ffc
 -- Puts every declared schedule into pg_cron that was never there, and repairs commands.
 
-create function maintenance_internal.sync_schedules(p_removed_too boolean)
+create function maintenance_internal.sync_schedules(
+  p_removed_too boolean,
+  p_job_name text default null)
 returns table (job_name text, schedule text, outcome text)
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 begin
   for sync_schedules.job_name in
-    select j.job_name from maintenance_internal.job as j order by 1
+    select j.job_name from maintenance_internal.job as j
+    where p_job_name is null or j.job_name = p_job_name
+    order by 1
   loop
     begin
       outcome := maintenance_internal.sync_schedule(sync_schedules.job_name, p_removed_too);
@@ -6162,7 +6352,7 @@ comment on function maintenance.install_schedules() is
   'a second call changes nothing. A job that fails says so in its row and stops no other.';
 -- end of sql/engine/schedule/install_schedules.sql
 
--- from sql/engine/schedule/set_schedule.sql 9586cdfdacad4029
+-- from sql/engine/schedule/set_schedule.sql 560fdadbc3526cfc
 -- Changes when a job runs, in pg_cron, as an operator does it.
 
 create function maintenance.set_schedule(job_name text, schedule text)
@@ -6194,12 +6384,14 @@ begin
   perform maintenance_internal.write_cron_job(v_job, set_schedule.schedule);
   -- What was declared stays on record: whatever pg_cron shows beside it is the operator's.
   insert into maintenance_internal.installed_schedule as i
-    (job_id, database_oid, cron_oid, username, schedule, command)
+    (job_id, database_oid, cron_oid, username, schedule, command, seen)
   values (v_job.job_id, v_state.database_oid, v_state.cron_oid, v_state.username, v_job.schedule,
-    maintenance_internal.cron_command(v_job))
+    maintenance_internal.cron_command(v_job), case when not v_state.readable
+      then jsonb_build_object('schedule', set_schedule.schedule, 'active', true) end)
   on conflict (job_id) do update
   set database_oid = excluded.database_oid, cron_oid = excluded.cron_oid,
-    username = excluded.username, command = excluded.command, since = now();
+    username = excluded.username, command = excluded.command, since = now(),
+    seen = coalesce(excluded.seen, i.seen);
   perform maintenance_internal.record_schedule_edit(v_job.job_id, session_user);
 
   select * into v_status from maintenance.job_status as s where s.job_name = v_job.job_name;
@@ -6547,7 +6739,7 @@ comment on function maintenance.index_report_step(integer) is
   'details (S4-05 to S4-07).';
 -- end of sql/engine/health/index_report_step.sql
 
--- from sql/engine/names.sql 1dad18e57824b4d0
+-- from sql/engine/names.sql 538b283574caafa2
 -- The names that the files of sql/engine/ make in our schemas. Written by make migration.
 
 create function maintenance_internal.engine_names()
@@ -6609,6 +6801,8 @@ return array[
   'maintenance_internal.backlog',
   'maintenance_internal.called_row',
   'maintenance_internal.change_piece',
+  'maintenance_internal.changes_of_shipped',
+  'maintenance_internal.check_keep',
   'maintenance_internal.check_keys',
   'maintenance_internal.clock',
   'maintenance_internal.close_dead_runs',
@@ -6661,6 +6855,7 @@ return array[
   'maintenance_internal.lock_leased',
   'maintenance_internal.lock_task',
   'maintenance_internal.message_or_failure',
+  'maintenance_internal.migration',
   'maintenance_internal.nearest_minute',
   'maintenance_internal.nearest_slot',
   'maintenance_internal.next_piece',
@@ -6682,6 +6877,7 @@ return array[
   'maintenance_internal.remove_schedule',
   'maintenance_internal.remove_schedules',
   'maintenance_internal.restore_row',
+  'maintenance_internal.retire_row',
   'maintenance_internal.revoke_defaults',
   'maintenance_internal.row_in_force',
   'maintenance_internal.row_key',
@@ -6692,6 +6888,7 @@ return array[
   'maintenance_internal.set_enabled',
   'maintenance_internal.settle_piece',
   'maintenance_internal.settle_task',
+  'maintenance_internal.ship',
   'maintenance_internal.ship_row',
   'maintenance_internal.shipped',
   'maintenance_internal.skipped_tables',
@@ -6716,7 +6913,7 @@ return array[
 ];
 -- end of sql/engine/names.sql
 
--- from sql/engine/uninstall.sql 2f21c5c5ed6dc82a
+-- from sql/engine/uninstall.sql bb540f38501ca773
 -- The way out: schedules, schemas and roles go, and nothing that is not ours.
 
 create function maintenance.uninstall(confirm text)
@@ -6731,6 +6928,7 @@ declare
   v_owner constant oid := (select n.nspowner from pg_namespace as n where n.oid = v_schemas[1]);
   v_names text[] := maintenance_internal.engine_names();
   v_more text[];
+  v_versions text[] := array(select m.version from maintenance_internal.migration as m order by 1);
   v_functions oid[] := array[]::oid[];
   v_foreign text;
   v_row record;
@@ -6872,11 +7070,11 @@ begin
 
   -- dbmate's record of our migrations, so that it would install them again.
   what := 'migrations';
-  outcome := 'not in public.schema_migrations: take versions 20261124000000 and 20261124000001 out '
-    'of the table that your migrations are recorded in';
+  outcome := format('not in public.schema_migrations: take versions %s out of the table that your '
+    'migrations are recorded in', array_to_string(v_versions, ', '));
   begin
     delete from public.schema_migrations as m
-    where m.version::text in ('20261124000000', '20261124000001');
+    where m.version::text = any(v_versions);
     if found then
       outcome := 'forgotten';
       begin
@@ -6908,7 +7106,7 @@ comment on function maintenance.uninstall(text) is
   'foreign objects.';
 -- end of sql/engine/uninstall.sql
 
--- from sql/engine/shipped.sql a136f2e7bc77194f
+-- from sql/engine/shipped.sql 306d6621b2abd300
 -- The calls in the files of sql/engine/ that set jobs, kinds and models, and their shipping. Written
 -- by make migration.
 
@@ -6929,8 +7127,7 @@ begin atomic
   ) as s (kind, name, call);
 end;
 
-select s.kind, s.name, maintenance_internal.ship_row(s.kind, s.name, s.call) as outcome
-from maintenance_internal.engine_ships() as s;
+select s.* from maintenance_internal.ship('engine') as s;
 -- end of sql/engine/shipped.sql
 
 -- from sql/engine/revoke_defaults.sql 6cda8c9ab1d5b69b
@@ -6965,7 +7162,7 @@ end
 $$;
 -- end of sql/engine/revoke_defaults.sql
 
--- from sql/engine/roles.sql 1df0e4484144d722
+-- from sql/engine/roles.sql 791fd2d2ad7931be
 -- Who may call what. Last in the build, so that it sees everything.
 --
 --   maintenance_viewer    reads status and history
@@ -6993,7 +7190,7 @@ declare
     'table maintenance.table_bloat',
     'function maintenance_internal.backlog()',
     'function maintenance_internal.task_backlog()',
-    'function maintenance_internal.unlike_shipped(text, text)',
+    'function maintenance_internal.unlike_shipped(text)',
     'function maintenance_internal.cron_state()',
     'function maintenance_internal.cron_jobs()',
     'function maintenance_internal.cron_fault(text)',
@@ -7110,6 +7307,8 @@ begin
 end
 $$;
 -- end of sql/engine/roles.sql
+
+insert into maintenance_internal.migration (version) values ('20261124000000');
 
 -- migrate:down
 

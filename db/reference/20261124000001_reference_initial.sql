@@ -105,11 +105,11 @@ end
 $$;
 -- end of sql/reference/objects.sql
 
--- from sql/reference/state.sql 4dcc734746d332c1
+-- from sql/reference/state.sql 5e6bbea4ad435398
 -- The release, and a hash of the files of sql/reference/. Written by make migration.
 
 comment on function maintenance_internal.reference_objects() is
-  'pg-maintenance 0.0.0, state 7842e2b875bf10fa: '
+  'pg-maintenance 0.0.0, state 28f9738d485afd17: '
   'the names of the reference application, by kind.';
 -- end of sql/reference/state.sql
 
@@ -1418,7 +1418,7 @@ return array[
 ];
 -- end of sql/reference/names.sql
 
--- from sql/reference/shipped.sql f6f12a3c50c07847
+-- from sql/reference/shipped.sql faec71e4924fc8a0
 -- The calls in the files of sql/reference/ that set jobs, kinds and models, and their shipping. Written
 -- by make migration.
 
@@ -1446,11 +1446,10 @@ begin atomic
   ) as s (kind, name, call);
 end;
 
-select s.kind, s.name, maintenance_internal.ship_row(s.kind, s.name, s.call) as outcome
-from maintenance_internal.reference_ships() as s;
+select s.* from maintenance_internal.ship('reference') as s;
 -- end of sql/reference/shipped.sql
 
--- from sql/reference/grant_front_doors.sql b7e4d7cc8f38b46c
+-- from sql/reference/grant_front_doors.sql dfd06e6191e568c8
 -- Who may call the front doors of the application. Called by maintenance.grant_roles().
 
 create function maintenance_internal.grant_front_doors()
@@ -1473,7 +1472,8 @@ declare
 begin
   for v_object in
     select * from maintenance_internal.reference_objects() as o
-    where o.kind in ('table', 'function')
+    where o.kind = 'table' and to_regclass(format('public.%I', o.name)) is not null
+      or o.kind = 'function' and to_regproc(format('public.%I', o.name)) is not null
   loop
     perform maintenance_internal.revoke_defaults(
       case v_object.kind when 'function' then 'f' else 'r' end::"char",
@@ -1481,10 +1481,12 @@ begin
   end loop;
   if to_regrole('maintenance_operator') is not null then
     foreach v_door in array v_doors loop
+      continue when to_regprocedure(v_door) is null; -- dropped by somebody
       execute format('grant execute on function %s to maintenance_operator', v_door);
     end loop;
   end if;
-  if to_regrole('maintenance_viewer') is not null then
+  if to_regrole('maintenance_viewer') is not null
+    and to_regprocedure('public.get_database_health_stats()') is not null then
     grant execute on function public.get_database_health_stats() to maintenance_viewer;
   end if;
 end
@@ -1492,6 +1494,8 @@ $$;
 
 select from maintenance.grant_roles();
 -- end of sql/reference/grant_front_doors.sql
+
+insert into maintenance_internal.migration (version) values ('20261124000001');
 
 -- migrate:down
 

@@ -25,7 +25,7 @@ declare
     'table maintenance.table_bloat',
     'function maintenance_internal.backlog()',
     'function maintenance_internal.task_backlog()',
-    'function maintenance_internal.unlike_shipped(text, text)',
+    'function maintenance_internal.unlike_shipped(text)',
     'function maintenance_internal.cron_state()',
     'function maintenance_internal.cron_jobs()',
     'function maintenance_internal.cron_fault(text)',

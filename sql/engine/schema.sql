@@ -2,7 +2,6 @@
 -- nothing is installed.
 --
 -- Errors that a caller may want to tell apart have an SQLSTATE of ours:
---   PM000  undoes what was only tried, inside of ship_row (never raised to a caller)
 --   PM001  no such job
 --   PM002  an argument is out of range (name, keep, batch size, budget ...)
 --   PM003  the target is not a table that a policy can work on
@@ -25,6 +24,7 @@
 --   PM020  a name that an installation needs is taken, or what it stands on is not there
 --   PM021  foreign keys are switched off, so that a delete would leave orphans
 --   PM022  the rule of a run, or its table, was changed meanwhile (on receipts; never raised)
+--   PM099  undoes what was only tried, inside of ship_row (never raised to a caller)
 
 do $$
 declare

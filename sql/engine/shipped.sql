@@ -18,5 +18,4 @@ begin atomic
   ) as s (kind, name, call);
 end;
 
-select s.kind, s.name, maintenance_internal.ship_row(s.kind, s.name, s.call) as outcome
-from maintenance_internal.engine_ships() as s;
+select s.* from maintenance_internal.ship('engine') as s;

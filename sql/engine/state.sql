@@ -1,5 +1,5 @@
 -- The release, and a hash of the files of sql/engine/. Written by make migration.
 
 comment on schema maintenance is
-  'pg-maintenance 0.0.0, state 5a7148a29d68c928: '
+  'pg-maintenance 0.0.0, state 6615e5e84d3f1ca1: '
   'what people call and read; \df maintenance.* is the manual.';

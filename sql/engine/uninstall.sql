@@ -12,6 +12,7 @@ declare
   v_owner constant oid := (select n.nspowner from pg_namespace as n where n.oid = v_schemas[1]);
   v_names text[] := maintenance_internal.engine_names();
   v_more text[];
+  v_versions text[] := array(select m.version from maintenance_internal.migration as m order by 1);
   v_functions oid[] := array[]::oid[];
   v_foreign text;
   v_row record;
@@ -153,11 +154,11 @@ begin
 
   -- dbmate's record of our migrations, so that it would install them again.
   what := 'migrations';
-  outcome := 'not in public.schema_migrations: take versions 20261124000000 and 20261124000001 out '
-    'of the table that your migrations are recorded in';
+  outcome := format('not in public.schema_migrations: take versions %s out of the table that your '
+    'migrations are recorded in', array_to_string(v_versions, ', '));
   begin
     delete from public.schema_migrations as m
-    where m.version::text in ('20261124000000', '20261124000001');
+    where m.version::text = any(v_versions);
     if found then
       outcome := 'forgotten';
       begin

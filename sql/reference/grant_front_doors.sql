@@ -20,7 +20,8 @@ declare
 begin
   for v_object in
     select * from maintenance_internal.reference_objects() as o
-    where o.kind in ('table', 'function')
+    where o.kind = 'table' and to_regclass(format('public.%I', o.name)) is not null
+      or o.kind = 'function' and to_regproc(format('public.%I', o.name)) is not null
   loop
     perform maintenance_internal.revoke_defaults(
       case v_object.kind when 'function' then 'f' else 'r' end::"char",
@@ -28,10 +29,12 @@ begin
   end loop;
   if to_regrole('maintenance_operator') is not null then
     foreach v_door in array v_doors loop
+      continue when to_regprocedure(v_door) is null; -- dropped by somebody
       execute format('grant execute on function %s to maintenance_operator', v_door);
     end loop;
   end if;
-  if to_regrole('maintenance_viewer') is not null then
+  if to_regrole('maintenance_viewer') is not null
+    and to_regprocedure('public.get_database_health_stats()') is not null then
     grant execute on function public.get_database_health_stats() to maintenance_viewer;
   end if;
 end

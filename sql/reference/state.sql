@@ -1,5 +1,5 @@
 -- The release, and a hash of the files of sql/reference/. Written by make migration.
 
 comment on function maintenance_internal.reference_objects() is
-  'pg-maintenance 0.0.0, state 7842e2b875bf10fa: '
+  'pg-maintenance 0.0.0, state 28f9738d485afd17: '
   'the names of the reference application, by kind.';

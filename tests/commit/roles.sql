@@ -123,7 +123,7 @@ select results_eq(format('select c from (select pg_temp.can(%L) as c except sele
   'maintenance_internal.run_step(bigint)',
   'maintenance_internal.start_run(text,boolean)',
   'maintenance_internal.task_backlog()',
-  'maintenance_internal.unlike_shipped(text,text)',
+  'maintenance_internal.unlike_shipped(text)',
   'mark_stuck_import_runs()',
   'read maintenance.change',
   'read maintenance.task',

@@ -9,9 +9,11 @@ create temporary table before as select job_name, schedule from maintenance.job_
 \! $AS_SUPERUSER -o /dev/null -c 'drop extension pg_cron' -c 'create extension pg_cron' 2>/dev/null
 \! $AS_SUPERUSER -c 'grant usage on schema cron to app_owner'
 select cmp_ok((select count(*) from before), '>', 9::bigint, 'jobs were scheduled before');
-select results_eq('select distinct scheduling from maintenance.job_status', array['not installed yet'],
+select results_eq('select distinct scheduling from maintenance.job_status where declared_schedule is not null',
+  array['not installed yet'],
   'no job counts as removed by an operator');
-select set_eq('select outcome from maintenance.install_schedules()', array['created', 'removed by an operator'],
+select set_eq('select outcome from maintenance.install_schedules()', array['created', 'removed by an operator',
+  'left out: an operator had made it inactive'],
   'install_schedules schedules all of them again, but for those that an operator had stopped');
 select set_eq('select job_name, schedule from maintenance.job_status where active', 'select * from before',
   'the jobs that were active are active again, as an operator had edited them');
@@ -23,6 +25,6 @@ select results_eq($$select scheduling from maintenance.job_status
   array['removed by an operator', 'removed by an operator'],
     'a job that an operator had removed, or made inactive, is out');
 select cron.unschedule(jobid) from cron.job \g /dev/null
-select set_eq('select outcome from maintenance.register() where kind = ''schedule''', array['created'],
-  'register puts every schedule back');
+select set_eq('select outcome from maintenance.register() where kind = ''schedule''', array['created',
+  'left out: an operator had made it inactive'], 'register puts every schedule back, but for one that was inactive');
 select * from finish();

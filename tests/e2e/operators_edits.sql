@@ -9,6 +9,9 @@ select plan(4);
 \setenv ONE 'from cron.job where jobname = ''maintenance:mark_stuck_import_runs'''
 \! $AS_SUPERUSER -o /dev/null -c "select cron.alter_job(jobid, schedule => '9 3 * * *') $ONE"
 select cron.unschedule('maintenance:compact_old_import_jobs') \g /dev/null
+-- A schedule that was never declared.
+select maintenance.set_policy('by_hand', 'public.sessions', 'delete', 'expires_at', '2 days') \g /dev/null
+select maintenance.set_schedule('by_hand', '5 5 * * *') \g /dev/null
 -- psql puts two variables into the environment that dbmate's driver refuses.
 \setenv DATABASE_URL `echo "$OWNERS_URL"`
 \setenv REFERENCE 1

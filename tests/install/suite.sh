@@ -93,6 +93,9 @@ sed -i "s/'10 2 /'11 2 /" "$place/next/sql/reference/accounts/rules.sql"
 node --import tsx scripts/new-migration.ts --root "$place/next" shorter_keeps >/dev/null
 migrate "$host" "$place/next/db/migrations" "$place/next/db/reference"
 pgtap "$host" tests/install/upgraded.sql || result=1
+on "$host" psql -qX -o /dev/null -c "select maintenance.uninstall('${prefix}_upgrade')"
+[ "$(on "$host" psql -qXAtc "select to_regclass('public.schema_migrations')")" = '' ] ||
+  not_ok 'uninstall after an upgrade leaves migrations of ours in the record'
 
 uninstall() { DATABASE_URL=$host scripts/uninstall "$1" >"$place/log" 2>&1 </dev/null; } # uninstall NAME, in $host
 

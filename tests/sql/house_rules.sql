@@ -53,7 +53,7 @@ create function pg_temp.granted(role text, kind text) returns setof text languag
 select set_eq($$select pg_temp.granted('maintenance_viewer', 'routine')$$, array['maintenance_internal.backlog()',
   'maintenance_internal.task_backlog()', 'maintenance_internal.cron_state()', 'maintenance_internal.cron_jobs()',
   'maintenance_internal.cron_fault(text)', 'maintenance_internal.clock()',
-  'maintenance_internal.unlike_shipped(text,text)',
+  'maintenance_internal.unlike_shipped(text)',
   'maintenance_internal.is_alive(integer,integer,timestamp with time zone)',
   'maintenance_internal.nearest_slot(text,timestamp with time zone,boolean,text)'],
   'on the inside a viewer may call what the views call');

@@ -34,10 +34,8 @@ begin
   if configure_job.keep is not null and v_job.kind <> 'policy' then
     raise exception 'the job "%" is a % job and keeps nothing', v_job.job_name, v_job.kind
       using errcode = 'PM002', hint = 'keep is an option of policies alone.';
-  elsif configure_job.keep < interval '0' then
-    raise exception 'keep "%" is not acceptable', configure_job.keep
-      using errcode = 'PM002', hint = 'An interval of zero or more: ''90 days'', ''8 months''.';
   end if;
+  perform maintenance_internal.check_keep(configure_job.keep);
   update maintenance_internal.policy as p
   set keep = configure_job.keep
   where p.job_id = v_job.job_id and configure_job.keep is not null;
@@ -55,5 +53,6 @@ comment on function maintenance.configure_job(text, integer, interval, integer, 
   'Options of every kind of job; only those given change. batch_size: rows per batch, 1 to 100000, '
   'shipped 5000. budget: wall-clock time after which a run stops cleanly, shipped 5 minutes. '
   'max_batches, max_rows: a run stops after these, too; none are shipped, and 0 takes one away. '
-  'keep: how long a policy keeps its rows. A later release leaves what is set here as it is. '
+  'keep: how long a policy keeps its rows. A later release leaves what is set here as it is, where '
+  'it is not what was shipped anyway. '
   'For the engine''s owner. Errors: PM001 no such job, PM002 out of range.';

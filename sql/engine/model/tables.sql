@@ -8,7 +8,7 @@ create table maintenance.model (
   generation jsonb not null default '{}',
   enabled boolean not null default true,
   constraint model_pkey primary key (model),
-  constraint model_position_is_unique unique (position),
+  constraint model_position_is_unique unique (position) deferrable,
   constraint model_prices_are_not_negative check (input_usd >= 0 and output_usd >= 0),
   constraint model_generation_is_an_object check (jsonb_typeof(generation) = 'object')
 );

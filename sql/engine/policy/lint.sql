@@ -55,6 +55,11 @@ begin
         format('Set the job again, or: select maintenance.drop_job(%L);', v_job.job_name);
     end;
   end loop;
+  return query
+    select s.name, 'warning', format('the %s of this release, %s', s.kind, s.outcome),
+      'Rename what is in its way; then: select * from maintenance.register();'
+    from maintenance_internal.shipped as s
+    where s.outcome ~ '^(failed|not shipped)' and s.name = coalesce(lint.job_name, s.name);
 end
 $$;
 

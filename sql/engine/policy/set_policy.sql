@@ -36,10 +36,11 @@ begin
     raise exception 'the action "%" is not known', set_policy.action
       using errcode = 'PM002', hint = 'A policy deletes or updates: ''delete'' or ''update''.';
   end if;
-  if set_policy.keep is null or set_policy.keep < interval '0' then
-    raise exception 'keep "%" is not acceptable', set_policy.keep
+  if set_policy.keep is null then
+    raise exception 'a policy needs a keep'
       using errcode = 'PM002', hint = 'An interval of zero or more: ''90 days'', ''8 months''.';
   end if;
+  perform maintenance_internal.check_keep(set_policy.keep);
   if (set_policy.action = 'update') <> (set_policy.assign is not null) then
     raise exception 'the action "%" %', set_policy.action,
       case when set_policy.assign is null then 'needs assign' else 'takes no assign' end

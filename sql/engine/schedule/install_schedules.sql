@@ -1,13 +1,17 @@
 -- Puts every declared schedule into pg_cron that was never there, and repairs commands.
 
-create function maintenance_internal.sync_schedules(p_removed_too boolean)
+create function maintenance_internal.sync_schedules(
+  p_removed_too boolean,
+  p_job_name text default null)
 returns table (job_name text, schedule text, outcome text)
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 begin
   for sync_schedules.job_name in
-    select j.job_name from maintenance_internal.job as j order by 1
+    select j.job_name from maintenance_internal.job as j
+    where p_job_name is null or j.job_name = p_job_name
+    order by 1
   loop
     begin
       outcome := maintenance_internal.sync_schedule(sync_schedules.job_name, p_removed_too);

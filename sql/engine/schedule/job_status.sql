@@ -34,7 +34,7 @@ select
   p.started_at as last_success_at,
   jsonb_strip_nulls(jsonb_build_object('keep', o.keep, 'batch_size', j.batch_size,
     'budget', j.budget, 'max_batches', j.max_batches, 'max_rows', j.max_rows)) as options,
-  maintenance_internal.unlike_shipped('job', j.job_name) as unlike_shipped
+  maintenance_internal.unlike_shipped(j.job_name) as unlike_shipped
 from maintenance_internal.job as j
 cross join maintenance_internal.cron_state() as g
 left join maintenance_internal.cron_jobs() as c on c.job_name = j.job_name
@@ -90,5 +90,5 @@ comment on column maintenance.job_status.options is
   'what is in force: keep of a policy, and what configure_job sets';
 comment on column maintenance.job_status.unlike_shipped is
   'what somebody has changed of a shipped job, {"keep": ["90 days", "30 days"]}: as it was '
-  'shipped, and as it is; a later release leaves it so. drop_job and register bring the shipped '
-  'one back';
+  'shipped, and as it is; a later release leaves it so. drop_job, and register of its '
+  'name, bring the shipped one back';

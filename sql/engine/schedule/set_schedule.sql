@@ -29,12 +29,14 @@ begin
   perform maintenance_internal.write_cron_job(v_job, set_schedule.schedule);
   -- What was declared stays on record: whatever pg_cron shows beside it is the operator's.
   insert into maintenance_internal.installed_schedule as i
-    (job_id, database_oid, cron_oid, username, schedule, command)
+    (job_id, database_oid, cron_oid, username, schedule, command, seen)
   values (v_job.job_id, v_state.database_oid, v_state.cron_oid, v_state.username, v_job.schedule,
-    maintenance_internal.cron_command(v_job))
+    maintenance_internal.cron_command(v_job), case when not v_state.readable
+      then jsonb_build_object('schedule', set_schedule.schedule, 'active', true) end)
   on conflict (job_id) do update
   set database_oid = excluded.database_oid, cron_oid = excluded.cron_oid,
-    username = excluded.username, command = excluded.command, since = now();
+    username = excluded.username, command = excluded.command, since = now(),
+    seen = coalesce(excluded.seen, i.seen);
   perform maintenance_internal.record_schedule_edit(v_job.job_id, session_user);
 
   select * into v_status from maintenance.job_status as s where s.job_name = v_job.job_name;

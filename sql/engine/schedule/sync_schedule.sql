@@ -34,6 +34,11 @@ begin
   v_is_installed := coalesce(v_is_installed, false);
   select * into v_cron from maintenance_internal.cron_jobs() as c where c.job_name = v_job.job_name;
   v_is_there := found;
+  if not v_state.readable and v_is_installed then -- then what we wrote there is what is there
+    v_is_there := true;
+    v_cron.schedule := v_installed.seen ->> 'schedule';
+    v_cron.command := v_installed.command;
+  end if;
   v_is_edited := v_is_there and v_cron.schedule is distinct from v_installed.schedule;
 
   if v_job.schedule is null then
@@ -41,17 +46,20 @@ begin
       perform maintenance_internal.remove_schedule(v_job);
       return 'removed: no schedule is declared any more';
     end if;
-    v_wanted := v_cron.schedule;
+    v_wanted := coalesce(v_cron.schedule,
+      case when p_removed_too or not v_is_installed then v_installed.seen ->> 'schedule' end);
   elsif v_is_there and (v_is_edited or not v_is_installed) then
     v_wanted := v_cron.schedule;
-  elsif v_is_installed and (v_is_there or not v_state.readable) then
+  elsif v_is_there then
     v_wanted := v_job.schedule;
-  elsif not p_removed_too and (v_is_installed or v_installed.seen -> 'active' <> 'true') then
+  elsif v_installed.seen -> 'active' = 'false'
+    or not p_removed_too and (v_is_installed or v_installed.seen @> '{"schedule": null}') then
     update maintenance_internal.installed_schedule as i
     set database_oid = v_state.database_oid, cron_oid = v_state.cron_oid,
       username = v_state.username
     where i.job_id = v_job.job_id;
-    return 'removed by an operator';
+    return case when v_installed.seen -> 'active' = 'false'
+      then 'left out: an operator had made it inactive' else 'removed by an operator' end;
   else
     v_wanted := coalesce(v_installed.seen ->> 'schedule', v_job.schedule);
   end if;
@@ -60,9 +68,7 @@ begin
     return 'no schedule';
   end if;
   if v_is_there and v_cron.command = maintenance_internal.cron_command(v_job)
-      and v_cron.schedule = v_wanted
-    or not v_state.readable and v_installed.command = maintenance_internal.cron_command(v_job)
-      and v_installed.schedule = v_wanted then
+    and v_cron.schedule = v_wanted then
     if v_is_installed then
       return case when v_is_edited then 'edited by an operator' else 'kept' end;
     end if;
@@ -71,9 +77,10 @@ begin
   end if;
 
   insert into maintenance_internal.installed_schedule as i
-    (job_id, database_oid, cron_oid, username, schedule, command)
+    (job_id, database_oid, cron_oid, username, schedule, command, seen)
   values (v_job.job_id, v_state.database_oid, v_state.cron_oid, v_state.username, v_job.schedule,
-    maintenance_internal.cron_command(v_job))
+    maintenance_internal.cron_command(v_job), case when not v_state.readable
+      then jsonb_build_object('schedule', v_wanted, 'active', true) end)
   on conflict (job_id) do update
   set database_oid = excluded.database_oid,
     cron_oid = excluded.cron_oid,
@@ -81,7 +88,9 @@ begin
     command = excluded.command,
     since = case when i.schedule is not distinct from excluded.schedule
       and i.database_oid = excluded.database_oid then i.since else now() end,
-    schedule = case when v_is_edited and v_is_installed then i.schedule else excluded.schedule end;
+    schedule = case when v_is_edited and v_is_installed then i.schedule else excluded.schedule end,
+    seen = case when v_state.readable then i.seen
+      else jsonb_build_object('schedule', v_wanted, 'active', true) end;
   perform maintenance_internal.record_schedule_edit(v_job.job_id, session_user);
 
   return case

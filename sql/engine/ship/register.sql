@@ -1,32 +1,39 @@
 -- The shipped rows, for a database that has the structure without them, as dbmate load makes one.
 
-create function maintenance.register()
+create function maintenance.register(which text default null)
 returns table (kind text, name text, outcome text)
 language plpgsql
+security definer
 set search_path = pg_catalog, pg_temp
+set row_security = off
+set timezone = 'UTC'
+set lock_timeout = '5s'
 as $$
 declare
+  v_ships text := 'select ''engine'' as part, s.* from maintenance_internal.engine_ships() as s';
   v_gap text := (maintenance_internal.cron_state()).gap;
-  v_ships text := 'select * from maintenance_internal.engine_ships()';
   v_row record;
 begin
   insert into maintenance_internal.lease_sweep
   select '-infinity' where not exists (select from maintenance_internal.lease_sweep);
 
   if to_regprocedure('maintenance_internal.reference_ships()') is not null then
-    v_ships := v_ships || ' union all select * from maintenance_internal.reference_ships()';
+    v_ships := v_ships
+      || ' union all select ''reference'', s.* from maintenance_internal.reference_ships() as s';
   end if;
   for v_row in execute v_ships loop
+    continue when v_row.name <> register.which;
     kind := v_row.kind;
     name := v_row.name;
     outcome := 'there';
     if not exists (select from maintenance_internal.row_in_force as r
       where r.kind = v_row.kind and r.name = v_row.name)
     then
-      delete from maintenance_internal.shipped as s
-      where s.kind = v_row.kind and s.name = v_row.name;
       begin
-        outcome := maintenance_internal.ship_row(v_row.kind, v_row.name, v_row.call);
+        delete from maintenance_internal.shipped as s
+        where s.kind = v_row.kind and s.name = v_row.name;
+        outcome := maintenance_internal.ship_row(
+          v_row.part, v_row.kind, v_row.name, v_row.call);
       exception when others then
         outcome := 'failed: ' || sqlerrm;
       end;
@@ -41,7 +48,7 @@ begin
     return next;
     return;
   end if;
-  for v_row in select * from maintenance_internal.sync_schedules(true) loop
+  for v_row in select * from maintenance_internal.sync_schedules(true, register.which) loop
     name := v_row.job_name;
     outcome := v_row.outcome;
     return next;
@@ -49,7 +56,7 @@ begin
 end
 $$;
 
-comment on function maintenance.register() is
-  'Puts the shipped jobs, kinds, models and schedules back where they are missing, as after dbmate '
-  'load or a restore of the structure alone, also where somebody removed them; what is there stays '
-  'as it is. One row for each. For the engine''s owner.';
+comment on function maintenance.register(text) is
+  'Puts the shipped jobs, kinds, models and schedules back where they are missing, all or the one '
+  'of that name, as after dbmate load or a restore of the structure alone, and also where somebody '
+  'removed them; what is there stays as it is. One row for each. For the engine''s owner.';

@@ -1,45 +1,64 @@
 -- Ships one job, kind or model: what nobody has changed here since it was last shipped becomes what
--- the call says, and what somebody has changed or removed stays so. What only makes sense together,
--- a rule or what is asked of a model, is one part of it.
+-- the call says, and what somebody has changed or removed stays so. Where it is the rule itself, or
+-- what is asked of a model, that somebody has changed, all that belongs to it stays.
 
-create function maintenance_internal.ship_row(p_kind text, p_name text, p_call text)
+create function maintenance_internal.ship_row(
+  p_part text,
+  p_kind text,
+  p_name text,
+  p_call text)
 returns text
 language plpgsql
 set search_path = pg_catalog, pg_temp
 set intervalstyle = 'postgres'
 as $$
 declare
-  v_whole constant text[] := array[
+  v_rule constant text[] := array[
     'kind', 'step', 'statement', 'backlog_function',
     'target', 'action', 'age', 'age_type', 'matching', 'assign', 'index_on',
     'instruction', 'response_schema', 'subjects', 'prepare', 'apply'];
-  v_before jsonb := (
-    select r.row from maintenance_internal.row_in_force as r
-    where r.kind = p_kind and r.name = p_name);
-  v_was_shipped boolean := exists (
-    select from maintenance_internal.shipped as s where s.kind = p_kind and s.name = p_name);
+  v_with_it constant text[] := array['keep', 'backlog_name', 'description'];
+  v_job_id integer;
+  v_before jsonb;
+  v_shipped maintenance_internal.shipped;
   v_changed text;
   v_kept text[];
   v_new jsonb;
 begin
-  if v_before is null and v_was_shipped then
+  if p_kind = 'job' then
+    select j.job_id into v_job_id from maintenance_internal.job as j
+    where j.job_name = p_name for update;
+  elsif p_kind = 'kind' then
+    perform from maintenance.kind as k where k.kind = p_name for update;
+  else
+    perform from maintenance.model as m where m.model = p_name for update;
+  end if;
+  select r.row into v_before from maintenance_internal.row_in_force as r
+  where r.kind = p_kind and r.name = p_name;
+  select * into v_shipped from maintenance_internal.shipped as s
+  where s.kind = p_kind and s.name = p_name;
+
+  if v_before is null and v_shipped.row is not null then
     return 'removed here';
   elsif v_before is null then
     execute p_call;
-    insert into maintenance_internal.shipped (kind, name, row)
-    select r.kind, r.name, r.row from maintenance_internal.row_in_force as r
-    where r.kind = p_kind and r.name = p_name;
+    insert into maintenance_internal.shipped (kind, name, part, job_id, row, outcome)
+    select p_kind, p_name, p_part, (
+        select j.job_id from maintenance_internal.job as j
+        where p_kind = 'job' and j.job_name = p_name),
+      r.row, 'registered'
+    from maintenance_internal.row_in_force as r
+    where r.kind = p_kind and r.name = p_name
+    on conflict (kind, name) do update set job_id = excluded.job_id, row = excluded.row;
     return 'registered';
-  elsif not v_was_shipped then
-    raise warning 'the % "%" is not shipped: this database has one of its own by that name',
-      p_kind, p_name;
-    return 'not shipped: there is another one';
+  elsif v_shipped.row is null or v_shipped.job_id <> v_job_id then
+    return 'not shipped: this database has another one by that name';
   end if;
 
-  select string_agg(k.key, ', ' order by k.key), coalesce(array_agg(k.key), '{}')
-    || case when bool_or(k.key = any(v_whole)) then v_whole else '{}' end
+  select string_agg(c.key, ', ' order by c.key), coalesce(array_agg(c.key), '{}')
+    || case when bool_or(c.key = any(v_rule)) then v_rule || v_with_it else '{}' end
   into v_changed, v_kept
-  from jsonb_object_keys(maintenance_internal.unlike_shipped(p_kind, p_name)) as k (key);
+  from maintenance_internal.changes_of_shipped(p_kind, p_name) as c;
   v_new := maintenance_internal.called_row(p_kind, p_name, p_call);
   update maintenance_internal.shipped as s
   set row = v_new, shipped_at = now()
@@ -75,8 +94,8 @@ begin
     execute p_call;
     select r.row into v_row from maintenance_internal.row_in_force as r
     where r.kind = p_kind and r.name = p_name;
-    raise exception 'undone on purpose' using errcode = 'PM000';
-  exception when sqlstate 'PM000' then
+    raise exception 'undone on purpose' using errcode = 'PM099';
+  exception when sqlstate 'PM099' then
     return v_row;
   end;
 end

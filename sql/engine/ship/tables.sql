@@ -4,15 +4,32 @@
 create table maintenance_internal.shipped (
   kind text not null,
   name text not null,
-  row jsonb not null,
+  part text not null,
+  job_id integer,
+  row jsonb,
+  outcome text not null,
   shipped_at timestamptz not null default now(),
   constraint shipped_pkey primary key (kind, name),
-  constraint shipped_kind_is_known check (kind in ('job', 'kind', 'model'))
+  constraint shipped_kind_is_known check (kind in ('job', 'kind', 'model')),
+  constraint shipped_part_is_known check (part in ('engine', 'reference'))
 );
 
 comment on table maintenance_internal.shipped is
   'The jobs, kinds and models of the release that is installed, each as it was shipped. One that '
   'is here and no more in force was removed by somebody.';
+comment on column maintenance_internal.shipped.job_id is
+  'which job it became: another one by that name is not ours';
+comment on column maintenance_internal.shipped.row is 'null where it could not be shipped';
+comment on column maintenance_internal.shipped.outcome is 'what became of it in the last release';
+
+-- The migrations of ours that were applied here, so that uninstall can have dbmate forget them.
+create table maintenance_internal.migration (
+  version text not null,
+  constraint migration_pkey primary key (version)
+);
+
+comment on table maintenance_internal.migration is
+  'The migrations of pg-maintenance that were applied here; each writes its own row.';
 
 create view maintenance_internal.row_in_force as
 select
