@@ -49,6 +49,9 @@
 \ir engine/policy/lint_references.sql
 \ir engine/policy/lint_triggers.sql
 \ir engine/policy/lint_keep.sql
+\ir engine/policy/owner_setting.sql
+\ir engine/policy/check_keys.sql
+\ir engine/policy/lint_session.sql
 \ir engine/policy/lint.sql
 
 -- run: do it
@@ -57,9 +60,7 @@
 \ir engine/run/is_alive.sql
 \ir engine/run/close_dead_runs.sql
 \ir engine/run/table_bytes.sql
-\ir engine/run/row_key.sql
-\ir engine/run/owner_setting.sql
-\ir engine/run/check_keys.sql
+\ir engine/run/row_keys.sql
 \ir engine/run/start_run.sql
 \ir engine/run/fault.sql
 \ir engine/run/rows_per_page.sql

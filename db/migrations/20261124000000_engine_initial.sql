@@ -197,11 +197,11 @@ comment on function maintenance.version() is
   'that it was made of.';
 -- end of sql/engine/version.sql
 
--- from sql/engine/state.sql a8ea66329513c6fe
+-- from sql/engine/state.sql 6a4d4400afca824d
 -- The release, and a hash of the files of sql/engine/. Written by make migration.
 
 comment on schema maintenance is
-  'pg-maintenance 0.0.0, state 6615e5e84d3f1ca1: '
+  'pg-maintenance 0.0.0, state de87b327dc686a8a: '
   'what people call and read; \df maintenance.* is the manual.';
 -- end of sql/engine/state.sql
 
@@ -1480,7 +1480,114 @@ begin atomic
 end;
 -- end of sql/engine/policy/lint_keep.sql
 
--- from sql/engine/policy/lint.sql 27876788a8bb4e5b
+-- from sql/engine/policy/owner_setting.sql bb9762e58ee7ede2
+-- A setting that every session of the engine's owner in this database begins with, as pg_cron's do:
+-- its value, whose it is, and the statement that takes it away. No row where none is given.
+
+create function maintenance_internal.owner_setting(p_name text)
+returns table (value text, whose text, fix text)
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+begin atomic
+  select substr(c.setting, length(p_name) + 2),
+    concat_ws(' in ', case when s.setrole <> 0 then 'the role ' || o.owner end,
+      case when s.setdatabase <> 0 then 'the database ' || current_database() end),
+    format('alter %s reset %s;', case
+      when s.setrole = 0 then format('database %I', current_database())
+      when s.setdatabase = 0 then format('role %I', o.owner)
+      else format('role %I in database %I', o.owner, current_database()) end, p_name)
+  from pg_db_role_setting as s
+  cross join lateral unnest(s.setconfig) as c (setting)
+  cross join (
+    select n.nspowner, pg_get_userbyid(n.nspowner) as owner from pg_namespace as n
+    where n.nspname = 'maintenance') as o
+  where s.setrole in (0, o.nspowner)
+    and s.setdatabase in (0, (
+      select d.oid from pg_database as d where d.datname = current_database()))
+    and c.setting like p_name || '=%'
+  order by s.setdatabase <> 0 and s.setrole <> 0 desc, s.setrole <> 0 desc
+  limit 1;
+end;
+-- end of sql/engine/policy/owner_setting.sql
+
+-- from sql/engine/policy/check_keys.sql 271611f545fd05ee
+-- Foreign keys that are switched off: a delete would then leave orphans, without a word. For the
+-- session (session_replication_role), or for a table or one that a delete cascades to (disable
+-- trigger all).
+
+create function maintenance_internal.keys_off(p_leaves oid[])
+returns table (finding text, fix text)
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+begin atomic
+  with recursive reached as (
+    select t as relid from unnest(p_leaves) as t
+    union
+    select k.conrelid from pg_constraint as k join reached as r on k.confrelid = r.relid
+    where k.contype = 'f' and k.confdeltype <> 'a' and k.confdeltype <> 'r'
+  )
+  select format('foreign keys are switched off for %s: session_replication_role is replica',
+      coalesce(s.whose, 'this session')),
+    coalesce(s.fix, 'reset session_replication_role;')
+  from (select) as once
+  left join maintenance_internal.owner_setting('session_replication_role') as s on true
+  where 'replica' in (s.value, current_setting('session_replication_role'))
+  union all
+  select format('foreign keys of %s are switched off: its triggers are disabled',
+      t.tgrelid::regclass),
+    format('alter table %s enable trigger all;', t.tgrelid::regclass)
+  from pg_trigger as t
+  join reached as r on r.relid = t.tgrelid
+  where t.tgisinternal and t.tgconstraint <> 0 and t.tgenabled in ('D', 'R')
+  group by t.tgrelid;
+end;
+
+-- A run that would leave orphans does not begin.
+create function maintenance_internal.check_keys(p_leaves oid[])
+returns void
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_off record;
+begin
+  select * into v_off from maintenance_internal.keys_off(p_leaves) limit 1;
+  if found then
+    raise exception '%', v_off.finding using errcode = 'PM021', hint = v_off.fix;
+  end if;
+end
+$$;
+-- end of sql/engine/policy/check_keys.sql
+
+-- from sql/engine/policy/lint_session.sql 24ac8d8f4a45f2e2
+-- What the sessions that pg_cron opens for the owner would do to a run: foreign keys that are
+-- switched off, and a time-out that ends it before its budget does.
+
+create function maintenance_internal.lint_session(p_job maintenance_internal.job)
+returns table (severity text, finding text, fix text)
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+begin atomic
+  select 'critical', k.finding, k.fix
+  from maintenance_internal.policy as p
+  cross join lateral maintenance_internal.keys_off(
+    maintenance_internal.leaf_tables(to_regclass(p.target))) as k
+  where p.job_id = p_job.job_id
+  union all
+  select 'warning',
+    format('statement_timeout of %s is %s, and a run is one statement with a budget of %s',
+      s.whose, s.value, p_job.budget), s.fix
+  from maintenance_internal.owner_setting('statement_timeout') as s
+  where (s.value || case when s.value ~ '^[0-9]+$' then 'ms' else '' end)::interval
+    between interval '1 microsecond' and p_job.budget;
+end;
+-- end of sql/engine/policy/lint_session.sql
+
+-- from sql/engine/policy/lint.sql 11a13b59a1930763
 -- What will be slow, blocked or broken about the rules, and the statement that mends it.
 
 create type maintenance.finding as (job_name text, severity text, finding text, fix text);
@@ -1529,6 +1636,11 @@ begin
             union all select * from maintenance_internal.lint_triggers(v_policy, v_table)
             union all select * from maintenance_internal.lint_keep(v_policy, v_table)
           ) as f;
+      end if;
+      if v_job.kind <> 'statement' then
+        return query
+          select v_job.job_name, s.severity, s.finding, s.fix
+          from maintenance_internal.lint_session(v_job) as s;
       end if;
     exception when others then
       get stacked diagnostics v_state = returned_sqlstate, v_message = message_text,
@@ -1765,10 +1877,11 @@ set search_path = pg_catalog, pg_temp
 return (select sum(pg_total_relation_size(t)) from unnest(p_tables) as t);
 -- end of sql/engine/run/table_bytes.sql
 
--- from sql/engine/run/row_key.sql 9bbc8466eaab5fb4
--- What a row is known by: its primary key as jsonb, or its ctid where it has none.
+-- from sql/engine/run/row_keys.sql bb7161779fa98ba9
+-- What rows are known by: their primary keys, or their addresses where there is none, or where the
+-- table cannot be read just now.
 
-create function maintenance_internal.row_key(p_table regclass, p_ctid tid)
+create function maintenance_internal.row_keys(p_table regclass, p_tids tid[])
 returns jsonb
 language plpgsql
 stable
@@ -1776,103 +1889,25 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_pairs text;
-  v_key jsonb;
+  v_keys jsonb;
 begin
   select string_agg(format('%L, t.%I', a.attname, a.attname), ', ') into v_pairs
   from pg_index as i
   join pg_attribute as a on a.attrelid = i.indrelid and a.attnum = any(i.indkey)
   where i.indrelid = p_table and i.indisprimary;
-  if v_pairs is not null then
-    execute format('select jsonb_build_object(%s) from only %s as t where t.ctid = $1',
-      v_pairs, p_table) into v_key using p_ctid;
-  end if;
-  return jsonb_build_object('table', p_table::text)
-    || coalesce(v_key, jsonb_build_object('ctid', p_ctid::text));
+  begin
+    execute format(
+      'select jsonb_agg(jsonb_build_object(''table'', $2, %s) order by t.ctid) from only %s as t '
+      'where t.ctid = any($1)', coalesce(v_pairs, '''ctid'', t.ctid::text'), p_table)
+    into v_keys using p_tids, p_table::text;
+  exception when lock_not_available then
+    select jsonb_agg(jsonb_build_object('table', p_table::text, 'ctid', t::text)) into v_keys
+    from unnest(p_tids) as t;
+  end;
+  return coalesce(v_keys, '[]');
 end
 $$;
--- end of sql/engine/run/row_key.sql
-
--- from sql/engine/run/owner_setting.sql bb9762e58ee7ede2
--- A setting that every session of the engine's owner in this database begins with, as pg_cron's do:
--- its value, whose it is, and the statement that takes it away. No row where none is given.
-
-create function maintenance_internal.owner_setting(p_name text)
-returns table (value text, whose text, fix text)
-language sql
-stable
-set search_path = pg_catalog, pg_temp
-begin atomic
-  select substr(c.setting, length(p_name) + 2),
-    concat_ws(' in ', case when s.setrole <> 0 then 'the role ' || o.owner end,
-      case when s.setdatabase <> 0 then 'the database ' || current_database() end),
-    format('alter %s reset %s;', case
-      when s.setrole = 0 then format('database %I', current_database())
-      when s.setdatabase = 0 then format('role %I', o.owner)
-      else format('role %I in database %I', o.owner, current_database()) end, p_name)
-  from pg_db_role_setting as s
-  cross join lateral unnest(s.setconfig) as c (setting)
-  cross join (
-    select n.nspowner, pg_get_userbyid(n.nspowner) as owner from pg_namespace as n
-    where n.nspname = 'maintenance') as o
-  where s.setrole in (0, o.nspowner)
-    and s.setdatabase in (0, (
-      select d.oid from pg_database as d where d.datname = current_database()))
-    and c.setting like p_name || '=%'
-  order by s.setdatabase <> 0 and s.setrole <> 0 desc, s.setrole <> 0 desc
-  limit 1;
-end;
--- end of sql/engine/run/owner_setting.sql
-
--- from sql/engine/run/check_keys.sql 271611f545fd05ee
--- Foreign keys that are switched off: a delete would then leave orphans, without a word. For the
--- session (session_replication_role), or for a table or one that a delete cascades to (disable
--- trigger all).
-
-create function maintenance_internal.keys_off(p_leaves oid[])
-returns table (finding text, fix text)
-language sql
-stable
-set search_path = pg_catalog, pg_temp
-begin atomic
-  with recursive reached as (
-    select t as relid from unnest(p_leaves) as t
-    union
-    select k.conrelid from pg_constraint as k join reached as r on k.confrelid = r.relid
-    where k.contype = 'f' and k.confdeltype <> 'a' and k.confdeltype <> 'r'
-  )
-  select format('foreign keys are switched off for %s: session_replication_role is replica',
-      coalesce(s.whose, 'this session')),
-    coalesce(s.fix, 'reset session_replication_role;')
-  from (select) as once
-  left join maintenance_internal.owner_setting('session_replication_role') as s on true
-  where 'replica' in (s.value, current_setting('session_replication_role'))
-  union all
-  select format('foreign keys of %s are switched off: its triggers are disabled',
-      t.tgrelid::regclass),
-    format('alter table %s enable trigger all;', t.tgrelid::regclass)
-  from pg_trigger as t
-  join reached as r on r.relid = t.tgrelid
-  where t.tgisinternal and t.tgconstraint <> 0 and t.tgenabled in ('D', 'R')
-  group by t.tgrelid;
-end;
-
--- A run that would leave orphans does not begin.
-create function maintenance_internal.check_keys(p_leaves oid[])
-returns void
-language plpgsql
-stable
-set search_path = pg_catalog, pg_temp
-as $$
-declare
-  v_off record;
-begin
-  select * into v_off from maintenance_internal.keys_off(p_leaves) limit 1;
-  if found then
-    raise exception '%', v_off.finding using errcode = 'PM021', hint = v_off.fix;
-  end if;
-end
-$$;
--- end of sql/engine/run/check_keys.sql
+-- end of sql/engine/run/row_keys.sql
 
 -- from sql/engine/run/start_run.sql c0b4b05bc9748071
 -- Opens a run: closes the receipts of the dead, and writes one. Where another run goes on, or the
@@ -2300,10 +2335,10 @@ end
 $$;
 -- end of sql/engine/run/change_piece.sql
 
--- from sql/engine/run/work_singly.sql 7eacb369d08ff90b
+-- from sql/engine/run/work_singly.sql 1c13d57c42ada4f1
 -- Works a short list row by row. A row that fails alone is set aside; when all else is through, and
 -- something has gone since the first was, it is offered once more, and then it is refused: counted,
--- with its key for the owner.
+-- with its key for the owner. A row that waits for somebody's lock is left for the next run.
 
 create function maintenance_internal.work_singly(
   p_policy maintenance_internal.policy,
@@ -2352,9 +2387,11 @@ begin
       p_at := maintenance_internal.count_fault(v_fault, p_at);
       v_verdict := maintenance_internal.judge_fault(v_fault, p_at, true);
       exit when v_verdict = 'again';
-      p_run := maintenance_internal.note_fault(v_fault, v_verdict, p_run);
-      exit when v_verdict <> 'row';
-      v_bad := v_bad || v_rest[1];
+      if v_verdict <> 'row' or v_fault.sqlstate <> '55P03' then
+        p_run := maintenance_internal.note_fault(v_fault, v_verdict, p_run);
+        exit when v_verdict <> 'row';
+        v_bad := v_bad || v_rest[1];
+      end if;
     end;
     v_rest := v_rest[2:];
   end loop;
@@ -2370,9 +2407,9 @@ begin
   elsif v_bad <> '{}' then
     v_keys := coalesce(p_run.error_detail -> 'rows', '[]');
     p_run.rows_refused := p_run.rows_refused + cardinality(v_bad);
-    p_run.error_detail := p_run.error_detail || jsonb_build_object('rows', v_keys || (
-      select coalesce(jsonb_agg(maintenance_internal.row_key(p_piece.leaf, t)), '[]')
-      from unnest(v_bad[1 : v_most_keys - jsonb_array_length(v_keys)]) as t));
+    p_run.error_detail := p_run.error_detail || jsonb_build_object('rows', v_keys
+      || maintenance_internal.row_keys(p_piece.leaf,
+        v_bad[1 : v_most_keys - jsonb_array_length(v_keys)]));
   end if;
 end
 $$;
@@ -2486,13 +2523,14 @@ end
 $$;
 -- end of sql/engine/run/count_left.sql
 
--- from sql/engine/run/decide_stop.sql 923cc830accf37e2
--- Why a run stops, if it does after this step: a limit of its job; or, at its end, what it could
--- not do. A run that is through has been cut nowhere.
+-- from sql/engine/run/decide_stop.sql 85fce9b0b6c21a45
+-- Why a run stops, if it does after this step: a limit of its job, though never before it has done
+-- something; or, at its end, what it could not do. A run that is through has been cut nowhere.
 
 create function maintenance_internal.decide_stop(
   p_job maintenance_internal.job,
   p_at maintenance_internal.progress,
+  p_offered_again boolean,
   p_more boolean,
   p_details jsonb,
   inout p_run maintenance_internal.run)
@@ -2509,7 +2547,7 @@ begin
       when p_run.rows_affected >= p_job.max_rows then 'max_rows'
       when p_run.batches >= p_job.max_batches then 'max_batches'
       when clock_timestamp() >= p_run.started_at + p_job.budget
-        and (p_run.batches > 0 or p_at.collected) then 'budget'
+        and (p_run.batches > 0 or p_offered_again) then 'budget'
     end;
     return;
   end if;
@@ -2530,7 +2568,7 @@ end
 $$;
 -- end of sql/engine/run/decide_stop.sql
 
--- from sql/engine/run/run_step.sql d15cd835265af02a
+-- from sql/engine/run/run_step.sql cddd3e543a7c23aa
 -- One step of a run: a piece of a policy's rows, in one statement, or one call of a step function.
 -- It catches its own errors and notes them on the receipt, which it locks: a run whose receipt
 -- somebody has closed ends there.
@@ -2676,7 +2714,8 @@ begin
   v_run.batches := v_run.batches
     + (v_offers and (v_fault.sqlstate is null or v_changed > 0))::integer;
 
-  v_run := maintenance_internal.decide_stop(v_job, v_at, more, v_details, v_run);
+  v_run := maintenance_internal.decide_stop(v_job, v_at,
+    v_offers and v_piece.pass > 1, more, v_details, v_run);
   more := more and v_run.stop_reason is null;
   if v_at.said_at < clock_timestamp() - interval '5 seconds' then
     notice := format('%s: %s rows so far, %s a second, about %s to go', v_run.job_name,
@@ -6456,7 +6495,7 @@ comment on function maintenance.disable_job(text) is
   'Returns its job_status row. Errors: PM001 no such job.';
 -- end of sql/engine/schedule/enable_job.sql
 
--- from sql/engine/health/backlog.sql 1af76f80caf8ee24
+-- from sql/engine/health/backlog.sql 9d957c6a78c322ed
 -- One row per backlog: what is due now under each rule, read with the rule itself, up to 10,000.
 -- Each count stands in a block of its own: a broken rule makes its own row critical and no other.
 
@@ -6541,7 +6580,8 @@ begin
 
       -- Rows fall due between two runs: late are those that two firings should have taken.
       select case when count = 0 then 'ok'
-          when v_status.last_status = 'failed' or not v_status.active
+          when v_status.last_status in ('failed', 'cancelled', 'interrupted')
+            or not v_status.active
             or v_status.next_run_at is null
             or v_late > 2 * (n.following - v_status.next_run_at) then 'warning'
           else 'notice' end
@@ -6554,6 +6594,11 @@ begin
       advice := case
         when count = 0 then null
         when v_status.running then 'A run is going on.'
+        when v_status.last_status in ('cancelled', 'interrupted') then format(
+          'The last run was %s. %scall maintenance.run_job(%L);', v_status.last_status,
+          (select l.finding || ': ' || l.fix || ' Then: '
+            from maintenance_internal.job as j, maintenance_internal.lint_session(j) as l
+            where j.job_id = v_status.job_id limit 1), job_name)
         when v_status.last_status = 'failed' then format(
           'The last run failed: %s. Mend it, then: call maintenance.run_job(%L);',
           v_status.last_error, job_name)
@@ -6739,7 +6784,7 @@ comment on function maintenance.index_report_step(integer) is
   'details (S4-05 to S4-07).';
 -- end of sql/engine/health/index_report_step.sql
 
--- from sql/engine/names.sql 538b283574caafa2
+-- from sql/engine/names.sql 7b9a6864d6ad9e38
 -- The names that the files of sql/engine/ make in our schemas. Written by make migration.
 
 create function maintenance_internal.engine_names()
@@ -6849,6 +6894,7 @@ return array[
   'maintenance_internal.lint_keep',
   'maintenance_internal.lint_references',
   'maintenance_internal.lint_rights',
+  'maintenance_internal.lint_session',
   'maintenance_internal.lint_triggers',
   'maintenance_internal.list_statement',
   'maintenance_internal.lock_class',
@@ -6880,7 +6926,7 @@ return array[
   'maintenance_internal.retire_row',
   'maintenance_internal.revoke_defaults',
   'maintenance_internal.row_in_force',
-  'maintenance_internal.row_key',
+  'maintenance_internal.row_keys',
   'maintenance_internal.rows_per_page',
   'maintenance_internal.run',
   'maintenance_internal.run_or_raise',

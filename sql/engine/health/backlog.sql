@@ -82,7 +82,8 @@ begin
 
       -- Rows fall due between two runs: late are those that two firings should have taken.
       select case when count = 0 then 'ok'
-          when v_status.last_status = 'failed' or not v_status.active
+          when v_status.last_status in ('failed', 'cancelled', 'interrupted')
+            or not v_status.active
             or v_status.next_run_at is null
             or v_late > 2 * (n.following - v_status.next_run_at) then 'warning'
           else 'notice' end
@@ -95,6 +96,11 @@ begin
       advice := case
         when count = 0 then null
         when v_status.running then 'A run is going on.'
+        when v_status.last_status in ('cancelled', 'interrupted') then format(
+          'The last run was %s. %scall maintenance.run_job(%L);', v_status.last_status,
+          (select l.finding || ': ' || l.fix || ' Then: '
+            from maintenance_internal.job as j, maintenance_internal.lint_session(j) as l
+            where j.job_id = v_status.job_id limit 1), job_name)
         when v_status.last_status = 'failed' then format(
           'The last run failed: %s. Mend it, then: call maintenance.run_job(%L);',
           v_status.last_error, job_name)

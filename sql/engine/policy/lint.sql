@@ -47,6 +47,11 @@ begin
             union all select * from maintenance_internal.lint_keep(v_policy, v_table)
           ) as f;
       end if;
+      if v_job.kind <> 'statement' then
+        return query
+          select v_job.job_name, s.severity, s.finding, s.fix
+          from maintenance_internal.lint_session(v_job) as s;
+      end if;
     exception when others then
       get stacked diagnostics v_state = returned_sqlstate, v_message = message_text,
         v_context = pg_exception_context;

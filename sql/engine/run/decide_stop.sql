@@ -1,9 +1,10 @@
--- Why a run stops, if it does after this step: a limit of its job; or, at its end, what it could
--- not do. A run that is through has been cut nowhere.
+-- Why a run stops, if it does after this step: a limit of its job, though never before it has done
+-- something; or, at its end, what it could not do. A run that is through has been cut nowhere.
 
 create function maintenance_internal.decide_stop(
   p_job maintenance_internal.job,
   p_at maintenance_internal.progress,
+  p_offered_again boolean,
   p_more boolean,
   p_details jsonb,
   inout p_run maintenance_internal.run)
@@ -20,7 +21,7 @@ begin
       when p_run.rows_affected >= p_job.max_rows then 'max_rows'
       when p_run.batches >= p_job.max_batches then 'max_batches'
       when clock_timestamp() >= p_run.started_at + p_job.budget
-        and (p_run.batches > 0 or p_at.collected) then 'budget'
+        and (p_run.batches > 0 or p_offered_again) then 'budget'
     end;
     return;
   end if;

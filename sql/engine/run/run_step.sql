@@ -143,7 +143,8 @@ begin
   v_run.batches := v_run.batches
     + (v_offers and (v_fault.sqlstate is null or v_changed > 0))::integer;
 
-  v_run := maintenance_internal.decide_stop(v_job, v_at, more, v_details, v_run);
+  v_run := maintenance_internal.decide_stop(v_job, v_at,
+    v_offers and v_piece.pass > 1, more, v_details, v_run);
   more := more and v_run.stop_reason is null;
   if v_at.said_at < clock_timestamp() - interval '5 seconds' then
     notice := format('%s: %s rows so far, %s a second, about %s to go', v_run.job_name,

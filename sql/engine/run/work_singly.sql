@@ -1,6 +1,6 @@
 -- Works a short list row by row. A row that fails alone is set aside; when all else is through, and
 -- something has gone since the first was, it is offered once more, and then it is refused: counted,
--- with its key for the owner.
+-- with its key for the owner. A row that waits for somebody's lock is left for the next run.
 
 create function maintenance_internal.work_singly(
   p_policy maintenance_internal.policy,
@@ -49,9 +49,11 @@ begin
       p_at := maintenance_internal.count_fault(v_fault, p_at);
       v_verdict := maintenance_internal.judge_fault(v_fault, p_at, true);
       exit when v_verdict = 'again';
-      p_run := maintenance_internal.note_fault(v_fault, v_verdict, p_run);
-      exit when v_verdict <> 'row';
-      v_bad := v_bad || v_rest[1];
+      if v_verdict <> 'row' or v_fault.sqlstate <> '55P03' then
+        p_run := maintenance_internal.note_fault(v_fault, v_verdict, p_run);
+        exit when v_verdict <> 'row';
+        v_bad := v_bad || v_rest[1];
+      end if;
     end;
     v_rest := v_rest[2:];
   end loop;
@@ -67,9 +69,9 @@ begin
   elsif v_bad <> '{}' then
     v_keys := coalesce(p_run.error_detail -> 'rows', '[]');
     p_run.rows_refused := p_run.rows_refused + cardinality(v_bad);
-    p_run.error_detail := p_run.error_detail || jsonb_build_object('rows', v_keys || (
-      select coalesce(jsonb_agg(maintenance_internal.row_key(p_piece.leaf, t)), '[]')
-      from unnest(v_bad[1 : v_most_keys - jsonb_array_length(v_keys)]) as t));
+    p_run.error_detail := p_run.error_detail || jsonb_build_object('rows', v_keys
+      || maintenance_internal.row_keys(p_piece.leaf,
+        v_bad[1 : v_most_keys - jsonb_array_length(v_keys)]));
   end if;
 end
 $$;
