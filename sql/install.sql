@@ -64,7 +64,7 @@
 \ir engine/run/start_run.sql
 \ir engine/run/fault.sql
 \ir engine/run/rows_per_page.sql
-\ir engine/run/first_window.sql
+\ir engine/run/choose_way.sql
 \ir engine/run/has_silencing_trigger.sql
 \ir engine/run/next_piece.sql
 \ir engine/run/find_pieces.sql

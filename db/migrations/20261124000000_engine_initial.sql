@@ -197,15 +197,15 @@ comment on function maintenance.version() is
   'that it was made of.';
 -- end of sql/engine/version.sql
 
--- from sql/engine/state.sql 6a4d4400afca824d
+-- from sql/engine/state.sql 878bbb7a9c827c63
 -- The release, and a hash of the files of sql/engine/. Written by make migration.
 
 comment on schema maintenance is
-  'pg-maintenance 0.0.0, state de87b327dc686a8a: '
+  'pg-maintenance 0.0.0, state 747eebadd0ad1110: '
   'what people call and read; \df maintenance.* is the manual.';
 -- end of sql/engine/state.sql
 
--- from sql/engine/job/tables.sql 888e515712ff68c8
+-- from sql/engine/job/tables.sql 40871f388c5594e7
 -- What should be done, one row per job, and who changed it. Rows are written by set_policy, set_job
 -- and set_statement, and by nobody else.
 
@@ -220,7 +220,7 @@ create table maintenance_internal.job (
   backlog_name text,
   backlog_function text,
   enabled boolean not null default true,
-  batch_size integer not null default 5000,
+  batch_size integer not null default 20000,
   budget interval not null default interval '5 minutes',
   max_batches integer,
   max_rows bigint,
@@ -440,7 +440,7 @@ comment on function maintenance.set_job(text, text, text, text, text, text) is
   'Errors: PM002 argument, PM006 schedule, PM007 no such function, or not the owner''s.';
 -- end of sql/engine/job/set_job.sql
 
--- from sql/engine/job/configure_job.sql 376ec6cdab4083bc
+-- from sql/engine/job/configure_job.sql 09bc6f34221c7477
 -- Changes the options of a job of any kind; what is not given stays.
 
 create function maintenance.configure_job(
@@ -494,7 +494,7 @@ $$;
 
 comment on function maintenance.configure_job(text, integer, interval, integer, bigint, interval) is
   'Options of every kind of job; only those given change. batch_size: rows per batch, 1 to 100000, '
-  'shipped 5000. budget: wall-clock time after which a run stops cleanly, shipped 5 minutes. '
+  'shipped 20000. budget: wall-clock time after which a run stops cleanly, shipped 5 minutes. '
   'max_batches, max_rows: a run stops after these, too; none are shipped, and 0 takes one away. '
   'keep: how long a policy keeps its rows. A later release leaves what is set here as it is, where '
   'it is not what was shipped anyway. '
@@ -824,23 +824,32 @@ end
 $$;
 -- end of sql/engine/policy/parse_assign.sql
 
--- from sql/engine/policy/due_condition.sql 361a7778f2d9fbd5
+-- from sql/engine/policy/due_condition.sql 21b738336900f22d
 -- The rule of a policy as SQL: which rows are due at a cut-off, given as $1 (timestamptz).
 -- The batch, the backlog count, the preview and the lint all read it from here.
 -- The cut-off is converted to the type of the age, never the age, so that an index serves it.
 -- It stands over the target's own name as alias, as the stored expressions do.
+
+-- A parameter (timestamptz) as the age is compared with it.
+create function maintenance_internal.age_bound(
+  p_policy maintenance_internal.policy,
+  p_parameter text)
+returns text
+language sql
+immutable
+set search_path = pg_catalog, pg_temp
+return case p_policy.age_type
+  when 'timestamptz' then p_parameter
+  when 'timestamp' then format('(%s at time zone ''UTC'')', p_parameter)
+  when 'date' then format('(%s at time zone ''UTC'')::date', p_parameter)
+end;
 
 create function maintenance_internal.due_condition(p_policy maintenance_internal.policy)
 returns text
 language sql
 immutable
 set search_path = pg_catalog, pg_temp
-return format('(%s) <= %s', p_policy.age,
-    case p_policy.age_type
-      when 'timestamptz' then '$1'
-      when 'timestamp' then '($1 at time zone ''UTC'')'
-      when 'date' then '($1 at time zone ''UTC'')::date'
-    end)
+return format('(%s) <= %s', p_policy.age, maintenance_internal.age_bound(p_policy, '$1'))
   || coalesce(' and (' || p_policy.matching || ')', '');
 -- end of sql/engine/policy/due_condition.sql
 
@@ -865,19 +874,37 @@ end
 $$;
 -- end of sql/engine/policy/count_statement.sql
 
--- from sql/engine/policy/piece_statement.sql c1dc6bf4a7811e85
--- The statements of a run over one leaf, with the rule in it: $1 is the cut-off.
+-- from sql/engine/policy/piece_statement.sql 88d6a68c4871b5e0
+-- The statements of a run over one leaf, with the rule in them: $1 is the cut-off.
+-- Which rows they are about: list, the addresses $2; window, the pages from $3 up to $4; range, the
+-- ages from $5 up to $6.
 -- The change itself checks the rule again, on the newest version of each row, so an address that
 -- went stale since it was listed does no harm. unnest keeps the planner from taking thousands of
 -- addresses for a reason to read the whole table.
 
--- Changes a piece: the rows at the addresses $2, or in the pages from $3 up to $4; all of them, or
--- but for those that somebody else holds. An update counts what it changed, and what of it would be
--- due again.
+create function maintenance_internal.piece_rows(
+  p_policy maintenance_internal.policy,
+  p_form text)
+returns text
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+return format(case p_form
+    when 'list' then '%1$s.ctid = any(array(select unnest($2)))'
+    when 'window' then '%1$s.ctid >= $3 and %1$s.ctid < $4'
+    when 'range' then '(%2$s) >= %3$s and (%2$s) < %4$s'
+    when 'behind' then '%1$s.ctid > $3'
+    when 'all' then 'true'
+  end,
+  maintenance_internal.target_alias(p_policy.target::regclass), p_policy.age,
+  maintenance_internal.age_bound(p_policy, '$5'), maintenance_internal.age_bound(p_policy, '$6'));
+
+-- Changes them, all or but for those that somebody else holds. An update counts what it changed,
+-- and what of it would be due again.
 create function maintenance_internal.piece_statement(
   p_policy maintenance_internal.policy,
   p_leaf regclass,
-  p_listed boolean,
+  p_form text,
   p_skip_locked boolean)
 returns text
 language plpgsql
@@ -887,8 +914,7 @@ as $$
 declare
   v_alias text := maintenance_internal.target_alias(p_policy.target::regclass);
   v_due text := maintenance_internal.due_condition(p_policy);
-  v_rows text := format(case when p_listed then '%1$s.ctid = any(array(select unnest($2)))'
-    else '%1$s.ctid >= $3 and %1$s.ctid < $4' end, v_alias);
+  v_rows text := maintenance_internal.piece_rows(p_policy, p_form);
 begin
   if p_skip_locked then
     v_rows := format(
@@ -911,31 +937,24 @@ begin
 end
 $$;
 
--- Lists due rows of a leaf by their addresses, in heap order, $2 at most: all, or those behind the
--- address $3; or those in the pages from $3 up to $4. Listed once, they outlive commits: no batch
--- pays for the dead rows of those before it.
+-- Lists their addresses, in heap order, $2 at most; of all due rows, of those behind the address
+-- $3, of a window or a range. Listed once, they outlive commits: no batch pays for the dead rows of
+-- those before it.
 create function maintenance_internal.list_statement(
   p_policy maintenance_internal.policy,
   p_leaf regclass,
-  p_which text default 'all')
+  p_form text)
 returns text
-language plpgsql
+language sql
 stable
 set search_path = pg_catalog, pg_temp
-as $$
-declare
-  v_alias text := maintenance_internal.target_alias(p_policy.target::regclass);
-begin
-  return format(
-    e'select array(\n'
-    '  select %2$s.ctid from only %1$s as %2$s where %3$s%4$s\n'
-    '  order by %2$s.ctid limit $2)', p_leaf, v_alias,
-    maintenance_internal.due_condition(p_policy), case p_which
-      when 'behind' then format(' and %s.ctid > $3', v_alias)
-      when 'window' then format(' and %1$s.ctid >= $3 and %1$s.ctid < $4', v_alias)
-    end);
-end
-$$;
+return format(
+  e'select array(\n'
+  '  select %2$s.ctid from only %1$s as %2$s where %3$s and %4$s\n'
+  '  order by %2$s.ctid limit $2)', p_leaf,
+  maintenance_internal.target_alias(p_policy.target::regclass),
+  maintenance_internal.piece_rows(p_policy, p_form),
+  maintenance_internal.due_condition(p_policy));
 -- end of sql/engine/policy/piece_statement.sql
 
 -- from sql/engine/policy/count_due.sql 86ae61f09093d794
@@ -1205,7 +1224,7 @@ comment on function maintenance.preview(text) is
   'Errors: PM001 no such policy, PM003 its table is gone.';
 -- end of sql/engine/policy/preview.sql
 
--- from sql/engine/policy/explain_policy.sql 477201c8cfa338d8
+-- from sql/engine/policy/explain_policy.sql d1d32f0eaaa834a5
 -- Shows the SQL that a policy runs.
 
 create function maintenance.explain_policy(job_name text)
@@ -1227,11 +1246,13 @@ begin
     e'-- $1, the cut-off, fixed once a run: now() - %L::interval, now %L\n'
     '-- leaf by leaf, %s of them; first a list of rows in heap order, $2 at most:\n%s;\n'
     '-- then piece by piece of that list, $2, with a commit after each:\n%s;\n'
-    '-- or, where much of a leaf is due, window by window of its pages, from $3 up to $4:\n%s;\n',
+    '-- or, where much of a leaf is due, window by window of its pages, from $3 up to $4:\n%s;\n'
+    '-- or, where an index follows the heap, range by range of the age, from $5 up to $6:\n%s;\n',
     v_policy.keep, maintenance_internal.clock() - v_policy.keep, cardinality(v_leaves),
-    maintenance_internal.list_statement(v_policy, v_leaves[1]),
-    maintenance_internal.piece_statement(v_policy, v_leaves[1], true, false),
-    maintenance_internal.piece_statement(v_policy, v_leaves[1], false, false));
+    replace(maintenance_internal.list_statement(v_policy, v_leaves[1], 'all'), 'true and ', ''),
+    maintenance_internal.piece_statement(v_policy, v_leaves[1], 'list', false),
+    maintenance_internal.piece_statement(v_policy, v_leaves[1], 'window', false),
+    maintenance_internal.piece_statement(v_policy, v_leaves[1], 'range', false));
 end
 $$;
 
@@ -1667,7 +1688,7 @@ comment on function maintenance.lint(text) is
   'No row is good news. Errors: PM001 no such job.';
 -- end of sql/engine/policy/lint.sql
 
--- from sql/engine/run/tables.sql ab9680bb6c35a955
+-- from sql/engine/run/tables.sql c6b7d3f3259ee49e
 -- The receipts: one row per run, written when it starts, after every step, and when it ends. A run
 -- that goes on has its whole state there, and what it is still to offer in the table beside it.
 
@@ -1681,6 +1702,7 @@ create type maintenance_internal.progress as (
   page bigint,
   pages integer,
   end_page bigint,
+  from_age timestamptz,
   collected boolean,
   size integer,
   at integer,
@@ -1697,11 +1719,11 @@ create type maintenance_internal.progress as (
 
 comment on type maintenance_internal.progress is
   'commits: run_job, and not run_now. rule: hash of the policy as it was. leaf: the table at work, '
-  'listed_to or swept up to page (pages at a time, to end_page); collected: no leaf is left. size: '
-  'rows of the next batch; at: how far the first list is worked; pieces: numbers them. '
-  'aside_since: rows_affected when the first row was set aside, -1 once they are offered again; '
-  'expected: rows by list or estimate. locked: somebody holds rows, which are left out; timeouts, '
-  'conflicts: in a row. behind_leaf, behind: where the run before was cut';
+  'listed_to, swept up to page (pages at a time, to end_page), or through up to from_age; '
+  'collected: no leaf is left. size: rows of the next batch; at: how far the first list is worked; '
+  'pieces: numbers them. aside_since: rows_affected when the first row was set aside, -1 once they '
+  'are offered again; expected: rows by list or estimate. locked: somebody holds rows, which are '
+  'left out; timeouts, conflicts: in a row. behind_leaf, behind: where the run before was cut';
 
 create table maintenance_internal.run (
   run_id bigint generated always as identity,
@@ -1768,10 +1790,10 @@ comment on column maintenance_internal.run.stop_reason is
 comment on column maintenance_internal.run.cut is
   'where in cut_leaf a run ended that was at what had failed: the next one begins behind it';
 
--- What a run is still to offer: rows of one leaf by their addresses, or a window of its pages.
--- First the lists (pass 1), in heap order; then what failed, last first, beginning behind the place
--- where the run before was cut (pass 2, then 3); then the rows that failed alone (pass 4). Lost in
--- a crash, as the run is.
+-- What a run is still to offer: rows of one leaf by their addresses, a window of its pages, or a
+-- range of the age. First the lists (pass 1), in heap order; then what failed, last first,
+-- beginning behind the place where the run before was cut (pass 2, then 3); then the rows that
+-- failed alone (pass 4). Lost in a crash, as the run is.
 create unlogged table maintenance_internal.piece (
   run_id bigint not null,
   pass integer not null,
@@ -1779,6 +1801,8 @@ create unlogged table maintenance_internal.piece (
   leaf oid not null,
   page bigint,
   end_page bigint,
+  from_age timestamptz,
+  to_age timestamptz,
   tids tid[],
   constraint piece_pkey primary key (run_id, pass, place)
 );
@@ -1786,7 +1810,8 @@ create unlogged table maintenance_internal.piece (
 alter table maintenance_internal.piece alter tids set storage external;
 
 comment on table maintenance_internal.piece is
-  'What runs that go on are still to offer: tids, or the pages from page up to end_page.';
+  'What runs that go on are still to offer: tids, or the pages from page up to end_page, or the '
+  'rows whose age is from from_age up to to_age.';
 -- end of sql/engine/run/tables.sql
 
 -- from sql/engine/run/lock_class.sql a317538ad0acb896
@@ -2102,55 +2127,52 @@ return (
   from pg_class as c where c.oid = p_leaf);
 -- end of sql/engine/run/rows_per_page.sql
 
--- from sql/engine/run/first_window.sql 41600f21ad6a4175
--- How many pages of a leaf the first window of a sweep has, where sweeping over the whole leaf
--- costs less than finding the due rows one by one; null where it does not. The planner is asked:
--- a sweep is worth it where finding the rows costs as much as reading all pages, or where a fifth
--- of the rows are due. It is asked about ctid, so that it counts the heap pages, too.
+-- from sql/engine/run/choose_way.sql e3dd9ecc8a1cb5f9
+-- How a run goes through a leaf. The planner is asked, about ctid, so that it counts heap pages,
+-- too:
+--   ranges  of the age, where it would follow an index of the age for many rows, which then lie
+--           together: each batch takes the next rows of the index
+--   sweep   window by window of its pages, where finding the due rows one by one costs as much as
+--           reading all pages, or where a fifth of the rows are due
+--   lists   of due rows in heap order: else
 -- A window cannot stop at an exact row, so small leaves, small batches and runs with a limit on
 -- their rows are not swept.
 
-create function maintenance_internal.first_window(
+create function maintenance_internal.choose_way(
   p_policy maintenance_internal.policy,
   p_job maintenance_internal.job,
   p_leaf regclass,
   p_cutoff timestamptz,
-  out pages integer,
-  out leaf_pages bigint,
-  out due bigint)
+  out way text,
+  out due bigint,
+  out pages bigint)
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_least_pages constant integer := 64;
-  v_plan jsonb;
   v_rows_per_page double precision := maintenance_internal.rows_per_page(p_leaf);
-  v_due_per_page double precision;
+  v_plan jsonb;
 begin
-  leaf_pages := pg_relation_size(p_leaf) / current_setting('block_size')::integer;
-  if leaf_pages < v_least_pages or p_job.max_rows is not null then
-    return;
-  end if;
   execute format('explain (format json) select %2$s.ctid from only %1$s as %2$s where %3$s', p_leaf,
-    maintenance_internal.target_alias(maintenance_internal.find_target(p_policy.target)),
+    maintenance_internal.target_alias(p_policy.target::regclass),
     maintenance_internal.due_condition(p_policy))
   into v_plan using p_cutoff;
-  due := v_plan #>> '{0,Plan,Plan Rows}';
-  v_due_per_page := greatest(
-    (v_plan #>> '{0,Plan,Plan Rows}')::double precision / leaf_pages, 0.01);
-  if p_job.batch_size < 4 * v_rows_per_page
-    or v_due_per_page < 0.2 * v_rows_per_page
-      and (v_plan #>> '{0,Plan,Total Cost}')::double precision
-        < leaf_pages * current_setting('seq_page_cost')::double precision
-  then
-    return;
-  end if;
-  -- Small enough for a fiftieth of a batch even if every row in it is due, whatever the estimate
-  -- says; later windows grow with what the earlier ones held, and how long they took.
-  pages := ceil(least(p_job.batch_size / v_rows_per_page, leaf_pages) / 50);
+  v_plan := v_plan #> '{0,Plan}';
+  due := v_plan ->> 'Plan Rows';
+  pages := pg_relation_size(p_leaf) / current_setting('block_size')::integer;
+  way := case
+    when due >= 2 * p_job.batch_size and v_plan ->> 'Node Type' = 'Index Scan'
+      and strpos(v_plan ->> 'Index Cond', format('(%s <= ', p_policy.age)) > 0 then 'ranges'
+    when pages >= v_least_pages and p_job.max_rows is null
+      and p_job.batch_size >= 4 * v_rows_per_page
+      and (due >= 0.2 * v_rows_per_page * pages or (v_plan ->> 'Total Cost')::double precision
+        >= pages * current_setting('seq_page_cost')::double precision) then 'sweep'
+    else 'lists'
+  end;
 end
 $$;
--- end of sql/engine/run/first_window.sql
+-- end of sql/engine/run/choose_way.sql
 
 -- from sql/engine/run/has_silencing_trigger.sql 99447c52673e62b9
 -- Whether a row that is due could stay without an error: a row trigger before the change, or a rule
@@ -2175,13 +2197,13 @@ return exists (
 );
 -- end of sql/engine/run/has_silencing_trigger.sql
 
--- from sql/engine/run/next_piece.sql 656297d94fff6af4
--- What a run offers now: the next window of a leaf that is swept, the next rows of the first list,
--- or what comes next of what failed. No leaf where nothing is listed.
+-- from sql/engine/run/next_piece.sql baaa762d7f744438
+-- What a run offers now: the next window or range of the leaf at work, the next rows of the first
+-- list, or what comes next of what failed. No leaf where nothing is listed.
 
 create function maintenance_internal.next_piece(
-  p_run_id bigint,
-  p_at maintenance_internal.progress,
+  p_run maintenance_internal.run,
+  p_policy maintenance_internal.policy,
   p_rows integer)
 returns maintenance_internal.piece
 language plpgsql
@@ -2189,26 +2211,52 @@ stable
 set search_path = pg_catalog, pg_temp
 as $$
 declare
+  v_at maintenance_internal.progress := p_run.progress;
   v_piece maintenance_internal.piece;
 begin
-  if p_at.page < p_at.end_page then
-    v_piece.run_id := p_run_id;
+  if v_at.page < v_at.end_page or v_at.from_age is not null then
+    v_piece.run_id := p_run.run_id;
     v_piece.pass := 1;
-    v_piece.leaf := p_at.leaf;
-    v_piece.page := p_at.page;
-    v_piece.end_page := least(p_at.page + p_at.pages, p_at.end_page);
-    return v_piece;
+    v_piece.leaf := v_at.leaf;
+    v_piece.page := v_at.page;
+    v_piece.end_page := least(v_at.page + v_at.pages, v_at.end_page);
+    v_piece.from_age := v_at.from_age;
   end if;
-  select * into v_piece from maintenance_internal.piece as p
-  where p.run_id = p_run_id and (p.pass = 1 or p_at.collected)
-  order by p.pass, p.place
-  limit 1;
-  if v_piece.pass = 1 then
-    v_piece.tids := v_piece.tids[p_at.at + 1 : p_at.at + p_rows];
+  if v_piece.from_age is not null then
+    -- Up to the age of the row that is one too many; null where that is of the same age.
+    execute format(
+      'select (%1$s)::timestamptz from only %2$s as %3$s where %4$s and %5$s '
+      'order by %1$s offset $2 limit 1', p_policy.age, v_at.leaf::regclass,
+      maintenance_internal.target_alias(p_policy.target::regclass),
+      maintenance_internal.due_condition(p_policy),
+      maintenance_internal.piece_rows(p_policy, 'range'))
+    into v_piece.to_age
+    using p_run.cutoff, p_rows, null::tid, null::tid, v_piece.from_age, timestamptz 'infinity';
+    v_piece.to_age := coalesce(v_piece.to_age, 'infinity');
+    if v_piece.to_age = v_piece.from_age then
+      return null;
+    end if;
+  elsif v_piece.leaf is null then
+    select * into v_piece from maintenance_internal.piece as p
+    where p.run_id = p_run.run_id and (p.pass = 1 or v_at.collected)
+    order by p.pass, p.place
+    limit 1;
+    if v_piece.pass = 1 then
+      v_piece.tids := v_piece.tids[v_at.at + 1 : v_at.at + p_rows];
+    end if;
   end if;
   return v_piece;
 end
 $$;
+
+-- How a piece names its rows: see piece_rows.
+create function maintenance_internal.piece_form(p_piece maintenance_internal.piece)
+returns text
+language sql
+immutable
+set search_path = pg_catalog, pg_temp
+return case when p_piece.tids is not null then 'list' when p_piece.page is not null then 'window'
+  else 'range' end;
 
 -- Whether a table is still one of those that hold the target's rows. True of no table at all.
 create function maintenance_internal.is_leaf(p_leaf oid, p_target oid)
@@ -2221,7 +2269,7 @@ return p_leaf is null
     else p_leaf = any(maintenance_internal.leaf_tables(p_target)) end;
 -- end of sql/engine/run/next_piece.sql
 
--- from sql/engine/run/find_pieces.sql 67bb527e1fe1ba4f
+-- from sql/engine/run/find_pieces.sql 0d288989703afc65
 -- What a run offers next, where nothing is listed: lists of due rows of the leaf at work, behind
 -- the last one; or the sweep of the next leaf, where that costs less than finding its rows one by
 -- one.
@@ -2236,12 +2284,13 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_list_limit constant integer := 500000;
-  v_window record;
+  v_leaf record;
   v_list tid[];
   v_rows integer;
 begin
   loop
-    if p_at.listed_to is null then
+    -- Ranges that cannot go on, since too many rows are of one age, go on as lists.
+    if p_at.listed_to is null and p_at.from_age is null then
       select min(l) into p_at.leaf -- the next one by its oid
       from unnest(maintenance_internal.leaf_tables(p_at.target)) as l
       where l > coalesce(p_at.leaf, 0);
@@ -2250,20 +2299,29 @@ begin
         return;
       end if;
       p_at.page := null;
-      select * into v_window
-      from maintenance_internal.first_window(p_policy, p_job, p_at.leaf, p_run.cutoff);
-      if v_window.pages is not null then
+      select * into v_leaf
+      from maintenance_internal.choose_way(p_policy, p_job, p_at.leaf, p_run.cutoff);
+      if v_leaf.way = 'ranges' then
+        p_at.from_age := '-infinity';
+      elsif v_leaf.way = 'sweep' then
         p_at.page := 0;
-        p_at.pages := v_window.pages;
-        p_at.end_page := v_window.leaf_pages;
-        p_at.expected := p_at.expected + v_window.due;
+        p_at.end_page := v_leaf.pages;
+        -- A fiftieth of a batch even if every row in it is due, whatever the estimate says; later
+        -- windows grow with what the earlier ones held, and how long they took.
+        p_at.pages := greatest(1,
+          p_job.batch_size / maintenance_internal.rows_per_page(p_at.leaf) / 50);
+      end if;
+      if v_leaf.way <> 'lists' then
+        p_at.expected := p_at.expected + v_leaf.due;
         return;
       end if;
     end if;
+    p_at.from_age := null;
 
     execute maintenance_internal.list_statement(p_policy, p_at.leaf,
       case when p_at.listed_to is null then 'all' else 'behind' end)
-    into v_list using p_run.cutoff, v_list_limit, p_at.listed_to;
+    into v_list using p_run.cutoff, v_list_limit, p_at.listed_to, null::tid, p_run.cutoff,
+      p_run.cutoff;
     v_rows := cardinality(v_list);
     p_at.listed_to := case when v_rows = v_list_limit then v_list[v_rows] end;
     p_at.expected := p_at.expected + v_rows;
@@ -2298,7 +2356,7 @@ end
 $$;
 -- end of sql/engine/run/find_pieces.sql
 
--- from sql/engine/run/change_piece.sql f33ec435de583c92
+-- from sql/engine/run/change_piece.sql 56995213dfab6599
 -- Changes the due rows of a piece in one statement, and counts them. Keys and triggers that were
 -- deferred are checked here as well, so that what they refuse is this piece's own fault.
 
@@ -2313,17 +2371,19 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_statement text := maintenance_internal.piece_statement(
-    p_policy, p_piece.leaf, p_piece.tids is not null, p_skip_locked);
+    p_policy, p_piece.leaf, maintenance_internal.piece_form(p_piece), p_skip_locked);
   v_from tid := format('(%s,0)', p_piece.page)::tid;
   v_to tid := format('(%s,0)', p_piece.end_page)::tid;
   v_changed bigint;
   v_again bigint;
 begin
   if p_policy.action = 'delete' then
-    execute v_statement using p_cutoff, p_piece.tids, v_from, v_to;
+    execute v_statement
+    using p_cutoff, p_piece.tids, v_from, v_to, p_piece.from_age, p_piece.to_age;
     get diagnostics v_changed = row_count;
   else
-    execute v_statement into v_changed, v_again using p_cutoff, p_piece.tids, v_from, v_to;
+    execute v_statement into v_changed, v_again
+    using p_cutoff, p_piece.tids, v_from, v_to, p_piece.from_age, p_piece.to_age;
     if v_again > 0 then
       raise exception '% of % rows would be due again after the update', v_again, v_changed
         using errcode = 'PM005', hint = 'Let matching exclude what assign sets.';
@@ -2415,7 +2475,7 @@ end
 $$;
 -- end of sql/engine/run/work_singly.sql
 
--- from sql/engine/run/settle_piece.sql c5053fe89b6cc703
+-- from sql/engine/run/settle_piece.sql 4005bdf6a76695e7
 -- What becomes of a piece that was offered: it is gone; or, where it failed, put away for later,
 -- split, or worked row by row. And how large the next one is, or what a step function is asked for:
 -- as many rows as take some thirty milliseconds.
@@ -2446,9 +2506,10 @@ begin
       4.0 * p_job.batch_size / maintenance_internal.rows_per_page(p_piece.leaf)));
   else
     p_at.size := greatest(v_least_rows, least(p_at.size * v_growth, p_job.batch_size));
-    if p_piece.pass = 1 then
+    p_at.from_age := nullif(p_piece.to_age, 'infinity');
+    if p_piece.pass = 1 and p_piece.from_age is null then
       p_at.at := p_at.at + cardinality(p_piece.tids);
-    else
+    elsif p_piece.pass > 1 then
       p_run.cut_leaf := p_piece.leaf;
       p_run.cut := p_piece.tids[1];
     end if;
@@ -2466,11 +2527,13 @@ begin
     -- What lies before the place where the run before was cut comes first, then the rest: so each
     -- run goes on behind it.
     p_at.pieces := p_at.pieces + 1;
-    insert into maintenance_internal.piece (run_id, pass, place, leaf, page, end_page, tids)
+    insert into maintenance_internal.piece
+      (run_id, pass, place, leaf, page, end_page, from_age, to_age, tids)
     values (p_piece.run_id,
       case when (p_piece.leaf, coalesce(p_piece.tids[1], format('(%s,0)', p_piece.page)::tid))
         >= (p_at.behind_leaf, p_at.behind) then 3 else 2 end,
-      -p_at.pieces, p_piece.leaf, p_piece.page, p_piece.end_page, p_piece.tids);
+      -p_at.pieces, p_piece.leaf, p_piece.page, p_piece.end_page, p_piece.from_age,
+      p_piece.to_age, p_piece.tids);
   elsif cardinality(p_piece.tids) > v_short_list then
     p_at := maintenance_internal.add_lists(p_piece.run_id, p_piece.pass, p_piece.leaf,
       p_piece.tids, ceil(cardinality(p_piece.tids)::numeric / v_parts)::integer, p_at);
@@ -2568,7 +2631,7 @@ end
 $$;
 -- end of sql/engine/run/decide_stop.sql
 
--- from sql/engine/run/run_step.sql cddd3e543a7c23aa
+-- from sql/engine/run/run_step.sql 7a9f4221b773a0ea
 -- One step of a run: a piece of a policy's rows, in one statement, or one call of a step function.
 -- It catches its own errors and notes them on the receipt, which it locks: a run whose receipt
 -- somebody has closed ends there.
@@ -2642,7 +2705,7 @@ begin
         raise exception 'the rule or its table was changed while the run went on'
           using errcode = 'PM022';
       end if;
-      v_piece := maintenance_internal.next_piece(p_run_id, v_at, v_rows);
+      v_piece := maintenance_internal.next_piece(v_run, v_policy, v_rows);
 
       if not maintenance_internal.is_leaf(v_piece.leaf, v_at.target) then
         -- A partition that was dropped or detached meanwhile: what was to be done there is over.
@@ -2651,6 +2714,7 @@ begin
         v_at.at := 0;
         if v_at.leaf = v_piece.leaf then
           v_at.page := null;
+          v_at.from_age := null;
           v_at.listed_to := null;
         end if;
       elsif v_piece.leaf is null and v_at.collected is not true then
@@ -2658,11 +2722,13 @@ begin
       elsif v_piece.leaf is null then
         more := false;
         v_details := maintenance_internal.count_left(v_run, v_policy);
-      elsif v_piece.pass > 1 and v_piece.page is not null then
-        -- A window that failed goes on as lists of its rows.
-        execute maintenance_internal.list_statement(v_policy, v_piece.leaf, 'window')
+      elsif v_piece.pass > 1 and v_piece.tids is null then
+        -- A window or a range that failed goes on as lists of its rows.
+        execute maintenance_internal.list_statement(v_policy, v_piece.leaf,
+          maintenance_internal.piece_form(v_piece))
         into v_piece.tids using v_run.cutoff, null::integer,
-          format('(%s,0)', v_piece.page)::tid, format('(%s,0)', v_piece.end_page)::tid;
+          format('(%s,0)', v_piece.page)::tid, format('(%s,0)', v_piece.end_page)::tid,
+          v_piece.from_age, v_piece.to_age;
         delete from maintenance_internal.piece as p
         where p.run_id = p_run_id and p.pass = v_piece.pass and p.place = v_piece.place;
         v_at := maintenance_internal.add_lists(p_run_id, v_piece.pass, v_piece.leaf, v_piece.tids,
@@ -6784,7 +6850,7 @@ comment on function maintenance.index_report_step(integer) is
   'details (S4-05 to S4-07).';
 -- end of sql/engine/health/index_report_step.sql
 
--- from sql/engine/names.sql 7b9a6864d6ad9e38
+-- from sql/engine/names.sql d04c53a3208fd1e5
 -- The names that the files of sql/engine/ make in our schemas. Written by make migration.
 
 create function maintenance_internal.engine_names()
@@ -6842,6 +6908,7 @@ return array[
   'maintenance.uninstall',
   'maintenance.version',
   'maintenance_internal.add_lists',
+  'maintenance_internal.age_bound',
   'maintenance_internal.apply_answer',
   'maintenance_internal.backlog',
   'maintenance_internal.called_row',
@@ -6849,6 +6916,7 @@ return array[
   'maintenance_internal.changes_of_shipped',
   'maintenance_internal.check_keep',
   'maintenance_internal.check_keys',
+  'maintenance_internal.choose_way',
   'maintenance_internal.clock',
   'maintenance_internal.close_dead_runs',
   'maintenance_internal.count_due',
@@ -6878,7 +6946,6 @@ return array[
   'maintenance_internal.find_prepare',
   'maintenance_internal.find_target',
   'maintenance_internal.fired_by_cron',
-  'maintenance_internal.first_window',
   'maintenance_internal.has_silencing_trigger',
   'maintenance_internal.installed_schedule',
   'maintenance_internal.is_alive',
@@ -6911,6 +6978,8 @@ return array[
   'maintenance_internal.parse_assign',
   'maintenance_internal.parse_expression',
   'maintenance_internal.piece',
+  'maintenance_internal.piece_form',
+  'maintenance_internal.piece_rows',
   'maintenance_internal.piece_statement',
   'maintenance_internal.policy',
   'maintenance_internal.progress',

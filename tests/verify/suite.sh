@@ -34,7 +34,7 @@ EDITS
 again
 edit package.json 's/"version": ".*"/"version": "0.1.0"/'
 migration
-edit sql/engine/job/tables.sql 's/batch_size integer not null default 5000/batch_size integer not null default 4000/'
+edit sql/engine/job/tables.sql 's/batch_size integer not null default 20000/batch_size integer not null default 4000/'
 migration
 finds 'sql/ and db/ differ' 'a table that a migration has not altered'
 sed -i 's/^-- TODO .*/alter table maintenance_internal.job alter batch_size set default 4000;/' "$tree"/db/migrations/*

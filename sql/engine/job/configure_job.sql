@@ -51,7 +51,7 @@ $$;
 
 comment on function maintenance.configure_job(text, integer, interval, integer, bigint, interval) is
   'Options of every kind of job; only those given change. batch_size: rows per batch, 1 to 100000, '
-  'shipped 5000. budget: wall-clock time after which a run stops cleanly, shipped 5 minutes. '
+  'shipped 20000. budget: wall-clock time after which a run stops cleanly, shipped 5 minutes. '
   'max_batches, max_rows: a run stops after these, too; none are shipped, and 0 takes one away. '
   'keep: how long a policy keeps its rows. A later release leaves what is set here as it is, where '
   'it is not what was shipped anyway. '

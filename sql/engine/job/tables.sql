@@ -12,7 +12,7 @@ create table maintenance_internal.job (
   backlog_name text,
   backlog_function text,
   enabled boolean not null default true,
-  batch_size integer not null default 5000,
+  batch_size integer not null default 20000,
   budget interval not null default interval '5 minutes',
   max_batches integer,
   max_rows bigint,

@@ -19,11 +19,13 @@ begin
     e'-- $1, the cut-off, fixed once a run: now() - %L::interval, now %L\n'
     '-- leaf by leaf, %s of them; first a list of rows in heap order, $2 at most:\n%s;\n'
     '-- then piece by piece of that list, $2, with a commit after each:\n%s;\n'
-    '-- or, where much of a leaf is due, window by window of its pages, from $3 up to $4:\n%s;\n',
+    '-- or, where much of a leaf is due, window by window of its pages, from $3 up to $4:\n%s;\n'
+    '-- or, where an index follows the heap, range by range of the age, from $5 up to $6:\n%s;\n',
     v_policy.keep, maintenance_internal.clock() - v_policy.keep, cardinality(v_leaves),
-    maintenance_internal.list_statement(v_policy, v_leaves[1]),
-    maintenance_internal.piece_statement(v_policy, v_leaves[1], true, false),
-    maintenance_internal.piece_statement(v_policy, v_leaves[1], false, false));
+    replace(maintenance_internal.list_statement(v_policy, v_leaves[1], 'all'), 'true and ', ''),
+    maintenance_internal.piece_statement(v_policy, v_leaves[1], 'list', false),
+    maintenance_internal.piece_statement(v_policy, v_leaves[1], 'window', false),
+    maintenance_internal.piece_statement(v_policy, v_leaves[1], 'range', false));
 end
 $$;
 

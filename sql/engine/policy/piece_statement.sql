@@ -1,15 +1,33 @@
--- The statements of a run over one leaf, with the rule in it: $1 is the cut-off.
+-- The statements of a run over one leaf, with the rule in them: $1 is the cut-off.
+-- Which rows they are about: list, the addresses $2; window, the pages from $3 up to $4; range, the
+-- ages from $5 up to $6.
 -- The change itself checks the rule again, on the newest version of each row, so an address that
 -- went stale since it was listed does no harm. unnest keeps the planner from taking thousands of
 -- addresses for a reason to read the whole table.
 
--- Changes a piece: the rows at the addresses $2, or in the pages from $3 up to $4; all of them, or
--- but for those that somebody else holds. An update counts what it changed, and what of it would be
--- due again.
+create function maintenance_internal.piece_rows(
+  p_policy maintenance_internal.policy,
+  p_form text)
+returns text
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+return format(case p_form
+    when 'list' then '%1$s.ctid = any(array(select unnest($2)))'
+    when 'window' then '%1$s.ctid >= $3 and %1$s.ctid < $4'
+    when 'range' then '(%2$s) >= %3$s and (%2$s) < %4$s'
+    when 'behind' then '%1$s.ctid > $3'
+    when 'all' then 'true'
+  end,
+  maintenance_internal.target_alias(p_policy.target::regclass), p_policy.age,
+  maintenance_internal.age_bound(p_policy, '$5'), maintenance_internal.age_bound(p_policy, '$6'));
+
+-- Changes them, all or but for those that somebody else holds. An update counts what it changed,
+-- and what of it would be due again.
 create function maintenance_internal.piece_statement(
   p_policy maintenance_internal.policy,
   p_leaf regclass,
-  p_listed boolean,
+  p_form text,
   p_skip_locked boolean)
 returns text
 language plpgsql
@@ -19,8 +37,7 @@ as $$
 declare
   v_alias text := maintenance_internal.target_alias(p_policy.target::regclass);
   v_due text := maintenance_internal.due_condition(p_policy);
-  v_rows text := format(case when p_listed then '%1$s.ctid = any(array(select unnest($2)))'
-    else '%1$s.ctid >= $3 and %1$s.ctid < $4' end, v_alias);
+  v_rows text := maintenance_internal.piece_rows(p_policy, p_form);
 begin
   if p_skip_locked then
     v_rows := format(
@@ -43,28 +60,21 @@ begin
 end
 $$;
 
--- Lists due rows of a leaf by their addresses, in heap order, $2 at most: all, or those behind the
--- address $3; or those in the pages from $3 up to $4. Listed once, they outlive commits: no batch
--- pays for the dead rows of those before it.
+-- Lists their addresses, in heap order, $2 at most; of all due rows, of those behind the address
+-- $3, of a window or a range. Listed once, they outlive commits: no batch pays for the dead rows of
+-- those before it.
 create function maintenance_internal.list_statement(
   p_policy maintenance_internal.policy,
   p_leaf regclass,
-  p_which text default 'all')
+  p_form text)
 returns text
-language plpgsql
+language sql
 stable
 set search_path = pg_catalog, pg_temp
-as $$
-declare
-  v_alias text := maintenance_internal.target_alias(p_policy.target::regclass);
-begin
-  return format(
-    e'select array(\n'
-    '  select %2$s.ctid from only %1$s as %2$s where %3$s%4$s\n'
-    '  order by %2$s.ctid limit $2)', p_leaf, v_alias,
-    maintenance_internal.due_condition(p_policy), case p_which
-      when 'behind' then format(' and %s.ctid > $3', v_alias)
-      when 'window' then format(' and %1$s.ctid >= $3 and %1$s.ctid < $4', v_alias)
-    end);
-end
-$$;
+return format(
+  e'select array(\n'
+  '  select %2$s.ctid from only %1$s as %2$s where %3$s and %4$s\n'
+  '  order by %2$s.ctid limit $2)', p_leaf,
+  maintenance_internal.target_alias(p_policy.target::regclass),
+  maintenance_internal.piece_rows(p_policy, p_form),
+  maintenance_internal.due_condition(p_policy));

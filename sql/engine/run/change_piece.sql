@@ -12,17 +12,19 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_statement text := maintenance_internal.piece_statement(
-    p_policy, p_piece.leaf, p_piece.tids is not null, p_skip_locked);
+    p_policy, p_piece.leaf, maintenance_internal.piece_form(p_piece), p_skip_locked);
   v_from tid := format('(%s,0)', p_piece.page)::tid;
   v_to tid := format('(%s,0)', p_piece.end_page)::tid;
   v_changed bigint;
   v_again bigint;
 begin
   if p_policy.action = 'delete' then
-    execute v_statement using p_cutoff, p_piece.tids, v_from, v_to;
+    execute v_statement
+    using p_cutoff, p_piece.tids, v_from, v_to, p_piece.from_age, p_piece.to_age;
     get diagnostics v_changed = row_count;
   else
-    execute v_statement into v_changed, v_again using p_cutoff, p_piece.tids, v_from, v_to;
+    execute v_statement into v_changed, v_again
+    using p_cutoff, p_piece.tids, v_from, v_to, p_piece.from_age, p_piece.to_age;
     if v_again > 0 then
       raise exception '% of % rows would be due again after the update', v_again, v_changed
         using errcode = 'PM005', hint = 'Let matching exclude what assign sets.';

@@ -12,12 +12,13 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_list_limit constant integer := 500000;
-  v_window record;
+  v_leaf record;
   v_list tid[];
   v_rows integer;
 begin
   loop
-    if p_at.listed_to is null then
+    -- Ranges that cannot go on, since too many rows are of one age, go on as lists.
+    if p_at.listed_to is null and p_at.from_age is null then
       select min(l) into p_at.leaf -- the next one by its oid
       from unnest(maintenance_internal.leaf_tables(p_at.target)) as l
       where l > coalesce(p_at.leaf, 0);
@@ -26,20 +27,29 @@ begin
         return;
       end if;
       p_at.page := null;
-      select * into v_window
-      from maintenance_internal.first_window(p_policy, p_job, p_at.leaf, p_run.cutoff);
-      if v_window.pages is not null then
+      select * into v_leaf
+      from maintenance_internal.choose_way(p_policy, p_job, p_at.leaf, p_run.cutoff);
+      if v_leaf.way = 'ranges' then
+        p_at.from_age := '-infinity';
+      elsif v_leaf.way = 'sweep' then
         p_at.page := 0;
-        p_at.pages := v_window.pages;
-        p_at.end_page := v_window.leaf_pages;
-        p_at.expected := p_at.expected + v_window.due;
+        p_at.end_page := v_leaf.pages;
+        -- A fiftieth of a batch even if every row in it is due, whatever the estimate says; later
+        -- windows grow with what the earlier ones held, and how long they took.
+        p_at.pages := greatest(1,
+          p_job.batch_size / maintenance_internal.rows_per_page(p_at.leaf) / 50);
+      end if;
+      if v_leaf.way <> 'lists' then
+        p_at.expected := p_at.expected + v_leaf.due;
         return;
       end if;
     end if;
+    p_at.from_age := null;
 
     execute maintenance_internal.list_statement(p_policy, p_at.leaf,
       case when p_at.listed_to is null then 'all' else 'behind' end)
-    into v_list using p_run.cutoff, v_list_limit, p_at.listed_to;
+    into v_list using p_run.cutoff, v_list_limit, p_at.listed_to, null::tid, p_run.cutoff,
+      p_run.cutoff;
     v_rows := cardinality(v_list);
     p_at.listed_to := case when v_rows = v_list_limit then v_list[v_rows] end;
     p_at.expected := p_at.expected + v_rows;

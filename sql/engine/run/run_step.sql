@@ -71,7 +71,7 @@ begin
         raise exception 'the rule or its table was changed while the run went on'
           using errcode = 'PM022';
       end if;
-      v_piece := maintenance_internal.next_piece(p_run_id, v_at, v_rows);
+      v_piece := maintenance_internal.next_piece(v_run, v_policy, v_rows);
 
       if not maintenance_internal.is_leaf(v_piece.leaf, v_at.target) then
         -- A partition that was dropped or detached meanwhile: what was to be done there is over.
@@ -80,6 +80,7 @@ begin
         v_at.at := 0;
         if v_at.leaf = v_piece.leaf then
           v_at.page := null;
+          v_at.from_age := null;
           v_at.listed_to := null;
         end if;
       elsif v_piece.leaf is null and v_at.collected is not true then
@@ -87,11 +88,13 @@ begin
       elsif v_piece.leaf is null then
         more := false;
         v_details := maintenance_internal.count_left(v_run, v_policy);
-      elsif v_piece.pass > 1 and v_piece.page is not null then
-        -- A window that failed goes on as lists of its rows.
-        execute maintenance_internal.list_statement(v_policy, v_piece.leaf, 'window')
+      elsif v_piece.pass > 1 and v_piece.tids is null then
+        -- A window or a range that failed goes on as lists of its rows.
+        execute maintenance_internal.list_statement(v_policy, v_piece.leaf,
+          maintenance_internal.piece_form(v_piece))
         into v_piece.tids using v_run.cutoff, null::integer,
-          format('(%s,0)', v_piece.page)::tid, format('(%s,0)', v_piece.end_page)::tid;
+          format('(%s,0)', v_piece.page)::tid, format('(%s,0)', v_piece.end_page)::tid,
+          v_piece.from_age, v_piece.to_age;
         delete from maintenance_internal.piece as p
         where p.run_id = p_run_id and p.pass = v_piece.pass and p.place = v_piece.place;
         v_at := maintenance_internal.add_lists(p_run_id, v_piece.pass, v_piece.leaf, v_piece.tids,

@@ -28,9 +28,10 @@ begin
       4.0 * p_job.batch_size / maintenance_internal.rows_per_page(p_piece.leaf)));
   else
     p_at.size := greatest(v_least_rows, least(p_at.size * v_growth, p_job.batch_size));
-    if p_piece.pass = 1 then
+    p_at.from_age := nullif(p_piece.to_age, 'infinity');
+    if p_piece.pass = 1 and p_piece.from_age is null then
       p_at.at := p_at.at + cardinality(p_piece.tids);
-    else
+    elsif p_piece.pass > 1 then
       p_run.cut_leaf := p_piece.leaf;
       p_run.cut := p_piece.tids[1];
     end if;
@@ -48,11 +49,13 @@ begin
     -- What lies before the place where the run before was cut comes first, then the rest: so each
     -- run goes on behind it.
     p_at.pieces := p_at.pieces + 1;
-    insert into maintenance_internal.piece (run_id, pass, place, leaf, page, end_page, tids)
+    insert into maintenance_internal.piece
+      (run_id, pass, place, leaf, page, end_page, from_age, to_age, tids)
     values (p_piece.run_id,
       case when (p_piece.leaf, coalesce(p_piece.tids[1], format('(%s,0)', p_piece.page)::tid))
         >= (p_at.behind_leaf, p_at.behind) then 3 else 2 end,
-      -p_at.pieces, p_piece.leaf, p_piece.page, p_piece.end_page, p_piece.tids);
+      -p_at.pieces, p_piece.leaf, p_piece.page, p_piece.end_page, p_piece.from_age,
+      p_piece.to_age, p_piece.tids);
   elsif cardinality(p_piece.tids) > v_short_list then
     p_at := maintenance_internal.add_lists(p_piece.run_id, p_piece.pass, p_piece.leaf,
       p_piece.tids, ceil(cardinality(p_piece.tids)::numeric / v_parts)::integer, p_at);

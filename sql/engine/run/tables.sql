@@ -11,6 +11,7 @@ create type maintenance_internal.progress as (
   page bigint,
   pages integer,
   end_page bigint,
+  from_age timestamptz,
   collected boolean,
   size integer,
   at integer,
@@ -27,11 +28,11 @@ create type maintenance_internal.progress as (
 
 comment on type maintenance_internal.progress is
   'commits: run_job, and not run_now. rule: hash of the policy as it was. leaf: the table at work, '
-  'listed_to or swept up to page (pages at a time, to end_page); collected: no leaf is left. size: '
-  'rows of the next batch; at: how far the first list is worked; pieces: numbers them. '
-  'aside_since: rows_affected when the first row was set aside, -1 once they are offered again; '
-  'expected: rows by list or estimate. locked: somebody holds rows, which are left out; timeouts, '
-  'conflicts: in a row. behind_leaf, behind: where the run before was cut';
+  'listed_to, swept up to page (pages at a time, to end_page), or through up to from_age; '
+  'collected: no leaf is left. size: rows of the next batch; at: how far the first list is worked; '
+  'pieces: numbers them. aside_since: rows_affected when the first row was set aside, -1 once they '
+  'are offered again; expected: rows by list or estimate. locked: somebody holds rows, which are '
+  'left out; timeouts, conflicts: in a row. behind_leaf, behind: where the run before was cut';
 
 create table maintenance_internal.run (
   run_id bigint generated always as identity,
@@ -98,10 +99,10 @@ comment on column maintenance_internal.run.stop_reason is
 comment on column maintenance_internal.run.cut is
   'where in cut_leaf a run ended that was at what had failed: the next one begins behind it';
 
--- What a run is still to offer: rows of one leaf by their addresses, or a window of its pages.
--- First the lists (pass 1), in heap order; then what failed, last first, beginning behind the place
--- where the run before was cut (pass 2, then 3); then the rows that failed alone (pass 4). Lost in
--- a crash, as the run is.
+-- What a run is still to offer: rows of one leaf by their addresses, a window of its pages, or a
+-- range of the age. First the lists (pass 1), in heap order; then what failed, last first,
+-- beginning behind the place where the run before was cut (pass 2, then 3); then the rows that
+-- failed alone (pass 4). Lost in a crash, as the run is.
 create unlogged table maintenance_internal.piece (
   run_id bigint not null,
   pass integer not null,
@@ -109,6 +110,8 @@ create unlogged table maintenance_internal.piece (
   leaf oid not null,
   page bigint,
   end_page bigint,
+  from_age timestamptz,
+  to_age timestamptz,
   tids tid[],
   constraint piece_pkey primary key (run_id, pass, place)
 );
@@ -116,4 +119,5 @@ create unlogged table maintenance_internal.piece (
 alter table maintenance_internal.piece alter tids set storage external;
 
 comment on table maintenance_internal.piece is
-  'What runs that go on are still to offer: tids, or the pages from page up to end_page.';
+  'What runs that go on are still to offer: tids, or the pages from page up to end_page, or the '
+  'rows whose age is from from_age up to to_age.';

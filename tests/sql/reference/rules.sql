@@ -37,7 +37,7 @@ select is(maintenance.run_now('cleanup_temp_uploads') #>> '{data,rowsAffected}',
   'S1-15: a step that failed runs again when it is mended');
 
 -- S1-16: batches and indexes.
-select is((select max(batch_size) from maintenance_internal.job), 5000, 'S1-16: a batch is 5,000 rows');
+select is((select max(batch_size) from maintenance_internal.job), 20000, 'S1-16: a batch is at most 20,000 rows');
 select is_empty('select * from maintenance.lint()', 'S1-16: an index serves every rule that ships');
 insert into public.temp_uploads (token, created_at) select g::text, now() - interval '25 hours'
   from generate_series(1, 10000) as g;

@@ -25,7 +25,7 @@ select maintenance.disable_job('purge');
 select is((select active from public.maintenance_status where task = 'purge'), false,
   'a disabled job is in the status at once');
 select results_eq('select * from pg_temp.edits() offset 1',
-  array['purge t {"batch_size": [5000, 10]}', 'purge t {"enabled": [true, false]}'],
+  array['purge t {"batch_size": [20000, 10]}', 'purge t {"enabled": [true, false]}'],
     'changed options and the enabled flag are recorded as edits');
 select maintenance.enable_job('purge');
 select to_regclass('cron.job') is null as no_cron \gset

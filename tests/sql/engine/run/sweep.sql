@@ -2,14 +2,13 @@
 -- row that cannot be changed is refused alone, and nothing is done twice or stepped over.
 begin;
 create extension pgtap;
-select plan(36);
+select plan(44);
 
 create function pg_temp.last(job text) returns maintenance_internal.run language sql as $$
   select r from maintenance_internal.run as r where r.job_name = job order by run_id desc limit 1 $$;
 create function pg_temp.way(job text, size integer default 2000) returns text language sql as $$
-  select case when w.pages is null then 'slab' else 'sweep' end from maintenance_internal.find_policy(job) as p,
-    maintenance_internal.find_job(job) as j,
-    maintenance_internal.first_window(p, j, p.target::regclass, maintenance_internal.clock() - p.keep) as w $$;
+  select w.way from maintenance_internal.find_policy(job) as p, maintenance_internal.find_job(job) as j,
+    maintenance_internal.choose_way(p, j, p.target::regclass, maintenance_internal.clock() - p.keep) as w $$;
 -- 20,000 rows of 100 bytes, 300 pages, of random age: half of them due.
 create function pg_temp.fill(share double precision default 0.5) returns void language plpgsql as $$
 begin
@@ -31,18 +30,50 @@ create function pg_temp.due() returns bigint language sql as $$ select count(*) 
 -- The choice.
 select is(pg_temp.way('big'), 'sweep', 'where half is due, the leaf is swept');
 select pg_temp.fill(0.001);
-select is(pg_temp.way('big'), 'slab', 'where a thousandth is due, its rows are collected');
+select is(pg_temp.way('big'), 'lists', 'where a thousandth is due, its rows are collected');
 truncate public.big cascade;
 insert into public.big select i, now() - interval '32 days' + i * interval '2 minutes', repeat('x', 80), 0
   from generate_series(1, 20000) as i;
 analyze public.big;
-select is(pg_temp.way('big'), 'sweep',
-  'where a quarter is due, the leaf is swept, however cheaply an index finds the rows');
+select is(pg_temp.way('big'), 'ranges', 'where an index of the age follows the heap, it is followed');
+-- Ranges: of many ages, of one, and with a row that cannot go.
+create function pg_temp.in_heap_order(age text) returns void language plpgsql as $$
+begin
+  truncate public.big cascade;
+  execute format('insert into public.big select i, now() - interval ''32 days'' + %s, repeat(''x'', 80), 0 '
+    'from generate_series(1, 20000) as i', age);
+  analyze public.big;
+end $$;
+select is(maintenance.run_now('big') #>> '{data,rowsAffected}', '5040', 'ranges take all that is due');
+select is((select count(*) from public.big), 14960::bigint, 'ranges take nothing that is not due');
+select is((pg_temp.last('big')).details ->> 'left', '0', 'the receipt of a run by ranges says what is left');
+select pg_temp.in_heap_order('i / 2000 * interval ''1 day''');
+select is(maintenance.run_now('big') #>> '{data,rowsAffected}', '15999',
+  'rows of one age, too many for a batch, go as well');
+select is((select count(*) from public.big), 4001::bigint, 'of rows of a few ages nothing goes that is not due');
+alter table public.big alter at type timestamp;
+select maintenance.set_policy('big', 'public.big', 'delete', 'at', '25 days');
+select pg_temp.in_heap_order('i * interval ''2 minutes''');
+set local timezone = 'Asia/Tokyo';
+select is(pg_temp.way('big'), 'ranges', 'an index of a timestamp is followed, too');
+select is(maintenance.run_now('big') #>> '{data,rowsAffected}', '5040', 'ranges of a timestamp are read as UTC');
+reset timezone;
+alter table public.big alter at type timestamptz;
+select maintenance.set_policy('big', 'public.big', 'delete', 'at', '25 days');
+create table public.big_child (big_id integer references public.big);
+create index on public.big_child (big_id);
+select pg_temp.in_heap_order('i * interval ''2 minutes''');
+insert into public.big_child values (1), (700), (4000);
+select maintenance.run_now('big');
+select results_eq($$select status, rows_affected, rows_refused, jsonb_path_query_array(error_detail, '$.rows[*].id')
+  from pg_temp.last('big')$$, $$values ('failed', 5037::bigint, 3::bigint, '[1, 700, 4000]'::jsonb)$$,
+    'rows that cannot go are refused one by one in a run by ranges');
+drop table public.big_child;
 select pg_temp.fill();
 select maintenance.configure_job('big', max_rows => 100);
-select is(pg_temp.way('big'), 'slab', 'a run with a limit on its rows does not sweep');
+select is(pg_temp.way('big'), 'lists', 'a run with a limit on its rows does not sweep');
 select maintenance.configure_job('big', batch_size => 100, max_rows => 0);
-select is(pg_temp.way('big'), 'slab', 'a run of small batches does not sweep: a window is no smaller than a page');
+select is(pg_temp.way('big'), 'lists', 'a run of small batches does not sweep: a window is no smaller than a page');
 select maintenance.configure_job('big', batch_size => 1000);
 
 -- A sweep.

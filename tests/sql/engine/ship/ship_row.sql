@@ -26,23 +26,23 @@ create function pg_temp.unlike(name text default 'purge') returns jsonb language
 
 -- Nobody has changed anything.
 select is(pg_temp.ship(pg_temp.call('0 1 * * *', '90 days', null)), 'registered', 'a first release registers the job');
-select is(pg_temp.rule(), '0 1 * * * at 90 days 5000', 'a first release sets the rule as it is shipped');
+select is(pg_temp.rule(), '0 1 * * * at 90 days 20000', 'a first release sets the rule as it is shipped');
 select is(pg_temp.unlike(), null, 'a job is as it was shipped');
 select is(pg_temp.ship(pg_temp.call('0 1 * * *', '90 days', null)), 'there', 'shipping the same changes nothing');
 select is(pg_temp.ship(pg_temp.call('0 2 * * *', '80 days', 'not hold', 'done_at')), 'updated',
   'a later release changes what nobody changed');
-select is(pg_temp.rule(), '0 2 * * * done_at 80 days (NOT hold) 5000', 'the rule of the later release is in force');
+select is(pg_temp.rule(), '0 2 * * * done_at 80 days (NOT hold) 20000', 'the rule of the later release is in force');
 select is(pg_temp.ship(pg_temp.call('0 2 * * *', '80 days', null)
   || ' select maintenance.configure_job(''purge'', batch_size => 100);'), 'updated', 'options are shipped, too');
 select is(pg_temp.rule(), '0 2 * * * done_at 80 days 100', 'a shipped option is in force, and a condition that is '
   'no more shipped is gone') from (select pg_temp.ship(pg_temp.call('0 2 * * *', '80 days', null, 'done_at')
   || ' select maintenance.configure_job(''purge'', batch_size => 100);')) as s;
 select pg_temp.ship(pg_temp.call('0 2 * * *', '80 days', null));
-select is(pg_temp.rule(), '0 2 * * * at 80 days 5000', 'an option that is no more shipped is the usual one again');
+select is(pg_temp.rule(), '0 2 * * * at 80 days 20000', 'an option that is no more shipped is the usual one again');
 
 -- Somebody has: with configure_job, and with set_policy.
 select maintenance.configure_job('purge', keep => '30 days', batch_size => 7);
-select is(pg_temp.unlike(), '{"keep": ["80 days", "30 days"], "batch_size": [5000, 7]}',
+select is(pg_temp.unlike(), '{"keep": ["80 days", "30 days"], "batch_size": [20000, 7]}',
   'job_status shows what was shipped and what is in force');
 select is((select options ->> 'keep' from maintenance.job_status where job_name = 'purge'), '30 days',
   'job_status shows the options in force');
@@ -71,7 +71,7 @@ select is(pg_temp.rule(), null, 'a removed job is not made again');
 select maintenance.set_policy('purge', 'public.audit', 'delete', 'at', '5 years');
 select is(pg_temp.ship(pg_temp.call('0 5 * * *', '50 days', null)),
   'not shipped: this database has another one by that name', 'who removed a job may use its name');
-select is(pg_temp.rule(), 'at 5 years 5000', 'a job of one''s own under the name of one that was removed stays');
+select is(pg_temp.rule(), 'at 5 years 20000', 'a job of one''s own under the name of one that was removed stays');
 select is(pg_temp.unlike(), null, 'a job of one''s own is not compared with what was shipped');
 select maintenance.drop_job('purge');
 select maintenance.set_job('mine', 'public.audit_step', schedule => '0 9 * * *');
