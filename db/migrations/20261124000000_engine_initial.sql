@@ -1,6 +1,6 @@
 -- migrate:up
 
--- from sql/engine/schema.sql de2f86032fe9e80a
+-- from sql/engine/schema.sql 09a833d108fe9b00
 -- The two schemas of the engine, and the guard in front of it: where a name of ours is taken,
 -- nothing is installed.
 --
@@ -16,7 +16,7 @@
 --   PM009  the run that a call wanted was skipped: another one is going on, or the job is disabled
 --   PM010  scheduling is not possible here
 --   PM011  a statement job cannot be called from inside a transaction: pg_cron or psql runs it
---   PM012  a slab of due rows was offered and none of them changed
+--   PM012  due rows were offered and none of them changed (on receipts; never raised)
 --   PM013  no such kind of task
 --   PM014  no such task, or the lease token is not the one that holds it (any more)
 --   PM015  no such trigger
@@ -197,11 +197,11 @@ comment on function maintenance.version() is
   'that it was made of.';
 -- end of sql/engine/version.sql
 
--- from sql/engine/state.sql 878bbb7a9c827c63
+-- from sql/engine/state.sql 7f9a73450f0d91f1
 -- The release, and a hash of the files of sql/engine/. Written by make migration.
 
 comment on schema maintenance is
-  'pg-maintenance 0.0.0, state 747eebadd0ad1110: '
+  'pg-maintenance 0.0.0, state 31a6df826db17969: '
   'what people call and read; \df maintenance.* is the manual.';
 -- end of sql/engine/state.sql
 

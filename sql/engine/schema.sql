@@ -13,7 +13,7 @@
 --   PM009  the run that a call wanted was skipped: another one is going on, or the job is disabled
 --   PM010  scheduling is not possible here
 --   PM011  a statement job cannot be called from inside a transaction: pg_cron or psql runs it
---   PM012  a slab of due rows was offered and none of them changed
+--   PM012  due rows were offered and none of them changed (on receipts; never raised)
 --   PM013  no such kind of task
 --   PM014  no such task, or the lease token is not the one that holds it (any more)
 --   PM015  no such trigger

@@ -4,7 +4,7 @@
 set client_min_messages = error;
 begin;
 create extension if not exists pgtap;
-select plan(40);
+select plan(42);
 
 create function pg_temp.last(job text default null) returns maintenance_internal.run language sql as $$
   select r from maintenance_internal.run as r where r.job_name = coalesce(job,
@@ -32,6 +32,12 @@ select is(jsonb_array_length((pg_temp.last()).error_detail -> 'rows'), 100,
 select is(pg_temp.run('parent'), 'failed refused_rows 0 150 23503', 'N-003: the next run refuses the same rows');
 delete from public.child;
 select is(pg_temp.run('parent'), 'succeeded done 150 0', 'N-003: rows that are held no more go');
+
+insert into public.parent select g, now() - interval '9 days' from generate_series(1, 10000) as g;
+insert into public.child select g from generate_series(9801, 10000) as g;
+select is(pg_temp.run('parent'), 'failed refused_rows 9800 200 23503', 'rows that are held may lie behind all others');
+select is((select count(distinct k) from jsonb_array_elements((pg_temp.last()).error_detail -> 'rows') as k),
+  100::bigint, 'the keys that are kept are of a hundred different rows');
 
 -- N-004: the parent lies before the child.
 create table public.thread (id integer primary key, parent integer references public.thread, at timestamptz);
