@@ -197,11 +197,11 @@ comment on function maintenance.version() is
   'that it was made of.';
 -- end of sql/engine/version.sql
 
--- from sql/engine/state.sql 7f9a73450f0d91f1
+-- from sql/engine/state.sql 307dded712d0e2bf
 -- The release, and a hash of the files of sql/engine/. Written by make migration.
 
 comment on schema maintenance is
-  'pg-maintenance 0.0.0, state 31a6df826db17969: '
+  'pg-maintenance 0.0.0, state 4cb4fd25064012bd: '
   'what people call and read; \df maintenance.* is the manual.';
 -- end of sql/engine/state.sql
 
@@ -1688,7 +1688,7 @@ comment on function maintenance.lint(text) is
   'No row is good news. Errors: PM001 no such job.';
 -- end of sql/engine/policy/lint.sql
 
--- from sql/engine/run/tables.sql c6b7d3f3259ee49e
+-- from sql/engine/run/tables.sql d5a5d03326aed20c
 -- The receipts: one row per run, written when it starts, after every step, and when it ends. A run
 -- that goes on has its whole state there, and what it is still to offer in the table beside it.
 
@@ -1698,12 +1698,16 @@ create type maintenance_internal.progress as (
   rule bigint,
   target oid,
   leaf oid,
+  filenode oid,
+  way text,
   listed_to tid,
   page bigint,
   pages integer,
   end_page bigint,
   from_age timestamptz,
   collected boolean,
+  missed boolean,
+  round_from bigint,
   size integer,
   at integer,
   pieces bigint,
@@ -1718,12 +1722,14 @@ create type maintenance_internal.progress as (
 );
 
 comment on type maintenance_internal.progress is
-  'commits: run_job, and not run_now. rule: hash of the policy as it was. leaf: the table at work, '
-  'listed_to, swept up to page (pages at a time, to end_page), or through up to from_age; '
-  'collected: no leaf is left. size: rows of the next batch; at: how far the first list is worked; '
-  'pieces: numbers them. aside_since: rows_affected when the first row was set aside, -1 once they '
-  'are offered again; expected: rows by list or estimate. locked: somebody holds rows, which are '
-  'left out; timeouts, conflicts: in a row. behind_leaf, behind: where the run before was cut';
+  'commits: run_job, and not run_now. rule: hash of the policy as it was. leaf, filenode: the '
+  'table at work, way: new, then as choose_way says; listed_to, swept up to page (pages at a '
+  'time, to end_page), or through up to from_age; collected: no leaf is left; missed: rows may '
+  'have been stepped over in this round, which began at round_from rows_affected. size: rows of '
+  'the next batch; at: how far the first list is worked; pieces: numbers them. aside_since: '
+  'rows_affected when the first row was set aside; expected: rows by list or estimate. locked: '
+  'somebody holds rows, which are left out; timeouts, conflicts: in a row. behind_leaf, behind: '
+  'where the run before was cut';
 
 create table maintenance_internal.run (
   run_id bigint generated always as identity,
@@ -1891,7 +1897,7 @@ end
 $$;
 -- end of sql/engine/run/close_dead_runs.sql
 
--- from sql/engine/run/table_bytes.sql ae36dd877305f78e
+-- from sql/engine/run/table_bytes.sql 32ebad0f79dcb0e0
 -- What tables take on disk, with their indexes and TOAST, in bytes.
 
 create function maintenance_internal.table_bytes(p_tables oid[])
@@ -1900,6 +1906,21 @@ language sql
 stable
 set search_path = pg_catalog, pg_temp
 return (select sum(pg_total_relation_size(t)) from unnest(p_tables) as t);
+
+-- The same for a receipt; nothing where one of them is locked just now.
+create function maintenance_internal.size_of(p_tables oid[], p_key text)
+returns jsonb
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+set lock_timeout = '100ms'
+as $$
+begin
+  return jsonb_build_object(p_key, maintenance_internal.table_bytes(p_tables));
+exception when lock_not_available then
+  return '{}';
+end
+$$;
 -- end of sql/engine/run/table_bytes.sql
 
 -- from sql/engine/run/row_keys.sql bb7161779fa98ba9
@@ -1934,7 +1955,7 @@ end
 $$;
 -- end of sql/engine/run/row_keys.sql
 
--- from sql/engine/run/start_run.sql c0b4b05bc9748071
+-- from sql/engine/run/start_run.sql cc63356de3bd1a6b
 -- Opens a run: closes the receipts of the dead, and writes one. Where another run goes on, or the
 -- job is disabled, the receipt says skipped; where the run cannot begin, it says why.
 -- The unique index on running receipts is the lock: of two starters one inserts.
@@ -1971,6 +1992,7 @@ begin
   v_at.at := 0;
   v_at.pieces := 0;
   v_at.expected := 0;
+  v_at.round_from := 0;
   v_at.timeouts := 0;
   v_at.conflicts := 0;
   v_at.said_at := clock_timestamp();
@@ -1980,7 +2002,12 @@ begin
   elsif exists (
     -- At work in a transaction that nobody else can see into: run_now in somebody's own.
     select from pg_locks as l
+    join pg_stat_activity as a on a.pid = l.pid
+    join pg_namespace as n on n.nspname = 'maintenance'
     where l.locktype = 'advisory' and l.pid <> pg_backend_pid() and l.objsubid = 2
+      -- Of somebody who may run jobs: anybody can take an advisory lock.
+      and (pg_has_role(a.usesysid, n.nspowner, 'member')
+        or pg_has_role(a.usesysid, to_regrole('maintenance_operator'), 'member'))
       and l.classid = maintenance_internal.lock_class()::oid and l.objid = v_job.job_id::oid
       and l.database = (select d.oid from pg_database as d where d.datname = current_database()))
   then
@@ -1993,8 +2020,7 @@ begin
       v_at.target := maintenance_internal.find_target(v_policy.target);
       v_run.cutoff := maintenance_internal.clock() - v_policy.keep;
       v_leaves := maintenance_internal.leaf_tables(v_at.target);
-      v_run.details := jsonb_build_object('bytes_before',
-        maintenance_internal.table_bytes(v_leaves));
+      v_run.details := maintenance_internal.size_of(v_leaves, 'bytes_before');
       perform maintenance_internal.check_keys(v_leaves);
       select r.cut_leaf, r.cut into v_at.behind_leaf, v_at.behind
       from maintenance_internal.run as r
@@ -2026,7 +2052,7 @@ begin
       on conflict (job_id) where status = 'running' and cron_run_id is null do nothing
       returning r.run_id into v_run.run_id;
       exit when found;
-    exception when lock_not_available then
+    exception when lock_not_available or serialization_failure then
       null; -- somebody is just starting it
     end;
     v_run.status := 'skipped';
@@ -2037,7 +2063,7 @@ end
 $$;
 -- end of sql/engine/run/start_run.sql
 
--- from sql/engine/run/fault.sql 82b0b8e82305ca9b
+-- from sql/engine/run/fault.sql a6db1e5d0af5666e
 -- What went wrong in a step, and whose fault it is.
 
 create type maintenance_internal.fault as (
@@ -2053,7 +2079,7 @@ comment on type maintenance_internal.fault is 'an error as get stacked diagnosti
 
 -- What follows from a fault: again (a deadlock, a table that is locked: a few times), row (a row
 -- may be at fault, so the others go without it), or the reason why the run stops: a resource, the
--- server, a rule that is broken, or whatever there is no row for.
+-- server, a statement of ours that Postgres refuses, or whatever there is no row for.
 create function maintenance_internal.judge_fault(
   p_fault maintenance_internal.fault,
   p_at maintenance_internal.progress,
@@ -2063,16 +2089,20 @@ language sql
 immutable
 set search_path = pg_catalog, pg_temp
 return case
-  when p_fault.sqlstate in ('40001', '40P01') and p_at.commits and p_at.conflicts <= 5 then 'again'
-  when p_fault.sqlstate = '55P03' and p_at.timeouts < 20
-    then case when p_has_rows then 'row' else 'again' end
-  when p_fault.sqlstate = '55P03' then 'lock_timeout'
   when p_fault.sqlstate = '57014' then 'cancelled'
   when p_fault.sqlstate = 'PM022' then 'rule_changed'
+  when p_has_rows and (p_fault.sqlstate = 'PM005'
+    or p_fault.sqlstate !~ '^(08|25|40|53|57|58)'
+      and p_fault.context ~ '^PL/\S+ function [^\n]* at RAISE(\n|$)'
+      and p_fault.context !~ '^PL/\S+ function maintenance(_internal)?\.') then 'row'
+  when p_fault.sqlstate ~ '^40' and p_at.commits and p_at.conflicts <= 5 then 'again'
+  when p_fault.sqlstate = '55P03' and p_has_rows and p_at.timeouts < 100 then 'row'
+  when p_fault.sqlstate = '55P03' and p_at.timeouts < 20 then 'again'
+  when p_fault.sqlstate = '55P03' then 'lock_timeout'
   when not p_has_rows or p_fault.sqlstate ~ '^(PM|08|25|40|53|57|58)' then 'error'
-  -- What Postgres says of a statement of ours; somebody's trigger may raise what it likes.
-  when p_fault.sqlstate ~ '^(3F|42)' and p_fault.sqlstate <> '42501'
-    and p_fault.context !~ '^[^\n]* at RAISE(\n|$)' then 'error'
+  when p_fault.sqlstate ~ '^(3F|42)' and p_fault.context
+    ~ '^(PL/pgSQL function maintenance_internal\.|SQL statement "(delete from only|with changed))'
+    then 'error'
   else 'row'
 end;
 
@@ -2197,7 +2227,7 @@ return exists (
 );
 -- end of sql/engine/run/has_silencing_trigger.sql
 
--- from sql/engine/run/next_piece.sql baaa762d7f744438
+-- from sql/engine/run/next_piece.sql 2733f824180048fa
 -- What a run offers now: the next window or range of the leaf at work, the next rows of the first
 -- list, or what comes next of what failed. No leaf where nothing is listed.
 
@@ -2264,15 +2294,19 @@ returns boolean
 language sql
 stable
 set search_path = pg_catalog, pg_temp
-return p_leaf is null
-  or case when p_leaf = p_target then exists (select from pg_class as c where c.oid = p_leaf)
-    else p_leaf = any(maintenance_internal.leaf_tables(p_target)) end;
+begin atomic
+  with recursive ancestor as (
+    select c.oid from pg_class as c where c.oid = p_leaf
+    union
+    select i.inhparent from pg_inherits as i join ancestor as a on i.inhrelid = a.oid
+  )
+  select p_leaf is null or exists (select from ancestor as a where a.oid = p_target);
+end;
 -- end of sql/engine/run/next_piece.sql
 
--- from sql/engine/run/find_pieces.sql 0d288989703afc65
--- What a run offers next, where nothing is listed: lists of due rows of the leaf at work, behind
--- the last one; or the sweep of the next leaf, where that costs less than finding its rows one by
--- one.
+-- from sql/engine/run/find_pieces.sql f64ea001049e673b
+-- What a run offers next, where nothing is listed: step by step the next leaf, the way through it,
+-- and where that is lists, the next list of its due rows.
 
 create function maintenance_internal.find_pieces(
   p_run maintenance_internal.run,
@@ -2283,52 +2317,80 @@ language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_list_limit constant integer := 500000;
+  v_list_limit constant bigint := least(500000, 10 * p_job.max_rows);
   v_leaf record;
   v_list tid[];
-  v_rows integer;
 begin
-  loop
-    -- Ranges that cannot go on, since too many rows are of one age, go on as lists.
-    if p_at.listed_to is null and p_at.from_age is null then
-      select min(l) into p_at.leaf -- the next one by its oid
-      from unnest(maintenance_internal.leaf_tables(p_at.target)) as l
-      where l > coalesce(p_at.leaf, 0);
-      if p_at.leaf is null then
-        p_at.collected := true;
-        return;
-      end if;
-      p_at.page := null;
-      select * into v_leaf
-      from maintenance_internal.choose_way(p_policy, p_job, p_at.leaf, p_run.cutoff);
-      if v_leaf.way = 'ranges' then
-        p_at.from_age := '-infinity';
-      elsif v_leaf.way = 'sweep' then
-        p_at.page := 0;
-        p_at.end_page := v_leaf.pages;
-        -- A fiftieth of a batch even if every row in it is due, whatever the estimate says; later
-        -- windows grow with what the earlier ones held, and how long they took.
-        p_at.pages := greatest(1,
-          p_job.batch_size / maintenance_internal.rows_per_page(p_at.leaf) / 50);
-      end if;
-      if v_leaf.way <> 'lists' then
-        p_at.expected := p_at.expected + v_leaf.due;
-        return;
-      end if;
-    end if;
+  if p_at.way is null or p_at.way = 'sweep' or p_at.way = 'ranges' and p_at.from_age is null then
+    -- Rows that were moved meanwhile may have been stepped over: the table was written anew, or a
+    -- delete sets the keys of other rows to null.
+    p_at.missed := p_at.missed is true or pg_relation_filenode(p_at.leaf) <> p_at.filenode
+      or exists (
+        select from pg_constraint as k
+        where k.conrelid = k.confrelid and k.confrelid in (p_at.leaf, p_at.target)
+          and k.confdeltype in ('n', 'd'));
+    select min(l) into p_at.leaf -- the next one by its oid
+    from unnest(maintenance_internal.leaf_tables(p_at.target)) as l
+    where l > coalesce(p_at.leaf, 0);
+    p_at.filenode := pg_relation_filenode(p_at.leaf);
+    p_at.collected := p_at.leaf is null;
+    p_at.way := case when p_at.leaf is not null then 'new' end;
+    return;
+  elsif p_at.way = 'ranges' then
+    p_at.way := 'lists'; -- too many rows are of one age
     p_at.from_age := null;
+  elsif p_at.way = 'new' then
+    perform maintenance_internal.check_keys(array[p_at.leaf]);
+    select * into v_leaf
+    from maintenance_internal.choose_way(p_policy, p_job, p_at.leaf, p_run.cutoff);
+    p_at.way := v_leaf.way;
+    p_at.listed_to := null;
+    if v_leaf.way = 'ranges' then
+      p_at.from_age := '-infinity';
+    elsif v_leaf.way = 'sweep' then
+      p_at.page := 0;
+      p_at.end_page := v_leaf.pages;
+      -- A fiftieth of a batch even if every row in it is due, whatever the estimate says; later
+      -- windows grow with what the earlier ones held, and how long they took.
+      p_at.pages := greatest(1,
+        p_job.batch_size / maintenance_internal.rows_per_page(p_at.leaf) / 50);
+    end if;
+    if v_leaf.way <> 'lists' then
+      p_at.expected := p_at.expected + v_leaf.due;
+      return;
+    end if;
+  end if;
 
-    execute maintenance_internal.list_statement(p_policy, p_at.leaf,
-      case when p_at.listed_to is null then 'all' else 'behind' end)
-    into v_list using p_run.cutoff, v_list_limit, p_at.listed_to, null::tid, p_run.cutoff,
-      p_run.cutoff;
-    v_rows := cardinality(v_list);
-    p_at.listed_to := case when v_rows = v_list_limit then v_list[v_rows] end;
-    p_at.expected := p_at.expected + v_rows;
-    p_at := maintenance_internal.add_lists(p_run.run_id, 1, p_at.leaf, v_list, p_job.batch_size,
-      p_at);
-    exit when v_rows > 0;
-  end loop;
+  execute maintenance_internal.list_statement(p_policy, p_at.leaf,
+    case when p_at.listed_to is null then 'all' else 'behind' end)
+  into v_list using p_run.cutoff, v_list_limit, p_at.listed_to, null::tid, p_run.cutoff,
+    p_run.cutoff;
+  p_at.listed_to := case when cardinality(v_list) = v_list_limit then v_list[v_list_limit] end;
+  p_at.way := case when p_at.listed_to is not null then 'lists' end;
+  p_at.expected := p_at.expected + cardinality(v_list);
+  p_at := maintenance_internal.add_lists(p_run.run_id, 1, p_at.leaf, v_list, p_job.batch_size,
+    p_at);
+end
+$$;
+
+-- Leaves a table alone from now on: a partition that was dropped or detached, or that the run may
+-- not work on.
+create function maintenance_internal.leave_leaf(
+  p_run_id bigint,
+  p_leaf oid,
+  inout p_at maintenance_internal.progress)
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  delete from maintenance_internal.piece as p where p.run_id = p_run_id and p.leaf = p_leaf;
+  p_at.at := 0;
+  p_at.timeouts := 0;
+  if p_at.leaf = p_leaf then
+    p_at.way := null;
+    p_at.page := null;
+    p_at.from_age := null;
+  end if;
 end
 $$;
 
@@ -2395,12 +2457,12 @@ end
 $$;
 -- end of sql/engine/run/change_piece.sql
 
--- from sql/engine/run/work_singly.sql 1c13d57c42ada4f1
--- Works a short list row by row. A row that fails alone is set aside; when all else is through, and
--- something has gone since the first was, it is offered once more, and then it is refused: counted,
--- with its key for the owner. A row that waits for somebody's lock is left for the next run.
+-- from sql/engine/run/work_singly.sql 496ee3384fbb250e
+-- Works a short list row by row. A row that fails alone is set aside (pass 4); one that waits for
+-- somebody's lock is left for the next run; what was not reached in time is offered again.
 
 create function maintenance_internal.work_singly(
+  p_job maintenance_internal.job,
   p_policy maintenance_internal.policy,
   p_piece maintenance_internal.piece,
   inout p_run maintenance_internal.run,
@@ -2411,32 +2473,25 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_most_rows constant integer := 100;
-  v_most_keys constant integer := 100;
   v_until constant timestamptz := clock_timestamp() + interval '200 milliseconds';
   v_rest tid[] := p_piece.tids;
   v_bad tid[] := '{}';
-  v_keys jsonb;
   v_fault maintenance_internal.fault;
-  v_verdict text := 'row';
+  v_verdict text;
 begin
   changed := 0;
-  if p_piece.pass = 4 and p_run.rows_affected = p_at.aside_since then
-    v_bad := v_rest;
-    v_rest := '{}';
-  elsif p_piece.pass = 4 and p_at.aside_since >= 0 then
-    p_at.aside_since := -1;
-    p_run.error := null;
-    p_run.sqlstate := null;
-    p_run.error_detail := null;
+  if p_at.locked then
+    perform set_config('lock_timeout', '10ms', true); -- it has been waited for already
   end if;
-
-  while v_rest <> '{}' and clock_timestamp() < v_until loop
+  while v_rest <> '{}' and clock_timestamp() < v_until
+    and (p_job.max_rows > p_run.rows_affected + changed) is not false
+  loop
     p_piece.tids := v_rest[1:1];
     begin
       changed := changed + maintenance_internal.change_piece(
         p_policy, p_run.cutoff, p_piece, p_at.locked is true);
       p_at.timeouts := 0;
-    exception when query_canceled or others then
+    exception when query_canceled or assert_failure or others then
       get stacked diagnostics v_fault.sqlstate = returned_sqlstate,
         v_fault.message = message_text, v_fault.detail = pg_exception_detail,
         v_fault.context = pg_exception_context, v_fault.on_constraint = constraint_name,
@@ -2456,26 +2511,18 @@ begin
     v_rest := v_rest[2:];
   end loop;
 
-  p_at := maintenance_internal.add_lists(p_piece.run_id, p_piece.pass, p_piece.leaf, v_rest,
-    v_most_rows, p_at);
-  if p_piece.pass < 4 then
-    p_at := maintenance_internal.add_lists(p_piece.run_id, 4, p_piece.leaf, v_bad, v_most_rows,
-      p_at);
-    if v_bad <> '{}' then
-      p_at.aside_since := coalesce(p_at.aside_since, p_run.rows_affected);
-    end if;
-  elsif v_bad <> '{}' then
-    v_keys := coalesce(p_run.error_detail -> 'rows', '[]');
-    p_run.rows_refused := p_run.rows_refused + cardinality(v_bad);
-    p_run.error_detail := p_run.error_detail || jsonb_build_object('rows', v_keys
-      || maintenance_internal.row_keys(p_piece.leaf,
-        v_bad[1 : v_most_keys - jsonb_array_length(v_keys)]));
+  p_at := maintenance_internal.add_lists(p_piece.run_id, greatest(p_piece.pass, 2), p_piece.leaf,
+    v_rest, v_most_rows, p_at);
+  p_at := maintenance_internal.add_lists(p_piece.run_id, 4, p_piece.leaf, v_bad, v_most_rows,
+    p_at);
+  if v_bad <> '{}' then
+    p_at.aside_since := coalesce(p_at.aside_since, p_run.rows_affected);
   end if;
 end
 $$;
 -- end of sql/engine/run/work_singly.sql
 
--- from sql/engine/run/settle_piece.sql 4005bdf6a76695e7
+-- from sql/engine/run/settle_piece.sql 7dfff668b1898eb5
 -- What becomes of a piece that was offered: it is gone; or, where it failed, put away for later,
 -- split, or worked row by row. And how large the next one is, or what a step function is asked for:
 -- as many rows as take some thirty milliseconds.
@@ -2496,7 +2543,8 @@ declare
   v_least_rows constant integer := 10;
   v_short_list constant integer := 100;
   v_parts constant integer := 8;
-  v_growth double precision := least(2, 30 / greatest(p_milliseconds, 0.1));
+  v_growth double precision := case when p_fault.sqlstate = '55P03' then 1
+    else least(2, 30 / greatest(p_milliseconds, 0.1)) end;
   v_singly record;
 begin
   if p_piece.page is not null then
@@ -2521,9 +2569,13 @@ begin
     end if;
   end if;
 
-  if p_fault.sqlstate is null and p_piece.pass < 4 or p_piece.leaf is null then
-    return;
-  elsif p_piece.pass = 1 then
+  if p_fault.sqlstate is null or p_piece.leaf is null then
+    -- Rows that were listed and are not there have been moved, or are gone.
+    p_at.missed := p_at.missed is true
+      or p_at.locked is not true and p_changed < cardinality(p_piece.tids);
+  elsif p_piece.pass = 1 and (p_piece.tids is null or cardinality(p_piece.tids) > v_short_list
+      or clock_timestamp() < p_run.started_at + p_job.budget / 2) then
+    -- (A short list is worked at once where time gets short.)
     -- What lies before the place where the run before was cut comes first, then the rest: so each
     -- run goes on behind it.
     p_at.pieces := p_at.pieces + 1;
@@ -2539,7 +2591,7 @@ begin
       p_piece.tids, ceil(cardinality(p_piece.tids)::numeric / v_parts)::integer, p_at);
   else
     select w.* into v_singly
-    from maintenance_internal.work_singly(p_policy, p_piece, p_run, p_at) as w;
+    from maintenance_internal.work_singly(p_job, p_policy, p_piece, p_run, p_at) as w;
     p_run := v_singly.p_run;
     p_at := v_singly.p_at;
     p_changed := v_singly.changed;
@@ -2548,7 +2600,75 @@ end
 $$;
 -- end of sql/engine/run/settle_piece.sql
 
--- from sql/engine/run/count_left.sql b4c5b53a08be1618
+-- from sql/engine/run/offer_again.sql 4455f8b77bf4396d
+-- Rows that failed alone, when all else is through. Where others have gone since, they are offered
+-- together once more: their children may be gone, or be among them. Where none has, they are
+-- refused: counted, with the keys of the first hundred for the owner.
+
+create function maintenance_internal.offer_again_or_refuse(
+  p_job maintenance_internal.job,
+  p_piece maintenance_internal.piece,
+  inout p_run maintenance_internal.run,
+  inout p_at maintenance_internal.progress)
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_most_keys constant integer := 100;
+  v_keys jsonb := coalesce(p_run.error_detail -> 'rows', '[]');
+  v_leaf record;
+begin
+  if p_run.rows_affected > p_at.aside_since then
+    for v_leaf in
+      with gone as (
+        delete from maintenance_internal.piece as p
+        where p.run_id = p_run.run_id and p.pass = 4
+        returning p.leaf, p.tids
+      )
+      select g.leaf, array_agg(t order by t) as tids
+      from gone as g, unnest(g.tids) as t
+      group by g.leaf
+    loop
+      p_at := maintenance_internal.add_lists(p_run.run_id, 3, v_leaf.leaf, v_leaf.tids,
+        p_job.batch_size, p_at);
+    end loop;
+    p_at.aside_since := null;
+    p_run.error := null;
+    p_run.sqlstate := null;
+    p_run.error_detail := null;
+    return;
+  end if;
+  p_run.rows_refused := p_run.rows_refused + cardinality(p_piece.tids);
+  p_run.error_detail := p_run.error_detail || jsonb_build_object('rows', v_keys
+    || maintenance_internal.row_keys(p_piece.leaf,
+      p_piece.tids[1 : v_most_keys - jsonb_array_length(v_keys)]));
+  delete from maintenance_internal.piece as p
+  where p.run_id = p_piece.run_id and p.pass = 4 and p.place = p_piece.place;
+end
+$$;
+
+-- Begins once more with the first leaf, where rows may have been stepped over and this round has
+-- changed something. What it refused is offered again with the rest.
+create function maintenance_internal.begin_again(
+  inout p_run maintenance_internal.run,
+  inout p_at maintenance_internal.progress)
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  p_at.round_from := p_run.rows_affected;
+  p_at.collected := null;
+  p_at.missed := null;
+  p_at.aside_since := null;
+  p_run.rows_refused := 0;
+  p_run.error := null;
+  p_run.sqlstate := null;
+  p_run.error_detail := null;
+end
+$$;
+-- end of sql/engine/run/offer_again.sql
+
+-- from sql/engine/run/count_left.sql 66397b09bcbd77af
 -- What a run that is through leaves on its receipt: the rows that are still due, those that are old
 -- enough and kept by matching, and the size of the tables. Counting walks over all that the run has
 -- taken out of the index: after more rows than these it is left out, unless something may be left,
@@ -2580,18 +2700,20 @@ begin
       from maintenance_internal.count_due(p_policy, p_run.cutoff, 10000) as c;
     end if;
   end if;
-  return jsonb_strip_nulls(jsonb_build_object('left', v_left, 'kept', v_kept,
-    'bytes_after', maintenance_internal.table_bytes(v_leaves)));
+  return jsonb_strip_nulls(jsonb_build_object('left', v_left, 'kept', v_kept))
+    || maintenance_internal.size_of(v_leaves, 'bytes_after');
 end
 $$;
 -- end of sql/engine/run/count_left.sql
 
--- from sql/engine/run/decide_stop.sql 85fce9b0b6c21a45
+-- from sql/engine/run/decide_stop.sql a87c09f9aeafbc57
 -- Why a run stops, if it does after this step: a limit of its job, though never before it has done
--- something; or, at its end, what it could not do. A run that is through has been cut nowhere.
+-- something; or, at its end, what it could not do. A run that is through has been cut nowhere; one
+-- that is cut leaves what it set aside to the next.
 
 create function maintenance_internal.decide_stop(
   p_job maintenance_internal.job,
+  p_policy maintenance_internal.policy,
   p_at maintenance_internal.progress,
   p_offered_again boolean,
   p_more boolean,
@@ -2610,36 +2732,49 @@ begin
       when p_run.rows_affected >= p_job.max_rows then 'max_rows'
       when p_run.batches >= p_job.max_batches then 'max_batches'
       when clock_timestamp() >= p_run.started_at + p_job.budget
-        and (p_run.batches > 0 or p_offered_again) then 'budget'
+        and (p_run.batches > 0 or p_offered_again
+          or clock_timestamp() >= p_run.started_at + 2 * p_job.budget + interval '1 second')
+        then 'budget'
     end;
+    if p_run.stop_reason is not null and p_run.rows_refused = 0 then
+      p_run.error := null;
+      p_run.sqlstate := null;
+      p_run.error_detail := null;
+    end if;
     return;
   end if;
   p_run.cut_leaf := null;
   p_run.cut := null;
   p_run.stop_reason := case
     when p_run.rows_refused > 0 then 'refused_rows'
-    when p_at.locked and v_left > 0 then 'rows_locked'
-    when p_run.rows_affected = 0 and v_left > 0 then 'no_effect'
+    when p_run.sqlstate = '55P03' then 'lock_timeout'
+    when p_run.error is not null then 'error'
+    when v_left > 0 and p_at.timeouts > 0 and p_run.rows_affected = 0 then 'lock_timeout'
+    when v_left > 0 and p_at.locked then 'rows_locked'
+    when v_left > 0 and (p_run.rows_affected = 0 or maintenance_internal.has_silencing_trigger(
+      p_policy, maintenance_internal.leaf_tables(p_at.target))) then 'no_effect'
     else 'done'
   end;
   if p_run.stop_reason = 'no_effect' then
     p_run.sqlstate := 'PM012';
-    p_run.error := format('%s due rows were offered and none changed: a trigger may suppress it',
-      v_left);
+    p_run.error := format('%s due rows were offered and stay: a trigger may suppress it', v_left);
+  elsif p_run.stop_reason = 'lock_timeout' and p_run.error is null then
+    p_run.sqlstate := '55P03';
+    p_run.error := format('%s due rows wait for a lock of somebody else', v_left);
   end if;
 end
 $$;
 -- end of sql/engine/run/decide_stop.sql
 
--- from sql/engine/run/run_step.sql 7a9f4221b773a0ea
+-- from sql/engine/run/run_step.sql 4b1161f0c01998ec
 -- One step of a run: a piece of a policy's rows, in one statement, or one call of a step function.
 -- It catches its own errors and notes them on the receipt, which it locks: a run whose receipt
 -- somebody has closed ends there.
 --
 -- A piece that fails is put away; when everything else has been offered it is offered again, and
--- where it fails again, split, until a row stands alone. That row is set aside, and offered once
--- more where other rows have gone since: its children may be among them. Only then it is refused.
--- What is no row's fault stops the run instead (judge_fault).
+-- where it fails again, split, until a row stands alone. That row is set aside, and offered again
+-- with its like as long as other rows go: its children may be among them. Only then it is refused.
+-- What is no row's fault stops the run instead (judge_fault), or, of a partition, the work on that.
 --   more    something is left to do
 --   notice  what run_job says while it works, every few seconds
 
@@ -2662,6 +2797,7 @@ declare
   v_piece maintenance_internal.piece;
   v_fault maintenance_internal.fault;
   v_verdict text;
+  v_leaf oid;
   v_offers boolean := false;
   v_changed bigint := 0;
   v_details jsonb := '{}';
@@ -2708,20 +2844,27 @@ begin
       v_piece := maintenance_internal.next_piece(v_run, v_policy, v_rows);
 
       if not maintenance_internal.is_leaf(v_piece.leaf, v_at.target) then
-        -- A partition that was dropped or detached meanwhile: what was to be done there is over.
-        delete from maintenance_internal.piece as p
-        where p.run_id = p_run_id and p.leaf = v_piece.leaf;
-        v_at.at := 0;
-        if v_at.leaf = v_piece.leaf then
-          v_at.page := null;
-          v_at.from_age := null;
-          v_at.listed_to := null;
-        end if;
+        v_at := maintenance_internal.leave_leaf(p_run_id, v_piece.leaf, v_at);
       elsif v_piece.leaf is null and v_at.collected is not true then
         v_at := maintenance_internal.find_pieces(v_run, v_job, v_policy, v_at);
+      elsif v_piece.leaf is null and v_at.missed and v_run.rows_affected > v_at.round_from then
+        select b.* into v_settled from maintenance_internal.begin_again(v_run, v_at) as b;
+        v_run := v_settled.p_run;
+        v_at := v_settled.p_at;
       elsif v_piece.leaf is null then
         more := false;
         v_details := maintenance_internal.count_left(v_run, v_policy);
+      elsif v_piece.pass = 4 then
+        select o.* into v_settled
+        from maintenance_internal.offer_again_or_refuse(v_job, v_piece, v_run, v_at) as o;
+        v_run := v_settled.p_run;
+        v_at := v_settled.p_at;
+      elsif v_piece.pass > 1
+        and cardinality(v_piece.tids) > v_job.max_rows - v_run.rows_affected then
+        delete from maintenance_internal.piece as p
+        where p.run_id = p_run_id and p.pass = v_piece.pass and p.place = v_piece.place;
+        v_at := maintenance_internal.add_lists(p_run_id, v_piece.pass, v_piece.leaf, v_piece.tids,
+          (v_job.max_rows - v_run.rows_affected)::integer, v_at);
       elsif v_piece.pass > 1 and v_piece.tids is null then
         -- A window or a range that failed goes on as lists of its rows.
         execute maintenance_internal.list_statement(v_policy, v_piece.leaf,
@@ -2735,13 +2878,11 @@ begin
           v_job.batch_size, v_at);
       else
         v_offers := true;
-        if v_piece.pass < 4 then
-          v_changed := maintenance_internal.change_piece(
-            v_policy, v_run.cutoff, v_piece, v_at.locked is true);
-        end if;
+        v_changed := maintenance_internal.change_piece(
+          v_policy, v_run.cutoff, v_piece, v_at.locked is true);
       end if;
     end if;
-  exception when query_canceled or others then
+  exception when query_canceled or assert_failure or others then
     get stacked diagnostics v_fault.sqlstate = returned_sqlstate,
       v_fault.message = message_text, v_fault.detail = pg_exception_detail,
       v_fault.context = pg_exception_context, v_fault.on_constraint = constraint_name,
@@ -2755,11 +2896,24 @@ begin
 
   if v_fault.sqlstate is not null then
     v_at := maintenance_internal.count_fault(v_fault, v_at);
-    v_verdict := case
-      -- It went in the middle of the batch: the next step finds it gone.
-      when not maintenance_internal.is_leaf(v_piece.leaf, v_at.target) then 'again'
-      else maintenance_internal.judge_fault(v_fault, v_at, v_offers and v_piece.leaf is not null)
-    end;
+    v_leaf := coalesce(v_piece.leaf, v_at.leaf);
+    v_verdict := maintenance_internal.judge_fault(v_fault, v_at,
+      v_offers and v_piece.leaf is not null and not exists (
+        select from pg_locks as l
+        where v_fault.sqlstate = '55P03' and l.relation = v_leaf and l.granted
+          and l.pid <> pg_backend_pid() and l.mode ~ '^(AccessExclusive|Exclusive|Share)'
+          and l.mode <> 'ShareUpdateExclusiveLock'));
+    if not maintenance_internal.is_leaf(v_leaf, v_at.target) then
+      -- A partition that went in the middle of it.
+      v_at := maintenance_internal.leave_leaf(p_run_id, v_leaf, v_at);
+      v_verdict := 'again';
+    elsif v_verdict in ('error', 'lock_timeout') and v_fault.sqlstate in ('42501', '55P03')
+      and v_leaf <> v_at.target then
+      -- A partition that cannot be worked on keeps no other.
+      v_run := maintenance_internal.note_fault(v_fault, 'row', v_run);
+      v_at := maintenance_internal.leave_leaf(p_run_id, v_leaf, v_at);
+      v_verdict := 'again';
+    end if;
     v_offers := v_verdict = 'row';
     if v_verdict not in ('again', 'row') then
       v_run := maintenance_internal.note_fault(v_fault, v_verdict, v_run);
@@ -2780,7 +2934,7 @@ begin
   v_run.batches := v_run.batches
     + (v_offers and (v_fault.sqlstate is null or v_changed > 0))::integer;
 
-  v_run := maintenance_internal.decide_stop(v_job, v_at,
+  v_run := maintenance_internal.decide_stop(v_job, v_policy, v_at,
     v_offers and v_piece.pass > 1, more, v_details, v_run);
   more := more and v_run.stop_reason is null;
   if v_at.said_at < clock_timestamp() - interval '5 seconds' then
@@ -2809,9 +2963,8 @@ end
 $$;
 -- end of sql/engine/run/run_step.sql
 
--- from sql/engine/run/end_run.sql 31acd41fffd0147d
--- Closes a run's receipt, and says what its caller gets. What was noted on it decides how it ended;
--- what was still set aside when it was cut is refused.
+-- from sql/engine/run/end_run.sql 136d0c96aea88919
+-- Closes a run's receipt, and says what its caller gets. What was noted on it decides how it ended.
 
 create function maintenance_internal.end_run(p_run_id bigint)
 returns jsonb
@@ -2831,9 +2984,6 @@ begin
       when r.error is not null then 'failed'
       else 'succeeded'
     end,
-    rows_refused = r.rows_refused + (
-      select count(*) from maintenance_internal.piece as p, unnest(p.tids)
-      where p.run_id = r.run_id and p.pass = 4),
     stop_reason = coalesce(r.stop_reason, 'done'),
     finished_at = clock_timestamp(),
     progress = null
@@ -2876,7 +3026,7 @@ end
 $$;
 -- end of sql/engine/run/end_run.sql
 
--- from sql/engine/run/run_job.sql 7f82ad79509c6f87
+-- from sql/engine/run/run_job.sql 2d4d545e6112ac1a
 -- The scheduled door: one run of a job in committed batches, with a receipt.
 -- It commits, so it can have neither a set clause nor security definer: every name is qualified.
 
@@ -2893,6 +3043,7 @@ begin
   exception when invalid_transaction_termination then
     perform maintenance_internal.refuse_inside_transaction(sqlerrm);
   end;
+  commit;
   v_run_id := maintenance_internal.start_run(job_name, true);
   commit;
   loop
@@ -2975,7 +3126,7 @@ end
 $$;
 -- end of sql/engine/run/run_job.sql
 
--- from sql/engine/run/run_now.sql 6a7b4a4c1bcdbf23
+-- from sql/engine/run/run_now.sql 22b43754392b27b4
 -- The same run in the caller's one transaction, for functions and tests.
 
 create function maintenance.run_now(job_name text)
@@ -2984,24 +3135,15 @@ language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_deferred text := (
-    select string_agg(format('%I.%I', n.nspname, k.conname), ', ')
-    from pg_constraint as k
-    join pg_namespace as n on n.oid = k.connamespace
-    where k.condeferred);
   v_run_id bigint;
 begin
-  if v_deferred is not null then
-    -- A run checks each batch; what the caller itself has left to check is not for a batch to hear.
-    set constraints all immediate;
-  end if;
+  -- A run checks each batch; what the caller itself has left to check is the caller's own error.
+  set constraints all immediate;
   v_run_id := maintenance_internal.start_run(run_now.job_name, false);
   while (select s.more from maintenance_internal.run_step(v_run_id) as s) loop
     null;
   end loop;
-  if v_deferred is not null then
-    execute format('set constraints %s deferred', v_deferred);
-  end if;
+  perform maintenance_internal.defer_again();
   return maintenance_internal.end_run(v_run_id);
 end
 $$;
@@ -3009,8 +3151,39 @@ $$;
 comment on function maintenance.run_now(text) is
   'Runs a job in the caller''s transaction: for modest backlogs, functions and tests. The same '
   'result as run_job; a job that fails says success false and does not raise; a time-out or a '
-  'cancel ends it and the caller. Deferred constraints of the caller are checked first. '
-  'Errors: PM001 no such job, PM011 a statement job, 57014 cancelled.';
+  'cancel ends it and the caller. Deferred constraints of the caller are checked first, and are '
+  'afterwards as they were declared. Errors: PM001 no such job, PM011 a statement job, 57014 '
+  'cancelled.';
+
+-- Constraints that are declared deferred are so again. Postgres knows them by name alone: where
+-- another one of that name cannot be deferred, they stay immediate until the transaction ends.
+create function maintenance_internal.defer_again()
+returns void
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+set row_security = off
+set timezone = 'UTC'
+set lock_timeout = '5s'
+as $$
+declare
+  v_name text;
+begin
+  for v_name in
+    select distinct format('%I.%I', n.nspname, k.conname)
+    from pg_constraint as k
+    join pg_namespace as n on n.oid = k.connamespace
+    where k.condeferred and not pg_is_other_temp_schema(n.oid)
+      and has_schema_privilege(n.oid, 'usage')
+  loop
+    begin
+      execute format('set constraints %s deferred', v_name);
+    exception when wrong_object_type then
+      null;
+    end;
+  end loop;
+end
+$$;
 -- end of sql/engine/run/run_now.sql
 
 -- from sql/engine/run/run_or_raise.sql 3af3abea61a0e1db
@@ -6850,7 +7023,7 @@ comment on function maintenance.index_report_step(integer) is
   'details (S4-05 to S4-07).';
 -- end of sql/engine/health/index_report_step.sql
 
--- from sql/engine/names.sql d04c53a3208fd1e5
+-- from sql/engine/names.sql c3438b2999c87374
 -- The names that the files of sql/engine/ make in our schemas. Written by make migration.
 
 create function maintenance_internal.engine_names()
@@ -6911,6 +7084,7 @@ return array[
   'maintenance_internal.age_bound',
   'maintenance_internal.apply_answer',
   'maintenance_internal.backlog',
+  'maintenance_internal.begin_again',
   'maintenance_internal.called_row',
   'maintenance_internal.change_piece',
   'maintenance_internal.changes_of_shipped',
@@ -6932,6 +7106,7 @@ return array[
   'maintenance_internal.cron_state',
   'maintenance_internal.cron_statement',
   'maintenance_internal.decide_stop',
+  'maintenance_internal.defer_again',
   'maintenance_internal.due_condition',
   'maintenance_internal.end_run',
   'maintenance_internal.engine_names',
@@ -6957,6 +7132,7 @@ return array[
   'maintenance_internal.last_success',
   'maintenance_internal.leaf_tables',
   'maintenance_internal.lease_sweep',
+  'maintenance_internal.leave_leaf',
   'maintenance_internal.lint_indexes',
   'maintenance_internal.lint_keep',
   'maintenance_internal.lint_references',
@@ -6973,6 +7149,7 @@ return array[
   'maintenance_internal.nearest_slot',
   'maintenance_internal.next_piece',
   'maintenance_internal.note_fault',
+  'maintenance_internal.offer_again_or_refuse',
   'maintenance_internal.owner_setting',
   'maintenance_internal.parse_answer',
   'maintenance_internal.parse_assign',
@@ -7006,6 +7183,7 @@ return array[
   'maintenance_internal.ship',
   'maintenance_internal.ship_row',
   'maintenance_internal.shipped',
+  'maintenance_internal.size_of',
   'maintenance_internal.skipped_tables',
   'maintenance_internal.slot_of',
   'maintenance_internal.start_run',
@@ -7277,7 +7455,7 @@ end
 $$;
 -- end of sql/engine/revoke_defaults.sql
 
--- from sql/engine/roles.sql 791fd2d2ad7931be
+-- from sql/engine/roles.sql 651b4343e2f6f4c8
 -- Who may call what. Last in the build, so that it sees everything.
 --
 --   maintenance_viewer    reads status and history
@@ -7324,6 +7502,7 @@ declare
     'function maintenance_internal.start_run(text, boolean)',
     'function maintenance_internal.run_step(bigint)',
     'function maintenance_internal.end_run(bigint)',
+    'function maintenance_internal.defer_again()',
     'function maintenance_internal.refuse_inside_transaction(text)',
     'function maintenance_internal.message_or_failure(jsonb)',
     'function maintenance.install_schedules()',

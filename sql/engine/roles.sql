@@ -44,6 +44,7 @@ declare
     'function maintenance_internal.start_run(text, boolean)',
     'function maintenance_internal.run_step(bigint)',
     'function maintenance_internal.end_run(bigint)',
+    'function maintenance_internal.defer_again()',
     'function maintenance_internal.refuse_inside_transaction(text)',
     'function maintenance_internal.message_or_failure(jsonb)',
     'function maintenance.install_schedules()',

@@ -114,6 +114,7 @@ select results_eq(format('select c from (select pg_temp.can(%L) as c except sele
   'maintenance_internal.cron_fault(text)',
   'maintenance_internal.cron_jobs()',
   'maintenance_internal.cron_state()',
+  'maintenance_internal.defer_again()',
   'maintenance_internal.end_run(bigint)',
   'maintenance_internal.is_alive(integer,integer,timestamp with time zone)',
   'maintenance_internal.message_or_failure(jsonb)',
@@ -156,6 +157,7 @@ select throws_ok(format('select pg_temp.as_operator(%L)', format('select mainten
   'PM002', format('run %s was not begun by this session', :mine), 'an operator cannot end a run of another session');
 select maintenance_internal.end_run(:mine) \g /dev/null
 select pg_temp.as_operator($$select maintenance_internal.start_run('purge', true)$$) as theirs \gset
+select pg_temp.as_operator(format('select more from maintenance_internal.run_step(%s)', :theirs)) \g /dev/null
 select pg_temp.as_operator(format('select more from maintenance_internal.run_step(%s)', :theirs)) \g /dev/null
 select pg_temp.as_operator(format('select more from maintenance_internal.run_step(%s)', :theirs)) \g /dev/null
 select is((select count(*) from public.events), 30::bigint, 'a step takes one batch of what is due, whoever calls it');

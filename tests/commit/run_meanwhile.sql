@@ -4,7 +4,7 @@
 \set QUIET on
 set client_min_messages = error;
 create extension pgtap;
-select plan(35);
+select plan(42);
 \ir connect.psql
 
 create view public.last_run as
@@ -67,6 +67,22 @@ select count(*) from dblink_get_result('third') as d (t text) \g /dev/null
 select results_eq('select status, stop_reason, rows_refused from public.last_run',
   $$values ('succeeded', 'done', 0::bigint)$$, 'a partition that is dropped while it is worked ends that leaf alone');
 select is((select count(*) from public.ev3), 0::bigint, 'the partition behind one that is dropped is worked');
+
+-- A partition that is locked, and one that goes while the run waits to look at it.
+call pg_temp.make_partitions();
+alter table public.ev2 disable trigger wait;
+select dblink_exec('third', 'begin; lock table public.ev1') \g /dev/null
+select throws_ok($$select from dblink('other', 'call maintenance.run_job(''ev'')') as d (r jsonb)$$, 'PM008', null,
+  'a partition that stays locked fails the run');
+select results_eq('select status, rows_affected, stop_reason from public.last_run',
+  $$values ('failed', 20::bigint, 'lock_timeout')$$, 'a partition that is locked keeps no other');
+select dblink_exec('third', 'drop table public.ev1') \g /dev/null
+select dblink_send_query('other', 'call maintenance.run_job(''ev'')') \g /dev/null
+call pg_temp.wait_for($$exists (select from pg_stat_activity where wait_event_type = 'Lock' and query ~ 'run_job')$$);
+select dblink_exec('third', 'commit') \g /dev/null
+call pg_temp.let_go();
+select results_eq('select status, stop_reason from public.last_run', $$values ('succeeded', 'done')$$,
+  'a partition that goes while a run waits for it ends that leaf alone');
 
 -- A rule that changes, a table that is another one.
 create table public.events (id integer primary key, at timestamptz, also timestamptz default now());
@@ -137,6 +153,36 @@ select throws_ok($$select from dblink('third', 'call maintenance.run_job(''purge
 select results_eq('select status, rows_affected, stop_reason, rows_refused from public.last_run',
   $$values ('failed', 24::bigint, 'refused_rows', 1::bigint)$$, 'C16: a deferred key refuses its row at the batch');
 drop table public.refers;
+
+-- Two sessions whose role wants every transaction in one snapshot; a lock of somebody who is nobody.
+select public.fill(), pg_advisory_lock(42) \g /dev/null
+select format('alter role %I in database %I set default_transaction_isolation = %L', current_user,
+  current_database(), 'repeatable read') \gexec
+select dblink_disconnect('other'), dblink_disconnect('third') \g /dev/null
+\ir connect.psql
+call pg_temp.start_and_wait('purge');
+select lives_ok($$select from dblink('third', 'call maintenance.run_job(''purge'')') as d (r jsonb)$$,
+  'a second runner is no error under repeatable read');
+select results_eq('select status, stop_reason from public.last_run', $$values ('skipped', 'already_running')$$,
+  'a second runner leaves its receipt under repeatable read');
+call pg_temp.let_go();
+select is((select count(*) from public.events), 0::bigint,
+  'the first runner goes on under repeatable read');
+select format('alter role %I in database %I reset default_transaction_isolation', current_user,
+  current_database()) \gexec
+select dblink_disconnect('other'), dblink_disconnect('third') \g /dev/null
+\ir connect.psql
+select format('nobody_%s', pg_backend_pid()) as nobody \gset
+create role :nobody login password 'nobody';
+select dblink_connect('nobody', format('host=%s port=%s user=%s password=nobody dbname=%s', :'host', :'port', :'nobody',
+  current_database())) \g /dev/null
+select from dblink('nobody', format('select pg_advisory_lock(maintenance_class, %s)::text from (select 1886216560 as '
+  'maintenance_class) as c',
+    (select job_id from maintenance_internal.job where job_name = 'purge'))) as d (t text) \g /dev/null
+call maintenance.run_job('purge');
+select is((select status from public.last_run), 'succeeded', 'nobody keeps a job from running by taking its lock');
+select dblink_disconnect('nobody') \g /dev/null
+drop role :nobody;
 
 -- N-006, N-012: a session that goes on without its run, one that is gone, and a job that is dropped.
 select public.fill() \g /dev/null

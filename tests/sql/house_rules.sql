@@ -60,7 +60,7 @@ select set_eq($$select pg_temp.granted('maintenance_viewer', 'routine')$$, array
 select set_eq($$select pg_temp.granted('maintenance_operator', 'routine')
     except select pg_temp.granted('maintenance_viewer', 'routine')$$,
   array['maintenance_internal.run_or_raise(text)', 'maintenance_internal.start_run(text,boolean)',
-  'maintenance_internal.run_step(bigint)', 'maintenance_internal.end_run(bigint)',
+  'maintenance_internal.run_step(bigint)', 'maintenance_internal.end_run(bigint)', 'maintenance_internal.defer_again()',
   'maintenance_internal.refuse_inside_transaction(text)', 'maintenance_internal.message_or_failure(jsonb)'],
   'on the inside an operator may also call what run_job and run_now call');
 select is_empty($$select pg_temp.granted(r, 'relation')

@@ -27,7 +27,7 @@ while read -r file edit; do
   finds 'sql/ has changed since: run make migration' "an edit of $file"
 done <<'EDITS'
 sql/reference/imports/rules.sql s/'0 3 \* \* \*'/'0 4 * * *'/
-sql/engine/run/find_pieces.sql s/v_list_limit constant integer := 500000/v_list_limit constant integer := 400000/
+sql/engine/run/find_pieces.sql s/least(500000,/least(400000,/
 EDITS
 
 # After a release, a table that was changed in sql/ needs an alter statement in the migration.

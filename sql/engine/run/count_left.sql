@@ -29,7 +29,7 @@ begin
       from maintenance_internal.count_due(p_policy, p_run.cutoff, 10000) as c;
     end if;
   end if;
-  return jsonb_strip_nulls(jsonb_build_object('left', v_left, 'kept', v_kept,
-    'bytes_after', maintenance_internal.table_bytes(v_leaves)));
+  return jsonb_strip_nulls(jsonb_build_object('left', v_left, 'kept', v_kept))
+    || maintenance_internal.size_of(v_leaves, 'bytes_after');
 end
 $$;

@@ -1,5 +1,4 @@
--- Closes a run's receipt, and says what its caller gets. What was noted on it decides how it ended;
--- what was still set aside when it was cut is refused.
+-- Closes a run's receipt, and says what its caller gets. What was noted on it decides how it ended.
 
 create function maintenance_internal.end_run(p_run_id bigint)
 returns jsonb
@@ -19,9 +18,6 @@ begin
       when r.error is not null then 'failed'
       else 'succeeded'
     end,
-    rows_refused = r.rows_refused + (
-      select count(*) from maintenance_internal.piece as p, unnest(p.tids)
-      where p.run_id = r.run_id and p.pass = 4),
     stop_reason = coalesce(r.stop_reason, 'done'),
     finished_at = clock_timestamp(),
     progress = null

@@ -13,7 +13,7 @@ comment on type maintenance_internal.fault is 'an error as get stacked diagnosti
 
 -- What follows from a fault: again (a deadlock, a table that is locked: a few times), row (a row
 -- may be at fault, so the others go without it), or the reason why the run stops: a resource, the
--- server, a rule that is broken, or whatever there is no row for.
+-- server, a statement of ours that Postgres refuses, or whatever there is no row for.
 create function maintenance_internal.judge_fault(
   p_fault maintenance_internal.fault,
   p_at maintenance_internal.progress,
@@ -23,16 +23,20 @@ language sql
 immutable
 set search_path = pg_catalog, pg_temp
 return case
-  when p_fault.sqlstate in ('40001', '40P01') and p_at.commits and p_at.conflicts <= 5 then 'again'
-  when p_fault.sqlstate = '55P03' and p_at.timeouts < 20
-    then case when p_has_rows then 'row' else 'again' end
-  when p_fault.sqlstate = '55P03' then 'lock_timeout'
   when p_fault.sqlstate = '57014' then 'cancelled'
   when p_fault.sqlstate = 'PM022' then 'rule_changed'
+  when p_has_rows and (p_fault.sqlstate = 'PM005'
+    or p_fault.sqlstate !~ '^(08|25|40|53|57|58)'
+      and p_fault.context ~ '^PL/\S+ function [^\n]* at RAISE(\n|$)'
+      and p_fault.context !~ '^PL/\S+ function maintenance(_internal)?\.') then 'row'
+  when p_fault.sqlstate ~ '^40' and p_at.commits and p_at.conflicts <= 5 then 'again'
+  when p_fault.sqlstate = '55P03' and p_has_rows and p_at.timeouts < 100 then 'row'
+  when p_fault.sqlstate = '55P03' and p_at.timeouts < 20 then 'again'
+  when p_fault.sqlstate = '55P03' then 'lock_timeout'
   when not p_has_rows or p_fault.sqlstate ~ '^(PM|08|25|40|53|57|58)' then 'error'
-  -- What Postgres says of a statement of ours; somebody's trigger may raise what it likes.
-  when p_fault.sqlstate ~ '^(3F|42)' and p_fault.sqlstate <> '42501'
-    and p_fault.context !~ '^[^\n]* at RAISE(\n|$)' then 'error'
+  when p_fault.sqlstate ~ '^(3F|42)' and p_fault.context
+    ~ '^(PL/pgSQL function maintenance_internal\.|SQL statement "(delete from only|with changed))'
+    then 'error'
   else 'row'
 end;
 

@@ -1,6 +1,5 @@
--- What a run offers next, where nothing is listed: lists of due rows of the leaf at work, behind
--- the last one; or the sweep of the next leaf, where that costs less than finding its rows one by
--- one.
+-- What a run offers next, where nothing is listed: step by step the next leaf, the way through it,
+-- and where that is lists, the next list of its due rows.
 
 create function maintenance_internal.find_pieces(
   p_run maintenance_internal.run,
@@ -11,52 +10,80 @@ language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_list_limit constant integer := 500000;
+  v_list_limit constant bigint := least(500000, 10 * p_job.max_rows);
   v_leaf record;
   v_list tid[];
-  v_rows integer;
 begin
-  loop
-    -- Ranges that cannot go on, since too many rows are of one age, go on as lists.
-    if p_at.listed_to is null and p_at.from_age is null then
-      select min(l) into p_at.leaf -- the next one by its oid
-      from unnest(maintenance_internal.leaf_tables(p_at.target)) as l
-      where l > coalesce(p_at.leaf, 0);
-      if p_at.leaf is null then
-        p_at.collected := true;
-        return;
-      end if;
-      p_at.page := null;
-      select * into v_leaf
-      from maintenance_internal.choose_way(p_policy, p_job, p_at.leaf, p_run.cutoff);
-      if v_leaf.way = 'ranges' then
-        p_at.from_age := '-infinity';
-      elsif v_leaf.way = 'sweep' then
-        p_at.page := 0;
-        p_at.end_page := v_leaf.pages;
-        -- A fiftieth of a batch even if every row in it is due, whatever the estimate says; later
-        -- windows grow with what the earlier ones held, and how long they took.
-        p_at.pages := greatest(1,
-          p_job.batch_size / maintenance_internal.rows_per_page(p_at.leaf) / 50);
-      end if;
-      if v_leaf.way <> 'lists' then
-        p_at.expected := p_at.expected + v_leaf.due;
-        return;
-      end if;
-    end if;
+  if p_at.way is null or p_at.way = 'sweep' or p_at.way = 'ranges' and p_at.from_age is null then
+    -- Rows that were moved meanwhile may have been stepped over: the table was written anew, or a
+    -- delete sets the keys of other rows to null.
+    p_at.missed := p_at.missed is true or pg_relation_filenode(p_at.leaf) <> p_at.filenode
+      or exists (
+        select from pg_constraint as k
+        where k.conrelid = k.confrelid and k.confrelid in (p_at.leaf, p_at.target)
+          and k.confdeltype in ('n', 'd'));
+    select min(l) into p_at.leaf -- the next one by its oid
+    from unnest(maintenance_internal.leaf_tables(p_at.target)) as l
+    where l > coalesce(p_at.leaf, 0);
+    p_at.filenode := pg_relation_filenode(p_at.leaf);
+    p_at.collected := p_at.leaf is null;
+    p_at.way := case when p_at.leaf is not null then 'new' end;
+    return;
+  elsif p_at.way = 'ranges' then
+    p_at.way := 'lists'; -- too many rows are of one age
     p_at.from_age := null;
+  elsif p_at.way = 'new' then
+    perform maintenance_internal.check_keys(array[p_at.leaf]);
+    select * into v_leaf
+    from maintenance_internal.choose_way(p_policy, p_job, p_at.leaf, p_run.cutoff);
+    p_at.way := v_leaf.way;
+    p_at.listed_to := null;
+    if v_leaf.way = 'ranges' then
+      p_at.from_age := '-infinity';
+    elsif v_leaf.way = 'sweep' then
+      p_at.page := 0;
+      p_at.end_page := v_leaf.pages;
+      -- A fiftieth of a batch even if every row in it is due, whatever the estimate says; later
+      -- windows grow with what the earlier ones held, and how long they took.
+      p_at.pages := greatest(1,
+        p_job.batch_size / maintenance_internal.rows_per_page(p_at.leaf) / 50);
+    end if;
+    if v_leaf.way <> 'lists' then
+      p_at.expected := p_at.expected + v_leaf.due;
+      return;
+    end if;
+  end if;
 
-    execute maintenance_internal.list_statement(p_policy, p_at.leaf,
-      case when p_at.listed_to is null then 'all' else 'behind' end)
-    into v_list using p_run.cutoff, v_list_limit, p_at.listed_to, null::tid, p_run.cutoff,
-      p_run.cutoff;
-    v_rows := cardinality(v_list);
-    p_at.listed_to := case when v_rows = v_list_limit then v_list[v_rows] end;
-    p_at.expected := p_at.expected + v_rows;
-    p_at := maintenance_internal.add_lists(p_run.run_id, 1, p_at.leaf, v_list, p_job.batch_size,
-      p_at);
-    exit when v_rows > 0;
-  end loop;
+  execute maintenance_internal.list_statement(p_policy, p_at.leaf,
+    case when p_at.listed_to is null then 'all' else 'behind' end)
+  into v_list using p_run.cutoff, v_list_limit, p_at.listed_to, null::tid, p_run.cutoff,
+    p_run.cutoff;
+  p_at.listed_to := case when cardinality(v_list) = v_list_limit then v_list[v_list_limit] end;
+  p_at.way := case when p_at.listed_to is not null then 'lists' end;
+  p_at.expected := p_at.expected + cardinality(v_list);
+  p_at := maintenance_internal.add_lists(p_run.run_id, 1, p_at.leaf, v_list, p_job.batch_size,
+    p_at);
+end
+$$;
+
+-- Leaves a table alone from now on: a partition that was dropped or detached, or that the run may
+-- not work on.
+create function maintenance_internal.leave_leaf(
+  p_run_id bigint,
+  p_leaf oid,
+  inout p_at maintenance_internal.progress)
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  delete from maintenance_internal.piece as p where p.run_id = p_run_id and p.leaf = p_leaf;
+  p_at.at := 0;
+  p_at.timeouts := 0;
+  if p_at.leaf = p_leaf then
+    p_at.way := null;
+    p_at.page := null;
+    p_at.from_age := null;
+  end if;
 end
 $$;
 

@@ -64,6 +64,11 @@ returns boolean
 language sql
 stable
 set search_path = pg_catalog, pg_temp
-return p_leaf is null
-  or case when p_leaf = p_target then exists (select from pg_class as c where c.oid = p_leaf)
-    else p_leaf = any(maintenance_internal.leaf_tables(p_target)) end;
+begin atomic
+  with recursive ancestor as (
+    select c.oid from pg_class as c where c.oid = p_leaf
+    union
+    select i.inhparent from pg_inherits as i join ancestor as a on i.inhrelid = a.oid
+  )
+  select p_leaf is null or exists (select from ancestor as a where a.oid = p_target);
+end;

@@ -14,6 +14,7 @@ begin
   exception when invalid_transaction_termination then
     perform maintenance_internal.refuse_inside_transaction(sqlerrm);
   end;
+  commit;
   v_run_id := maintenance_internal.start_run(job_name, true);
   commit;
   loop

@@ -3,9 +3,9 @@
 -- somebody has closed ends there.
 --
 -- A piece that fails is put away; when everything else has been offered it is offered again, and
--- where it fails again, split, until a row stands alone. That row is set aside, and offered once
--- more where other rows have gone since: its children may be among them. Only then it is refused.
--- What is no row's fault stops the run instead (judge_fault).
+-- where it fails again, split, until a row stands alone. That row is set aside, and offered again
+-- with its like as long as other rows go: its children may be among them. Only then it is refused.
+-- What is no row's fault stops the run instead (judge_fault), or, of a partition, the work on that.
 --   more    something is left to do
 --   notice  what run_job says while it works, every few seconds
 
@@ -28,6 +28,7 @@ declare
   v_piece maintenance_internal.piece;
   v_fault maintenance_internal.fault;
   v_verdict text;
+  v_leaf oid;
   v_offers boolean := false;
   v_changed bigint := 0;
   v_details jsonb := '{}';
@@ -74,20 +75,27 @@ begin
       v_piece := maintenance_internal.next_piece(v_run, v_policy, v_rows);
 
       if not maintenance_internal.is_leaf(v_piece.leaf, v_at.target) then
-        -- A partition that was dropped or detached meanwhile: what was to be done there is over.
-        delete from maintenance_internal.piece as p
-        where p.run_id = p_run_id and p.leaf = v_piece.leaf;
-        v_at.at := 0;
-        if v_at.leaf = v_piece.leaf then
-          v_at.page := null;
-          v_at.from_age := null;
-          v_at.listed_to := null;
-        end if;
+        v_at := maintenance_internal.leave_leaf(p_run_id, v_piece.leaf, v_at);
       elsif v_piece.leaf is null and v_at.collected is not true then
         v_at := maintenance_internal.find_pieces(v_run, v_job, v_policy, v_at);
+      elsif v_piece.leaf is null and v_at.missed and v_run.rows_affected > v_at.round_from then
+        select b.* into v_settled from maintenance_internal.begin_again(v_run, v_at) as b;
+        v_run := v_settled.p_run;
+        v_at := v_settled.p_at;
       elsif v_piece.leaf is null then
         more := false;
         v_details := maintenance_internal.count_left(v_run, v_policy);
+      elsif v_piece.pass = 4 then
+        select o.* into v_settled
+        from maintenance_internal.offer_again_or_refuse(v_job, v_piece, v_run, v_at) as o;
+        v_run := v_settled.p_run;
+        v_at := v_settled.p_at;
+      elsif v_piece.pass > 1
+        and cardinality(v_piece.tids) > v_job.max_rows - v_run.rows_affected then
+        delete from maintenance_internal.piece as p
+        where p.run_id = p_run_id and p.pass = v_piece.pass and p.place = v_piece.place;
+        v_at := maintenance_internal.add_lists(p_run_id, v_piece.pass, v_piece.leaf, v_piece.tids,
+          (v_job.max_rows - v_run.rows_affected)::integer, v_at);
       elsif v_piece.pass > 1 and v_piece.tids is null then
         -- A window or a range that failed goes on as lists of its rows.
         execute maintenance_internal.list_statement(v_policy, v_piece.leaf,
@@ -101,13 +109,11 @@ begin
           v_job.batch_size, v_at);
       else
         v_offers := true;
-        if v_piece.pass < 4 then
-          v_changed := maintenance_internal.change_piece(
-            v_policy, v_run.cutoff, v_piece, v_at.locked is true);
-        end if;
+        v_changed := maintenance_internal.change_piece(
+          v_policy, v_run.cutoff, v_piece, v_at.locked is true);
       end if;
     end if;
-  exception when query_canceled or others then
+  exception when query_canceled or assert_failure or others then
     get stacked diagnostics v_fault.sqlstate = returned_sqlstate,
       v_fault.message = message_text, v_fault.detail = pg_exception_detail,
       v_fault.context = pg_exception_context, v_fault.on_constraint = constraint_name,
@@ -121,11 +127,24 @@ begin
 
   if v_fault.sqlstate is not null then
     v_at := maintenance_internal.count_fault(v_fault, v_at);
-    v_verdict := case
-      -- It went in the middle of the batch: the next step finds it gone.
-      when not maintenance_internal.is_leaf(v_piece.leaf, v_at.target) then 'again'
-      else maintenance_internal.judge_fault(v_fault, v_at, v_offers and v_piece.leaf is not null)
-    end;
+    v_leaf := coalesce(v_piece.leaf, v_at.leaf);
+    v_verdict := maintenance_internal.judge_fault(v_fault, v_at,
+      v_offers and v_piece.leaf is not null and not exists (
+        select from pg_locks as l
+        where v_fault.sqlstate = '55P03' and l.relation = v_leaf and l.granted
+          and l.pid <> pg_backend_pid() and l.mode ~ '^(AccessExclusive|Exclusive|Share)'
+          and l.mode <> 'ShareUpdateExclusiveLock'));
+    if not maintenance_internal.is_leaf(v_leaf, v_at.target) then
+      -- A partition that went in the middle of it.
+      v_at := maintenance_internal.leave_leaf(p_run_id, v_leaf, v_at);
+      v_verdict := 'again';
+    elsif v_verdict in ('error', 'lock_timeout') and v_fault.sqlstate in ('42501', '55P03')
+      and v_leaf <> v_at.target then
+      -- A partition that cannot be worked on keeps no other.
+      v_run := maintenance_internal.note_fault(v_fault, 'row', v_run);
+      v_at := maintenance_internal.leave_leaf(p_run_id, v_leaf, v_at);
+      v_verdict := 'again';
+    end if;
     v_offers := v_verdict = 'row';
     if v_verdict not in ('again', 'row') then
       v_run := maintenance_internal.note_fault(v_fault, v_verdict, v_run);
@@ -146,7 +165,7 @@ begin
   v_run.batches := v_run.batches
     + (v_offers and (v_fault.sqlstate is null or v_changed > 0))::integer;
 
-  v_run := maintenance_internal.decide_stop(v_job, v_at,
+  v_run := maintenance_internal.decide_stop(v_job, v_policy, v_at,
     v_offers and v_piece.pass > 1, more, v_details, v_run);
   more := more and v_run.stop_reason is null;
   if v_at.said_at < clock_timestamp() - interval '5 seconds' then

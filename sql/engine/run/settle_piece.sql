@@ -18,7 +18,8 @@ declare
   v_least_rows constant integer := 10;
   v_short_list constant integer := 100;
   v_parts constant integer := 8;
-  v_growth double precision := least(2, 30 / greatest(p_milliseconds, 0.1));
+  v_growth double precision := case when p_fault.sqlstate = '55P03' then 1
+    else least(2, 30 / greatest(p_milliseconds, 0.1)) end;
   v_singly record;
 begin
   if p_piece.page is not null then
@@ -43,9 +44,13 @@ begin
     end if;
   end if;
 
-  if p_fault.sqlstate is null and p_piece.pass < 4 or p_piece.leaf is null then
-    return;
-  elsif p_piece.pass = 1 then
+  if p_fault.sqlstate is null or p_piece.leaf is null then
+    -- Rows that were listed and are not there have been moved, or are gone.
+    p_at.missed := p_at.missed is true
+      or p_at.locked is not true and p_changed < cardinality(p_piece.tids);
+  elsif p_piece.pass = 1 and (p_piece.tids is null or cardinality(p_piece.tids) > v_short_list
+      or clock_timestamp() < p_run.started_at + p_job.budget / 2) then
+    -- (A short list is worked at once where time gets short.)
     -- What lies before the place where the run before was cut comes first, then the rest: so each
     -- run goes on behind it.
     p_at.pieces := p_at.pieces + 1;
@@ -61,7 +66,7 @@ begin
       p_piece.tids, ceil(cardinality(p_piece.tids)::numeric / v_parts)::integer, p_at);
   else
     select w.* into v_singly
-    from maintenance_internal.work_singly(p_policy, p_piece, p_run, p_at) as w;
+    from maintenance_internal.work_singly(p_job, p_policy, p_piece, p_run, p_at) as w;
     p_run := v_singly.p_run;
     p_at := v_singly.p_at;
     p_changed := v_singly.changed;

@@ -34,6 +34,7 @@ begin
   v_at.at := 0;
   v_at.pieces := 0;
   v_at.expected := 0;
+  v_at.round_from := 0;
   v_at.timeouts := 0;
   v_at.conflicts := 0;
   v_at.said_at := clock_timestamp();
@@ -43,7 +44,12 @@ begin
   elsif exists (
     -- At work in a transaction that nobody else can see into: run_now in somebody's own.
     select from pg_locks as l
+    join pg_stat_activity as a on a.pid = l.pid
+    join pg_namespace as n on n.nspname = 'maintenance'
     where l.locktype = 'advisory' and l.pid <> pg_backend_pid() and l.objsubid = 2
+      -- Of somebody who may run jobs: anybody can take an advisory lock.
+      and (pg_has_role(a.usesysid, n.nspowner, 'member')
+        or pg_has_role(a.usesysid, to_regrole('maintenance_operator'), 'member'))
       and l.classid = maintenance_internal.lock_class()::oid and l.objid = v_job.job_id::oid
       and l.database = (select d.oid from pg_database as d where d.datname = current_database()))
   then
@@ -56,8 +62,7 @@ begin
       v_at.target := maintenance_internal.find_target(v_policy.target);
       v_run.cutoff := maintenance_internal.clock() - v_policy.keep;
       v_leaves := maintenance_internal.leaf_tables(v_at.target);
-      v_run.details := jsonb_build_object('bytes_before',
-        maintenance_internal.table_bytes(v_leaves));
+      v_run.details := maintenance_internal.size_of(v_leaves, 'bytes_before');
       perform maintenance_internal.check_keys(v_leaves);
       select r.cut_leaf, r.cut into v_at.behind_leaf, v_at.behind
       from maintenance_internal.run as r
@@ -89,7 +94,7 @@ begin
       on conflict (job_id) where status = 'running' and cron_run_id is null do nothing
       returning r.run_id into v_run.run_id;
       exit when found;
-    exception when lock_not_available then
+    exception when lock_not_available or serialization_failure then
       null; -- somebody is just starting it
     end;
     v_run.status := 'skipped';

@@ -1,8 +1,8 @@
--- Works a short list row by row. A row that fails alone is set aside; when all else is through, and
--- something has gone since the first was, it is offered once more, and then it is refused: counted,
--- with its key for the owner. A row that waits for somebody's lock is left for the next run.
+-- Works a short list row by row. A row that fails alone is set aside (pass 4); one that waits for
+-- somebody's lock is left for the next run; what was not reached in time is offered again.
 
 create function maintenance_internal.work_singly(
+  p_job maintenance_internal.job,
   p_policy maintenance_internal.policy,
   p_piece maintenance_internal.piece,
   inout p_run maintenance_internal.run,
@@ -13,32 +13,25 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_most_rows constant integer := 100;
-  v_most_keys constant integer := 100;
   v_until constant timestamptz := clock_timestamp() + interval '200 milliseconds';
   v_rest tid[] := p_piece.tids;
   v_bad tid[] := '{}';
-  v_keys jsonb;
   v_fault maintenance_internal.fault;
-  v_verdict text := 'row';
+  v_verdict text;
 begin
   changed := 0;
-  if p_piece.pass = 4 and p_run.rows_affected = p_at.aside_since then
-    v_bad := v_rest;
-    v_rest := '{}';
-  elsif p_piece.pass = 4 and p_at.aside_since >= 0 then
-    p_at.aside_since := -1;
-    p_run.error := null;
-    p_run.sqlstate := null;
-    p_run.error_detail := null;
+  if p_at.locked then
+    perform set_config('lock_timeout', '10ms', true); -- it has been waited for already
   end if;
-
-  while v_rest <> '{}' and clock_timestamp() < v_until loop
+  while v_rest <> '{}' and clock_timestamp() < v_until
+    and (p_job.max_rows > p_run.rows_affected + changed) is not false
+  loop
     p_piece.tids := v_rest[1:1];
     begin
       changed := changed + maintenance_internal.change_piece(
         p_policy, p_run.cutoff, p_piece, p_at.locked is true);
       p_at.timeouts := 0;
-    exception when query_canceled or others then
+    exception when query_canceled or assert_failure or others then
       get stacked diagnostics v_fault.sqlstate = returned_sqlstate,
         v_fault.message = message_text, v_fault.detail = pg_exception_detail,
         v_fault.context = pg_exception_context, v_fault.on_constraint = constraint_name,
@@ -58,20 +51,12 @@ begin
     v_rest := v_rest[2:];
   end loop;
 
-  p_at := maintenance_internal.add_lists(p_piece.run_id, p_piece.pass, p_piece.leaf, v_rest,
-    v_most_rows, p_at);
-  if p_piece.pass < 4 then
-    p_at := maintenance_internal.add_lists(p_piece.run_id, 4, p_piece.leaf, v_bad, v_most_rows,
-      p_at);
-    if v_bad <> '{}' then
-      p_at.aside_since := coalesce(p_at.aside_since, p_run.rows_affected);
-    end if;
-  elsif v_bad <> '{}' then
-    v_keys := coalesce(p_run.error_detail -> 'rows', '[]');
-    p_run.rows_refused := p_run.rows_refused + cardinality(v_bad);
-    p_run.error_detail := p_run.error_detail || jsonb_build_object('rows', v_keys
-      || maintenance_internal.row_keys(p_piece.leaf,
-        v_bad[1 : v_most_keys - jsonb_array_length(v_keys)]));
+  p_at := maintenance_internal.add_lists(p_piece.run_id, greatest(p_piece.pass, 2), p_piece.leaf,
+    v_rest, v_most_rows, p_at);
+  p_at := maintenance_internal.add_lists(p_piece.run_id, 4, p_piece.leaf, v_bad, v_most_rows,
+    p_at);
+  if v_bad <> '{}' then
+    p_at.aside_since := coalesce(p_at.aside_since, p_run.rows_affected);
   end if;
 end
 $$;

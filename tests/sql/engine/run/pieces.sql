@@ -4,7 +4,7 @@
 set client_min_messages = error;
 begin;
 create extension if not exists pgtap;
-select plan(42);
+select plan(52);
 
 create function pg_temp.last(job text default null) returns maintenance_internal.run language sql as $$
   select r from maintenance_internal.run as r where r.job_name = coalesce(job,
@@ -107,7 +107,9 @@ begin
 end $$;
 select is(pg_temp.with_fault(s), 'failed error 0 0 ' || s, s || ' is no row''s fault: the run stops, and refuses none')
 from unnest(array['53100', '53200', '57P03', '25006', '58030', '08006']) as s;
-select is(pg_temp.with_fault('gone'), 'failed error 0 0 42P01', 'a table that a trigger misses is no row''s fault');
+select is(pg_temp.with_fault('gone', 77), 'failed refused_rows 499 1 42P01',
+  'a trigger that fails for one row keeps it');
+insert into public.victim select g, now() - interval '9 days' from generate_series(1, 500) as g on conflict do nothing;
 select is(pg_temp.with_fault('42501', 77), 'failed refused_rows 499 1 42501',
   'a row that a trigger protects is refused');
 insert into public.victim select g, now() - interval '9 days' from generate_series(1, 500) as g on conflict do nothing;
@@ -125,24 +127,87 @@ select throws_ok($$select maintenance.configure_job('par', keep => '500000 years
 select throws_ok($$select maintenance.set_policy('par', 'public.par', 'delete', 'at', '500000 years')$$, 'PM002', null,
   'set_policy refuses a keep before all time');
 
--- A run that is cut goes on behind the place where the last one was.
+-- A run that is cut goes on behind the place where the last one was: a bad row in each batch, last first.
 create table public.cut (id integer primary key, at timestamptz);
 create table public.holds (id integer references public.cut);
 create index on public.holds (id);
 create index on public.cut (at);
 insert into public.cut select g, now() - interval '9 days' from generate_series(1, 200) as g;
-insert into public.holds select id from public.cut where id <= 100;
+insert into public.holds select id from public.cut where id % 10 = 1;
 select pg_temp.policy('cut');
-select maintenance.configure_job('cut', batch_size => 10, budget => '1 microsecond');
-select is(pg_temp.run('cut'), 'succeeded budget 10 0', 'a run with no time at all does one batch');
-select count(pg_temp.run('cut')) from generate_series(1, 9) as g;
-select is((select count(*) from public.cut), 100::bigint, 'each run goes beyond the rows that cannot go');
-create temporary table cuts as select pg_temp.run('cut') as outcome, (pg_temp.last()).cut from generate_series(1, 10);
-select is((select count(distinct cut) from cuts), 10::bigint, 'ten runs that are cut are at ten different places');
-select maintenance.configure_job('cut', budget => '5 minutes');
-select is(pg_temp.run('cut'), 'failed refused_rows 0 100 23503', 'a run with time comes to its end');
+select maintenance.configure_job('cut', batch_size => 10, max_batches => 1);
+select is(pg_temp.run('cut'), 'succeeded max_batches 9 0', 'a run that is cut calls no row refused');
+select is((pg_temp.last()).cut, '(1,6)', 'what failed is offered again, the last first');
+update maintenance_internal.run set cut = '(0,101)' where run_id = (pg_temp.last()).run_id;
+select is(pg_temp.run('cut') || (pg_temp.last()).cut::text, 'succeeded max_batches 9 0(0,91)',
+  'the next run begins behind the place where this one was cut');
+select maintenance.configure_job('cut', max_batches => 0, budget => '1 microsecond');
+select matches(pg_temp.run('cut'), '^succeeded budget [1-9][0-9]* 0$', 'a run with no time at all does something');
+select maintenance.configure_job('cut', budget => '5 minutes', max_rows => 5);
+select is(pg_temp.run('cut'), 'succeeded max_rows 5 0', 'no run changes more rows than it may, whatever failed before');
+select maintenance.configure_job('cut', max_rows => 0);
+select matches(pg_temp.run('cut'), '^failed refused_rows [0-9]+ 20 23503$', 'a run with time comes to its end');
 select is((pg_temp.last()).cut, null, 'a run that came to its end was cut nowhere');
+select is((select count(*) from public.cut), 20::bigint, 'rows that cannot go keep no other');
 select is((select count(*) from maintenance_internal.piece), 0::bigint, 'no run leaves a piece behind');
+
+-- Rows that move while they are deleted, and triggers that assert, keep rows, or stop a rule.
+create table public.loose (id integer primary key, par integer references public.loose on delete set null,
+  at timestamptz);
+create index on public.loose (par);
+create index on public.loose (at);
+insert into public.loose select i, null, now() - interval '9 days' from generate_series(1,
+  2000) as i order by hashint4(i);
+update public.loose set par = id - 1000 where id > 1000;
+select pg_temp.policy('loose');
+select maintenance.configure_job('loose', batch_size => 50);
+select pg_temp.run('loose');
+select is((select count(*) from public.loose), 0::bigint, 'rows whose keys a delete sets to null go as well');
+create table public.odd (id integer primary key, at timestamptz, state text default 'open');
+create index on public.odd (at);
+insert into public.odd select g, now() - interval '9 days' from generate_series(1, 1000) as g;
+select pg_temp.policy('odd');
+create function public.odd() returns trigger language plpgsql as $$
+begin
+  if tg_op = 'DELETE' and tg_argv[0] = 'assert' then
+    assert old.id <> 3;
+  elsif tg_op = 'DELETE' then
+    return case when old.id % 2 = 0 then old end;
+  else
+    new.state := case when old.id = 3 then 'open' else new.state end;
+    return new;
+  end if;
+  return old;
+end $$;
+select maintenance.set_policy('close', 'public.odd', 'update', 'at', '7 days', matching => 'state = ''open''',
+  assign => 'state = ''closed''');
+create trigger odd before update on public.odd for each row execute function public.odd();
+select is(pg_temp.run('close'), 'failed refused_rows 999 1 PM005',
+  'a row that stays due after an update is refused alone');
+create trigger assert before delete on public.odd for each row execute function public.odd('assert');
+select is(pg_temp.run('odd'), 'failed refused_rows 999 1 P0004', 'a row that an assertion keeps is refused alone');
+drop trigger assert on public.odd;
+insert into public.odd select g, now() - interval '9 days' from generate_series(1, 1000) as g where g <> 3;
+create trigger half before delete on public.odd for each row execute function public.odd('half');
+select is(pg_temp.run('odd'), 'failed no_effect 500 0 PM012', 'a trigger that keeps half of the rows is no success');
+create table public.tree (id integer primary key, par integer references public.tree, at timestamptz);
+create index on public.tree (par);
+insert into public.tree select i, nullif(i, 1) / 2, now() - interval '9 days' from generate_series(1, 3000) as i
+order by hashint4(i);
+select pg_temp.policy('tree');
+select maintenance.configure_job('tree', batch_size => 100);
+select is(pg_temp.run('tree'), 'succeeded done 3000 0', 'a tree in any order goes in one run');
+
+-- The caller's own constraints.
+create table public.named (id integer constraint fk_owner unique deferrable initially deferred);
+create table public.named_too (id integer constraint fk_owner check (id > 0));
+select is(pg_temp.run('tree'), 'succeeded done 0 0', 'two constraints of one name are no matter for run_now');
+create table public.later (pid integer references public.par deferrable initially immediate);
+set constraints all deferred;
+insert into public.later values (4711);
+select throws_ok($$select maintenance.run_now('par')$$, '23503', null,
+  'what the caller has deferred is the caller''s error, and no row''s');
+insert into public.par values (4711, now());
 
 -- Steps that run jobs.
 create function public.inner_step(batch_size integer) returns bigint language plpgsql as $$
@@ -180,6 +245,7 @@ end $$;
 set local statement_timeout = '300ms';
 select is(pg_temp.stopped(), 'stopped', 'a time-out ends run_now, and its caller is told');
 reset statement_timeout;
-select is((select count(*) from public.par where id >= 2000), 101::bigint, 'what a time-out ended has deleted nothing');
+select is((select count(*) from public.par where id between 2000 and 2100), 101::bigint,
+  'what a time-out ended has deleted nothing');
 select * from finish();
 rollback;
