@@ -197,11 +197,11 @@ comment on function maintenance.version() is
   'that it was made of.';
 -- end of sql/engine/version.sql
 
--- from sql/engine/state.sql 307dded712d0e2bf
+-- from sql/engine/state.sql a054247cb1d844ec
 -- The release, and a hash of the files of sql/engine/. Written by make migration.
 
 comment on schema maintenance is
-  'pg-maintenance 0.0.0, state 4cb4fd25064012bd: '
+  'pg-maintenance 0.0.0, state aee80678e08b8fb2: '
   'what people call and read; \df maintenance.* is the manual.';
 -- end of sql/engine/state.sql
 
@@ -2063,7 +2063,7 @@ end
 $$;
 -- end of sql/engine/run/start_run.sql
 
--- from sql/engine/run/fault.sql a6db1e5d0af5666e
+-- from sql/engine/run/fault.sql 38623849d64dd8ea
 -- What went wrong in a step, and whose fault it is.
 
 create type maintenance_internal.fault as (
@@ -2089,14 +2089,14 @@ language sql
 immutable
 set search_path = pg_catalog, pg_temp
 return case
-  when p_fault.sqlstate = '57014' then 'cancelled'
-  when p_fault.sqlstate = 'PM022' then 'rule_changed'
   when p_has_rows and (p_fault.sqlstate = 'PM005'
-    or p_fault.sqlstate !~ '^(08|25|40|53|57|58)'
+    or (p_fault.sqlstate = '57014' or p_fault.sqlstate !~ '^(08|25|40|53|57|58)')
       and p_fault.context ~ '^PL/\S+ function [^\n]* at RAISE(\n|$)'
       and p_fault.context !~ '^PL/\S+ function maintenance(_internal)?\.') then 'row'
+  when p_fault.sqlstate = '57014' then 'cancelled'
+  when p_fault.sqlstate = 'PM022' then 'rule_changed'
   when p_fault.sqlstate ~ '^40' and p_at.commits and p_at.conflicts <= 5 then 'again'
-  when p_fault.sqlstate = '55P03' and p_has_rows and p_at.timeouts < 100 then 'row'
+  when p_fault.sqlstate = '55P03' and p_has_rows and p_at.timeouts < 1000 then 'row'
   when p_fault.sqlstate = '55P03' and p_at.timeouts < 20 then 'again'
   when p_fault.sqlstate = '55P03' then 'lock_timeout'
   when not p_has_rows or p_fault.sqlstate ~ '^(PM|08|25|40|53|57|58)' then 'error'
@@ -2121,7 +2121,7 @@ begin
 end
 $$;
 
--- Notes a fault on the receipt, the first one, and why the run stops if it does.
+-- Notes a fault on the receipt: the first one, or the one that stops the run.
 create function maintenance_internal.note_fault(
   p_fault maintenance_internal.fault,
   p_verdict text,
@@ -2132,7 +2132,7 @@ set search_path = pg_catalog, pg_temp
 as $$
 begin
   p_run.stop_reason := nullif(p_verdict, 'row');
-  if p_run.error is null then
+  if p_run.error is null or p_verdict <> 'row' then
     p_run.sqlstate := p_fault.sqlstate;
     p_run.error := maintenance_internal.error_text(p_fault.sqlstate, p_fault.message,
       p_fault.context, p_fault.on_constraint, p_fault.on_table);
@@ -2304,7 +2304,7 @@ begin atomic
 end;
 -- end of sql/engine/run/next_piece.sql
 
--- from sql/engine/run/find_pieces.sql f64ea001049e673b
+-- from sql/engine/run/find_pieces.sql d402eebcad1cbdb2
 -- What a run offers next, where nothing is listed: step by step the next leaf, the way through it,
 -- and where that is lists, the next list of its due rows.
 
@@ -2368,6 +2368,11 @@ begin
   p_at.listed_to := case when cardinality(v_list) = v_list_limit then v_list[v_list_limit] end;
   p_at.way := case when p_at.listed_to is not null then 'lists' end;
   p_at.expected := p_at.expected + cardinality(v_list);
+  if p_at.leaf = p_at.behind_leaf then
+    -- Beginning behind the place where the run before was cut.
+    v_list := array(select t from unnest(v_list) as t where t > p_at.behind)
+      || array(select t from unnest(v_list) as t where t <= p_at.behind);
+  end if;
   p_at := maintenance_internal.add_lists(p_run.run_id, 1, p_at.leaf, v_list, p_job.batch_size,
     p_at);
 end
@@ -2396,7 +2401,8 @@ $$;
 
 -- Adds rows to what a run is still to offer, in lists of a size. Those of the first pass come in
 -- their order; of what failed, the last list that was added comes first, and so the rows that lie
--- further back: their parents often lie before them.
+-- further back: their parents often lie before them; but what lies before the place where the run
+-- before was cut comes before the rest (pass 2, then 3), so that each run goes on behind it.
 create function maintenance_internal.add_lists(
   p_run_id bigint,
   p_pass integer,
@@ -2408,6 +2414,13 @@ language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 begin
+  if p_pass = 2 and p_leaf = p_at.behind_leaf and p_tids[1] < p_at.behind then
+    p_at := maintenance_internal.add_lists(p_run_id, 3, p_leaf,
+      array(select t from unnest(p_tids) as t where t >= p_at.behind), p_size, p_at);
+    p_tids := array(select t from unnest(p_tids) as t where t < p_at.behind);
+  elsif p_pass = 2 and (p_leaf, p_tids[1]) >= (p_at.behind_leaf, p_at.behind) then
+    p_pass := 3;
+  end if;
   insert into maintenance_internal.piece (run_id, pass, place, leaf, tids)
   select p_run_id, p_pass,
     (p_at.pieces + row_number() over (order by i)) * case p_pass when 1 then 1 else -1 end,
@@ -2522,7 +2535,7 @@ end
 $$;
 -- end of sql/engine/run/work_singly.sql
 
--- from sql/engine/run/settle_piece.sql 7dfff668b1898eb5
+-- from sql/engine/run/settle_piece.sql 887aa41fa5e7ba95
 -- What becomes of a piece that was offered: it is gone; or, where it failed, put away for later,
 -- split, or worked row by row. And how large the next one is, or what a step function is asked for:
 -- as many rows as take some thirty milliseconds.
@@ -2574,18 +2587,18 @@ begin
     p_at.missed := p_at.missed is true
       or p_at.locked is not true and p_changed < cardinality(p_piece.tids);
   elsif p_piece.pass = 1 and (p_piece.tids is null or cardinality(p_piece.tids) > v_short_list
-      or clock_timestamp() < p_run.started_at + p_job.budget / 2) then
-    -- (A short list is worked at once where time gets short.)
-    -- What lies before the place where the run before was cut comes first, then the rest: so each
-    -- run goes on behind it.
-    p_at.pieces := p_at.pieces + 1;
-    insert into maintenance_internal.piece
-      (run_id, pass, place, leaf, page, end_page, from_age, to_age, tids)
-    values (p_piece.run_id,
-      case when (p_piece.leaf, coalesce(p_piece.tids[1], format('(%s,0)', p_piece.page)::tid))
-        >= (p_at.behind_leaf, p_at.behind) then 3 else 2 end,
-      -p_at.pieces, p_piece.leaf, p_piece.page, p_piece.end_page, p_piece.from_age,
-      p_piece.to_age, p_piece.tids);
+      or p_milliseconds < 5 and clock_timestamp() < p_run.started_at + p_job.budget / 2) then
+    -- (A short list is worked at once where rows are slow, or time gets short.)
+    if p_piece.tids is not null then
+      p_at := maintenance_internal.add_lists(p_piece.run_id, 2, p_piece.leaf, p_piece.tids,
+        cardinality(p_piece.tids), p_at);
+    else
+      p_at.pieces := p_at.pieces + 1;
+      insert into maintenance_internal.piece
+        (run_id, pass, place, leaf, page, end_page, from_age, to_age)
+      values (p_piece.run_id, 2, -p_at.pieces, p_piece.leaf, p_piece.page, p_piece.end_page,
+        p_piece.from_age, p_piece.to_age);
+    end if;
   elsif cardinality(p_piece.tids) > v_short_list then
     p_at := maintenance_internal.add_lists(p_piece.run_id, p_piece.pass, p_piece.leaf,
       p_piece.tids, ceil(cardinality(p_piece.tids)::numeric / v_parts)::integer, p_at);
@@ -2595,12 +2608,16 @@ begin
     p_run := v_singly.p_run;
     p_at := v_singly.p_at;
     p_changed := v_singly.changed;
+    if p_piece.pass = 1 then
+      p_run.cut_leaf := p_piece.leaf;
+      p_run.cut := p_piece.tids[cardinality(p_piece.tids)];
+    end if;
   end if;
 end
 $$;
 -- end of sql/engine/run/settle_piece.sql
 
--- from sql/engine/run/offer_again.sql 4455f8b77bf4396d
+-- from sql/engine/run/offer_again.sql c5c4a123d8b04d1c
 -- Rows that failed alone, when all else is through. Where others have gone since, they are offered
 -- together once more: their children may be gone, or be among them. Where none has, they are
 -- refused: counted, with the keys of the first hundred for the owner.
@@ -2657,6 +2674,7 @@ set search_path = pg_catalog, pg_temp
 as $$
 begin
   p_at.round_from := p_run.rows_affected;
+  p_at.expected := p_run.rows_affected;
   p_at.collected := null;
   p_at.missed := null;
   p_at.aside_since := null;
@@ -2706,7 +2724,7 @@ end
 $$;
 -- end of sql/engine/run/count_left.sql
 
--- from sql/engine/run/decide_stop.sql a87c09f9aeafbc57
+-- from sql/engine/run/decide_stop.sql 33f7387d4ff4a7bc
 -- Why a run stops, if it does after this step: a limit of its job, though never before it has done
 -- something; or, at its end, what it could not do. A run that is through has been cut nowhere; one
 -- that is cut leaves what it set aside to the next.
@@ -2736,7 +2754,7 @@ begin
           or clock_timestamp() >= p_run.started_at + 2 * p_job.budget + interval '1 second')
         then 'budget'
     end;
-    if p_run.stop_reason is not null and p_run.rows_refused = 0 then
+    if p_run.stop_reason is not null and p_run.rows_refused = 0 and p_run.rows_affected > 0 then
       p_run.error := null;
       p_run.sqlstate := null;
       p_run.error_detail := null;
@@ -2766,7 +2784,7 @@ end
 $$;
 -- end of sql/engine/run/decide_stop.sql
 
--- from sql/engine/run/run_step.sql 4b1161f0c01998ec
+-- from sql/engine/run/run_step.sql 1ad6c2a0b1dd7439
 -- One step of a run: a piece of a policy's rows, in one statement, or one call of a step function.
 -- It catches its own errors and notes them on the receipt, which it locks: a run whose receipt
 -- somebody has closed ends there.
@@ -2815,6 +2833,7 @@ begin
   perform pg_try_advisory_xact_lock(maintenance_internal.lock_class(), v_run.job_id);
   perform set_config('maintenance.run_id', ltrim(v_running || ' ' || p_run_id), true);
   v_at := v_run.progress;
+  perform pg_sleep(v_at.conflicts * 0.1); -- so that the other one of a deadlock gets on
 
   begin
     select * into v_job from maintenance_internal.job as j where j.job_id = v_run.job_id;
@@ -2834,7 +2853,8 @@ begin
 
     else
       -- A piece can go without its locked rows, so it waits less than a step function may.
-      perform set_config('lock_timeout', '200ms', true);
+      perform set_config('lock_timeout',
+        case when v_at.locked then '20ms' else '200ms' end, true);
       select * into v_policy from maintenance_internal.policy as p where p.job_id = v_job.job_id;
       if hashtextextended(v_policy::text, 0) is distinct from v_at.rule
         or to_regclass(v_policy.target) is distinct from v_at.target then

@@ -1,5 +1,5 @@
 -- The release, and a hash of the files of sql/engine/. Written by make migration.
 
 comment on schema maintenance is
-  'pg-maintenance 0.0.0, state 4cb4fd25064012bd: '
+  'pg-maintenance 0.0.0, state aee80678e08b8fb2: '
   'what people call and read; \df maintenance.* is the manual.';

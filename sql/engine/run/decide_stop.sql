@@ -27,7 +27,7 @@ begin
           or clock_timestamp() >= p_run.started_at + 2 * p_job.budget + interval '1 second')
         then 'budget'
     end;
-    if p_run.stop_reason is not null and p_run.rows_refused = 0 then
+    if p_run.stop_reason is not null and p_run.rows_refused = 0 and p_run.rows_affected > 0 then
       p_run.error := null;
       p_run.sqlstate := null;
       p_run.error_detail := null;

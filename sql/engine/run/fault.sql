@@ -23,14 +23,14 @@ language sql
 immutable
 set search_path = pg_catalog, pg_temp
 return case
-  when p_fault.sqlstate = '57014' then 'cancelled'
-  when p_fault.sqlstate = 'PM022' then 'rule_changed'
   when p_has_rows and (p_fault.sqlstate = 'PM005'
-    or p_fault.sqlstate !~ '^(08|25|40|53|57|58)'
+    or (p_fault.sqlstate = '57014' or p_fault.sqlstate !~ '^(08|25|40|53|57|58)')
       and p_fault.context ~ '^PL/\S+ function [^\n]* at RAISE(\n|$)'
       and p_fault.context !~ '^PL/\S+ function maintenance(_internal)?\.') then 'row'
+  when p_fault.sqlstate = '57014' then 'cancelled'
+  when p_fault.sqlstate = 'PM022' then 'rule_changed'
   when p_fault.sqlstate ~ '^40' and p_at.commits and p_at.conflicts <= 5 then 'again'
-  when p_fault.sqlstate = '55P03' and p_has_rows and p_at.timeouts < 100 then 'row'
+  when p_fault.sqlstate = '55P03' and p_has_rows and p_at.timeouts < 1000 then 'row'
   when p_fault.sqlstate = '55P03' and p_at.timeouts < 20 then 'again'
   when p_fault.sqlstate = '55P03' then 'lock_timeout'
   when not p_has_rows or p_fault.sqlstate ~ '^(PM|08|25|40|53|57|58)' then 'error'
@@ -55,7 +55,7 @@ begin
 end
 $$;
 
--- Notes a fault on the receipt, the first one, and why the run stops if it does.
+-- Notes a fault on the receipt: the first one, or the one that stops the run.
 create function maintenance_internal.note_fault(
   p_fault maintenance_internal.fault,
   p_verdict text,
@@ -66,7 +66,7 @@ set search_path = pg_catalog, pg_temp
 as $$
 begin
   p_run.stop_reason := nullif(p_verdict, 'row');
-  if p_run.error is null then
+  if p_run.error is null or p_verdict <> 'row' then
     p_run.sqlstate := p_fault.sqlstate;
     p_run.error := maintenance_internal.error_text(p_fault.sqlstate, p_fault.message,
       p_fault.context, p_fault.on_constraint, p_fault.on_table);

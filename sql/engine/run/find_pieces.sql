@@ -61,6 +61,11 @@ begin
   p_at.listed_to := case when cardinality(v_list) = v_list_limit then v_list[v_list_limit] end;
   p_at.way := case when p_at.listed_to is not null then 'lists' end;
   p_at.expected := p_at.expected + cardinality(v_list);
+  if p_at.leaf = p_at.behind_leaf then
+    -- Beginning behind the place where the run before was cut.
+    v_list := array(select t from unnest(v_list) as t where t > p_at.behind)
+      || array(select t from unnest(v_list) as t where t <= p_at.behind);
+  end if;
   p_at := maintenance_internal.add_lists(p_run.run_id, 1, p_at.leaf, v_list, p_job.batch_size,
     p_at);
 end
@@ -89,7 +94,8 @@ $$;
 
 -- Adds rows to what a run is still to offer, in lists of a size. Those of the first pass come in
 -- their order; of what failed, the last list that was added comes first, and so the rows that lie
--- further back: their parents often lie before them.
+-- further back: their parents often lie before them; but what lies before the place where the run
+-- before was cut comes before the rest (pass 2, then 3), so that each run goes on behind it.
 create function maintenance_internal.add_lists(
   p_run_id bigint,
   p_pass integer,
@@ -101,6 +107,13 @@ language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 begin
+  if p_pass = 2 and p_leaf = p_at.behind_leaf and p_tids[1] < p_at.behind then
+    p_at := maintenance_internal.add_lists(p_run_id, 3, p_leaf,
+      array(select t from unnest(p_tids) as t where t >= p_at.behind), p_size, p_at);
+    p_tids := array(select t from unnest(p_tids) as t where t < p_at.behind);
+  elsif p_pass = 2 and (p_leaf, p_tids[1]) >= (p_at.behind_leaf, p_at.behind) then
+    p_pass := 3;
+  end if;
   insert into maintenance_internal.piece (run_id, pass, place, leaf, tids)
   select p_run_id, p_pass,
     (p_at.pieces + row_number() over (order by i)) * case p_pass when 1 then 1 else -1 end,

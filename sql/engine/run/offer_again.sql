@@ -54,6 +54,7 @@ set search_path = pg_catalog, pg_temp
 as $$
 begin
   p_at.round_from := p_run.rows_affected;
+  p_at.expected := p_run.rows_affected;
   p_at.collected := null;
   p_at.missed := null;
   p_at.aside_since := null;

@@ -46,6 +46,7 @@ begin
   perform pg_try_advisory_xact_lock(maintenance_internal.lock_class(), v_run.job_id);
   perform set_config('maintenance.run_id', ltrim(v_running || ' ' || p_run_id), true);
   v_at := v_run.progress;
+  perform pg_sleep(v_at.conflicts * 0.1); -- so that the other one of a deadlock gets on
 
   begin
     select * into v_job from maintenance_internal.job as j where j.job_id = v_run.job_id;
@@ -65,7 +66,8 @@ begin
 
     else
       -- A piece can go without its locked rows, so it waits less than a step function may.
-      perform set_config('lock_timeout', '200ms', true);
+      perform set_config('lock_timeout',
+        case when v_at.locked then '20ms' else '200ms' end, true);
       select * into v_policy from maintenance_internal.policy as p where p.job_id = v_job.job_id;
       if hashtextextended(v_policy::text, 0) is distinct from v_at.rule
         or to_regclass(v_policy.target) is distinct from v_at.target then

@@ -49,18 +49,18 @@ begin
     p_at.missed := p_at.missed is true
       or p_at.locked is not true and p_changed < cardinality(p_piece.tids);
   elsif p_piece.pass = 1 and (p_piece.tids is null or cardinality(p_piece.tids) > v_short_list
-      or clock_timestamp() < p_run.started_at + p_job.budget / 2) then
-    -- (A short list is worked at once where time gets short.)
-    -- What lies before the place where the run before was cut comes first, then the rest: so each
-    -- run goes on behind it.
-    p_at.pieces := p_at.pieces + 1;
-    insert into maintenance_internal.piece
-      (run_id, pass, place, leaf, page, end_page, from_age, to_age, tids)
-    values (p_piece.run_id,
-      case when (p_piece.leaf, coalesce(p_piece.tids[1], format('(%s,0)', p_piece.page)::tid))
-        >= (p_at.behind_leaf, p_at.behind) then 3 else 2 end,
-      -p_at.pieces, p_piece.leaf, p_piece.page, p_piece.end_page, p_piece.from_age,
-      p_piece.to_age, p_piece.tids);
+      or p_milliseconds < 5 and clock_timestamp() < p_run.started_at + p_job.budget / 2) then
+    -- (A short list is worked at once where rows are slow, or time gets short.)
+    if p_piece.tids is not null then
+      p_at := maintenance_internal.add_lists(p_piece.run_id, 2, p_piece.leaf, p_piece.tids,
+        cardinality(p_piece.tids), p_at);
+    else
+      p_at.pieces := p_at.pieces + 1;
+      insert into maintenance_internal.piece
+        (run_id, pass, place, leaf, page, end_page, from_age, to_age)
+      values (p_piece.run_id, 2, -p_at.pieces, p_piece.leaf, p_piece.page, p_piece.end_page,
+        p_piece.from_age, p_piece.to_age);
+    end if;
   elsif cardinality(p_piece.tids) > v_short_list then
     p_at := maintenance_internal.add_lists(p_piece.run_id, p_piece.pass, p_piece.leaf,
       p_piece.tids, ceil(cardinality(p_piece.tids)::numeric / v_parts)::integer, p_at);
@@ -70,6 +70,10 @@ begin
     p_run := v_singly.p_run;
     p_at := v_singly.p_at;
     p_changed := v_singly.changed;
+    if p_piece.pass = 1 then
+      p_run.cut_leaf := p_piece.leaf;
+      p_run.cut := p_piece.tids[cardinality(p_piece.tids)];
+    end if;
   end if;
 end
 $$;

@@ -4,7 +4,7 @@
 set client_min_messages = error;
 begin;
 create extension if not exists pgtap;
-select plan(52);
+select plan(56);
 
 create function pg_temp.last(job text default null) returns maintenance_internal.run language sql as $$
   select r from maintenance_internal.run as r where r.job_name = coalesce(job,
@@ -197,6 +197,26 @@ order by hashint4(i);
 select pg_temp.policy('tree');
 select maintenance.configure_job('tree', batch_size => 100);
 select is(pg_temp.run('tree'), 'succeeded done 3000 0', 'a tree in any order goes in one run');
+
+-- Whose name a fault bears: what a trigger raises is never a cancel or a change of the rule.
+create table public.named_fault (id integer primary key, at timestamptz);
+create index on public.named_fault (at);
+create function public.trip_at_7() returns trigger language plpgsql as $$ begin
+  if old.id = 7 then raise exception 'no' using errcode = tg_argv[0]; end if; return old; end $$;
+select pg_temp.policy('named_fault');
+create function pg_temp.raised(code text) returns text language plpgsql as $$
+declare v_outcome text;
+begin
+  insert into public.named_fault select g, now() - interval '9 days' from generate_series(1,
+    20) as g on conflict do nothing;
+  execute format('create trigger t before delete on public.named_fault for each row execute function '
+    'public.trip_at_7(%L)', code);
+  v_outcome := pg_temp.run('named_fault');
+  drop trigger t on public.named_fault;
+  return v_outcome;
+end $$;
+select is(pg_temp.raised(s), 'failed refused_rows 19 1 ' || s, s || ' that a trigger raises is about its row')
+from unnest(array['PM022', 'PM001', '42P01', '23514']) as s;
 
 -- The caller's own constraints.
 create table public.named (id integer constraint fk_owner unique deferrable initially deferred);
