@@ -197,11 +197,11 @@ comment on function maintenance.version() is
   'that it was made of.';
 -- end of sql/engine/version.sql
 
--- from sql/engine/state.sql a054247cb1d844ec
+-- from sql/engine/state.sql 67b31653b9cc5e17
 -- The release, and a hash of the files of sql/engine/. Written by make migration.
 
 comment on schema maintenance is
-  'pg-maintenance 0.0.0, state aee80678e08b8fb2: '
+  'pg-maintenance 0.0.0, state c063d008063596a9: '
   'what people call and read; \df maintenance.* is the manual.';
 -- end of sql/engine/state.sql
 
@@ -1688,7 +1688,7 @@ comment on function maintenance.lint(text) is
   'No row is good news. Errors: PM001 no such job.';
 -- end of sql/engine/policy/lint.sql
 
--- from sql/engine/run/tables.sql d5a5d03326aed20c
+-- from sql/engine/run/tables.sql 8ed56cd3958620b7
 -- The receipts: one row per run, written when it starts, after every step, and when it ends. A run
 -- that goes on has its whole state there, and what it is still to offer in the table beside it.
 
@@ -1810,6 +1810,7 @@ create unlogged table maintenance_internal.piece (
   from_age timestamptz,
   to_age timestamptz,
   tids tid[],
+  failed_at bigint,
   constraint piece_pkey primary key (run_id, pass, place)
 );
 
@@ -1817,7 +1818,7 @@ alter table maintenance_internal.piece alter tids set storage external;
 
 comment on table maintenance_internal.piece is
   'What runs that go on are still to offer: tids, or the pages from page up to end_page, or the '
-  'rows whose age is from from_age up to to_age.';
+  'rows whose age is from from_age up to to_age. failed_at: rows_affected when it failed.';
 -- end of sql/engine/run/tables.sql
 
 -- from sql/engine/run/lock_class.sql a317538ad0acb896
@@ -2304,7 +2305,7 @@ begin atomic
 end;
 -- end of sql/engine/run/next_piece.sql
 
--- from sql/engine/run/find_pieces.sql d402eebcad1cbdb2
+-- from sql/engine/run/find_pieces.sql 4ffe2aff6ef51405
 -- What a run offers next, where nothing is listed: step by step the next leaf, the way through it,
 -- and where that is lists, the next list of its due rows.
 
@@ -2409,22 +2410,23 @@ create function maintenance_internal.add_lists(
   p_leaf oid,
   p_tids tid[],
   p_size integer,
-  inout p_at maintenance_internal.progress)
+  inout p_at maintenance_internal.progress,
+  p_failed_at bigint default null)
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 begin
   if p_pass = 2 and p_leaf = p_at.behind_leaf and p_tids[1] < p_at.behind then
     p_at := maintenance_internal.add_lists(p_run_id, 3, p_leaf,
-      array(select t from unnest(p_tids) as t where t >= p_at.behind), p_size, p_at);
+      array(select t from unnest(p_tids) as t where t >= p_at.behind), p_size, p_at, p_failed_at);
     p_tids := array(select t from unnest(p_tids) as t where t < p_at.behind);
   elsif p_pass = 2 and (p_leaf, p_tids[1]) >= (p_at.behind_leaf, p_at.behind) then
     p_pass := 3;
   end if;
-  insert into maintenance_internal.piece (run_id, pass, place, leaf, tids)
+  insert into maintenance_internal.piece (run_id, pass, place, leaf, tids, failed_at)
   select p_run_id, p_pass,
     (p_at.pieces + row_number() over (order by i)) * case p_pass when 1 then 1 else -1 end,
-    p_leaf, p_tids[i : i + p_size - 1]
+    p_leaf, p_tids[i : i + p_size - 1], p_failed_at
   from generate_series(1, cardinality(p_tids), p_size) as i;
   p_at.pieces := p_at.pieces + ceil(cardinality(p_tids)::numeric / p_size);
 end
@@ -2535,7 +2537,7 @@ end
 $$;
 -- end of sql/engine/run/work_singly.sql
 
--- from sql/engine/run/settle_piece.sql 887aa41fa5e7ba95
+-- from sql/engine/run/settle_piece.sql 595e923dc04cc355
 -- What becomes of a piece that was offered: it is gone; or, where it failed, put away for later,
 -- split, or worked row by row. And how large the next one is, or what a step function is asked for:
 -- as many rows as take some thirty milliseconds.
@@ -2591,7 +2593,7 @@ begin
     -- (A short list is worked at once where rows are slow, or time gets short.)
     if p_piece.tids is not null then
       p_at := maintenance_internal.add_lists(p_piece.run_id, 2, p_piece.leaf, p_piece.tids,
-        cardinality(p_piece.tids), p_at);
+        cardinality(p_piece.tids), p_at, p_run.rows_affected);
     else
       p_at.pieces := p_at.pieces + 1;
       insert into maintenance_internal.piece
@@ -2784,7 +2786,7 @@ end
 $$;
 -- end of sql/engine/run/decide_stop.sql
 
--- from sql/engine/run/run_step.sql 1ad6c2a0b1dd7439
+-- from sql/engine/run/run_step.sql cb1592a35c228738
 -- One step of a run: a piece of a policy's rows, in one statement, or one call of a step function.
 -- It catches its own errors and notes them on the receipt, which it locks: a run whose receipt
 -- somebody has closed ends there.
@@ -2820,6 +2822,7 @@ declare
   v_changed bigint := 0;
   v_details jsonb := '{}';
   v_rows integer;
+  v_split_at integer;
   v_settled record;
 begin
   select * into v_run
@@ -2862,6 +2865,7 @@ begin
           using errcode = 'PM022';
       end if;
       v_piece := maintenance_internal.next_piece(v_run, v_policy, v_rows);
+      v_split_at := case when v_piece.failed_at = v_run.rows_affected then 100 end;
 
       if not maintenance_internal.is_leaf(v_piece.leaf, v_at.target) then
         v_at := maintenance_internal.leave_leaf(p_run_id, v_piece.leaf, v_at);
@@ -2879,12 +2883,14 @@ begin
         from maintenance_internal.offer_again_or_refuse(v_job, v_piece, v_run, v_at) as o;
         v_run := v_settled.p_run;
         v_at := v_settled.p_at;
-      elsif v_piece.pass > 1
-        and cardinality(v_piece.tids) > v_job.max_rows - v_run.rows_affected then
+      elsif v_piece.pass > 1 and cardinality(v_piece.tids)
+        > least(v_job.max_rows - v_run.rows_affected, v_split_at) then
+        -- More rows than may go; or a list that fails again as long as nothing has gone since.
         delete from maintenance_internal.piece as p
         where p.run_id = p_run_id and p.pass = v_piece.pass and p.place = v_piece.place;
         v_at := maintenance_internal.add_lists(p_run_id, v_piece.pass, v_piece.leaf, v_piece.tids,
-          (v_job.max_rows - v_run.rows_affected)::integer, v_at);
+          least(v_job.max_rows - v_run.rows_affected,
+            ceil(cardinality(v_piece.tids) / 8.0))::integer, v_at);
       elsif v_piece.pass > 1 and v_piece.tids is null then
         -- A window or a range that failed goes on as lists of its rows.
         execute maintenance_internal.list_statement(v_policy, v_piece.leaf,

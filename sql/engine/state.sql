@@ -1,5 +1,5 @@
 -- The release, and a hash of the files of sql/engine/. Written by make migration.
 
 comment on schema maintenance is
-  'pg-maintenance 0.0.0, state aee80678e08b8fb2: '
+  'pg-maintenance 0.0.0, state c063d008063596a9: '
   'what people call and read; \df maintenance.* is the manual.';

@@ -102,22 +102,23 @@ create function maintenance_internal.add_lists(
   p_leaf oid,
   p_tids tid[],
   p_size integer,
-  inout p_at maintenance_internal.progress)
+  inout p_at maintenance_internal.progress,
+  p_failed_at bigint default null)
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 begin
   if p_pass = 2 and p_leaf = p_at.behind_leaf and p_tids[1] < p_at.behind then
     p_at := maintenance_internal.add_lists(p_run_id, 3, p_leaf,
-      array(select t from unnest(p_tids) as t where t >= p_at.behind), p_size, p_at);
+      array(select t from unnest(p_tids) as t where t >= p_at.behind), p_size, p_at, p_failed_at);
     p_tids := array(select t from unnest(p_tids) as t where t < p_at.behind);
   elsif p_pass = 2 and (p_leaf, p_tids[1]) >= (p_at.behind_leaf, p_at.behind) then
     p_pass := 3;
   end if;
-  insert into maintenance_internal.piece (run_id, pass, place, leaf, tids)
+  insert into maintenance_internal.piece (run_id, pass, place, leaf, tids, failed_at)
   select p_run_id, p_pass,
     (p_at.pieces + row_number() over (order by i)) * case p_pass when 1 then 1 else -1 end,
-    p_leaf, p_tids[i : i + p_size - 1]
+    p_leaf, p_tids[i : i + p_size - 1], p_failed_at
   from generate_series(1, cardinality(p_tids), p_size) as i;
   p_at.pieces := p_at.pieces + ceil(cardinality(p_tids)::numeric / p_size);
 end

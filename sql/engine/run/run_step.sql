@@ -33,6 +33,7 @@ declare
   v_changed bigint := 0;
   v_details jsonb := '{}';
   v_rows integer;
+  v_split_at integer;
   v_settled record;
 begin
   select * into v_run
@@ -75,6 +76,7 @@ begin
           using errcode = 'PM022';
       end if;
       v_piece := maintenance_internal.next_piece(v_run, v_policy, v_rows);
+      v_split_at := case when v_piece.failed_at = v_run.rows_affected then 100 end;
 
       if not maintenance_internal.is_leaf(v_piece.leaf, v_at.target) then
         v_at := maintenance_internal.leave_leaf(p_run_id, v_piece.leaf, v_at);
@@ -92,12 +94,14 @@ begin
         from maintenance_internal.offer_again_or_refuse(v_job, v_piece, v_run, v_at) as o;
         v_run := v_settled.p_run;
         v_at := v_settled.p_at;
-      elsif v_piece.pass > 1
-        and cardinality(v_piece.tids) > v_job.max_rows - v_run.rows_affected then
+      elsif v_piece.pass > 1 and cardinality(v_piece.tids)
+        > least(v_job.max_rows - v_run.rows_affected, v_split_at) then
+        -- More rows than may go; or a list that fails again as long as nothing has gone since.
         delete from maintenance_internal.piece as p
         where p.run_id = p_run_id and p.pass = v_piece.pass and p.place = v_piece.place;
         v_at := maintenance_internal.add_lists(p_run_id, v_piece.pass, v_piece.leaf, v_piece.tids,
-          (v_job.max_rows - v_run.rows_affected)::integer, v_at);
+          least(v_job.max_rows - v_run.rows_affected,
+            ceil(cardinality(v_piece.tids) / 8.0))::integer, v_at);
       elsif v_piece.pass > 1 and v_piece.tids is null then
         -- A window or a range that failed goes on as lists of its rows.
         execute maintenance_internal.list_statement(v_policy, v_piece.leaf,

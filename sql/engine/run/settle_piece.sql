@@ -53,7 +53,7 @@ begin
     -- (A short list is worked at once where rows are slow, or time gets short.)
     if p_piece.tids is not null then
       p_at := maintenance_internal.add_lists(p_piece.run_id, 2, p_piece.leaf, p_piece.tids,
-        cardinality(p_piece.tids), p_at);
+        cardinality(p_piece.tids), p_at, p_run.rows_affected);
     else
       p_at.pieces := p_at.pieces + 1;
       insert into maintenance_internal.piece

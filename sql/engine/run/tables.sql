@@ -119,6 +119,7 @@ create unlogged table maintenance_internal.piece (
   from_age timestamptz,
   to_age timestamptz,
   tids tid[],
+  failed_at bigint,
   constraint piece_pkey primary key (run_id, pass, place)
 );
 
@@ -126,4 +127,4 @@ alter table maintenance_internal.piece alter tids set storage external;
 
 comment on table maintenance_internal.piece is
   'What runs that go on are still to offer: tids, or the pages from page up to end_page, or the '
-  'rows whose age is from from_age up to to_age.';
+  'rows whose age is from from_age up to to_age. failed_at: rows_affected when it failed.';
