@@ -197,11 +197,11 @@ comment on function maintenance.version() is
   'that it was made of.';
 -- end of sql/engine/version.sql
 
--- from sql/engine/state.sql 67b31653b9cc5e17
+-- from sql/engine/state.sql 386135308971cf71
 -- The release, and a hash of the files of sql/engine/. Written by make migration.
 
 comment on schema maintenance is
-  'pg-maintenance 0.0.0, state c063d008063596a9: '
+  'pg-maintenance 0.0.0, state b5fd3a91ccba15c0: '
   'what people call and read; \df maintenance.* is the manual.';
 -- end of sql/engine/state.sql
 
@@ -2786,7 +2786,7 @@ end
 $$;
 -- end of sql/engine/run/decide_stop.sql
 
--- from sql/engine/run/run_step.sql cb1592a35c228738
+-- from sql/engine/run/run_step.sql 29f727bd55b31013
 -- One step of a run: a piece of a policy's rows, in one statement, or one call of a step function.
 -- It catches its own errors and notes them on the receipt, which it locks: a run whose receipt
 -- somebody has closed ends there.
@@ -2941,6 +2941,10 @@ begin
       v_verdict := 'again';
     end if;
     v_offers := v_verdict = 'row';
+    if v_verdict = 'again' and v_fault.sqlstate = '55P03' then
+      v_at.locked := (v_run.progress).locked; -- the table, and no row of it
+      perform pg_sleep(0.2);
+    end if;
     if v_verdict not in ('again', 'row') then
       v_run := maintenance_internal.note_fault(v_fault, v_verdict, v_run);
     end if;

@@ -152,6 +152,10 @@ begin
       v_verdict := 'again';
     end if;
     v_offers := v_verdict = 'row';
+    if v_verdict = 'again' and v_fault.sqlstate = '55P03' then
+      v_at.locked := (v_run.progress).locked; -- the table, and no row of it
+      perform pg_sleep(0.2);
+    end if;
     if v_verdict not in ('again', 'row') then
       v_run := maintenance_internal.note_fault(v_fault, v_verdict, v_run);
     end if;

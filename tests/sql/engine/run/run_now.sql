@@ -64,7 +64,7 @@ select results_eq($$select status, rows_refused, stop_reason, error from pg_temp
   $$values ('failed', 300::bigint, 'refused_rows', 'SQLSTATE P0001')$$, 'every refused row is counted');
 drop trigger never on shop.events;
 
--- a slab without effect
+-- a list without effect
 create function shop.suppress() returns trigger language plpgsql as $$ begin return null; end $$;
 create trigger suppress before delete on shop.events for each row execute function shop.suppress();
 select maintenance.run_now('purge');

@@ -1,4 +1,4 @@
--- The way through a table: windows of pages where much is due, slabs where little is; and in both a
+-- The way through a table: windows of pages where much is due, lists where little is; and in both a
 -- row that cannot be changed is refused alone, and nothing is done twice or stepped over.
 begin;
 create extension pgtap;
@@ -88,7 +88,7 @@ select is((pg_temp.last('big')).details ->> 'left', '0', 'the receipt of a sweep
 select is(maintenance.run_now('big') #>> '{data,rowsAffected}', '0', 'a second run after a sweep finds nothing');
 
 
--- One bad row, and several, in a sweep and in a slab.
+-- One bad row, and several, in a sweep and in a list.
 create table public.child (big_id integer primary key references public.big);
 create function pg_temp.bad(share double precision) returns text language plpgsql as $$
 declare v_due bigint; v_run maintenance_internal.run;
@@ -109,7 +109,7 @@ end $$;
 select is(pg_temp.bad(0.5), 'failed refused_rows 0 of due 5 refused, 5 left, 0 kept by nobody, t',
   'rows that a child holds are refused one by one in a sweep');
 select is(pg_temp.bad(0.01), 'failed refused_rows 0 of due 5 refused, 5 left, 0 kept by nobody, t',
-  'rows that a child holds are refused one by one in a slab');
+  'rows that a child holds are refused one by one in a list');
 insert into public.child select id from public.big where at <= now() - interval '25 days' on conflict do nothing;
 truncate public.child, public.big;
 select pg_temp.fill();
