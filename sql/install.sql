@@ -71,7 +71,7 @@
 \ir engine/run/change_piece.sql
 \ir engine/run/work_singly.sql
 \ir engine/run/settle_piece.sql
-\ir engine/run/offer_again.sql
+\ir engine/run/end_round.sql
 \ir engine/run/count_left.sql
 \ir engine/run/decide_stop.sql
 \ir engine/run/run_step.sql

@@ -197,11 +197,11 @@ comment on function maintenance.version() is
   'that it was made of.';
 -- end of sql/engine/version.sql
 
--- from sql/engine/state.sql 386135308971cf71
+-- from sql/engine/state.sql fc1e0e92afb6654c
 -- The release, and a hash of the files of sql/engine/. Written by make migration.
 
 comment on schema maintenance is
-  'pg-maintenance 0.0.0, state b5fd3a91ccba15c0: '
+  'pg-maintenance 0.0.0, state f988aecbe99e9ef1: '
   'what people call and read; \df maintenance.* is the manual.';
 -- end of sql/engine/state.sql
 
@@ -2228,7 +2228,7 @@ return exists (
 );
 -- end of sql/engine/run/has_silencing_trigger.sql
 
--- from sql/engine/run/next_piece.sql 2733f824180048fa
+-- from sql/engine/run/next_piece.sql 083b10c56d384ea8
 -- What a run offers now: the next window or range of the leaf at work, the next rows of the first
 -- list, or what comes next of what failed. No leaf where nothing is listed.
 
@@ -2269,7 +2269,7 @@ begin
     end if;
   elsif v_piece.leaf is null then
     select * into v_piece from maintenance_internal.piece as p
-    where p.run_id = p_run.run_id and (p.pass = 1 or v_at.collected)
+    where p.run_id = p_run.run_id and (p.pass = 1 or p.pass < 4 and v_at.collected)
     order by p.pass, p.place
     limit 1;
     if v_piece.pass = 1 then
@@ -2537,7 +2537,7 @@ end
 $$;
 -- end of sql/engine/run/work_singly.sql
 
--- from sql/engine/run/settle_piece.sql 595e923dc04cc355
+-- from sql/engine/run/settle_piece.sql 302910bc4bde8cca
 -- What becomes of a piece that was offered: it is gone; or, where it failed, put away for later,
 -- split, or worked row by row. And how large the next one is, or what a step function is asked for:
 -- as many rows as take some thirty milliseconds.
@@ -2557,7 +2557,6 @@ as $$
 declare
   v_least_rows constant integer := 10;
   v_short_list constant integer := 100;
-  v_parts constant integer := 8;
   v_growth double precision := case when p_fault.sqlstate = '55P03' then 1
     else least(2, 30 / greatest(p_milliseconds, 0.1)) end;
   v_singly record;
@@ -2602,8 +2601,7 @@ begin
         p_piece.from_age, p_piece.to_age);
     end if;
   elsif cardinality(p_piece.tids) > v_short_list then
-    p_at := maintenance_internal.add_lists(p_piece.run_id, p_piece.pass, p_piece.leaf,
-      p_piece.tids, ceil(cardinality(p_piece.tids)::numeric / v_parts)::integer, p_at);
+    p_at := maintenance_internal.split_piece(p_run, p_job, p_policy, p_piece, p_at);
   else
     select w.* into v_singly
     from maintenance_internal.work_singly(p_job, p_policy, p_piece, p_run, p_at) as w;
@@ -2617,76 +2615,95 @@ begin
   end if;
 end
 $$;
--- end of sql/engine/run/settle_piece.sql
 
--- from sql/engine/run/offer_again.sql c5c4a123d8b04d1c
--- Rows that failed alone, when all else is through. Where others have gone since, they are offered
--- together once more: their children may be gone, or be among them. Where none has, they are
--- refused: counted, with the keys of the first hundred for the owner.
-
-create function maintenance_internal.offer_again_or_refuse(
+-- Puts lists of its rows in the place of a piece that failed: eight parts of a list, all rows of a
+-- window or a range.
+create function maintenance_internal.split_piece(
+  p_run maintenance_internal.run,
   p_job maintenance_internal.job,
+  p_policy maintenance_internal.policy,
   p_piece maintenance_internal.piece,
-  inout p_run maintenance_internal.run,
   inout p_at maintenance_internal.progress)
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_most_keys constant integer := 100;
-  v_keys jsonb := coalesce(p_run.error_detail -> 'rows', '[]');
-  v_leaf record;
+  v_size bigint := ceil(cardinality(p_piece.tids) / 8.0);
 begin
-  if p_run.rows_affected > p_at.aside_since then
-    for v_leaf in
-      with gone as (
-        delete from maintenance_internal.piece as p
-        where p.run_id = p_run.run_id and p.pass = 4
-        returning p.leaf, p.tids
-      )
-      select g.leaf, array_agg(t order by t) as tids
-      from gone as g, unnest(g.tids) as t
-      group by g.leaf
-    loop
-      p_at := maintenance_internal.add_lists(p_run.run_id, 3, v_leaf.leaf, v_leaf.tids,
-        p_job.batch_size, p_at);
-    end loop;
-    p_at.aside_since := null;
-    p_run.error := null;
-    p_run.sqlstate := null;
-    p_run.error_detail := null;
-    return;
+  if p_piece.tids is null then
+    v_size := p_job.batch_size;
+    execute maintenance_internal.list_statement(p_policy, p_piece.leaf,
+      maintenance_internal.piece_form(p_piece))
+    into p_piece.tids using p_run.cutoff, null::integer, format('(%s,0)', p_piece.page)::tid,
+      format('(%s,0)', p_piece.end_page)::tid, p_piece.from_age, p_piece.to_age;
   end if;
-  p_run.rows_refused := p_run.rows_refused + cardinality(p_piece.tids);
-  p_run.error_detail := p_run.error_detail || jsonb_build_object('rows', v_keys
-    || maintenance_internal.row_keys(p_piece.leaf,
-      p_piece.tids[1 : v_most_keys - jsonb_array_length(v_keys)]));
   delete from maintenance_internal.piece as p
-  where p.run_id = p_piece.run_id and p.pass = 4 and p.place = p_piece.place;
+  where p.run_id = p_piece.run_id and p.pass = p_piece.pass and p.place = p_piece.place;
+  p_at := maintenance_internal.add_lists(p_piece.run_id, p_piece.pass, p_piece.leaf, p_piece.tids,
+    least(v_size, p_job.max_rows - p_run.rows_affected)::integer, p_at);
 end
 $$;
+-- end of sql/engine/run/settle_piece.sql
 
--- Begins once more with the first leaf, where rows may have been stepped over and this round has
--- changed something. What it refused is offered again with the rest.
-create function maintenance_internal.begin_again(
+-- from sql/engine/run/end_round.sql fb079e3bc2e6d588
+-- The end of a round: everything that was listed has been offered. Where rows may have been stepped
+-- over, and this round has changed something, all is listed anew. Rows that failed alone are
+-- offered together once more where others have gone since: their children may be gone, or be among
+-- them. Else they are refused: counted, with the keys of the first hundred for the owner.
+--   more    whether something is left to do
+
+create function maintenance_internal.end_round(
+  p_job maintenance_internal.job,
   inout p_run maintenance_internal.run,
-  inout p_at maintenance_internal.progress)
+  inout p_at maintenance_internal.progress,
+  out more boolean)
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
+declare
+  v_most_keys constant integer := 100;
+  v_lists_anew boolean := p_at.missed is true and p_run.rows_affected > p_at.round_from;
+  v_offers_again boolean := p_run.rows_affected > p_at.aside_since;
+  v_keys jsonb := '[]';
+  v_leaf record;
 begin
-  p_at.round_from := p_run.rows_affected;
-  p_at.expected := p_run.rows_affected;
-  p_at.collected := null;
-  p_at.missed := null;
+  more := v_lists_anew or p_at.aside_since is not null;
+  for v_leaf in
+    with aside as (
+      delete from maintenance_internal.piece as p
+      where p.run_id = p_run.run_id
+      returning p.leaf, p.tids
+    )
+    select a.leaf, array_agg(t order by t) as tids
+    from aside as a, unnest(a.tids) as t
+    where not v_lists_anew and maintenance_internal.is_leaf(a.leaf, p_at.target)
+    group by a.leaf
+  loop
+    if v_offers_again then
+      p_at := maintenance_internal.add_lists(p_run.run_id, 3, v_leaf.leaf, v_leaf.tids,
+        p_job.batch_size, p_at);
+    else
+      p_run.rows_refused := p_run.rows_refused + cardinality(v_leaf.tids);
+      v_keys := v_keys || maintenance_internal.row_keys(v_leaf.leaf,
+        v_leaf.tids[1 : v_most_keys - jsonb_array_length(v_keys)]);
+      p_run.error_detail := p_run.error_detail || jsonb_build_object('rows', v_keys);
+    end if;
+  end loop;
+  if v_lists_anew or v_offers_again then
+    p_run.error := null;
+    p_run.sqlstate := null;
+    p_run.error_detail := null;
+  end if;
+  if v_lists_anew then
+    p_at.round_from := p_run.rows_affected;
+    p_at.expected := p_run.rows_affected;
+    p_at.collected := null;
+    p_at.missed := null;
+  end if;
   p_at.aside_since := null;
-  p_run.rows_refused := 0;
-  p_run.error := null;
-  p_run.sqlstate := null;
-  p_run.error_detail := null;
 end
 $$;
--- end of sql/engine/run/offer_again.sql
+-- end of sql/engine/run/end_round.sql
 
 -- from sql/engine/run/count_left.sql 66397b09bcbd77af
 -- What a run that is through leaves on its receipt: the rows that are still due, those that are old
@@ -2786,7 +2803,7 @@ end
 $$;
 -- end of sql/engine/run/decide_stop.sql
 
--- from sql/engine/run/run_step.sql 29f727bd55b31013
+-- from sql/engine/run/run_step.sql bc4e1313ee617f71
 -- One step of a run: a piece of a policy's rows, in one statement, or one call of a step function.
 -- It catches its own errors and notes them on the receipt, which it locks: a run whose receipt
 -- somebody has closed ends there.
@@ -2822,7 +2839,6 @@ declare
   v_changed bigint := 0;
   v_details jsonb := '{}';
   v_rows integer;
-  v_split_at integer;
   v_settled record;
 begin
   select * into v_run
@@ -2865,43 +2881,25 @@ begin
           using errcode = 'PM022';
       end if;
       v_piece := maintenance_internal.next_piece(v_run, v_policy, v_rows);
-      v_split_at := case when v_piece.failed_at = v_run.rows_affected then 100 end;
 
       if not maintenance_internal.is_leaf(v_piece.leaf, v_at.target) then
         v_at := maintenance_internal.leave_leaf(p_run_id, v_piece.leaf, v_at);
       elsif v_piece.leaf is null and v_at.collected is not true then
         v_at := maintenance_internal.find_pieces(v_run, v_job, v_policy, v_at);
-      elsif v_piece.leaf is null and v_at.missed and v_run.rows_affected > v_at.round_from then
-        select b.* into v_settled from maintenance_internal.begin_again(v_run, v_at) as b;
-        v_run := v_settled.p_run;
-        v_at := v_settled.p_at;
       elsif v_piece.leaf is null then
-        more := false;
-        v_details := maintenance_internal.count_left(v_run, v_policy);
-      elsif v_piece.pass = 4 then
-        select o.* into v_settled
-        from maintenance_internal.offer_again_or_refuse(v_job, v_piece, v_run, v_at) as o;
+        select e.* into v_settled from maintenance_internal.end_round(v_job, v_run, v_at) as e;
         v_run := v_settled.p_run;
         v_at := v_settled.p_at;
-      elsif v_piece.pass > 1 and cardinality(v_piece.tids)
-        > least(v_job.max_rows - v_run.rows_affected, v_split_at) then
-        -- More rows than may go; or a list that fails again as long as nothing has gone since.
-        delete from maintenance_internal.piece as p
-        where p.run_id = p_run_id and p.pass = v_piece.pass and p.place = v_piece.place;
-        v_at := maintenance_internal.add_lists(p_run_id, v_piece.pass, v_piece.leaf, v_piece.tids,
-          least(v_job.max_rows - v_run.rows_affected,
-            ceil(cardinality(v_piece.tids) / 8.0))::integer, v_at);
-      elsif v_piece.pass > 1 and v_piece.tids is null then
-        -- A window or a range that failed goes on as lists of its rows.
-        execute maintenance_internal.list_statement(v_policy, v_piece.leaf,
-          maintenance_internal.piece_form(v_piece))
-        into v_piece.tids using v_run.cutoff, null::integer,
-          format('(%s,0)', v_piece.page)::tid, format('(%s,0)', v_piece.end_page)::tid,
-          v_piece.from_age, v_piece.to_age;
-        delete from maintenance_internal.piece as p
-        where p.run_id = p_run_id and p.pass = v_piece.pass and p.place = v_piece.place;
-        v_at := maintenance_internal.add_lists(p_run_id, v_piece.pass, v_piece.leaf, v_piece.tids,
-          v_job.batch_size, v_at);
+        more := v_settled.more;
+        if not more then
+          v_details := maintenance_internal.count_left(v_run, v_policy);
+        end if;
+      elsif v_piece.pass > 1 and (v_piece.tids is null
+        or cardinality(v_piece.tids) > least(v_job.max_rows - v_run.rows_affected,
+          case when v_piece.failed_at = v_run.rows_affected then 100 end)) then
+        -- Of what failed: no list yet, more rows than may go, or a list that fails again for sure,
+        -- since nothing has gone meanwhile.
+        v_at := maintenance_internal.split_piece(v_run, v_job, v_policy, v_piece, v_at);
       else
         v_offers := true;
         v_changed := maintenance_internal.change_piece(
@@ -2930,9 +2928,7 @@ begin
           and l.pid <> pg_backend_pid() and l.mode ~ '^(AccessExclusive|Exclusive|Share)'
           and l.mode <> 'ShareUpdateExclusiveLock'));
     if not maintenance_internal.is_leaf(v_leaf, v_at.target) then
-      -- A partition that went in the middle of it.
-      v_at := maintenance_internal.leave_leaf(p_run_id, v_leaf, v_at);
-      v_verdict := 'again';
+      v_verdict := 'again'; -- a partition that went in the middle of it; the next step leaves it
     elsif v_verdict in ('error', 'lock_timeout') and v_fault.sqlstate in ('42501', '55P03')
       and v_leaf <> v_at.target then
       -- A partition that cannot be worked on keeps no other.
@@ -7053,7 +7049,7 @@ comment on function maintenance.index_report_step(integer) is
   'details (S4-05 to S4-07).';
 -- end of sql/engine/health/index_report_step.sql
 
--- from sql/engine/names.sql c3438b2999c87374
+-- from sql/engine/names.sql 17532df086717dce
 -- The names that the files of sql/engine/ make in our schemas. Written by make migration.
 
 create function maintenance_internal.engine_names()
@@ -7114,7 +7110,6 @@ return array[
   'maintenance_internal.age_bound',
   'maintenance_internal.apply_answer',
   'maintenance_internal.backlog',
-  'maintenance_internal.begin_again',
   'maintenance_internal.called_row',
   'maintenance_internal.change_piece',
   'maintenance_internal.changes_of_shipped',
@@ -7138,6 +7133,7 @@ return array[
   'maintenance_internal.decide_stop',
   'maintenance_internal.defer_again',
   'maintenance_internal.due_condition',
+  'maintenance_internal.end_round',
   'maintenance_internal.end_run',
   'maintenance_internal.engine_names',
   'maintenance_internal.engine_ships',
@@ -7179,7 +7175,6 @@ return array[
   'maintenance_internal.nearest_slot',
   'maintenance_internal.next_piece',
   'maintenance_internal.note_fault',
-  'maintenance_internal.offer_again_or_refuse',
   'maintenance_internal.owner_setting',
   'maintenance_internal.parse_answer',
   'maintenance_internal.parse_assign',
@@ -7216,6 +7211,7 @@ return array[
   'maintenance_internal.size_of',
   'maintenance_internal.skipped_tables',
   'maintenance_internal.slot_of',
+  'maintenance_internal.split_piece',
   'maintenance_internal.start_run',
   'maintenance_internal.statement_tables',
   'maintenance_internal.sweep_leases',

@@ -1,5 +1,5 @@
 -- The release, and a hash of the files of sql/engine/. Written by make migration.
 
 comment on schema maintenance is
-  'pg-maintenance 0.0.0, state b5fd3a91ccba15c0: '
+  'pg-maintenance 0.0.0, state f988aecbe99e9ef1: '
   'what people call and read; \df maintenance.* is the manual.';

@@ -38,7 +38,7 @@ begin
     end if;
   elsif v_piece.leaf is null then
     select * into v_piece from maintenance_internal.piece as p
-    where p.run_id = p_run.run_id and (p.pass = 1 or v_at.collected)
+    where p.run_id = p_run.run_id and (p.pass = 1 or p.pass < 4 and v_at.collected)
     order by p.pass, p.place
     limit 1;
     if v_piece.pass = 1 then

@@ -33,7 +33,6 @@ declare
   v_changed bigint := 0;
   v_details jsonb := '{}';
   v_rows integer;
-  v_split_at integer;
   v_settled record;
 begin
   select * into v_run
@@ -76,43 +75,25 @@ begin
           using errcode = 'PM022';
       end if;
       v_piece := maintenance_internal.next_piece(v_run, v_policy, v_rows);
-      v_split_at := case when v_piece.failed_at = v_run.rows_affected then 100 end;
 
       if not maintenance_internal.is_leaf(v_piece.leaf, v_at.target) then
         v_at := maintenance_internal.leave_leaf(p_run_id, v_piece.leaf, v_at);
       elsif v_piece.leaf is null and v_at.collected is not true then
         v_at := maintenance_internal.find_pieces(v_run, v_job, v_policy, v_at);
-      elsif v_piece.leaf is null and v_at.missed and v_run.rows_affected > v_at.round_from then
-        select b.* into v_settled from maintenance_internal.begin_again(v_run, v_at) as b;
-        v_run := v_settled.p_run;
-        v_at := v_settled.p_at;
       elsif v_piece.leaf is null then
-        more := false;
-        v_details := maintenance_internal.count_left(v_run, v_policy);
-      elsif v_piece.pass = 4 then
-        select o.* into v_settled
-        from maintenance_internal.offer_again_or_refuse(v_job, v_piece, v_run, v_at) as o;
+        select e.* into v_settled from maintenance_internal.end_round(v_job, v_run, v_at) as e;
         v_run := v_settled.p_run;
         v_at := v_settled.p_at;
-      elsif v_piece.pass > 1 and cardinality(v_piece.tids)
-        > least(v_job.max_rows - v_run.rows_affected, v_split_at) then
-        -- More rows than may go; or a list that fails again as long as nothing has gone since.
-        delete from maintenance_internal.piece as p
-        where p.run_id = p_run_id and p.pass = v_piece.pass and p.place = v_piece.place;
-        v_at := maintenance_internal.add_lists(p_run_id, v_piece.pass, v_piece.leaf, v_piece.tids,
-          least(v_job.max_rows - v_run.rows_affected,
-            ceil(cardinality(v_piece.tids) / 8.0))::integer, v_at);
-      elsif v_piece.pass > 1 and v_piece.tids is null then
-        -- A window or a range that failed goes on as lists of its rows.
-        execute maintenance_internal.list_statement(v_policy, v_piece.leaf,
-          maintenance_internal.piece_form(v_piece))
-        into v_piece.tids using v_run.cutoff, null::integer,
-          format('(%s,0)', v_piece.page)::tid, format('(%s,0)', v_piece.end_page)::tid,
-          v_piece.from_age, v_piece.to_age;
-        delete from maintenance_internal.piece as p
-        where p.run_id = p_run_id and p.pass = v_piece.pass and p.place = v_piece.place;
-        v_at := maintenance_internal.add_lists(p_run_id, v_piece.pass, v_piece.leaf, v_piece.tids,
-          v_job.batch_size, v_at);
+        more := v_settled.more;
+        if not more then
+          v_details := maintenance_internal.count_left(v_run, v_policy);
+        end if;
+      elsif v_piece.pass > 1 and (v_piece.tids is null
+        or cardinality(v_piece.tids) > least(v_job.max_rows - v_run.rows_affected,
+          case when v_piece.failed_at = v_run.rows_affected then 100 end)) then
+        -- Of what failed: no list yet, more rows than may go, or a list that fails again for sure,
+        -- since nothing has gone meanwhile.
+        v_at := maintenance_internal.split_piece(v_run, v_job, v_policy, v_piece, v_at);
       else
         v_offers := true;
         v_changed := maintenance_internal.change_piece(
@@ -141,9 +122,7 @@ begin
           and l.pid <> pg_backend_pid() and l.mode ~ '^(AccessExclusive|Exclusive|Share)'
           and l.mode <> 'ShareUpdateExclusiveLock'));
     if not maintenance_internal.is_leaf(v_leaf, v_at.target) then
-      -- A partition that went in the middle of it.
-      v_at := maintenance_internal.leave_leaf(p_run_id, v_leaf, v_at);
-      v_verdict := 'again';
+      v_verdict := 'again'; -- a partition that went in the middle of it; the next step leaves it
     elsif v_verdict in ('error', 'lock_timeout') and v_fault.sqlstate in ('42501', '55P03')
       and v_leaf <> v_at.target then
       -- A partition that cannot be worked on keeps no other.

@@ -17,7 +17,6 @@ as $$
 declare
   v_least_rows constant integer := 10;
   v_short_list constant integer := 100;
-  v_parts constant integer := 8;
   v_growth double precision := case when p_fault.sqlstate = '55P03' then 1
     else least(2, 30 / greatest(p_milliseconds, 0.1)) end;
   v_singly record;
@@ -62,8 +61,7 @@ begin
         p_piece.from_age, p_piece.to_age);
     end if;
   elsif cardinality(p_piece.tids) > v_short_list then
-    p_at := maintenance_internal.add_lists(p_piece.run_id, p_piece.pass, p_piece.leaf,
-      p_piece.tids, ceil(cardinality(p_piece.tids)::numeric / v_parts)::integer, p_at);
+    p_at := maintenance_internal.split_piece(p_run, p_job, p_policy, p_piece, p_at);
   else
     select w.* into v_singly
     from maintenance_internal.work_singly(p_job, p_policy, p_piece, p_run, p_at) as w;
@@ -75,5 +73,33 @@ begin
       p_run.cut := p_piece.tids[cardinality(p_piece.tids)];
     end if;
   end if;
+end
+$$;
+
+-- Puts lists of its rows in the place of a piece that failed: eight parts of a list, all rows of a
+-- window or a range.
+create function maintenance_internal.split_piece(
+  p_run maintenance_internal.run,
+  p_job maintenance_internal.job,
+  p_policy maintenance_internal.policy,
+  p_piece maintenance_internal.piece,
+  inout p_at maintenance_internal.progress)
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_size bigint := ceil(cardinality(p_piece.tids) / 8.0);
+begin
+  if p_piece.tids is null then
+    v_size := p_job.batch_size;
+    execute maintenance_internal.list_statement(p_policy, p_piece.leaf,
+      maintenance_internal.piece_form(p_piece))
+    into p_piece.tids using p_run.cutoff, null::integer, format('(%s,0)', p_piece.page)::tid,
+      format('(%s,0)', p_piece.end_page)::tid, p_piece.from_age, p_piece.to_age;
+  end if;
+  delete from maintenance_internal.piece as p
+  where p.run_id = p_piece.run_id and p.pass = p_piece.pass and p.place = p_piece.place;
+  p_at := maintenance_internal.add_lists(p_piece.run_id, p_piece.pass, p_piece.leaf, p_piece.tids,
+    least(v_size, p_job.max_rows - p_run.rows_affected)::integer, p_at);
 end
 $$;
