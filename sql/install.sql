@@ -13,6 +13,7 @@
 --   door     what people call and read, in schema maintenance; the inside is maintenance_internal
 
 \ir engine/schema.sql
+\ir engine/owner.sql
 \ir engine/clock.sql
 \ir engine/find_function.sql
 \ir engine/error_text.sql
@@ -41,6 +42,7 @@
 \ir engine/policy/piece_statement.sql
 \ir engine/policy/count_due.sql
 \ir engine/policy/check_keep.sql
+\ir engine/policy/put_policy.sql
 \ir engine/policy/set_policy.sql
 \ir engine/policy/preview.sql
 \ir engine/policy/explain_policy.sql
@@ -49,7 +51,8 @@
 \ir engine/policy/lint_references.sql
 \ir engine/policy/lint_triggers.sql
 \ir engine/policy/lint_keep.sql
-\ir engine/policy/owner_setting.sql
+\ir engine/policy/lint_meaning.sql
+\ir engine/policy/lint_trust.sql
 \ir engine/policy/check_keys.sql
 \ir engine/policy/lint_session.sql
 \ir engine/policy/lint.sql
@@ -69,6 +72,7 @@
 \ir engine/run/next_piece.sql
 \ir engine/run/find_pieces.sql
 \ir engine/run/change_piece.sql
+\ir engine/run/call_step.sql
 \ir engine/run/work_singly.sql
 \ir engine/run/settle_piece.sql
 \ir engine/run/end_round.sql
@@ -99,6 +103,7 @@
 -- queue: ask a model
 \ir engine/queue/tables.sql
 \ir engine/queue/find_prepare.sql
+\ir engine/queue/call_kind.sql
 \ir engine/queue/set_kind.sql
 \ir engine/queue/find_kind.sql
 \ir engine/queue/enqueue_task.sql
@@ -168,6 +173,7 @@
 \ir engine/uninstall.sql
 \ir engine/shipped.sql
 \ir engine/revoke_defaults.sql
+\ir engine/pin.sql
 \ir engine/roles.sql
 
 -- the reference application: a subject's tables, its rules, and what only SQL can say

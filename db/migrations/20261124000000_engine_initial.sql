@@ -76,6 +76,106 @@ comment on schema maintenance_internal is
   'What the doors in schema maintenance are made of. Nothing here is a promise.';
 -- end of sql/engine/schema.sql
 
+-- from sql/engine/owner.sql 8d48bb194d243738
+-- The engine's owner, whom it trusts, and what the owner's own sessions are like. Code of the
+-- owner's (triggers, steps, functions in rules, functions of kinds) was written for those sessions,
+-- and hardly any of it names its schemas: it runs under their path (owner_path), but for schemas in
+-- which somebody else may put things.
+
+create function maintenance_internal.owner()
+returns oid
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+return (select n.nspowner from pg_namespace as n where n.nspname = 'maintenance');
+
+-- Whether a role has the owner's rights anyway: the owner, its members, superusers.
+create function maintenance_internal.is_trusted(p_role oid)
+returns boolean
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+return exists (
+  select from pg_roles as r
+  where r.oid = case p_role when to_regrole('pg_database_owner')
+      then (select d.datdba from pg_database as d where d.datname = current_database())
+      else p_role end
+    and (r.rolsuper or pg_has_role(r.oid, maintenance_internal.owner(), 'member')));
+
+-- A setting that every session of the engine's owner in this database begins with, as pg_cron's do:
+-- its value, whose it is, and the statement that takes it away. No row where none is given.
+create function maintenance_internal.owner_setting(p_name text)
+returns table (value text, whose text, fix text)
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+begin atomic
+  select substr(c.setting, length(p_name) + 2),
+    concat_ws(' in ', case when s.setrole <> 0 then 'the role ' || o.owner end,
+      case when s.setdatabase <> 0 then 'the database ' || current_database() end),
+    format('alter %s reset %s;', case
+      when s.setrole = 0 then format('database %I', current_database())
+      when s.setdatabase = 0 then format('role %I', o.owner)
+      else format('role %I in database %I', o.owner, current_database()) end, p_name)
+  from pg_db_role_setting as s
+  cross join lateral unnest(s.setconfig) as c (setting)
+  cross join (select pg_get_userbyid(maintenance_internal.owner()) as owner) as o
+  where s.setrole in (0, maintenance_internal.owner())
+    and s.setdatabase in (0, (
+      select d.oid from pg_database as d where d.datname = current_database()))
+    and c.setting like p_name || '=%'
+  order by s.setdatabase <> 0 and s.setrole <> 0 desc, s.setrole <> 0 desc
+  limit 1;
+end;
+
+-- The schemas of the path of the owner's sessions, in order, each with the roles that may create in
+-- it and are not trusted, and what would shut them out; null where there are none.
+create function maintenance_internal.owner_schemas()
+returns table (schema_name text, place bigint, strangers text, fix text)
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+begin atomic
+  select n.nspname, e.place, c.strangers, c.fix
+  from regexp_matches(
+    coalesce((select s.value from maintenance_internal.owner_setting('search_path') as s),
+      '"$user", public'),
+    '"((?:[^"]|"")*)"|([^",\s]+)', 'g') with ordinality as e (name, place)
+  join pg_namespace as n on n.nspname = coalesce(
+    case when coalesce(e.name[1], e.name[2]) = '$user'
+      then pg_get_userbyid(maintenance_internal.owner()) end,
+    replace(e.name[1], '""', '"'), lower(e.name[2]))
+  cross join lateral (
+    select string_agg(r.name, ', ') as strangers,
+      string_agg(case when r.is_owner
+        then format('alter schema %I owner to %I;', n.nspname,
+          pg_get_userbyid(maintenance_internal.owner()))
+        else format('revoke create on schema %I from %s;', n.nspname, r.name) end, ' ') as fix
+    from (
+      select n.nspowner::regrole::text as name, n.nspowner as role, true as is_owner
+      union
+      select case a.grantee when 0 then 'public' else a.grantee::regrole::text end, a.grantee, false
+      from aclexplode(n.nspacl) as a
+      where a.privilege_type = 'CREATE' and a.grantee <> n.nspowner
+    ) as r
+    where not maintenance_internal.is_trusted(r.role)
+  ) as c
+  where n.nspname !~ '^pg_';
+end;
+
+-- The path that the owner's code runs under; with p_all, as it would be if all could be trusted.
+create function maintenance_internal.owner_path(p_all boolean default false)
+returns text
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+return (
+  select 'pg_catalog, ' || coalesce(
+    string_agg(quote_ident(s.schema_name) || ', ', '' order by s.place), '') || 'pg_temp'
+  from maintenance_internal.owner_schemas() as s
+  where s.strangers is null or p_all);
+-- end of sql/engine/owner.sql
+
 -- from sql/engine/clock.sql f8127d5a76287711
 -- The one clock that every rule and schedule is read at: the transaction's start or, for tests, the
 -- setting maintenance.fake_now.
@@ -95,26 +195,28 @@ return case
 end;
 -- end of sql/engine/clock.sql
 
--- from sql/engine/find_function.sql fa0cadbb6a798b25
+-- from sql/engine/find_function.sql cbde4dd74de1aac6
 -- A function that a job or a kind names, by exact signature, or a clear error. p_arguments: types.
--- It runs with the owner's rights, so it has to belong to the owner or to a superuser.
+-- It is found as in the owner's own sessions, and runs with the owner's rights, so it has to belong
+-- to the owner or to a superuser.
 
 create function maintenance_internal.find_function(p_name text, p_arguments text, p_result text)
 returns regprocedure
 language plpgsql
 stable
 set search_path = pg_catalog, pg_temp
-set quote_all_identifiers = off
 as $$
 declare
   v_oid oid;
   v_proc record;
 begin
   begin
+    perform set_config('search_path', maintenance_internal.owner_path(), true);
     v_oid := to_regprocedure(format('%s(%s)', p_name, p_arguments));
   exception when syntax_error or invalid_name or feature_not_supported then
     null;
   end;
+  perform set_config('search_path', 'pg_catalog, pg_temp', true);
   select p.prokind, p.proretset, p.proowner, pg_get_function_result(p.oid) as result,
     r.rolsuper as owned_by_superuser
   into v_proc
@@ -126,8 +228,7 @@ begin
     raise exception 'there is no function %(%) returns %', p_name, p_arguments, p_result
       using errcode = 'PM007', hint = 'Name it with its schema, and without arguments.';
   end if;
-  if v_proc.proowner <> (select n.nspowner from pg_namespace as n where n.nspname = 'maintenance')
-    and not v_proc.owned_by_superuser then
+  if v_proc.proowner <> maintenance_internal.owner() and not v_proc.owned_by_superuser then
     raise exception 'the function % belongs to %', p_name, v_proc.proowner::regrole
       using errcode = 'PM007',
         hint = 'It runs with the rights of the engine''s owner, who has to own it.';
@@ -137,7 +238,7 @@ end
 $$;
 -- end of sql/engine/find_function.sql
 
--- from sql/engine/error_text.sql fe71516def004b02
+-- from sql/engine/error_text.sql 61b878b8f777c3ef
 -- What may be told of an error to people who may not read the tables: its SQLSTATE, the constraint
 -- and the table, and the message only where it cannot hold a row's text. Messages about values
 -- (class 22), and whatever somebody's function or trigger raises, are left to the owner.
@@ -157,10 +258,10 @@ return case
   when coalesce(p_constraint, '') <> ''
     then format('SQLSTATE %s, constraint %s of table %s', p_sqlstate, p_constraint, p_table)
   -- What Postgres says of the engine's own statements, and not of those that somebody's trigger
-  -- may have put together from values.
+  -- may have put together from values: the innermost function of the context is ours.
   when p_sqlstate ~ '^(3F|42)'
-    and substring(p_context from '(?n)^(?:PL/\S+|SQL) function "?([^.(" ]+)\.')
-      in ('maintenance', 'maintenance_internal')
+    and substring(p_context from '(?n)^(?:PL/\S+|SQL) function .*$')
+      ~ '^PL/pgSQL function maintenance(_internal)?\.'
     then format('%s (SQLSTATE %s)', p_message, p_sqlstate)
   -- What Postgres, and nobody's RAISE, says of locks, resources and cancellations.
   when p_sqlstate ~ '^(0A|25|2B|40|53|54|55|57)' and p_context !~ '^[^\n]* at RAISE(\n|$)'
@@ -169,7 +270,7 @@ return case
 end;
 -- end of sql/engine/error_text.sql
 
--- from sql/engine/version.sql 0bd8d76c8f44bc61
+-- from sql/engine/version.sql 0e5cfe135cce4fc1
 -- Which version is installed here, so that a program of another one can say so (state.sql).
 
 create function maintenance.version()
@@ -178,8 +279,6 @@ language sql
 stable
 security definer
 set search_path = pg_catalog, pg_temp
-set row_security = off
-set timezone = 'UTC'
 begin atomic
   select v.part, m.found[1], m.found[2]
   from (values
@@ -197,11 +296,11 @@ comment on function maintenance.version() is
   'that it was made of.';
 -- end of sql/engine/version.sql
 
--- from sql/engine/state.sql fc1e0e92afb6654c
+-- from sql/engine/state.sql 7e7c420047b73e51
 -- The release, and a hash of the files of sql/engine/. Written by make migration.
 
 comment on schema maintenance is
-  'pg-maintenance 0.0.0, state f988aecbe99e9ef1: '
+  'pg-maintenance 0.0.0, state ffb971f3843644b3: '
   'what people call and read; \df maintenance.* is the manual.';
 -- end of sql/engine/state.sql
 
@@ -272,7 +371,7 @@ comment on column maintenance.edit.what is
   'the change was made or found there';
 -- end of sql/engine/job/tables.sql
 
--- from sql/engine/job/record_edit.sql 6f69c966b497364a
+-- from sql/engine/job/record_edit.sql 02eae15df1fbab79
 -- Trigger: keeps who changed what of a job or its rule, and when.
 
 create function maintenance_internal.record_edit()
@@ -280,8 +379,6 @@ returns trigger
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
-set row_security = off
-set timezone = 'UTC'
 set lock_timeout = '5s'
 as $$
 declare
@@ -334,7 +431,7 @@ end
 $$;
 -- end of sql/engine/job/find_job.sql
 
--- from sql/engine/job/upsert_job.sql 049d222f64eaa9ed
+-- from sql/engine/job/upsert_job.sql 64efeb76075b910f
 -- The upsert behind set_policy, set_job and set_statement: the job's own row and its schedule.
 
 create function maintenance_internal.upsert_job(p_job maintenance_internal.job)
@@ -344,7 +441,8 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_job maintenance_internal.job;
-  v_kind text;
+  v_before maintenance_internal.job;
+  v_dropped text;
 begin
   if p_job.job_name is null or p_job.job_name !~ '^[A-Za-z0-9][A-Za-z0-9_.-]{0,50}$' then
     raise exception 'the job name "%" is not acceptable', p_job.job_name
@@ -353,23 +451,30 @@ begin
   end if;
   perform maintenance.next_run_at(p_job.schedule, now());
 
-  select j.kind into v_kind from maintenance_internal.job as j where j.job_name = p_job.job_name;
-  if v_kind <> p_job.kind then
-    raise exception 'the job "%" is a % job already', p_job.job_name, v_kind
+  select * into v_before from maintenance_internal.job as j where j.job_name = p_job.job_name;
+  if v_before.kind <> p_job.kind then
+    raise exception 'the job "%" is a % job already', p_job.job_name, v_before.kind
       using errcode = 'PM002',
         hint = format('select maintenance.drop_job(%L), or take another name.', p_job.job_name);
   end if;
 
-  select j.job_name into v_kind
+  select j.* into v_job
   from maintenance_internal.job as j
   where j.job_name <> p_job.job_name
     and coalesce(j.backlog_name, j.job_name) = coalesce(p_job.backlog_name, p_job.job_name);
   if found then
     raise exception 'the job "%" has the backlog name "%" already',
-      v_kind, coalesce(p_job.backlog_name, p_job.job_name)
+      v_job.job_name, coalesce(p_job.backlog_name, p_job.job_name)
       using errcode = 'PM002', hint = 'Each row of maintenance_status needs a name of its own.';
   end if;
 
+  v_dropped := concat_ws(', ',
+    case when p_job.schedule is null then 'schedule ' || v_before.schedule end,
+    case when p_job.backlog_name is null then 'backlog_name ' || v_before.backlog_name end);
+  if v_dropped <> '' then
+    raise warning '"%" loses what this call does not name: %', p_job.job_name, v_dropped
+      using hint = 'Setting a job replaces it: name again what is meant to stay.';
+  end if;
   insert into maintenance_internal.job as j
     (job_name, kind, step, statement, schedule, description, backlog_name, backlog_function)
   values
@@ -389,7 +494,7 @@ end
 $$;
 -- end of sql/engine/job/upsert_job.sql
 
--- from sql/engine/job/set_job.sql 626eff3e3577ae95
+-- from sql/engine/job/set_job.sql 925a205fe2cc233d
 -- Sets a function job: a function that handles one batch and returns its rows.
 
 create function maintenance.set_job(
@@ -403,44 +508,41 @@ returns void
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
-set row_security = off
-set timezone = 'UTC'
 set lock_timeout = '5s'
 as $$
 declare
   v_job maintenance_internal.job;
 begin
-  perform maintenance_internal.find_function(set_job.step, 'integer', 'bigint');
   if (set_job.backlog_name is null) <> (set_job.backlog_function is null) then
     raise exception 'backlog_name and backlog_function go together'
       using errcode = 'PM002', hint = 'Give both for a row in maintenance_status, or neither.';
   end if;
   if set_job.backlog_function is not null then
-    perform maintenance_internal.find_function(
-      set_job.backlog_function, 'integer', 'TABLE(due bigint, oldest timestamp with time zone)');
+    v_job.backlog_function := maintenance_internal.find_function(set_job.backlog_function,
+      'integer', 'TABLE(due bigint, oldest timestamp with time zone)')::regproc;
   end if;
 
   v_job.job_name := set_job.job_name;
   v_job.kind := 'function';
-  v_job.step := set_job.step;
+  v_job.step := maintenance_internal.find_function(set_job.step, 'integer', 'bigint')::regproc;
   v_job.schedule := set_job.schedule;
-  v_job.description := coalesce(set_job.description, 'Calls ' || set_job.step);
+  v_job.description := coalesce(set_job.description, 'Calls ' || v_job.step);
   v_job.backlog_name := set_job.backlog_name;
-  v_job.backlog_function := set_job.backlog_function;
   v_job := maintenance_internal.upsert_job(v_job);
   perform maintenance_internal.sync_schedule(v_job.job_name);
 end
 $$;
 
 comment on function maintenance.set_job(text, text, text, text, text, text) is
-  'Sets a function job. step: qualified name of a function (batch_size integer) returns bigint '
-  'that handles one batch and returns its rows; 0 ends the run. backlog_function, optional: a '
-  'function (cap integer) returns table (due bigint, oldest timestamptz), shown in '
-  'maintenance_status under backlog_name. schedule: five-field cron, UTC. For the engine''s owner. '
-  'Errors: PM002 argument, PM006 schedule, PM007 no such function, or not the owner''s.';
+  'Sets a function job. step: a function (batch_size integer) returns bigint, found as in the '
+  'owner''s own sessions, and run under their search_path, that handles one batch and returns '
+  'its rows; 0 ends the run. backlog_function, optional: a function (cap integer) returns table '
+  '(due bigint, oldest timestamptz), shown in maintenance_status under backlog_name. schedule: '
+  'five-field cron, UTC. For the engine''s owner. Errors: PM002 argument, PM006 schedule, PM007 '
+  'no such function, or not the owner''s.';
 -- end of sql/engine/job/set_job.sql
 
--- from sql/engine/job/configure_job.sql 09bc6f34221c7477
+-- from sql/engine/job/configure_job.sql 5a6366063429dc9a
 -- Changes the options of a job of any kind; what is not given stays.
 
 create function maintenance.configure_job(
@@ -454,8 +556,6 @@ returns void
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
-set row_security = off
-set timezone = 'UTC'
 set lock_timeout = '5s'
 as $$
 declare
@@ -501,7 +601,7 @@ comment on function maintenance.configure_job(text, integer, interval, integer, 
   'For the engine''s owner. Errors: PM001 no such job, PM002 out of range.';
 -- end of sql/engine/job/configure_job.sql
 
--- from sql/engine/job/drop_job.sql 875fd96acdd762d4
+-- from sql/engine/job/drop_job.sql 07a39d0b20ced6e1
 -- Removes a job and its schedule; its receipts stay.
 
 create function maintenance.drop_job(job_name text)
@@ -509,8 +609,6 @@ returns void
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
-set row_security = off
-set timezone = 'UTC'
 set lock_timeout = '5s'
 as $$
 declare
@@ -527,7 +625,7 @@ comment on function maintenance.drop_job(text) is
   'For the engine''s owner. Errors: PM001 no such job.';
 -- end of sql/engine/job/drop_job.sql
 
--- from sql/engine/policy/tables.sql c1029c149e07a795
+-- from sql/engine/policy/tables.sql 06f17e8937b88756
 -- The rules: one row per job that is a rule over a table.
 
 create table maintenance_internal.policy (
@@ -540,6 +638,8 @@ create table maintenance_internal.policy (
   matching text,
   assign text,
   index_on text,
+  calls text[] not null default '{}',
+  trusted_owner text,
   constraint policy_pkey primary key (job_id),
   constraint policy_job_id_fkey foreign key (job_id)
     references maintenance_internal.job (job_id) on delete cascade,
@@ -556,6 +656,12 @@ comment on column maintenance_internal.policy.target is
   'qualified name of the table, resolved again by every run';
 comment on column maintenance_internal.policy.index_on is
   'the expression to index for this rule, as CREATE INDEX takes it; null where it takes none';
+
+comment on column maintenance_internal.policy.matching is 'in it, $1 is the cut-off';
+comment on column maintenance_internal.policy.calls is
+  'the functions outside of pg_catalog that the rule calls, by its operators and casts, too';
+comment on column maintenance_internal.policy.trusted_owner is
+  'whose table it may be besides the engine''s owner''s';
 
 create trigger record_edit after update on maintenance_internal.policy
 for each row execute function maintenance_internal.record_edit();
@@ -596,10 +702,13 @@ end
 $$;
 -- end of sql/engine/policy/leaf_tables.sql
 
--- from sql/engine/policy/find_target.sql 3402ee08d019705b
--- The table that a policy's target names, or a clear error where no policy can work on it.
+-- from sql/engine/policy/find_target.sql bb9599d8cbd2a22a
+-- The table that a policy's target names, or a clear error where no policy can work on it. Asked
+-- again at each look and each run: a table's triggers, and the functions of its indexes and casts,
+-- run with the rights of the engine's owner, so it must be in hands that have those rights anyway,
+-- or that the policy names as meant.
 
-create function maintenance_internal.find_target(p_target text)
+create function maintenance_internal.find_target(p_target text, p_trusted_owner text default null)
 returns regclass
 language plpgsql
 stable
@@ -638,7 +747,21 @@ begin
       using errcode = 'PM003', hint = 'Set the policy on a table of your own.';
   end if;
 
-  perform maintenance_internal.leaf_tables(v_table);
+  select c.oid::regclass as name, pg_get_userbyid(c.relowner) as owner
+  into v_class
+  from pg_class as c
+  where c.oid = any (maintenance_internal.leaf_tables(v_table) || v_table::oid)
+    and c.relowner is distinct from to_regrole(quote_ident(p_trusted_owner))
+    and not maintenance_internal.is_trusted(c.relowner)
+  limit 1;
+  if found then
+    raise exception '% belongs to %, whose triggers, index functions and casts would run with the '
+        'rights of %', v_class.name, v_class.owner, maintenance_internal.owner()::regrole
+      using errcode = 'PM003',
+        hint = format('alter table %s owner to %s; or, where it is meant so, set the policy with '
+          'trusted_owner => %L.', v_class.name, maintenance_internal.owner()::regrole,
+          v_class.owner);
+  end if;
   return v_table;
 end
 $$;
@@ -678,7 +801,7 @@ end
 $$;
 -- end of sql/engine/policy/find_policy.sql
 
--- from sql/engine/policy/parse_expression.sql 18ae2dbd8c6b6926
+-- from sql/engine/policy/parse_expression.sql 8efd70c35143bc2b
 -- One expression of a rule, as somebody typed it, in the form that Postgres prints.
 --
 -- Postgres itself is the parser. The table is an empty temporary copy of the target, so nothing
@@ -688,121 +811,245 @@ $$;
 --   3. what is stored is pg_get_expr of the result, never the text.
 -- CREATE POLICY wants a boolean. Another type is refused by datatype_mismatch after the text has
 -- passed as one expression, which is what makes the wrapped form of step 3 safe.
+--
+-- The text is read as in the owner's own sessions (owner_path), its dates and times as in the
+-- caller's, and printed so that neither matters any more.
+--   p_cutoff  whether the copy's column cutoff stands for the cut-off, which is stored as $1
+--   type      of the expression
+--   columns   of the target that it reads, by number
+--   calls     the functions outside of pg_catalog that it calls, by operators and casts, too
 
 create function maintenance_internal.parse_expression(
   p_copy regclass,
   p_argument text,
   p_text text,
+  p_cutoff boolean,
   out printed text,
-  out type text)
+  out type text,
+  out columns smallint[],
+  out calls text[])
 language plpgsql
 set search_path = pg_catalog, pg_temp
-set quote_all_identifiers = off
-set datestyle = 'ISO, YMD'
-set intervalstyle = 'postgres'
 as $$
 declare
+  v_alias text := maintenance_internal.target_alias(p_copy);
+  v_path text := maintenance_internal.owner_path();
+  v_all text := maintenance_internal.owner_path(true);
   v_cursor refcursor;
-  v_is_boolean boolean := true;
   v_tree text;
+  v_again text;
   v_volatile text;
   v_message text;
   v_state text;
 begin
   begin
-    open v_cursor for execute format(e'select (%s\n) from %s', p_text, p_copy);
+    perform set_config('search_path', v_path, true);
+    open v_cursor for execute format(e'select (%s\n) from pg_temp.%s', p_text, v_alias);
     close v_cursor;
-
-    begin
-      execute format(e'create policy parsed on %s for delete using (%s\n)', p_copy, p_text);
-    exception when datatype_mismatch then
-      execute format(
-        e'create policy parsed on %s for delete using ((%s\n) is not null)', p_copy, p_text);
-      v_is_boolean := false;
-    end;
-
-    select pg_get_expr(p.polqual, p.polrelid), p.polqual::text into printed, v_tree
-    from pg_policy as p
-    where p.polrelid = p_copy and p.polname = 'parsed';
-    execute format('drop policy parsed on %s', p_copy);
+    perform set_config('search_path', 'pg_catalog, pg_temp', true);
+    select o.printed, o.tree, o.columns into printed, v_tree, columns
+    from maintenance_internal.parse_once(p_copy, p_text, v_path, p_cutoff) as o;
+    -- It has to say the same where it is read again, and where no schema is left out.
+    v_again := (maintenance_internal.parse_once(p_copy, replace(printed, '"the cut-off"', 'cutoff'),
+      v_path, p_cutoff)).printed;
+    if v_again = printed and v_all <> v_path then
+      v_again := (maintenance_internal.parse_once(p_copy, p_text, v_all, p_cutoff)).printed;
+    end if;
+    -- Asks for the type without evaluating the expression: a CASE has the type of a branch that is
+    -- never taken, too.
+    execute format(
+      'select pg_typeof(case when false then (%s) end) from (select) as maintenance_one '
+      'left join pg_temp.%s on true', replace(printed, '"the cut-off"', 'cutoff'), v_alias)
+    into type;
   exception when others then
     get stacked diagnostics v_message = message_text, v_state = returned_sqlstate;
     raise exception '% "%" is not acceptable: %', p_argument, p_text, v_message
       using errcode = 'PM004', detail = 'SQLSTATE ' || v_state,
-        hint = 'One expression over the target''s columns; '
-          'other tables and functions need their schema''s name.';
+        hint = 'One expression over the target''s columns. ' || maintenance_internal.path_hint();
   end;
-
-  if v_tree ~ (':relid ' || p_copy::oid || '\y') then
-    raise exception '% "%" reads its own table without a schema', p_argument, p_text
-      using errcode = 'PM004', hint = 'In a subquery, name the table with its schema.';
+  if v_again <> printed then
+    raise exception '% "%" means something else in another session: % here, and % there',
+        p_argument, p_text, printed, v_again
+      using errcode = 'PM004', hint = 'Name operators, types and functions with their schemas, '
+        'as operator(public.=). ' || maintenance_internal.path_hint();
   end if;
 
-  select p.oid::regprocedure::text into v_volatile
-  from regexp_matches(v_tree, ':(?:funcid|opfuncid|hashfuncid|aggfnoid|winfnoid) (\d+)', 'g') as m
-  join pg_proc as p on p.oid = m[1]::oid
-  where p.provolatile = 'v'
-  limit 1;
-  if found then
+  if exists (
+    select from regexp_matches(v_tree, ':relid (\d+)', 'g') as m
+    join pg_class as c on c.oid = m[1]::oid
+    where c.relpersistence = 't')
+  then
+    raise exception '% "%" reads a temporary table, or its own without a schema', p_argument, p_text
+      using errcode = 'PM004', hint = 'In a subquery, name the table with its schema.';
+  elsif v_tree ~ 'ROWMARKCLAUSE' then
+    raise exception '% "%" locks rows', p_argument, p_text
+      using errcode = 'PM004', hint = 'A rule only reads: leave out "for update".';
+  end if;
+
+  select c.calls, c.volatile into calls, v_volatile
+  from maintenance_internal.calls_of(v_tree) as c;
+  if v_volatile is not null then
     raise exception '% "%" calls %, which is volatile', p_argument, p_text, v_volatile
       using errcode = 'PM004',
         hint = 'A rule gives the same answer all through a run: use stored columns and now().';
   end if;
+  printed := replace(replace(printed, v_alias || '."the cut-off"', '$1'), '"the cut-off"', '$1');
+end
+$$;
 
+-- Reads an expression under a path, and prints it under ours.
+create function maintenance_internal.parse_once(
+  p_copy regclass,
+  p_text text,
+  p_path text,
+  p_cutoff boolean,
+  out printed text,
+  out tree text,
+  out columns smallint[])
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_table text := 'pg_temp.' || maintenance_internal.target_alias(p_copy);
+  v_is_boolean boolean := true;
+  v_policy oid;
+begin
+  perform set_config('search_path', p_path, true);
+  begin
+    execute format(e'create policy parsed on %s for delete using (%s\n)', v_table, p_text);
+  exception when datatype_mismatch then
+    execute format(
+      e'create policy parsed on %s for delete using ((%s\n) is not null)', v_table, p_text);
+    v_is_boolean := false;
+  end;
+  perform set_config('search_path', 'pg_catalog, pg_temp', true);
+
+  -- No text can be taken for this name by mistake, as it could for cutoff.
+  if p_cutoff then
+    execute format('alter table %s rename column cutoff to "the cut-off"', v_table);
+  end if;
+  select p.oid, p.polqual::text into v_policy, tree
+  from pg_policy as p
+  where p.polrelid = p_copy and p.polname = 'parsed';
+  printed := maintenance_internal.print_policy(v_policy);
   if not v_is_boolean then
     printed := substr(printed, 2, length(printed) - length('( IS NOT NULL)'));
   end if;
-  -- Asks for the type without evaluating the expression: a CASE has the type of a branch that is
-  -- never taken, too.
-  execute format('select pg_typeof(case when false then (%s) end) from (select) as maintenance_one '
-    'left join %s as %s on true', printed, p_copy,
-    maintenance_internal.target_alias(p_copy)) into type;
+  columns := maintenance_internal.columns_of('pg_policy'::regclass, v_policy, p_copy, tree);
+  if p_cutoff then
+    execute format('alter table %s rename column "the cut-off" to cutoff', v_table);
+  end if;
+  execute format('drop policy parsed on %s', v_table);
 end
 $$;
+
+create function maintenance_internal.print_policy(p_policy oid)
+returns text
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+set datestyle = 'ISO, YMD'
+set intervalstyle = 'postgres'
+set timezone = 'UTC'
+return (select pg_get_expr(p.polqual, p.polrelid) from pg_policy as p where p.oid = p_policy);
+
+-- The columns of the copy that a parsed expression or statement names; all where it takes whole
+-- rows.
+create function maintenance_internal.columns_of(
+  p_class oid,
+  p_object oid,
+  p_copy regclass,
+  p_tree text)
+returns smallint[]
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+return array(
+  select a.attnum
+  from pg_attribute as a
+  where a.attrelid = p_copy and a.attnum > 0 and not a.attisdropped
+    and a.attname <> 'the cut-off'
+    and (p_tree ~ '\{VAR :varno 1 :varattno 0 ' or exists (
+      select from pg_depend as d
+      where d.classid = p_class and d.objid = p_object and d.refclassid = 'pg_class'::regclass
+        and d.refobjid = p_copy and d.refobjsubid = a.attnum)));
+
+-- The functions outside of pg_catalog that a parse tree calls, and one that is volatile.
+create function maintenance_internal.calls_of(p_tree text, out calls text[], out volatile text)
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+return (
+  select row(
+    coalesce(array_agg(distinct p.oid::regprocedure::text)
+      filter (where p.pronamespace <> 'pg_catalog'::regnamespace), '{}'),
+    min(p.oid::regprocedure::text) filter (where p.provolatile = 'v'))
+  from regexp_matches(p_tree,
+    ':(?:funcid|opfuncid|hashfuncid|aggfnoid|winfnoid) (\d+)', 'g') as m
+  join pg_proc as p on p.oid = m[1]::oid);
+
+-- Where names without a schema are looked up, for the hint of an error.
+create function maintenance_internal.path_hint()
+returns text
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+return 'Names without a schema are looked up in ' || maintenance_internal.owner_path() || '.'
+  || coalesce((
+    select string_agg(format(' The schema %I is left out, since %s may create in it: %s',
+      s.schema_name, s.strangers, s.fix), '')
+    from maintenance_internal.owner_schemas() as s where s.strangers is not null), '');
 -- end of sql/engine/policy/parse_expression.sql
 
--- from sql/engine/policy/parse_assign.sql 068502fa8e0e598d
+-- from sql/engine/policy/parse_assign.sql b64fddbfb7cf7ef4
 -- The SET list of an update, in the form that Postgres prints.
 --
 -- The guard in FROM and the WHERE behind it are ours: a list that brings a FROM, a WHERE or a
 -- RETURNING of its own, or a second statement, is a syntax error or refused by the cursor, which
 -- is opened and never fetched from. A function over the empty copy, never called, then prints the
--- list (a rewrite rule would too, but not for a table that is named old or new).
+-- list (a rewrite rule would too, but not for a table that is named old or new). It is read and
+-- printed as an expression of the rule is: see parse_expression.
 
-create function maintenance_internal.parse_assign(p_table regclass, p_copy regclass, p_text text)
-returns text
+create function maintenance_internal.parse_assign(
+  p_table regclass,
+  p_copy regclass,
+  p_text text,
+  out printed text,
+  out columns smallint[],
+  out calls text[])
 language plpgsql
 set search_path = pg_catalog, pg_temp
-set quote_all_identifiers = off
-set datestyle = 'ISO, YMD'
-set intervalstyle = 'postgres'
 as $$
 declare
-  v_cursor refcursor;
-  v_update text := format(
-    e'update %s set %s\n from (select 1 as one) as maintenance_guard where false', p_copy, p_text);
-  v_printed text;
+  v_path text := maintenance_internal.owner_path();
+  v_all text := maintenance_internal.owner_path(true);
   v_tree text;
-  v_head text;
+  v_again text;
   v_key text;
   v_message text;
   v_state text;
 begin
   begin
-    open v_cursor for execute v_update || ' returning 1';
-    close v_cursor;
-    execute format('create function pg_temp.parsed() returns void begin atomic %s; end', v_update);
-
-    select pg_get_function_sqlbody(p.oid), p.prosqlbody::text into v_printed, v_tree
-    from pg_proc as p
-    where p.oid = to_regprocedure('pg_temp.parsed()');
-    drop function pg_temp.parsed();
+    select o.* into printed, v_tree, columns
+    from maintenance_internal.parse_assign_once(p_copy, p_text, v_path) as o;
+    v_again := (maintenance_internal.parse_assign_once(p_copy, printed, v_path)).printed;
+    if v_again = printed and v_all <> v_path then
+      v_again := (maintenance_internal.parse_assign_once(p_copy, p_text, v_all)).printed;
+    end if;
   exception when others then
     get stacked diagnostics v_message = message_text, v_state = returned_sqlstate;
     raise exception 'assign "%" is not acceptable: %', p_text, v_message
       using errcode = 'PM004', detail = 'SQLSTATE ' || v_state,
-        hint = 'The SET list of an update: status = ''failed'', finished_at = now().';
+        hint = 'The SET list of an update: status = ''failed'', finished_at = now(). '
+          || maintenance_internal.path_hint();
   end;
+  if v_again <> printed then
+    raise exception 'assign "%" means something else in another session: % here, and % there',
+        p_text, printed, v_again
+      using errcode = 'PM004', hint = 'Name operators, types and functions with their schemas, '
+        'as operator(public.=). ' || maintenance_internal.path_hint();
+  end if;
+  calls := (maintenance_internal.calls_of(v_tree)).calls;
 
   select a.attname into v_key
   from pg_partitioned_table as p
@@ -814,14 +1061,57 @@ begin
     raise exception 'assign "%" changes %, which % is partitioned by', p_text, v_key, p_table
       using errcode = 'PM004', hint = 'Moving rows between partitions is no work for a policy.';
   end if;
+end
+$$;
 
+create function maintenance_internal.parse_assign_once(
+  p_copy regclass,
+  p_text text,
+  p_path text,
+  out printed text,
+  out tree text,
+  out columns smallint[])
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_cursor refcursor;
+  v_update text := format(
+    e'update pg_temp.%s set %s\n from (select 1 as one) as maintenance_guard where false',
+    maintenance_internal.target_alias(p_copy), p_text);
+  v_function oid;
+  v_head text;
+begin
+  perform set_config('search_path', p_path, true);
+  if p_path = maintenance_internal.owner_path() then -- planning runs functions
+    open v_cursor for execute v_update || ' returning 1';
+    close v_cursor;
+  end if;
+  execute format('create function pg_temp.parsed() returns void begin atomic %s; end', v_update);
+  perform set_config('search_path', 'pg_catalog, pg_temp', true);
+
+  v_function := to_regprocedure('pg_temp.parsed()');
+  printed := maintenance_internal.print_function(v_function);
+  tree := (select p.prosqlbody::text from pg_proc as p where p.oid = v_function);
+  columns := maintenance_internal.columns_of('pg_proc'::regclass, v_function, p_copy, tree);
+  drop function pg_temp.parsed();
   v_head := format('UPDATE %s SET ', p_copy);
-  v_printed := substr(v_printed, strpos(v_printed, v_head) + length(v_head));
-  return left(v_printed, -length(
-    substring(v_printed
+  printed := substr(printed, strpos(printed, v_head) + length(v_head));
+  printed := left(printed, -length(
+    substring(printed
       from '\s+FROM \( SELECT 1 AS one\) maintenance_guard\s+WHERE false;\s+END$')));
 end
 $$;
+
+create function maintenance_internal.print_function(p_function oid)
+returns text
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+set datestyle = 'ISO, YMD'
+set intervalstyle = 'postgres'
+set timezone = 'UTC'
+return pg_get_function_sqlbody(p_function);
 -- end of sql/engine/policy/parse_assign.sql
 
 -- from sql/engine/policy/due_condition.sql 21b738336900f22d
@@ -853,7 +1143,7 @@ return format('(%s) <= %s', p_policy.age, maintenance_internal.age_bound(p_polic
   || coalesce(' and (' || p_policy.matching || ')', '');
 -- end of sql/engine/policy/due_condition.sql
 
--- from sql/engine/policy/count_statement.sql ec3679a13d7db0ba
+-- from sql/engine/policy/count_statement.sql 394e044c66cfc5a9
 -- The statement behind count_due, which lint asks the planner about: $1 cut-off, $2 cap.
 
 create function maintenance_internal.count_statement(p_policy maintenance_internal.policy)
@@ -863,7 +1153,8 @@ stable
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_table regclass := maintenance_internal.find_target(p_policy.target);
+  v_table regclass := maintenance_internal.find_target(
+    p_policy.target, p_policy.trusted_owner);
 begin
   return format(
     'select count(*), min(d.age)::timestamptz '
@@ -957,11 +1248,10 @@ return format(
   maintenance_internal.due_condition(p_policy));
 -- end of sql/engine/policy/piece_statement.sql
 
--- from sql/engine/policy/count_due.sql 86ae61f09093d794
+-- from sql/engine/policy/count_due.sql a0018fc83da475a0
 -- How many rows are due at a cut-off, counted up to a cap, and how old the oldest is.
 -- Pinned to index order: after a purge, a bitmap or sequential scan would step over every dead
 -- row again at each look, while an index scan marks their entries and is fast the second time.
--- Plans without an index look dear enough for JIT, which would then cost more than all the rest.
 
 create function maintenance_internal.count_due(
   p_policy maintenance_internal.policy,
@@ -972,20 +1262,22 @@ create function maintenance_internal.count_due(
 language plpgsql
 stable
 set search_path = pg_catalog, pg_temp
-set row_security = off
-set timezone = 'UTC'
 set enable_seqscan = off
 set enable_bitmapscan = off
-set jit = off
 as $$
+declare
+  v_statement text := maintenance_internal.count_statement(p_policy);
 begin
-  execute maintenance_internal.count_statement(p_policy) into due, oldest using p_cutoff, p_cap;
+  perform set_config('search_path', maintenance_internal.owner_path(), true);
+  execute v_statement into due, oldest using p_cutoff, p_cap;
 end
 $$;
 -- end of sql/engine/policy/count_due.sql
 
--- from sql/engine/policy/check_keep.sql 37854d88869edd24
--- Refuses a keep that is below zero, or reaches back before all time that Postgres knows.
+-- from sql/engine/policy/check_keep.sql 6ab2f260a5ae71ac
+-- Refuses a keep that is below zero, that reaches back before all time that Postgres knows, or that
+-- was written as a number alone, which is an interval of seconds: how it was written, the interval
+-- does not tell, so the caller's statement is asked. (Where it came as a parameter, lint warns.)
 
 create function maintenance_internal.check_keep(p_keep interval)
 returns void
@@ -998,13 +1290,197 @@ begin
     raise exception 'keep "%" is not acceptable', p_keep
       using errcode = 'PM002',
         hint = 'An interval from zero to 6000 years: ''90 days'', ''8 months''.';
+  elsif p_keep > interval '0' and p_keep < interval '10 hours' and current_query()
+    ~ format('''\s*%s\s*''(?!\s*::\s*text)', extract(epoch from p_keep)::bigint) then
+    raise exception 'keep ''%'' is a number alone', extract(epoch from p_keep)::bigint
+      using errcode = 'PM002',
+        hint = format('Of days: ''%1$s days''; of seconds: ''%1$s seconds''.',
+          extract(epoch from p_keep)::bigint);
   end if;
 end
 $$;
 -- end of sql/engine/policy/check_keep.sql
 
--- from sql/engine/policy/set_policy.sql 6d3c33d07da40a2a
--- Sets one rule over one table: which rows are due, and what becomes of them.
+-- from sql/engine/policy/put_policy.sql 03d4484e119e5c17
+-- The second half of set_policy: tries the rule, writes it, and says what follows from it.
+
+create function maintenance_internal.put_policy(
+  p_job maintenance_internal.job,
+  p_policy maintenance_internal.policy,
+  p_copy regclass,
+  p_columns smallint[])
+returns void
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+set lock_timeout = '5s'
+as $$
+declare
+  v_job maintenance_internal.job;
+  v_before maintenance_internal.policy;
+  v_finding record;
+begin
+  if p_policy.action = 'update' then
+    perform maintenance_internal.try_update(p_policy, p_copy, p_columns);
+  end if;
+  p_policy.index_on := maintenance_internal.find_index(p_policy, p_copy);
+  execute format('drop table pg_temp.%s', maintenance_internal.target_alias(p_copy));
+
+  v_job := maintenance_internal.upsert_job(p_job);
+  select * into v_before from maintenance_internal.policy as p where p.job_id = v_job.job_id;
+  if v_before.matching is not null and p_policy.matching is null then
+    raise warning '"%" loses what this call does not name: matching %', v_job.job_name,
+        v_before.matching
+      using hint = 'Setting a job replaces it: name again what is meant to stay.';
+  end if;
+  p_policy.job_id := v_job.job_id;
+  if v_before.job_id is null then
+    insert into maintenance_internal.policy select p_policy.*;
+  else
+    update maintenance_internal.policy as p
+    set (target, action, age, age_type, keep, matching, assign, index_on, calls, trusted_owner) =
+      (p_policy.target, p_policy.action, p_policy.age, p_policy.age_type, p_policy.keep,
+        p_policy.matching, p_policy.assign, p_policy.index_on, p_policy.calls,
+        p_policy.trusted_owner)
+    where p.job_id = v_job.job_id;
+  end if;
+
+  perform maintenance_internal.sync_schedule(v_job.job_name);
+  for v_finding in select * from maintenance.lint(v_job.job_name) loop
+    if v_finding.severity = 'notice' then
+      raise notice '%', v_finding.finding using hint = v_finding.fix;
+    else
+      raise warning '%', v_finding.finding using hint = v_finding.fix;
+    end if;
+  end loop;
+  if current_setting('client_min_messages') ~ '^(debug|log|notice)' then
+    perform maintenance_internal.tell_due(v_job.job_name, p_policy);
+  end if;
+end
+$$;
+
+-- Whether an update leaves its rows due, by a sample; every batch checks the same again. Only what
+-- the rule names is copied: rows can be large.
+create function maintenance_internal.try_update(
+  p_policy maintenance_internal.policy,
+  p_copy regclass,
+  p_columns smallint[])
+returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_alias text := maintenance_internal.target_alias(p_copy);
+  v_table regclass := p_policy.target::regclass;
+  v_due text := maintenance_internal.due_condition(p_policy);
+  v_cutoff timestamptz := maintenance_internal.clock() - p_policy.keep;
+  v_columns text;
+  v_nullable text;
+  v_again bigint;
+begin
+  select string_agg(quote_ident(a.attname), ', ' order by a.attnum) filter (where a.is_read
+      and a.attgenerated = ''),
+    string_agg(format('alter %I drop not null', a.attname), ', ') filter (where a.attnotnull)
+  into v_columns, v_nullable
+  from (
+    select a.*, a.attnum = any (p_columns)
+      -- What a generated column is made of, and a type that takes no null.
+      or exists (
+        select from pg_attrdef as f
+        join pg_depend as d on d.classid = 'pg_attrdef'::regclass and d.objid = f.oid
+        where f.adrelid = p_copy and f.adnum = any (p_columns)
+          and d.refclassid = 'pg_class'::regclass and d.refobjid = p_copy
+          and d.refobjsubid = a.attnum)
+      or exists (select from pg_type as t where t.oid = a.atttypid and t.typtype = 'd') as is_read
+    from pg_attribute as a
+    where a.attrelid = p_copy and a.attnum > 0 and not a.attisdropped
+  ) as a;
+  if v_nullable is not null then
+    execute format('alter table pg_temp.%s %s', v_alias, v_nullable);
+  end if;
+
+  perform set_config('search_path', maintenance_internal.owner_path(), true);
+  execute format(
+    'insert into pg_temp.%1$s (%2$s) '
+    'select %2$s from (select * from %3$s limit 10000) as %1$s where %4$s limit 300',
+    v_alias, v_columns, v_table, v_due) using v_cutoff;
+  execute format(
+    'with changed as (update pg_temp.%1$s set %2$s returning (%3$s) as again) '
+    'select count(*) from changed where again',
+    v_alias, p_policy.assign, v_due) into v_again using v_cutoff;
+  if v_again > 0 then
+    raise exception 'after assign "%" the rows would be due again, for ever', p_policy.assign
+      using errcode = 'PM005', hint = 'Let matching exclude what assign has set.';
+  end if;
+exception when data_exception then
+  raise exception 'assign "%" does not fit: %', p_policy.assign, sqlerrm
+    using errcode = 'PM004', detail = 'SQLSTATE ' || sqlstate,
+      hint = 'A column is too short, or of another type, for what the rule sets.';
+end
+$$;
+
+-- The best index that Postgres takes for a rule: partial on it, else on the age alone, else none.
+create function maintenance_internal.find_index(
+  p_policy maintenance_internal.policy,
+  p_copy regclass)
+returns text
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_table text := 'pg_temp.' || maintenance_internal.target_alias(p_copy);
+  v_on text := format(case when p_policy.age ~ '^("[^"]+"|[a-z_][a-z0-9_]*)$' then '(%s)'
+    else '((%s))' end, p_policy.age);
+begin
+  perform set_config('search_path', maintenance_internal.owner_path(), true);
+  foreach v_on in array array_remove(array[v_on || ' where ' || p_policy.matching, v_on], null)
+  loop
+    begin
+      execute format('create index on %s %s', v_table, v_on);
+      return v_on;
+    exception when invalid_object_definition or feature_not_supported or undefined_parameter then
+      null; -- not immutable, a subquery, or the cut-off
+    end;
+  end loop;
+  return null;
+end
+$$;
+
+-- Says how many rows are due now, and which share of the table that is: the last chance to see that
+-- a rule means more than was meant.
+create function maintenance_internal.tell_due(
+  p_job_name text,
+  p_policy maintenance_internal.policy)
+returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_cap constant integer := 10000;
+  v_due bigint;
+  v_rows double precision;
+begin
+  select c.due into v_due from maintenance_internal.count_due(
+    p_policy, maintenance_internal.clock() - p_policy.keep, v_cap) as c;
+  select greatest(sum(nullif(c.reltuples, -1)), v_due) into v_rows
+  from pg_class as c
+  where c.oid = any (maintenance_internal.leaf_tables(p_policy.target::regclass));
+  raise notice '%: % row% of % due now%', p_job_name,
+    case when v_due = v_cap then 'at least ' else '' end || v_due,
+    case when v_due <> 1 then 's' else '' end,
+    p_policy.target || case when v_due = 1 then ' is' else ' are' end,
+    case when v_due > 0 and v_rows > 0 then format(', %s %% of it', round(100 * v_due / v_rows))
+      else '' end;
+exception when others or assert_failure then
+  raise warning '%: what is due cannot be counted: %', p_job_name, sqlerrm
+    using hint = format('select * from maintenance.lint(%L);', p_job_name);
+end
+$$;
+-- end of sql/engine/policy/put_policy.sql
+
+-- from sql/engine/policy/set_policy.sql 159d111540b06022
+-- Sets one rule over one table: which rows are due, and what becomes of them. The texts are read
+-- here, as in the caller's session; what is done with them is done in put_policy, as anywhere else.
 
 create function maintenance.set_policy(
   job_name text,
@@ -1014,6 +1490,7 @@ create function maintenance.set_policy(
   keep interval,
   matching text default null,
   assign text default null,
+  trusted_owner name default null,
   schedule text default null,
   description text default null,
   backlog_name text default null)
@@ -1021,22 +1498,18 @@ returns void
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
-set quote_all_identifiers = off
-set row_security = off
-set timezone = 'UTC'
 set lock_timeout = '5s'
 as $$
 declare
-  v_table regclass := maintenance_internal.find_target(set_policy.target::text);
+  v_table regclass := maintenance_internal.find_target(
+    set_policy.target::text, set_policy.trusted_owner);
   v_alias text := maintenance_internal.target_alias(v_table);
   v_copy regclass;
-  v_columns text;
-  v_type text;
+  v_has_cutoff boolean;
+  v_parsed record;
+  v_columns smallint[];
   v_policy maintenance_internal.policy;
   v_job maintenance_internal.job;
-  v_again bigint;
-  v_index_on text;
-  v_finding record;
 begin
   if set_policy.action is null or set_policy.action not in ('delete', 'update') then
     raise exception 'the action "%" is not known', set_policy.action
@@ -1053,6 +1526,11 @@ begin
       using errcode = 'PM002',
         hint = 'assign is the SET list of an update, and of nothing else.';
   end if;
+  if to_regrole(quote_ident(set_policy.trusted_owner)) is null
+    and set_policy.trusted_owner is not null then
+    raise exception 'there is no role "%"', set_policy.trusted_owner
+      using errcode = 'PM002', hint = 'trusted_owner is the role that owns the target.';
+  end if;
   if set_policy.age is null then
     raise exception 'a policy needs an age'
       using errcode = 'PM002', hint = 'A column or an expression that gives a time: created_at.';
@@ -1066,69 +1544,64 @@ begin
   execute format('create temporary table %s (like %s including generated) on commit drop',
     v_alias, v_table);
   v_copy := ('pg_temp.' || v_alias)::regclass;
-
   v_policy.target := v_table::text;
   v_policy.action := set_policy.action;
   v_policy.keep := set_policy.keep;
-  select e.printed, e.type into v_policy.age, v_type
-  from maintenance_internal.parse_expression(v_copy, 'age', set_policy.age) as e;
-  v_policy.age_type := case v_type
+  v_policy.trusted_owner := set_policy.trusted_owner;
+
+  select * into v_parsed
+  from maintenance_internal.parse_expression(v_copy, 'age', set_policy.age, false);
+  v_policy.age := v_parsed.printed;
+  v_policy.calls := v_parsed.calls;
+  v_columns := v_parsed.columns;
+  v_policy.age_type := case v_parsed.type
     when 'timestamp with time zone' then 'timestamptz'
     when 'timestamp without time zone' then 'timestamp'
     when 'date' then 'date'
   end;
   if v_policy.age_type is null then
-    raise exception 'age "%" is no time: its type is %', set_policy.age, v_type
-      using errcode = 'PM004', hint = 'Give a timestamptz, a timestamp (read as UTC) or a date.';
+    raise exception 'age "%" is no time: its type is %', set_policy.age, v_parsed.type
+      using errcode = 'PM004', hint = case
+        when v_parsed.type in ('integer', 'bigint', 'numeric', 'double precision')
+          then format('Of seconds: to_timestamp(%1$s); of milliseconds: to_timestamp(%1$s / '
+            '1000.0). Such an age needs an index of its own.', set_policy.age)
+        else 'Give a timestamptz, a timestamp (read as UTC) or a date.' end;
+  elsif v_columns = '{}' then
+    raise exception 'age "%" reads no column of %', set_policy.age, v_table
+      using errcode = 'PM004',
+        hint = 'It is the age of a row: created_at. How long rows are kept is what keep says.';
   end if;
 
   if set_policy.matching is not null then
-    select e.printed, e.type into v_policy.matching, v_type
-    from maintenance_internal.parse_expression(v_copy, 'matching', set_policy.matching) as e;
-    if v_type <> 'boolean' then
-      raise exception 'matching "%" is no condition: its type is %', set_policy.matching, v_type
+    v_has_cutoff := exists (
+      select from pg_attribute as a
+      where a.attrelid = v_copy and a.attname = 'cutoff' and not a.attisdropped);
+    if not v_has_cutoff then
+      execute format('alter table pg_temp.%s add column cutoff timestamptz', v_alias);
+    end if;
+    select * into v_parsed from maintenance_internal.parse_expression(
+      v_copy, 'matching', set_policy.matching, not v_has_cutoff);
+    if not v_has_cutoff then
+      execute format('alter table pg_temp.%s drop column cutoff', v_alias);
+    end if;
+    v_policy.matching := v_parsed.printed;
+    v_policy.calls := v_policy.calls || v_parsed.calls;
+    v_columns := v_columns || v_parsed.columns;
+    if v_parsed.type <> 'boolean' then
+      raise exception 'matching "%" is no condition: its type is %', set_policy.matching,
+          v_parsed.type
         using errcode = 'PM004', hint = 'Give an expression that is true for the rows that may go.';
     end if;
   end if;
 
   if set_policy.assign is not null then
-    v_policy.assign := maintenance_internal.parse_assign(v_table, v_copy, set_policy.assign);
-
-    -- What a sample shows; every batch checks the same again.
-    select string_agg(quote_ident(a.attname), ', ' order by a.attnum) into v_columns
-    from pg_attribute as a
-    where a.attrelid = v_copy and a.attnum > 0 and not a.attisdropped and a.attgenerated = '';
-    execute format(
-      'insert into %1$s (%2$s) '
-      'select %2$s from (select * from %3$s limit 10000) as %4$s where %5$s',
-      v_copy, v_columns, v_table, v_alias, maintenance_internal.due_condition(v_policy))
-    using maintenance_internal.clock() - v_policy.keep;
-    execute format(
-      'with changed as (update %1$s as %2$s set %3$s returning (%4$s) as again) '
-      'select count(*) from changed where again',
-      v_copy, v_alias, v_policy.assign, maintenance_internal.due_condition(v_policy))
-    into v_again using maintenance_internal.clock() - v_policy.keep;
-    if v_again > 0 then
-      raise exception 'after assign "%" the rows would be due again, for ever', set_policy.assign
-        using errcode = 'PM005', hint = 'Let matching exclude what assign has set.';
-    end if;
+    select * into v_parsed
+    from maintenance_internal.parse_assign(v_table, v_copy, set_policy.assign);
+    v_policy.assign := v_parsed.printed;
+    v_policy.calls := v_policy.calls || v_parsed.calls;
+    v_columns := v_columns || v_parsed.columns;
   end if;
-
-  -- The best index that Postgres takes: partial on the rule, else on the age alone, else none.
-  v_index_on := format(case when v_policy.age ~ '^("[^"]+"|[a-z_][a-z0-9_]*)$' then '(%s)'
-    else '((%s))' end, v_policy.age);
-  foreach v_index_on in array array_remove(
-    array[v_index_on || ' where ' || v_policy.matching, v_index_on], null)
-  loop
-    begin
-      execute format('create index on %s %s', v_copy, v_index_on);
-      v_policy.index_on := v_index_on;
-      exit;
-    exception when invalid_object_definition or feature_not_supported then
-      continue; -- not immutable, or a subquery
-    end;
-  end loop;
-  execute format('drop table %s', v_copy);
+  v_policy.calls := array(select distinct c from unnest(v_policy.calls) as c order by c);
 
   v_job.job_name := set_policy.job_name;
   v_job.kind := 'policy';
@@ -1137,63 +1610,54 @@ begin
     initcap(v_policy.action || 's'), v_policy.target, v_policy.age,
     case when v_policy.keep = interval '0' then 'past' else 'older than ' || v_policy.keep end));
   v_job.backlog_name := set_policy.backlog_name;
-  v_job := maintenance_internal.upsert_job(v_job);
-
-  insert into maintenance_internal.policy as p
-    (job_id, target, action, age, age_type, keep, matching, assign, index_on)
-  values
-    (v_job.job_id, v_policy.target, v_policy.action, v_policy.age, v_policy.age_type,
-      v_policy.keep, v_policy.matching, v_policy.assign, v_policy.index_on)
-  on conflict (job_id) do update
-  set target = excluded.target,
-    action = excluded.action,
-    age = excluded.age,
-    age_type = excluded.age_type,
-    keep = excluded.keep,
-    matching = excluded.matching,
-    assign = excluded.assign,
-    index_on = excluded.index_on;
-
-  perform maintenance_internal.sync_schedule(v_job.job_name);
-  for v_finding in select * from maintenance.lint(v_job.job_name) loop
-    raise warning '%', v_finding.finding using hint = v_finding.fix;
-  end loop;
+  perform maintenance_internal.put_policy(v_job, v_policy, v_copy, v_columns);
 end
 $$;
 
 comment on function maintenance.set_policy(
-  text, regclass, text, text, interval, text, text, text, text, text) is
-  'Sets a rule over a table: rows are due when age <= now() - keep and matching holds; the action '
-  '''delete'' removes them, ''update'' sets assign. target: a table, kept with its schema. age: a '
-  'column or expression of type timestamptz, timestamp (read as UTC) or date. schedule: five-field '
-  'cron, UTC; put into pg_cron at once where that is here. backlog_name: the row''s name in '
-  'maintenance_status. Setting it again replaces it; an operator''s edits in pg_cron survive. '
-  'What lint finds is raised as warnings. '
-  'For the engine''s owner. Errors: PM002 argument, PM003 target, PM004 expression, PM005 the '
-  'update would match its own result, PM006 schedule.';
+  text, regclass, text, text, interval, text, text, name, text, text, text) is
+  'Sets a rule over a table: rows are due when age <= cutoff, which is now() - keep, and '
+  'matching holds; the action ''delete'' removes them, ''update'' sets assign. target: a table, '
+  'kept with its schema. age: a column or expression of type timestamptz, timestamp (read as '
+  'UTC) or date. matching: a condition; it may name cutoff. Expressions are read as in the '
+  'owner''s own sessions, their dates and times as in the caller''s, and kept in full. '
+  'trusted_owner: the role that owns the table, where that is not the engine''s owner, and it is '
+  'meant that its triggers and functions run with the engine owner''s rights. schedule: '
+  'five-field cron, UTC; put into pg_cron at once where that is here. backlog_name: the row''s '
+  'name in maintenance_status. Setting it again replaces it, and says what that dropped; an '
+  'operator''s edits in pg_cron survive. Says how many rows are due now, and what lint finds, as '
+  'notice and warnings. For the engine''s owner. Errors: PM002 argument, PM003 target, PM004 '
+  'expression, PM005 the update would match its own result, PM006 schedule.';
 -- end of sql/engine/policy/set_policy.sql
 
--- from sql/engine/policy/preview.sql 356948bc166481c3
+-- from sql/engine/policy/preview.sql cb49fe5aef4069e9
 -- What a run of a policy would do, read with the very rule that it would use.
 
 create function maintenance.preview(job_name text)
-returns table (due bigint, capped boolean, oldest timestamptz, bytes bigint, batches bigint)
+returns table (
+  due bigint,
+  capped boolean,
+  oldest timestamptz,
+  bytes bigint,
+  batches bigint,
+  cascades bigint)
 language plpgsql
 stable
 security definer
 set search_path = pg_catalog, pg_temp
-set row_security = off
-set timezone = 'UTC'
 set lock_timeout = '5s'
 as $$
 declare
   v_cap constant integer := 1000000;
+  v_most_to_look_up constant integer := 10000;
   v_job maintenance_internal.job := maintenance_internal.find_job(preview.job_name);
   v_policy maintenance_internal.policy := maintenance_internal.find_policy(preview.job_name);
-  v_table regclass := maintenance_internal.find_target(v_policy.target);
+  v_table regclass := maintenance_internal.find_target(
+    v_policy.target, v_policy.trusted_owner);
   v_alias text := maintenance_internal.target_alias(v_table);
   v_cutoff timestamptz := maintenance_internal.clock() - v_policy.keep;
   v_width numeric;
+  v_key record;
   v_state text;
   v_message text;
   v_context text;
@@ -1203,13 +1667,41 @@ begin
   capped := due = v_cap;
   batches := ceil(due::numeric / v_job.batch_size);
 
+  perform set_config('search_path', maintenance_internal.owner_path(), true);
   execute format(
     'select avg(pg_column_size(d)) '
     'from (select %1$s.* from %2$s as %1$s where %3$s limit 1000) as d',
     v_alias, v_table, maintenance_internal.due_condition(v_policy)) into v_width using v_cutoff;
   bytes := round(coalesce(v_width, 0) * due);
+
+  -- Rows behind keys that cascade: where an index finds them, and few enough are due.
+  if v_policy.action = 'delete' and due <= v_most_to_look_up then
+    cascades := 0;
+    for v_key in
+      select f.conrelid::regclass as child,
+        (select string_agg(format('c.%I = %s.%I', a.attname, v_alias, r.attname), ' and ')
+          from unnest(f.conkey, f.confkey) as k (from_column, to_column)
+          join pg_attribute as a on a.attrelid = f.conrelid and a.attnum = k.from_column
+          join pg_attribute as r on r.attrelid = f.confrelid and r.attnum = k.to_column) as same,
+        exists (
+          select from pg_index as i
+          where i.indrelid = f.conrelid and i.indisvalid and i.indpred is null
+            and (i.indkey::smallint[])[0 : cardinality(f.conkey) - 1] @> f.conkey) as is_indexed
+      from pg_constraint as f
+      where f.confrelid = v_table and f.contype = 'f' and f.confdeltype = 'c' and f.conparentid = 0
+    loop
+      if not v_key.is_indexed then
+        cascades := null;
+        exit;
+      end if;
+      execute format('select count(*) from %1$s as %2$s join %3$s as c on %4$s where %5$s',
+        v_table, v_alias, v_key.child, v_key.same, maintenance_internal.due_condition(v_policy))
+      into v_width using v_cutoff;
+      cascades := cascades + v_width;
+    end loop;
+  end if;
   return next;
-exception when others then
+exception when others or assert_failure then
   get stacked diagnostics v_state = returned_sqlstate, v_message = message_text,
     v_context = pg_exception_context;
   raise exception 'the rule of "%" cannot be read: %', preview.job_name,
@@ -1220,11 +1712,12 @@ $$;
 
 comment on function maintenance.preview(text) is
   'What a run of a policy would do now: rows due (counted up to 1,000,000: then capped), the time '
-  'of the oldest, their bytes (from a sample), and the batches they make. '
+  'of the oldest, their bytes (from a sample), the batches they make, and the rows of other tables '
+  'that go with them by keys that cascade (directly; null where counting them would be dear). '
   'Errors: PM001 no such policy, PM003 its table is gone.';
 -- end of sql/engine/policy/preview.sql
 
--- from sql/engine/policy/explain_policy.sql d1d32f0eaaa834a5
+-- from sql/engine/policy/explain_policy.sql 132a065220966d97
 -- Shows the SQL that a policy runs.
 
 create function maintenance.explain_policy(job_name text)
@@ -1233,14 +1726,13 @@ language plpgsql
 stable
 security definer
 set search_path = pg_catalog, pg_temp
-set row_security = off
-set timezone = 'UTC'
 set lock_timeout = '5s'
 as $$
 declare
   v_policy maintenance_internal.policy := maintenance_internal.find_policy(explain_policy.job_name);
   v_leaves oid[] := maintenance_internal.leaf_tables(
-    maintenance_internal.find_target(v_policy.target));
+    maintenance_internal.find_target(
+    v_policy.target, v_policy.trusted_owner));
 begin
   return format(
     e'-- $1, the cut-off, fixed once a run: now() - %L::interval, now %L\n'
@@ -1313,7 +1805,7 @@ end
 $$;
 -- end of sql/engine/policy/lint_rights.sql
 
--- from sql/engine/policy/lint_indexes.sql b68997b6c67cac92
+-- from sql/engine/policy/lint_indexes.sql 413f32b0fafb881d
 -- Whether an index serves a rule. The planner is asked, not the catalogue: could it read the due
 -- rows in the order of their age, without sorting and without reading the rest of the table? The
 -- fix is an index that Postgres took when the policy was set.
@@ -1324,7 +1816,6 @@ create function maintenance_internal.lint_indexes(
 returns table (severity text, finding text, fix text)
 language plpgsql
 set search_path = pg_catalog, pg_temp
-set timezone = 'UTC'
 set enable_seqscan = off
 set enable_bitmapscan = off
 set enable_sort = off
@@ -1332,12 +1823,14 @@ as $$
 declare
   v_leaves oid[] := maintenance_internal.leaf_tables(p_table);
   v_partitioned boolean := (select c.relkind = 'p' from pg_class as c where c.oid = p_table);
+  v_statement text := 'explain (format json) ' || maintenance_internal.count_statement(p_policy);
   v_plan jsonb;
   v_scans jsonb;
   v_unserved oid[];
 begin
-  execute 'explain (format json) ' || maintenance_internal.count_statement(p_policy)
-  into v_plan using maintenance_internal.clock() - p_policy.keep, 10000;
+  perform set_config('search_path', maintenance_internal.owner_path(), true);
+  execute v_statement into v_plan using maintenance_internal.clock() - p_policy.keep, 10000;
+  perform set_config('search_path', 'pg_catalog, pg_temp', true);
   v_scans := jsonb_path_query_array(v_plan,
     '$.** ? (@."Relation Name" == $names[*])', jsonb_build_object('names', (
       select jsonb_agg(c.relname)
@@ -1382,8 +1875,9 @@ end
 $$;
 -- end of sql/engine/policy/lint_indexes.sql
 
--- from sql/engine/policy/lint_references.sql ea1b0d2f18c3dfa6
--- Foreign keys that a delete has to look up or cascades through, and that no index serves.
+-- from sql/engine/policy/lint_references.sql f758680ab9d5a2ff
+-- Foreign keys to a policy's table: rows of other tables that a delete takes or changes by them,
+-- and that no rule protects; rows that it keeps; and those that no index serves.
 
 create function maintenance_internal.lint_references(
   p_policy maintenance_internal.policy,
@@ -1419,13 +1913,37 @@ begin atomic
       and i.indisvalid
       and i.indpred is null
       and (i.indkey::smallint[])[0 : cardinality(f.conkey) - 1] @> f.conkey
-  );
+  )
+  union all
+  select 'notice',
+    case
+      when f.confdeltype = 'c' then format('each deleted row of %s takes its rows of %s with it, '
+        'however young they are%s', h.relid::regclass, f.conrelid::regclass, (
+        select format('; the policy "%s" keeps them for %s', j.job_name, p.keep)
+        from maintenance_internal.policy as p
+        join maintenance_internal.job as j on j.job_id = p.job_id
+        where to_regclass(p.target) = f.conrelid and p.action = 'delete'
+          and f.conrelid <> p_table
+        order by p.keep desc
+        limit 1))
+      when f.confdeltype in ('n', 'd') then format('each deleted row of %s changes its rows of %s',
+        h.relid::regclass, f.conrelid::regclass)
+      else format('rows of %s that rows of %s refer to do not go', h.relid::regclass,
+        f.conrelid::regclass)
+    end,
+    case when f.confdeltype in ('c', 'n', 'd')
+      then format('-- The key %I says so. Where that is not meant, let matching leave them out.',
+        f.conname)
+      else format('-- The key %I has no action: set a policy on %s, or let matching leave them '
+        'out.', f.conname, f.conrelid::regclass) end
+  from hit as h
+  join pg_constraint as f on f.confrelid = h.relid and f.contype = 'f' and f.conparentid = 0;
 end;
 -- end of sql/engine/policy/lint_references.sql
 
--- from sql/engine/policy/lint_triggers.sql b40dfd077bf0f686
--- Triggers and rules of a policy's table that could swallow what a run does: the statement would
--- succeed and change nothing.
+-- from sql/engine/policy/lint_triggers.sql 781a351ac24a0635
+-- Triggers and rules of a policy's table that could swallow what a run does, so that the statement
+-- would succeed and change nothing; and triggers that write rows of their own.
 
 create function maintenance_internal.lint_triggers(
   p_policy maintenance_internal.policy,
@@ -1452,6 +1970,20 @@ begin atomic
     and t.tgtype & case p_policy.action when 'delete' then 8 else 16 end <> 0
     and p.prosrc ~* case p_policy.action
       when 'delete' then '\yreturn\s+(null|new)\y' else '\yreturn\s+null\y' end
+  union all
+  select distinct 'notice',
+    format('the trigger %I of %s writes rows for what is changed: %s', t.tgname,
+      t.tgrelid::regclass, t.tgfoid::regproc),
+    '-- They are in no count; a policy on where it writes keeps them in bounds.'
+  from unnest(p_table::oid || maintenance_internal.leaf_tables(p_table)) as l (relid)
+  join pg_trigger as t on t.tgrelid = l.relid
+  join pg_proc as p on p.oid = t.tgfoid
+  where not t.tgisinternal
+    and t.tgparentid = 0
+    and t.tgenabled in ('O', 'A')
+    and t.tgtype & case p_policy.action when 'delete' then 8 else 16 end <> 0
+    and p.prosrc ~* '\y(insert\s+into|delete\s+from|merge\s+into|update\s+[^;]*\yset)\y'
+    and p.pronamespace <> 'maintenance_internal'::regnamespace
   union all
   select distinct 'critical',
     format('the rule %I of %s takes the place of the %s', r.rulename, r.ev_class::regclass,
@@ -1501,36 +2033,115 @@ begin atomic
 end;
 -- end of sql/engine/policy/lint_keep.sql
 
--- from sql/engine/policy/owner_setting.sql bb9762e58ee7ede2
--- A setting that every session of the engine's owner in this database begins with, as pg_cron's do:
--- its value, whose it is, and the statement that takes it away. No row where none is given.
+-- from sql/engine/policy/lint_meaning.sql 1bfdc30a280d5557
+-- What a rule can hardly be meant to say: it asks the session that reads it, or the ages of its
+-- rows lie where no time lies.
 
-create function maintenance_internal.owner_setting(p_name text)
-returns table (value text, whose text, fix text)
+create function maintenance_internal.lint_meaning(
+  p_policy maintenance_internal.policy,
+  p_table regclass)
+returns table (severity text, finding text, fix text)
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_dear constant double precision := 10000; -- as the planner counts it: some tenths of a second
+  v_session text;
+  v_statement text := format(
+    'select min(%1$s)::timestamptz, max(%1$s)::timestamptz from %2$s as %3$s', p_policy.age,
+    p_table, maintenance_internal.target_alias(p_table));
+  v_plan jsonb;
+  v_oldest timestamptz;
+  v_newest timestamptz;
+begin
+  select string_agg(distinct m[1], ', ') into v_session
+  from regexp_matches(
+    regexp_replace(lower(concat_ws(' ', p_policy.age, p_policy.matching, p_policy.assign)),
+      '''([^'']|'''')*''', '', 'g'),
+    '\y(current_(?:setting|user|role|schemas?|query)|session_user|user|inet_\w+_(?:addr|port)|'
+    'pg_backend_pid|pg_my_temp_schema|has_\w+_privilege|pg_has_role|row_security_active)\y(?!\.)',
+    'g') as m;
+  if v_session is not null then
+    severity := 'warning';
+    finding := format('the rule asks the session that reads it, by %s: status and run can disagree',
+      v_session);
+    fix := '-- Keep what it should depend on in a table.';
+    return next;
+  end if;
+
+  perform set_config('search_path', maintenance_internal.owner_path(), true);
+  execute 'explain (format json) ' || v_statement into v_plan;
+  if (v_plan #>> '{0,Plan,Total Cost}')::double precision < v_dear then
+    execute v_statement into v_oldest, v_newest;
+  end if;
+  if isfinite(v_newest) and v_newest > maintenance_internal.clock() + interval '20 years'
+    or isfinite(v_oldest) and v_oldest < '1980-01-01' then
+    severity := 'warning';
+    finding := format('the ages of %s reach from %s to %s', p_table, v_oldest, v_newest);
+    fix := '-- Milliseconds read as seconds lie far ahead, seconds read as milliseconds in 1970: '
+      'correct the column, or the age.';
+    return next;
+  end if;
+end
+$$;
+-- end of sql/engine/policy/lint_meaning.sql
+
+-- from sql/engine/policy/lint_trust.sql 75cf6d2bd96276e6
+-- Whose code a job runs with the rights of the engine's owner, and what it cannot find.
+
+create function maintenance_internal.lint_trust(
+  p_policy maintenance_internal.policy,
+  p_table regclass)
+returns table (severity text, finding text, fix text)
 language sql
 stable
 set search_path = pg_catalog, pg_temp
 begin atomic
-  select substr(c.setting, length(p_name) + 2),
-    concat_ws(' in ', case when s.setrole <> 0 then 'the role ' || o.owner end,
-      case when s.setdatabase <> 0 then 'the database ' || current_database() end),
-    format('alter %s reset %s;', case
-      when s.setrole = 0 then format('database %I', current_database())
-      when s.setdatabase = 0 then format('role %I', o.owner)
-      else format('role %I in database %I', o.owner, current_database()) end, p_name)
-  from pg_db_role_setting as s
-  cross join lateral unnest(s.setconfig) as c (setting)
-  cross join (
-    select n.nspowner, pg_get_userbyid(n.nspowner) as owner from pg_namespace as n
-    where n.nspname = 'maintenance') as o
-  where s.setrole in (0, o.nspowner)
-    and s.setdatabase in (0, (
-      select d.oid from pg_database as d where d.datname = current_database()))
-    and c.setting like p_name || '=%'
-  order by s.setdatabase <> 0 and s.setrole <> 0 desc, s.setrole <> 0 desc
-  limit 1;
+  with called as (
+    select format('the trigger %I of %s', t.tgname, t.tgrelid::regclass) as caller,
+      t.tgfoid as function
+    from pg_trigger as t
+    where t.tgrelid = any (p_table::oid || maintenance_internal.leaf_tables(p_table))
+      and not t.tgisinternal and t.tgparentid = 0 and t.tgenabled <> 'D'
+      and t.tgtype & case p_policy.action when 'delete' then 8 else 16 end <> 0
+    union
+    -- Planning a query over the table may run it.
+    select format('the index %s', i.indexrelid::regclass), d.refobjid
+    from pg_index as i
+    join pg_depend as d on d.classid = 'pg_class'::regclass and d.objid = i.indexrelid
+      and d.refclassid = 'pg_proc'::regclass
+    where i.indrelid = any (p_table::oid || maintenance_internal.leaf_tables(p_table))
+    union
+    select 'the rule', to_regprocedure(c)
+    from unnest(p_policy.calls) as c
+  )
+  select 'critical',
+    format('%s calls %s, which belongs to %I, with the rights of %s', c.caller,
+      c.function::regprocedure, pg_get_userbyid(p.proowner), maintenance_internal.owner()::regrole),
+    format('alter function %s owner to %s; -- where its text is to be trusted',
+      c.function::regprocedure, maintenance_internal.owner()::regrole)
+  from called as c
+  join pg_proc as p on p.oid = c.function
+  where not maintenance_internal.is_trusted(p.proowner)
+    and pg_get_userbyid(p.proowner) is distinct from p_policy.trusted_owner
+  order by 2;
 end;
--- end of sql/engine/policy/owner_setting.sql
+
+-- The schemas that are left out of the path of the owner's code, since it would then be anybody's.
+create function maintenance_internal.lint_path()
+returns table (severity text, finding text, fix text)
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+begin atomic
+  select 'warning',
+    format('the schema %I is left out of the path that the owner''s code runs under, since %s may '
+      'create in it', s.schema_name, s.strangers),
+    s.fix
+  from maintenance_internal.owner_schemas() as s
+  where s.strangers is not null;
+end;
+-- end of sql/engine/policy/lint_trust.sql
 
 -- from sql/engine/policy/check_keys.sql 271611f545fd05ee
 -- Foreign keys that are switched off: a delete would then leave orphans, without a word. For the
@@ -1608,22 +2219,21 @@ begin atomic
 end;
 -- end of sql/engine/policy/lint_session.sql
 
--- from sql/engine/policy/lint.sql 11a13b59a1930763
+-- from sql/engine/policy/lint.sql 23b62d79123b38e6
 -- What will be slow, blocked or broken about the rules, and the statement that mends it.
 
 create type maintenance.finding as (job_name text, severity text, finding text, fix text);
 
 comment on type maintenance.finding is
-  'What lint found: about which job, critical (a run would fail) or warning (slow, or surprising), '
-  'in words, and the statement that mends it.';
+  'What lint found: about which job, critical (a run would fail, or do what strangers say), '
+  'warning (slow, or surprising) or notice (to be known), in words, and the statement that mends '
+  'it.';
 
 create function maintenance.lint(job_name text default null)
 returns setof maintenance.finding
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
-set row_security = off
-set timezone = 'UTC'
 set lock_timeout = '5s'
 as $$
 declare
@@ -1647,7 +2257,8 @@ begin
         perform maintenance_internal.find_function(v_job.step, 'integer', 'bigint');
       elsif v_job.kind = 'policy' then
         v_policy := maintenance_internal.find_policy(v_job.job_name);
-        v_table := maintenance_internal.find_target(v_policy.target);
+        v_table := maintenance_internal.find_target(
+    v_policy.target, v_policy.trusted_owner);
         return query
           select v_job.job_name, f.severity, f.finding, f.fix
           from (
@@ -1656,14 +2267,19 @@ begin
             union all select * from maintenance_internal.lint_references(v_policy, v_table)
             union all select * from maintenance_internal.lint_triggers(v_policy, v_table)
             union all select * from maintenance_internal.lint_keep(v_policy, v_table)
+            union all select * from maintenance_internal.lint_meaning(v_policy, v_table)
+            union all select * from maintenance_internal.lint_trust(v_policy, v_table)
           ) as f;
       end if;
       if v_job.kind <> 'statement' then
         return query
           select v_job.job_name, s.severity, s.finding, s.fix
-          from maintenance_internal.lint_session(v_job) as s;
+          from (
+            select * from maintenance_internal.lint_session(v_job)
+            union all select * from maintenance_internal.lint_path()
+          ) as s;
       end if;
-    exception when others then
+    exception when others or assert_failure then
       get stacked diagnostics v_state = returned_sqlstate, v_message = message_text,
         v_context = pg_exception_context;
       return query select v_job.job_name, 'critical',
@@ -1682,10 +2298,13 @@ $$;
 comment on function maintenance.lint(text) is
   'Findings over one job or all: rows (job_name, severity, finding, fix). critical: a run would '
   'fail (the rule is broken, a right is missing, a published table has no replica identity, a '
-  'rewrite rule takes its place). warning: a run or the status would be slow (no index for the '
-  'rule, an unindexed foreign key), or do what nobody meant (a trigger that may silence the '
-  'change, seconds that look like days, another policy that keeps the same rows for another time). '
-  'No row is good news. Errors: PM001 no such job.';
+  'rewrite rule takes its place), or run what a stranger wrote (the function of a trigger, an '
+  'index or the rule). warning: a run or the status would be slow (no index for the rule, an '
+  'unindexed foreign key), or do what nobody meant (a trigger that may silence the change, '
+  'seconds that look like days, another policy that keeps the same rows for another time, ages '
+  'of another millennium, a rule that asks its session, a schema that is left out of the '
+  'owner''s path). notice: rows of other tables that go too, or keep rows, by foreign keys; '
+  'triggers that write. No row is good news. Errors: PM001 no such job.';
 -- end of sql/engine/policy/lint.sql
 
 -- from sql/engine/run/tables.sql 8ed56cd3958620b7
@@ -1834,7 +2453,7 @@ set search_path = pg_catalog, pg_temp
 return 1886216560;
 -- end of sql/engine/run/lock_class.sql
 
--- from sql/engine/run/is_alive.sql 53784baabbb071fc
+-- from sql/engine/run/is_alive.sql 6812d7bb889ef9f5
 -- Whether a run that its receipt calls running is at work: its backend is there, and is in one of
 -- its steps, or ended one within the last ten seconds. A step holds its job's lock, however long it
 -- takes.
@@ -1848,8 +2467,6 @@ language sql
 stable
 security definer
 set search_path = pg_catalog, pg_temp
-set row_security = off
-set timezone = 'UTC'
 set lock_timeout = '5s'
 return exists (select from pg_stat_activity as a where a.pid = p_backend_pid)
   and (p_touched_at > clock_timestamp() - interval '10 seconds' or exists (
@@ -1956,7 +2573,7 @@ end
 $$;
 -- end of sql/engine/run/row_keys.sql
 
--- from sql/engine/run/start_run.sql cc63356de3bd1a6b
+-- from sql/engine/run/start_run.sql b1a814a148bba347
 -- Opens a run: closes the receipts of the dead, and writes one. Where another run goes on, or the
 -- job is disabled, the receipt says skipped; where the run cannot begin, it says why.
 -- The unique index on running receipts is the lock: of two starters one inserts.
@@ -1966,8 +2583,6 @@ returns bigint
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
-set row_security = off
-set timezone = 'UTC'
 set lock_timeout = '1s'
 as $$
 declare
@@ -2004,10 +2619,9 @@ begin
     -- At work in a transaction that nobody else can see into: run_now in somebody's own.
     select from pg_locks as l
     join pg_stat_activity as a on a.pid = l.pid
-    join pg_namespace as n on n.nspname = 'maintenance'
     where l.locktype = 'advisory' and l.pid <> pg_backend_pid() and l.objsubid = 2
       -- Of somebody who may run jobs: anybody can take an advisory lock.
-      and (pg_has_role(a.usesysid, n.nspowner, 'member')
+      and (pg_has_role(a.usesysid, maintenance_internal.owner(), 'member')
         or pg_has_role(a.usesysid, to_regrole('maintenance_operator'), 'member'))
       and l.classid = maintenance_internal.lock_class()::oid and l.objid = v_job.job_id::oid
       and l.database = (select d.oid from pg_database as d where d.datname = current_database()))
@@ -2018,7 +2632,8 @@ begin
     begin
       select * into v_policy from maintenance_internal.policy as p where p.job_id = v_job.job_id;
       v_at.rule := hashtextextended(v_policy::text, 0);
-      v_at.target := maintenance_internal.find_target(v_policy.target);
+      v_at.target := maintenance_internal.find_target(
+    v_policy.target, v_policy.trusted_owner);
       v_run.cutoff := maintenance_internal.clock() - v_policy.keep;
       v_leaves := maintenance_internal.leaf_tables(v_at.target);
       v_run.details := maintenance_internal.size_of(v_leaves, 'bytes_before');
@@ -2158,7 +2773,7 @@ return (
   from pg_class as c where c.oid = p_leaf);
 -- end of sql/engine/run/rows_per_page.sql
 
--- from sql/engine/run/choose_way.sql e3dd9ecc8a1cb5f9
+-- from sql/engine/run/choose_way.sql 5b48e3aa518f4307
 -- How a run goes through a leaf. The planner is asked, about ctid, so that it counts heap pages,
 -- too:
 --   ranges  of the age, where it would follow an index of the age for many rows, which then lie
@@ -2185,6 +2800,7 @@ declare
   v_rows_per_page double precision := maintenance_internal.rows_per_page(p_leaf);
   v_plan jsonb;
 begin
+  perform set_config('search_path', maintenance_internal.owner_path(), true);
   execute format('explain (format json) select %2$s.ctid from only %1$s as %2$s where %3$s', p_leaf,
     maintenance_internal.target_alias(p_policy.target::regclass),
     maintenance_internal.due_condition(p_policy))
@@ -2228,7 +2844,7 @@ return exists (
 );
 -- end of sql/engine/run/has_silencing_trigger.sql
 
--- from sql/engine/run/next_piece.sql 083b10c56d384ea8
+-- from sql/engine/run/next_piece.sql 212812327bb02516
 -- What a run offers now: the next window or range of the leaf at work, the next rows of the first
 -- list, or what comes next of what failed. No leaf where nothing is listed.
 
@@ -2255,6 +2871,7 @@ begin
   end if;
   if v_piece.from_age is not null then
     -- Up to the age of the row that is one too many; null where that is of the same age.
+    perform set_config('search_path', maintenance_internal.owner_path(), true);
     execute format(
       'select (%1$s)::timestamptz from only %2$s as %3$s where %4$s and %5$s '
       'order by %1$s offset $2 limit 1', p_policy.age, v_at.leaf::regclass,
@@ -2305,7 +2922,7 @@ begin atomic
 end;
 -- end of sql/engine/run/next_piece.sql
 
--- from sql/engine/run/find_pieces.sql 4ffe2aff6ef51405
+-- from sql/engine/run/find_pieces.sql 0e49d4dbe6545daf
 -- What a run offers next, where nothing is listed: step by step the next leaf, the way through it,
 -- and where that is lists, the next list of its due rows.
 
@@ -2320,6 +2937,7 @@ as $$
 declare
   v_list_limit constant bigint := least(500000, 10 * p_job.max_rows);
   v_leaf record;
+  v_piece maintenance_internal.piece;
   v_list tid[];
 begin
   if p_at.way is null or p_at.way = 'sweep' or p_at.way = 'ranges' and p_at.from_age is null then
@@ -2362,10 +2980,9 @@ begin
     end if;
   end if;
 
-  execute maintenance_internal.list_statement(p_policy, p_at.leaf,
-    case when p_at.listed_to is null then 'all' else 'behind' end)
-  into v_list using p_run.cutoff, v_list_limit, p_at.listed_to, null::tid, p_run.cutoff,
-    p_run.cutoff;
+  v_piece.leaf := p_at.leaf;
+  v_list := maintenance_internal.list_rows(p_policy, p_run.cutoff, v_piece,
+    case when p_at.listed_to is null then 'all' else 'behind' end, v_list_limit, p_at.listed_to);
   p_at.listed_to := case when cardinality(v_list) = v_list_limit then v_list[v_list_limit] end;
   p_at.way := case when p_at.listed_to is not null then 'lists' end;
   p_at.expected := p_at.expected + cardinality(v_list);
@@ -2376,6 +2993,30 @@ begin
   end if;
   p_at := maintenance_internal.add_lists(p_run.run_id, 1, p_at.leaf, v_list, p_job.batch_size,
     p_at);
+end
+$$;
+
+-- The addresses of a leaf's due rows, in heap order: all, those behind one, or those of a piece.
+create function maintenance_internal.list_rows(
+  p_policy maintenance_internal.policy,
+  p_cutoff timestamptz,
+  p_piece maintenance_internal.piece,
+  p_form text,
+  p_limit bigint default null,
+  p_from tid default null)
+returns tid[]
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_statement text := maintenance_internal.list_statement(p_policy, p_piece.leaf, p_form);
+  v_list tid[];
+begin
+  perform set_config('search_path', maintenance_internal.owner_path(), true);
+  execute v_statement into v_list
+  using p_cutoff, p_limit, coalesce(p_from, format('(%s,0)', p_piece.page)::tid),
+    format('(%s,0)', p_piece.end_page)::tid, p_piece.from_age, p_piece.to_age;
+  return v_list;
 end
 $$;
 
@@ -2433,15 +3074,17 @@ end
 $$;
 -- end of sql/engine/run/find_pieces.sql
 
--- from sql/engine/run/change_piece.sql 56995213dfab6599
--- Changes the due rows of a piece in one statement, and counts them. Keys and triggers that were
+-- from sql/engine/run/change_piece.sql 8bf66f1ddbdfdd87
+-- Changes the due rows of a piece in one statement, under the path of the owner's own sessions
+-- (owner_path), for the sake of its triggers, and counts them. Keys and triggers that were
 -- deferred are checked here as well, so that what they refuse is this piece's own fault.
 
 create function maintenance_internal.change_piece(
   p_policy maintenance_internal.policy,
   p_cutoff timestamptz,
   p_piece maintenance_internal.piece,
-  p_skip_locked boolean)
+  p_skip_locked boolean,
+  p_path text)
 returns bigint
 language plpgsql
 set search_path = pg_catalog, pg_temp
@@ -2454,6 +3097,7 @@ declare
   v_changed bigint;
   v_again bigint;
 begin
+  perform set_config('search_path', p_path, true);
   if p_policy.action = 'delete' then
     execute v_statement
     using p_cutoff, p_piece.tids, v_from, v_to, p_piece.from_age, p_piece.to_age;
@@ -2472,7 +3116,47 @@ end
 $$;
 -- end of sql/engine/run/change_piece.sql
 
--- from sql/engine/run/work_singly.sql 496ee3384fbb250e
+-- from sql/engine/run/call_step.sql b04dac144e4328ef
+-- Calls a function of the owner's under the path of the owner's own sessions: the step of a job,
+-- for a batch of rows, and what tells how many are due.
+
+create function maintenance_internal.call_step(p_step text, p_rows integer)
+returns bigint
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_function regproc := maintenance_internal.find_function(p_step, 'integer', 'bigint');
+  v_rows bigint;
+begin
+  perform set_config('search_path', maintenance_internal.owner_path(), true);
+  execute format('select %s($1)', v_function) into v_rows using p_rows;
+  set constraints all immediate;
+  return greatest(v_rows, 0);
+end
+$$;
+
+create function maintenance_internal.call_backlog(
+  p_function text,
+  p_cap integer,
+  out due bigint,
+  out oldest timestamptz)
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_function regproc := maintenance_internal.find_function(p_function, 'integer',
+    'TABLE(due bigint, oldest timestamp with time zone)');
+begin
+  perform set_config('search_path', maintenance_internal.owner_path(), true);
+  execute format('select c.due, c.oldest from %s($1) as c', v_function)
+  into due, oldest using p_cap;
+end
+$$;
+-- end of sql/engine/run/call_step.sql
+
+-- from sql/engine/run/work_singly.sql d23237b5cc3b9c1b
 -- Works a short list row by row. A row that fails alone is set aside (pass 4); one that waits for
 -- somebody's lock is left for the next run; what was not reached in time is offered again.
 
@@ -2489,6 +3173,7 @@ as $$
 declare
   v_most_rows constant integer := 100;
   v_until constant timestamptz := clock_timestamp() + interval '200 milliseconds';
+  v_path constant text := maintenance_internal.owner_path();
   v_rest tid[] := p_piece.tids;
   v_bad tid[] := '{}';
   v_fault maintenance_internal.fault;
@@ -2504,7 +3189,7 @@ begin
     p_piece.tids := v_rest[1:1];
     begin
       changed := changed + maintenance_internal.change_piece(
-        p_policy, p_run.cutoff, p_piece, p_at.locked is true);
+        p_policy, p_run.cutoff, p_piece, p_at.locked is true, v_path);
       p_at.timeouts := 0;
     exception when query_canceled or assert_failure or others then
       get stacked diagnostics v_fault.sqlstate = returned_sqlstate,
@@ -2537,7 +3222,7 @@ end
 $$;
 -- end of sql/engine/run/work_singly.sql
 
--- from sql/engine/run/settle_piece.sql 302910bc4bde8cca
+-- from sql/engine/run/settle_piece.sql 3c63343d46198d99
 -- What becomes of a piece that was offered: it is gone; or, where it failed, put away for later,
 -- split, or worked row by row. And how large the next one is, or what a step function is asked for:
 -- as many rows as take some thirty milliseconds.
@@ -2632,10 +3317,8 @@ declare
 begin
   if p_piece.tids is null then
     v_size := p_job.batch_size;
-    execute maintenance_internal.list_statement(p_policy, p_piece.leaf,
-      maintenance_internal.piece_form(p_piece))
-    into p_piece.tids using p_run.cutoff, null::integer, format('(%s,0)', p_piece.page)::tid,
-      format('(%s,0)', p_piece.end_page)::tid, p_piece.from_age, p_piece.to_age;
+    p_piece.tids := maintenance_internal.list_rows(p_policy, p_run.cutoff, p_piece,
+      maintenance_internal.piece_form(p_piece));
   end if;
   delete from maintenance_internal.piece as p
   where p.run_id = p_piece.run_id and p.pass = p_piece.pass and p.place = p_piece.place;
@@ -2803,7 +3486,7 @@ end
 $$;
 -- end of sql/engine/run/decide_stop.sql
 
--- from sql/engine/run/run_step.sql bc4e1313ee617f71
+-- from sql/engine/run/run_step.sql 64f3918685273226
 -- One step of a run: a piece of a policy's rows, in one statement, or one call of a step function.
 -- It catches its own errors and notes them on the receipt, which it locks: a run whose receipt
 -- somebody has closed ends there.
@@ -2819,9 +3502,6 @@ create function maintenance_internal.run_step(p_run_id bigint, out more boolean,
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
-set row_security = off
-set timezone = 'UTC'
-set jit = off
 set lock_timeout = '2s'
 as $$
 declare
@@ -2863,11 +3543,7 @@ begin
 
     if v_job.kind = 'function' then
       v_offers := true;
-      execute format('select %s($1)',
-        maintenance_internal.find_function(v_job.step, 'integer', 'bigint')::regproc)
-      into v_changed using v_rows;
-      set constraints all immediate;
-      v_changed := greatest(v_changed, 0);
+      v_changed := maintenance_internal.call_step(v_job.step, v_rows);
       more := v_changed > 0;
 
     else
@@ -2903,7 +3579,8 @@ begin
       else
         v_offers := true;
         v_changed := maintenance_internal.change_piece(
-          v_policy, v_run.cutoff, v_piece, v_at.locked is true);
+          v_policy, v_run.cutoff, v_piece, v_at.locked is true,
+          maintenance_internal.owner_path());
       end if;
     end if;
   exception when query_canceled or assert_failure or others then
@@ -2989,7 +3666,7 @@ end
 $$;
 -- end of sql/engine/run/run_step.sql
 
--- from sql/engine/run/end_run.sql 136d0c96aea88919
+-- from sql/engine/run/end_run.sql f3d8a6a14c0c8172
 -- Closes a run's receipt, and says what its caller gets. What was noted on it decides how it ended.
 
 create function maintenance_internal.end_run(p_run_id bigint)
@@ -2997,8 +3674,6 @@ returns jsonb
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
-set row_security = off
-set timezone = 'UTC'
 set lock_timeout = '5s'
 as $$
 declare
@@ -3052,7 +3727,7 @@ end
 $$;
 -- end of sql/engine/run/end_run.sql
 
--- from sql/engine/run/run_job.sql 2d4d545e6112ac1a
+-- from sql/engine/run/run_job.sql 203e06299deeb49f
 -- The scheduled door: one run of a job in committed batches, with a receipt.
 -- It commits, so it can have neither a set clause nor security definer: every name is qualified.
 
@@ -3107,8 +3782,6 @@ returns void
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
-set row_security = off
-set timezone = 'UTC'
 set lock_timeout = '5s'
 as $$
 declare
@@ -3152,7 +3825,7 @@ end
 $$;
 -- end of sql/engine/run/run_job.sql
 
--- from sql/engine/run/run_now.sql 22b43754392b27b4
+-- from sql/engine/run/run_now.sql 6e83a9e42ba0c45f
 -- The same run in the caller's one transaction, for functions and tests.
 
 create function maintenance.run_now(job_name text)
@@ -3188,8 +3861,6 @@ returns void
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
-set row_security = off
-set timezone = 'UTC'
 set lock_timeout = '5s'
 as $$
 declare
@@ -3240,7 +3911,7 @@ end
 $$;
 -- end of sql/engine/run/run_or_raise.sql
 
--- from sql/engine/run/add_details.sql a8cbf0ef93c107ee
+-- from sql/engine/run/add_details.sql fd4c30eb4e1d15fd
 -- What a step function wants to leave on its run's receipt.
 
 create function maintenance.add_details(details jsonb)
@@ -3248,8 +3919,6 @@ returns void
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
-set row_security = off
-set timezone = 'UTC'
 set lock_timeout = '5s'
 as $$
 begin
@@ -3266,7 +3935,7 @@ comment on function maintenance.add_details(jsonb) is
   'outside a run it does nothing.';
 -- end of sql/engine/run/add_details.sql
 
--- from sql/engine/run/last_success.sql 76966ff4975c7b0b
+-- from sql/engine/run/last_success.sql d654ba2f7003d608
 -- When the last run of a job that succeeded began; null before the first.
 
 create function maintenance_internal.last_success(job_name text)
@@ -3275,8 +3944,6 @@ language sql
 stable
 security definer
 set search_path = pg_catalog, pg_temp
-set row_security = off
-set timezone = 'UTC'
 set lock_timeout = '5s'
 return (
   select r.started_at
@@ -3341,7 +4008,7 @@ comment on column maintenance.run_history.error_detail is
   'engine''s owner alone';
 -- end of sql/engine/run/run_history.sql
 
--- from sql/engine/statement/set_statement.sql 2624e7130859f64c
+-- from sql/engine/statement/set_statement.sql 7f770dc9f5e79815
 -- Sets a statement job: one top-level statement that no function can hold, run by pg_cron itself.
 
 create function maintenance.set_statement(
@@ -3353,8 +4020,6 @@ returns void
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
-set row_security = off
-set timezone = 'UTC'
 set lock_timeout = '5s'
 as $$
 declare
@@ -3507,7 +4172,7 @@ begin atomic
 end;
 -- end of sql/engine/statement/skipped_tables.sql
 
--- from sql/engine/statement/record_statements.sql 5905d2babf8cf542
+-- from sql/engine/statement/record_statements.sql 9926237a97e8bcc2
 -- Writes the receipts of statement jobs, from what pg_cron says of them: pg_cron runs them as they
 -- stand, so nothing of ours is there when they begin or end. What pg_cron calls succeeded is failed
 -- here where a table was left out because its owner is somebody else, or where none was reached.
@@ -3517,8 +4182,6 @@ returns bigint
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
-set row_security = off
-set timezone = 'UTC'
 set lock_timeout = '5s'
 as $$
 declare
@@ -3587,15 +4250,13 @@ end
 $$;
 -- end of sql/engine/statement/record_statements.sql
 
--- from sql/engine/statement/tick.sql a2bb0114999b0dbb
+-- from sql/engine/statement/tick.sql 21e63f79356b7636
 -- What has to be looked at every minute, in milliseconds.
 
 create procedure maintenance.tick()
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
-set row_security = off
-set timezone = 'UTC'
 set lock_timeout = '5s'
 as $$
 begin
@@ -3658,7 +4319,7 @@ comment on table maintenance.model_call is
 comment on column maintenance.model_call.output_tokens is 'candidates and thoughts together';
 -- end of sql/engine/model/tables.sql
 
--- from sql/engine/model/set_model.sql af0022f70bf88940
+-- from sql/engine/model/set_model.sql 7d8273c01a29b5e3
 -- Declares a model that tasks may be sent to.
 
 create function maintenance.set_model(
@@ -3672,8 +4333,6 @@ returns void
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
-set row_security = off
-set timezone = 'UTC'
 set lock_timeout = '5s'
 as $$
 begin
@@ -3931,7 +4590,70 @@ end
 $$;
 -- end of sql/engine/queue/find_prepare.sql
 
--- from sql/engine/queue/set_kind.sql 82f08d10bf02834b
+-- from sql/engine/queue/call_kind.sql f93af167df577314
+-- Calls the functions of a kind, under the path of their owner's own sessions.
+
+create function maintenance_internal.call_subjects(p_name text)
+returns text[]
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_function regproc := maintenance_internal.find_function(p_name, '', 'SETOF text');
+  v_subjects text[];
+begin
+  perform set_config('search_path', maintenance_internal.owner_path(), true);
+  execute format('select array_agg(distinct s) from %s() as s where s <> ''''', v_function)
+  into v_subjects;
+  return coalesce(v_subjects, '{}');
+end
+$$;
+
+create function maintenance_internal.call_prepare(
+  p_name text,
+  p_subject text,
+  p_options jsonb,
+  out content text,
+  out context jsonb,
+  out input_hash text,
+  out skip_reason text)
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_function regproc := maintenance_internal.find_prepare(p_name);
+begin
+  perform set_config('search_path', maintenance_internal.owner_path(), true);
+  execute format('select p.content, p.context, p.input_hash, p.skip_reason '
+    'from %s($1::text, $2::jsonb) as p', v_function)
+  into content, context, input_hash, skip_reason using p_subject, p_options;
+end
+$$;
+
+create function maintenance_internal.call_apply(
+  p_name text,
+  p_subject text,
+  p_context jsonb,
+  p_answer jsonb,
+  p_options jsonb)
+returns jsonb
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_function regproc :=
+    maintenance_internal.find_function(p_name, 'text, jsonb, jsonb, jsonb', 'jsonb');
+  v_result jsonb;
+begin
+  perform set_config('search_path', maintenance_internal.owner_path(), true);
+  execute format('select %s($1::text, $2::jsonb, $3::jsonb, $4::jsonb)', v_function)
+  into v_result using p_subject, p_context, p_answer, p_options;
+  return v_result;
+end
+$$;
+-- end of sql/engine/queue/call_kind.sql
+
+-- from sql/engine/queue/set_kind.sql e67200fe5b920a88
 -- Declares a kind of task: a row, and three SQL functions. No worker has to know it.
 
 create function maintenance.set_kind(
@@ -3948,8 +4670,6 @@ returns void
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
-set row_security = off
-set timezone = 'UTC'
 set lock_timeout = '5s'
 as $$
 begin
@@ -3974,15 +4694,15 @@ begin
     raise exception 'the kind "%" needs an instruction and a response schema', set_kind.kind
       using errcode = 'PM002', hint = 'A text, and a JSON object that says what an answer is.';
   end if;
-  perform maintenance_internal.find_function(set_kind.subjects, '', 'SETOF text');
-  perform maintenance_internal.find_prepare(set_kind.prepare);
-  perform maintenance_internal.find_function(set_kind.apply, 'text, jsonb, jsonb, jsonb', 'jsonb');
 
   insert into maintenance.kind as k (kind, instruction, response_schema, subjects, prepare, apply,
     trigger, max_attempts, max_output_tokens)
-  values (set_kind.kind, set_kind.instruction, set_kind.response_schema, set_kind.subjects,
-    set_kind.prepare, set_kind.apply, set_kind.trigger, set_kind.max_attempts,
-    set_kind.max_output_tokens)
+  values (set_kind.kind, set_kind.instruction, set_kind.response_schema,
+    maintenance_internal.find_function(set_kind.subjects, '', 'SETOF text')::regproc,
+    maintenance_internal.find_prepare(set_kind.prepare)::regproc,
+    maintenance_internal.find_function(
+      set_kind.apply, 'text, jsonb, jsonb, jsonb', 'jsonb')::regproc,
+    set_kind.trigger, set_kind.max_attempts, set_kind.max_output_tokens)
   on conflict on constraint kind_pkey do update
   set instruction = excluded.instruction,
     response_schema = excluded.response_schema,
@@ -4030,7 +4750,7 @@ end
 $$;
 -- end of sql/engine/queue/find_kind.sql
 
--- from sql/engine/queue/enqueue_task.sql c5218befa04f980a
+-- from sql/engine/queue/enqueue_task.sql 49db9f7c67c837ae
 -- Asks for a task: there is at most one open task per kind and subject.
 
 create function maintenance.enqueue_task(
@@ -4044,8 +4764,6 @@ returns bigint
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
-set row_security = off
-set timezone = 'UTC'
 set lock_timeout = '5s'
 as $$
 #variable_conflict use_column
@@ -4246,7 +4964,7 @@ end
 $$;
 -- end of sql/engine/queue/sweep_leases.sql
 
--- from sql/engine/queue/claim_tasks.sql a95c95c9ced529ff
+-- from sql/engine/queue/claim_tasks.sql 2d83a127595d500a
 -- Leases due tasks to a worker: the lower priority first, within a kind the longest due. It writes
 -- the lease and counts the attempt, nothing else; what a task asks is worked out by task_request.
 
@@ -4258,8 +4976,6 @@ returns table (task_id bigint, kind text, lease_token uuid, attempt integer)
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
-set row_security = off
-set timezone = 'UTC'
 set lock_timeout = '5s'
 as $$
 #variable_conflict use_column
@@ -4398,7 +5114,7 @@ end
 $$;
 -- end of sql/engine/queue/lock_task.sql
 
--- from sql/engine/queue/task_request.sql 701b23afecc4c260
+-- from sql/engine/queue/task_request.sql 1812f401e289b5a6
 -- Turns a leased task into the request for the model, or closes it where there is nothing to ask.
 
 create function maintenance.task_request(task_id bigint, lease_token uuid)
@@ -4406,8 +5122,6 @@ returns jsonb
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
-set row_security = off
-set timezone = 'UTC'
 set lock_timeout = '5s'
 as $$
 declare
@@ -4423,10 +5137,8 @@ declare
   v_error_context text;
 begin
   begin
-    execute format(
-      'select p.content, p.context, p.input_hash, p.skip_reason from %s($1::text, $2::jsonb) as p',
-      maintenance_internal.find_prepare(v_kind.prepare)::regproc)
-    into v_content, v_context, v_input_hash, v_skip_reason using v_task.subject, v_task.options;
+    select p.* into v_content, v_context, v_input_hash, v_skip_reason
+    from maintenance_internal.call_prepare(v_kind.prepare, v_task.subject, v_task.options) as p;
   exception when others then
     get stacked diagnostics v_error_context = pg_exception_context;
     v_error := 'prepare: ' || maintenance_internal.error_text(sqlstate, sqlerrm, v_error_context);
@@ -4538,7 +5250,7 @@ end
 $$;
 -- end of sql/engine/queue/parse_answer.sql
 
--- from sql/engine/queue/apply_answer.sql 3384f1810dda561a
+-- from sql/engine/queue/apply_answer.sql 1891b12eab779d31
 -- Lets the kind apply an answer, all of it or nothing, and writes its changes to the ledger.
 --
 -- apply returns what becomes the task's result, with two parts that the engine takes out:
@@ -4566,11 +5278,8 @@ begin
   outcome := 'succeeded';
   input_hash := p_task.input_hash;
   begin
-    execute format('select %s($1::text, $2::jsonb, $3::jsonb, $4::jsonb)',
-      maintenance_internal.find_function(
-        v_kind.apply, 'text, jsonb, jsonb, jsonb', 'jsonb')::regproc)
-    into result using p_task.subject, p_task.context, p_task.held_answer,
-      p_task.options || jsonb_build_object('approved', p_approved);
+    result := maintenance_internal.call_apply(v_kind.apply, p_task.subject, p_task.context,
+      p_task.held_answer, p_task.options || jsonb_build_object('approved', p_approved));
     insert into maintenance.change (task_id, op, outcome, reason, note, keys, rows)
     select p_task.task_id, c.change ->> 'op', c.change ->> 'outcome', c.change ->> 'reason',
       c.change ->> 'note', array(select jsonb_array_elements_text(c.change -> 'keys')),
@@ -4601,7 +5310,7 @@ end
 $$;
 -- end of sql/engine/queue/apply_answer.sql
 
--- from sql/engine/queue/complete_task.sql 30654bae99678d80
+-- from sql/engine/queue/complete_task.sql ab0233ee20eb2a9e
 -- Takes a model's answer: parses it, lets the kind apply it, records the cost and closes the task,
 -- in one transaction. Whatever the answer says, this returns; it raises for a stale token only.
 
@@ -4614,8 +5323,6 @@ returns jsonb
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
-set row_security = off
-set timezone = 'UTC'
 set lock_timeout = '5s'
 as $$
 declare
@@ -4669,7 +5376,7 @@ return jsonb_build_object(
   'available_at', case when p_task.state = 'ready' then p_task.available_at end);
 -- end of sql/engine/queue/task_state.sql
 
--- from sql/engine/queue/extend_lease.sql db3f51d26910b8fb
+-- from sql/engine/queue/extend_lease.sql 8257f172e8d79372
 -- Keeps a lease alive, also one that ran out and that nobody has taken back yet.
 
 create function maintenance.extend_lease(
@@ -4680,8 +5387,6 @@ returns boolean
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
-set row_security = off
-set timezone = 'UTC'
 set lock_timeout = '5s'
 as $$
 begin
@@ -4702,7 +5407,7 @@ comment on function maintenance.extend_lease(bigint, uuid, interval) is
   'stop the work, somebody else has it. Errors: PM002 lease out of range.';
 -- end of sql/engine/queue/extend_lease.sql
 
--- from sql/engine/queue/fail_task.sql 5f8fddedac35a468
+-- from sql/engine/queue/fail_task.sql 767bee80aca6aff8
 -- Says that a call failed, and of which class. What follows from it stands in settle_task.
 
 create function maintenance.fail_task(
@@ -4717,8 +5422,6 @@ returns jsonb
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
-set row_security = off
-set timezone = 'UTC'
 set lock_timeout = '5s'
 as $$
 declare
@@ -4752,7 +5455,7 @@ comment on function maintenance.fail_task(bigint, uuid, text, text, interval, js
   'Errors: PM002 argument, PM014 not leased under this token.';
 -- end of sql/engine/queue/fail_task.sql
 
--- from sql/engine/queue/release_task.sql 63db9970485a5122
+-- from sql/engine/queue/release_task.sql b239474452947887
 -- Gives a task back as if it had never been claimed: a worker that shuts down.
 
 create function maintenance.release_task(task_id bigint, lease_token uuid)
@@ -4760,8 +5463,6 @@ returns jsonb
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
-set row_security = off
-set timezone = 'UTC'
 set lock_timeout = '5s'
 as $$
 begin
@@ -4775,7 +5476,7 @@ comment on function maintenance.release_task(bigint, uuid) is
   'Errors: PM014 not leased under this token.';
 -- end of sql/engine/queue/release_task.sql
 
--- from sql/engine/queue/retry_task.sql 4e442dc98e950cc2
+-- from sql/engine/queue/retry_task.sql 8ba6255c647513aa
 -- Revives a task that is over, with all its attempts.
 
 create function maintenance.retry_task(task_id bigint)
@@ -4783,8 +5484,6 @@ returns jsonb
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
-set row_security = off
-set timezone = 'UTC'
 set lock_timeout = '5s'
 as $$
 declare
@@ -4816,7 +5515,7 @@ comment on function maintenance.retry_task(bigint) is
   'Errors: PM014 no such task, PM016 it is leased or has succeeded, or another one is open.';
 -- end of sql/engine/queue/retry_task.sql
 
--- from sql/engine/queue/approve_task.sql 5f3819f0e0193a7d
+-- from sql/engine/queue/approve_task.sql 25d20860bc0f4db5
 -- Applies an answer that was quarantined, under the same checks as at first: what has changed since
 -- is refused, operation by operation.
 
@@ -4825,8 +5524,6 @@ returns jsonb
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
-set row_security = off
-set timezone = 'UTC'
 set lock_timeout = '5s'
 as $$
 declare
@@ -4853,7 +5550,7 @@ comment on function maintenance.approve_task(bigint) is
   'quarantined, or its answer cannot be applied (nothing is changed then).';
 -- end of sql/engine/queue/approve_task.sql
 
--- from sql/engine/queue/reject_task.sql 8a20c1bbfaff452c
+-- from sql/engine/queue/reject_task.sql 42bbca766d908a70
 -- Drops an answer that was quarantined. The same input is not asked about again.
 
 create function maintenance.reject_task(task_id bigint, reason text default null)
@@ -4861,8 +5558,6 @@ returns jsonb
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
-set row_security = off
-set timezone = 'UTC'
 set lock_timeout = '5s'
 as $$
 declare
@@ -4882,7 +5577,7 @@ comment on function maintenance.reject_task(bigint, text) is
   '{state}. Errors: PM014 no such task, PM016 it is not quarantined.';
 -- end of sql/engine/queue/reject_task.sql
 
--- from sql/engine/queue/restore_row.sql 38411b56deee77b0
+-- from sql/engine/queue/restore_row.sql 794c2406ed218d11
 -- Puts one row back as it was before a change, or says why not: it must be as the change left it.
 
 create function maintenance_internal.restore_row(
@@ -4921,6 +5616,7 @@ begin
 
   v_where := format('where (%1$s) = (select %1$s from jsonb_populate_record(null::%2$s, $1))',
     v_keys, v_table);
+  perform set_config('search_path', maintenance_internal.owner_path(), true); -- for its triggers
   execute format('select to_jsonb(t) from %s as t %s for update', v_table, v_where)
     into v_now using p_after;
   if v_now is null then
@@ -5001,7 +5697,7 @@ end
 $$;
 -- end of sql/engine/queue/undo_change.sql
 
--- from sql/engine/queue/undo_task.sql 0facf3f650167226
+-- from sql/engine/queue/undo_task.sql 694f8469b80a1c94
 -- Reverses what an answer changed, the last operation first. Row by row: what was edited, deleted
 -- or replaced since is refused and said so, the rest is put back.
 
@@ -5010,8 +5706,6 @@ returns jsonb
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
-set row_security = off
-set timezone = 'UTC'
 set lock_timeout = '5s'
 as $$
 declare
@@ -5077,7 +5771,7 @@ begin atomic
 end;
 -- end of sql/engine/queue/undone_keys.sql
 
--- from sql/engine/queue/trigger_jobs.sql ecd537404e82ee9d
+-- from sql/engine/queue/trigger_jobs.sql 6f232d4e3770e2f2
 -- Asks for the tasks of every kind with a trigger, one for each of its subjects.
 
 create function maintenance.trigger_jobs(
@@ -5089,8 +5783,6 @@ returns jsonb
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
-set row_security = off
-set timezone = 'UTC'
 set lock_timeout = '5s'
 as $$
 declare
@@ -5119,9 +5811,7 @@ begin
     where k.trigger = trigger_jobs.job or trigger_jobs.job = 'all' and k.trigger is not null
     order by k.kind
   loop
-    execute format('select coalesce(array_agg(distinct s), ''{}'') from %s() as s where s <> ''''',
-      maintenance_internal.find_function(v_kind.subjects, '', 'SETOF text')::regproc)
-    into v_subjects;
+    v_subjects := maintenance_internal.call_subjects(v_kind.subjects);
     v_users := array(select unnest(v_users) union select unnest(v_subjects));
 
     if trigger_jobs.dry_run then
@@ -5169,7 +5859,7 @@ comment on function maintenance.trigger_jobs(text, interval, boolean, boolean) i
   '(null before the first). Errors: PM002 spread, PM015 no such trigger.';
 -- end of sql/engine/queue/trigger_jobs.sql
 
--- from sql/engine/queue/task_backlog.sql eb76d6f755f9f7ac
+-- from sql/engine/queue/task_backlog.sql 23c104dcd81a61e1
 -- The tasks' rows of maintenance_status: what is due, what waits for a decision, what is dead. None
 -- where there is no kind.
 
@@ -5185,8 +5875,6 @@ language plpgsql
 stable
 security definer
 set search_path = pg_catalog, pg_temp
-set row_security = off
-set timezone = 'UTC'
 set lock_timeout = '1s'
 as $$
 #variable_conflict use_column
@@ -5299,7 +5987,7 @@ comment on view maintenance_internal.row_in_force is
   'What can be shipped, as it is now: every option of a job, with its rule; kinds; models.';
 -- end of sql/engine/ship/tables.sql
 
--- from sql/engine/ship/unlike_shipped.sql 4f916ab896f22892
+-- from sql/engine/ship/unlike_shipped.sql a98a18dd5deb195b
 -- What somebody has made of a shipped row, column by column: as it was shipped, and in force.
 create function maintenance_internal.changes_of_shipped(p_kind text, p_name text)
 returns table (key text, shipped jsonb, in_force jsonb)
@@ -5324,8 +6012,6 @@ language sql
 stable
 security definer
 set search_path = pg_catalog, pg_temp
-set row_security = off
-set timezone = 'UTC'
 set lock_timeout = '5s'
 begin atomic
   select jsonb_object_agg(c.key, jsonb_build_array(c.shipped, c.in_force))
@@ -5333,7 +6019,7 @@ begin atomic
 end;
 -- end of sql/engine/ship/unlike_shipped.sql
 
--- from sql/engine/ship/ship_row.sql a388b9c03e32c43b
+-- from sql/engine/ship/ship_row.sql 51b66cdd1dc0c797
 -- Ships one job, kind or model: what nobody has changed here since it was last shipped becomes what
 -- the call says, and what somebody has changed or removed stays so. Where it is the rule itself, or
 -- what is asked of a model, that somebody has changed, all that belongs to it stays.
@@ -5351,7 +6037,8 @@ as $$
 declare
   v_rule constant text[] := array[
     'kind', 'step', 'statement', 'backlog_function',
-    'target', 'action', 'age', 'age_type', 'matching', 'assign', 'index_on',
+    'target', 'action', 'age', 'age_type', 'matching', 'assign', 'index_on', 'calls',
+    'trusted_owner',
     'instruction', 'response_schema', 'subjects', 'prepare', 'apply'];
   v_with_it constant text[] := array['keep', 'backlog_name', 'description'];
   v_job_id integer;
@@ -5478,7 +6165,7 @@ end
 $$;
 -- end of sql/engine/ship/ship_row.sql
 
--- from sql/engine/ship/ship.sql 98506a4541eaafbe
+-- from sql/engine/ship/ship.sql e6cf0f51ed9ad2f5
 -- Ships the rows of a release, of the engine or of the reference application. One that cannot be
 -- shipped, as where a name that it needs is taken, stops no other: its outcome says so, and lint.
 -- What is not shipped any more goes, unless somebody has changed it.
@@ -5487,6 +6174,7 @@ create function maintenance_internal.ship(p_part text)
 returns table (kind text, name text, outcome text)
 language plpgsql
 set search_path = pg_catalog, pg_temp
+set client_min_messages = warning
 as $$
 declare
   v_is_first constant boolean := not exists (
@@ -5576,7 +6264,7 @@ end
 $$;
 -- end of sql/engine/ship/ship.sql
 
--- from sql/engine/ship/register.sql 37bc675befabb095
+-- from sql/engine/ship/register.sql 930664b11fcf75e1
 -- The shipped rows, for a database that has the structure without them, as dbmate load makes one.
 
 create function maintenance.register(which text default null)
@@ -5584,8 +6272,6 @@ returns table (kind text, name text, outcome text)
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
-set row_security = off
-set timezone = 'UTC'
 set lock_timeout = '5s'
 as $$
 declare
@@ -5761,7 +6447,7 @@ end
 $$;
 -- end of sql/engine/schedule/cron_field.sql
 
--- from sql/engine/schedule/cron_fault.sql 60d8557fdd8f5e30
+-- from sql/engine/schedule/cron_fault.sql 33c1469adde81188
 -- What is wrong with a cron expression, and what to write instead; no row for one that is right.
 
 create function maintenance_internal.cron_fault(p_schedule text)
@@ -5771,8 +6457,6 @@ immutable
 rows 1
 security definer
 set search_path = pg_catalog, pg_temp
-set row_security = off
-set timezone = 'UTC'
 as $$
 declare
   v_names constant text[] := '{minute,hour,"day of month",month,"day of week"}'::text[];
@@ -5966,7 +6650,7 @@ end
 $$;
 -- end of sql/engine/schedule/nearest_minute.sql
 
--- from sql/engine/schedule/next_run_at.sql 16b84f6dd6960258
+-- from sql/engine/schedule/next_run_at.sql 94f81d672b838b18
 -- When a schedule fires next, for everybody who writes one.
 
 create function maintenance.next_run_at(schedule text, after timestamptz)
@@ -5975,8 +6659,6 @@ language sql
 immutable
 security definer
 set search_path = pg_catalog, pg_temp
-set row_security = off
-set timezone = 'UTC'
 return maintenance_internal.nearest_minute(
   next_run_at.schedule, next_run_at.after at time zone 'UTC', true) at time zone 'UTC';
 
@@ -5987,7 +6669,7 @@ comment on function maintenance.next_run_at(text, timestamptz) is
   'null. Errors: PM006 not a cron expression.';
 -- end of sql/engine/schedule/next_run_at.sql
 
--- from sql/engine/schedule/cron_state.sql 71deae54953c5287
+-- from sql/engine/schedule/cron_state.sql bc233e67e5580575
 -- What can be done with pg_cron from this database.
 --   gap       why jobs cannot be scheduled here; null where they can
 --   readable  cron.job can be read; where it cannot, the declared schedules are the truth
@@ -6008,7 +6690,6 @@ stable
 security definer
 set search_path = pg_catalog, pg_temp
 set row_security = on
-set timezone = 'UTC'
 set lock_timeout = '5s'
 as $$
 declare
@@ -6051,7 +6732,7 @@ end
 $$;
 -- end of sql/engine/schedule/cron_state.sql
 
--- from sql/engine/schedule/cron_jobs.sql 3d0d8ad52b7fe7df
+-- from sql/engine/schedule/cron_jobs.sql 9c2476e672551576
 -- Our jobs as pg_cron has them now; no row where it cannot be read.
 -- cron.job shows each role its own rows by a policy: row security has to be on here.
 
@@ -6063,7 +6744,6 @@ rows 20
 security definer
 set search_path = pg_catalog, pg_temp
 set row_security = on
-set timezone = 'UTC'
 set lock_timeout = '5s'
 as $$
 begin
@@ -6077,7 +6757,7 @@ end
 $$;
 -- end of sql/engine/schedule/cron_jobs.sql
 
--- from sql/engine/schedule/cron_runs.sql a015c7738bb289b2
+-- from sql/engine/schedule/cron_runs.sql 45fdf09cbc612218
 -- What pg_cron says of the statement jobs that it ran, latest first: of the last 10,000
 -- firings, since its history has no index but on its own number. Runs that leave a receipt of their
 -- own are not among them, nor the ticks that went well.
@@ -6099,7 +6779,6 @@ stable
 security definer
 set search_path = pg_catalog, pg_temp
 set row_security = on
-set timezone = 'UTC'
 set lock_timeout = '5s'
 as $$
 begin
@@ -6147,7 +6826,7 @@ end
 $$;
 -- end of sql/engine/schedule/purge_cron_history_step.sql
 
--- from sql/engine/schedule/nearest_slot.sql b5e0fb8656835af1
+-- from sql/engine/schedule/nearest_slot.sql 8dff99d62c3f63b9
 -- The scheduled minute of what stands in pg_cron, which may be more than we would take: next after
 -- a time or, not forward, the last up to it. Null for a schedule that never fires, or that only
 -- pg_cron can read. p_zone is pg_cron's time zone, of cron_state.
@@ -6162,8 +6841,6 @@ language plpgsql
 stable
 security definer
 set search_path = pg_catalog, pg_temp
-set row_security = off
-set timezone = 'UTC'
 set lock_timeout = '5s'
 as $$
 begin
@@ -6315,7 +6992,7 @@ return case when p_job.statement is not null and p_job.enabled then p_job.statem
   else format('call maintenance.run_job(%L)', p_job.job_name) end;
 -- end of sql/engine/schedule/cron_command.sql
 
--- from sql/engine/schedule/cron_statements.sql c959ff45ab34a680
+-- from sql/engine/schedule/cron_statements.sql adcd178a01ae269c
 -- For a database that is not pg_cron's, on the same server: what schedules its jobs from there.
 
 create function maintenance_internal.cron_statement(p_job maintenance_internal.job, p_schedule text)
@@ -6335,8 +7012,6 @@ language sql
 stable
 security definer
 set search_path = pg_catalog, pg_temp
-set row_security = off
-set timezone = 'UTC'
 set lock_timeout = '5s'
 begin atomic
   select maintenance_internal.cron_statement(j, j.schedule)
@@ -6608,7 +7283,7 @@ end
 $$;
 -- end of sql/engine/schedule/sync_schedule.sql
 
--- from sql/engine/schedule/install_schedules.sql 72e269925a393ffc
+-- from sql/engine/schedule/install_schedules.sql f78adbb3ca2bb936
 -- Puts every declared schedule into pg_cron that was never there, and repairs commands.
 
 create function maintenance_internal.sync_schedules(
@@ -6642,8 +7317,6 @@ returns table (job_name text, schedule text, outcome text)
 language sql
 security definer
 set search_path = pg_catalog, pg_temp
-set row_security = off
-set timezone = 'UTC'
 set lock_timeout = '5s'
 as $$
   select s.job_name, s.schedule, s.outcome
@@ -6656,7 +7329,7 @@ comment on function maintenance.install_schedules() is
   'a second call changes nothing. A job that fails says so in its row and stops no other.';
 -- end of sql/engine/schedule/install_schedules.sql
 
--- from sql/engine/schedule/set_schedule.sql 560fdadbc3526cfc
+-- from sql/engine/schedule/set_schedule.sql 8407fd0c05941ce9
 -- Changes when a job runs, in pg_cron, as an operator does it.
 
 create function maintenance.set_schedule(job_name text, schedule text)
@@ -6664,8 +7337,6 @@ returns maintenance.job_status
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
-set row_security = off
-set timezone = 'UTC'
 set lock_timeout = '5s'
 as $$
 declare
@@ -6709,7 +7380,7 @@ comment on function maintenance.set_schedule(text, text) is
   'Errors: PM001 no such job, PM006 schedule, PM010 no pg_cron here (the hint has the statement).';
 -- end of sql/engine/schedule/set_schedule.sql
 
--- from sql/engine/schedule/enable_job.sql be93bd56b7bc316b
+-- from sql/engine/schedule/enable_job.sql 2fdca282c2ff0502
 -- Our own flag: whether a job runs, whoever starts it.
 
 create function maintenance_internal.set_enabled(p_job_name text, p_enabled boolean)
@@ -6737,8 +7408,6 @@ returns maintenance.job_status
 language sql
 security definer
 set search_path = pg_catalog, pg_temp
-set row_security = off
-set timezone = 'UTC'
 set lock_timeout = '5s'
 return maintenance_internal.set_enabled(job_name, true);
 
@@ -6750,8 +7419,6 @@ returns maintenance.job_status
 language sql
 security definer
 set search_path = pg_catalog, pg_temp
-set row_security = off
-set timezone = 'UTC'
 set lock_timeout = '5s'
 return maintenance_internal.set_enabled(job_name, false);
 
@@ -6760,7 +7427,7 @@ comment on function maintenance.disable_job(text) is
   'Returns its job_status row. Errors: PM001 no such job.';
 -- end of sql/engine/schedule/enable_job.sql
 
--- from sql/engine/health/backlog.sql 9d957c6a78c322ed
+-- from sql/engine/health/backlog.sql 788efa10589952e6
 -- One row per backlog: what is due now under each rule, read with the rule itself, up to 10,000.
 -- Each count stands in a block of its own: a broken rule makes its own row critical and no other.
 
@@ -6782,10 +7449,7 @@ language plpgsql
 stable
 security definer
 set search_path = pg_catalog, pg_temp
-set row_security = off
-set timezone = 'UTC'
 set lock_timeout = '1s'
-set jit = off
 as $$
 declare
   v_cap constant integer := 10000;
@@ -6831,13 +7495,12 @@ begin
         select c.due, c.oldest into backlog.count, backlog.oldest
         from maintenance_internal.count_due(
           v_policy, maintenance_internal.clock() - v_policy.keep, v_cap) as c;
-        v_late := maintenance_internal.clock() - v_policy.keep - oldest;
+        v_late := case when isfinite(oldest)
+          then maintenance_internal.clock() - v_policy.keep - oldest end;
       else
-        execute format('select c.due, c.oldest from %s($1) as c',
-          maintenance_internal.find_function(v_status.backlog_function, 'integer',
-            'TABLE(due bigint, oldest timestamp with time zone)')::regproc)
-        into backlog.count, backlog.oldest using v_cap;
-        v_late := maintenance_internal.clock() - oldest;
+        select c.due, c.oldest into backlog.count, backlog.oldest
+        from maintenance_internal.call_backlog(v_status.backlog_function, v_cap) as c;
+        v_late := case when isfinite(oldest) then maintenance_internal.clock() - oldest end;
       end if;
       if count >= v_cap then
         description := description || format('; at least %s', v_cap);
@@ -6878,7 +7541,7 @@ begin
         when severity = 'warning' then format(
           'Behind its schedule. select * from maintenance.preview(%L);', job_name)
       end;
-    exception when others then
+    exception when others or assert_failure then
       get stacked diagnostics v_state = returned_sqlstate, v_message = message_text,
         v_context = pg_exception_context;
       severity := 'critical';
@@ -7049,7 +7712,7 @@ comment on function maintenance.index_report_step(integer) is
   'details (S4-05 to S4-07).';
 -- end of sql/engine/health/index_report_step.sql
 
--- from sql/engine/names.sql 17532df086717dce
+-- from sql/engine/names.sql 812ce27e3c10720d
 -- The names that the files of sql/engine/ make in our schemas. Written by make migration.
 
 create function maintenance_internal.engine_names()
@@ -7110,7 +7773,13 @@ return array[
   'maintenance_internal.age_bound',
   'maintenance_internal.apply_answer',
   'maintenance_internal.backlog',
+  'maintenance_internal.call_apply',
+  'maintenance_internal.call_backlog',
+  'maintenance_internal.call_prepare',
+  'maintenance_internal.call_step',
+  'maintenance_internal.call_subjects',
   'maintenance_internal.called_row',
+  'maintenance_internal.calls_of',
   'maintenance_internal.change_piece',
   'maintenance_internal.changes_of_shipped',
   'maintenance_internal.check_keep',
@@ -7118,6 +7787,7 @@ return array[
   'maintenance_internal.choose_way',
   'maintenance_internal.clock',
   'maintenance_internal.close_dead_runs',
+  'maintenance_internal.columns_of',
   'maintenance_internal.count_due',
   'maintenance_internal.count_fault',
   'maintenance_internal.count_left',
@@ -7140,6 +7810,7 @@ return array[
   'maintenance_internal.error_text',
   'maintenance_internal.fault',
   'maintenance_internal.find_function',
+  'maintenance_internal.find_index',
   'maintenance_internal.find_job',
   'maintenance_internal.find_kind',
   'maintenance_internal.find_pieces',
@@ -7151,6 +7822,7 @@ return array[
   'maintenance_internal.installed_schedule',
   'maintenance_internal.is_alive',
   'maintenance_internal.is_leaf',
+  'maintenance_internal.is_trusted',
   'maintenance_internal.job',
   'maintenance_internal.judge_fault',
   'maintenance_internal.keys_off',
@@ -7161,10 +7833,14 @@ return array[
   'maintenance_internal.leave_leaf',
   'maintenance_internal.lint_indexes',
   'maintenance_internal.lint_keep',
+  'maintenance_internal.lint_meaning',
+  'maintenance_internal.lint_path',
   'maintenance_internal.lint_references',
   'maintenance_internal.lint_rights',
   'maintenance_internal.lint_session',
   'maintenance_internal.lint_triggers',
+  'maintenance_internal.lint_trust',
+  'maintenance_internal.list_rows',
   'maintenance_internal.list_statement',
   'maintenance_internal.lock_class',
   'maintenance_internal.lock_leased',
@@ -7175,17 +7851,27 @@ return array[
   'maintenance_internal.nearest_slot',
   'maintenance_internal.next_piece',
   'maintenance_internal.note_fault',
+  'maintenance_internal.owner',
+  'maintenance_internal.owner_path',
+  'maintenance_internal.owner_schemas',
   'maintenance_internal.owner_setting',
   'maintenance_internal.parse_answer',
   'maintenance_internal.parse_assign',
+  'maintenance_internal.parse_assign_once',
   'maintenance_internal.parse_expression',
+  'maintenance_internal.parse_once',
+  'maintenance_internal.path_hint',
   'maintenance_internal.piece',
   'maintenance_internal.piece_form',
   'maintenance_internal.piece_rows',
   'maintenance_internal.piece_statement',
+  'maintenance_internal.pin_settings',
   'maintenance_internal.policy',
+  'maintenance_internal.print_function',
+  'maintenance_internal.print_policy',
   'maintenance_internal.progress',
   'maintenance_internal.purge_cron_history_step',
+  'maintenance_internal.put_policy',
   'maintenance_internal.record_call',
   'maintenance_internal.record_edit',
   'maintenance_internal.record_schedule_edit',
@@ -7221,6 +7907,8 @@ return array[
   'maintenance_internal.target_alias',
   'maintenance_internal.task_backlog',
   'maintenance_internal.task_state',
+  'maintenance_internal.tell_due',
+  'maintenance_internal.try_update',
   'maintenance_internal.undo_change',
   'maintenance_internal.undone_keys',
   'maintenance_internal.unlike_shipped',
@@ -7449,7 +8137,7 @@ end;
 select s.* from maintenance_internal.ship('engine') as s;
 -- end of sql/engine/shipped.sql
 
--- from sql/engine/revoke_defaults.sql 6cda8c9ab1d5b69b
+-- from sql/engine/revoke_defaults.sql 6153d6cede23d3d5
 -- Takes from PUBLIC, and from every role that default privileges of this host favour, what they got
 -- on objects that were just created. A grant that somebody made to another role stays.
 -- p_kind as in pg_default_acl (n schema, r relation, S sequence, f function); p_objects as after
@@ -7461,8 +8149,7 @@ language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_owner constant oid := (
-    select n.nspowner from pg_namespace as n where n.nspname = 'maintenance');
+  v_owner constant oid := maintenance_internal.owner();
   v_grantee text;
 begin
   for v_grantee in
@@ -7481,7 +8168,56 @@ end
 $$;
 -- end of sql/engine/revoke_defaults.sql
 
--- from sql/engine/roles.sql 651b4343e2f6f4c8
+-- from sql/engine/pin.sql 3488c402c65137b7
+-- What every definer function of ours works under, whatever its caller's session says: the settings
+-- that change how a stored text is read or what it gives, and those that show what a statement
+-- inside it does. A file names its search_path and its lock_timeout; the rest is the same for all,
+-- and stands here. Where a file does name one of them, that stays.
+
+create function maintenance_internal.pin_settings(p_routines oid[])
+returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_pin record;
+begin
+  for v_pin in
+    select p.oid::regprocedure as routine, s.name, s.value
+    from pg_proc as p
+    cross join (values
+      ('row_security', 'off'),
+      ('timezone', 'UTC'),
+      ('datestyle', 'ISO, YMD'),
+      ('intervalstyle', 'postgres'),
+      ('standard_conforming_strings', 'on'),
+      ('quote_all_identifiers', 'off'),
+      ('array_nulls', 'on'),
+      ('transform_null_equals', 'off'),
+      ('xmloption', 'content'),
+      ('bytea_output', 'hex'),
+      -- As the owner's rules mean it: the one that this session, which installs, has.
+      ('default_text_search_config', current_setting('default_text_search_config')),
+      ('jit', 'off'),
+      ('debug_print_parse', 'off'),
+      ('debug_print_rewritten', 'off'),
+      ('debug_print_plan', 'off')
+    ) as s (name, value)
+    where p.oid = any (p_routines) and p.prosecdef
+      and not exists (
+        select from unnest(p.proconfig) as c where lower(split_part(c, '=', 1)) = s.name)
+      -- It reads literals as its caller's session does, and has the rest done by others.
+      and not (p.oid::regprocedure::text ~ '^maintenance\.set_policy\('
+        and s.name in ('timezone', 'datestyle', 'intervalstyle'))
+  loop
+    execute format('alter routine %s set %s = %s', v_pin.routine, v_pin.name,
+      case v_pin.name when 'datestyle' then v_pin.value else quote_literal(v_pin.value) end);
+  end loop;
+end
+$$;
+-- end of sql/engine/pin.sql
+
+-- from sql/engine/roles.sql 5fe5b7e306f5c599
 -- Who may call what. Last in the build, so that it sees everything.
 --
 --   maintenance_viewer    reads status and history
@@ -7560,6 +8296,10 @@ begin
     perform maintenance_internal.revoke_defaults('f', 'all routines in schema ' || v_schema);
   end loop;
   perform maintenance_internal.revoke_defaults('r', 'table public.maintenance_status');
+  perform maintenance_internal.pin_settings(array(
+    select p.oid from pg_proc as p
+    where p.pronamespace in (
+      'maintenance'::regnamespace, 'maintenance_internal'::regnamespace)));
 
   foreach grant_roles.role_name in array
     array['maintenance_viewer', 'maintenance_operator', 'maintenance_worker']

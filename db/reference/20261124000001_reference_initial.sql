@@ -105,11 +105,11 @@ end
 $$;
 -- end of sql/reference/objects.sql
 
--- from sql/reference/state.sql 5e6bbea4ad435398
+-- from sql/reference/state.sql 029b228ad38c41c1
 -- The release, and a hash of the files of sql/reference/. Written by make migration.
 
 comment on function maintenance_internal.reference_objects() is
-  'pg-maintenance 0.0.0, state 28f9738d485afd17: '
+  'pg-maintenance 0.0.0, state 3735e0ab2e5c816a: '
   'the names of the reference application, by kind.';
 -- end of sql/reference/state.sql
 
@@ -520,7 +520,7 @@ comment on function public.refresh_subscription_summary() is
   'transaction. Errors: PM008 it failed, PM009 it is running or disabled.';
 -- end of sql/reference/accounts/subscription_summary.sql
 
--- from sql/reference/accounts/front_doors.sql 41d690e2aadb00c7
+-- from sql/reference/accounts/front_doors.sql 30eff9083c73dda9
 -- What an application asks of its accounts by function.
 
 create function public.cleanup_expired_sessions()
@@ -539,8 +539,6 @@ language plpgsql
 stable
 security definer
 set search_path = pg_catalog, pg_temp
-set row_security = off
-set timezone = 'UTC'
 set lock_timeout = '1s'
 as $$
 declare
@@ -1449,7 +1447,7 @@ end;
 select s.* from maintenance_internal.ship('reference') as s;
 -- end of sql/reference/shipped.sql
 
--- from sql/reference/grant_front_doors.sql dfd06e6191e568c8
+-- from sql/reference/grant_front_doors.sql 34cf708440981a0e
 -- Who may call the front doors of the application. Called by maintenance.grant_roles().
 
 create function maintenance_internal.grant_front_doors()
@@ -1479,6 +1477,9 @@ begin
       case v_object.kind when 'function' then 'f' else 'r' end::"char",
       format('%s public.%I', v_object.kind, v_object.name));
   end loop;
+  perform maintenance_internal.pin_settings(array(
+    select to_regproc(format('public.%I', o.name))::oid
+    from maintenance_internal.reference_objects() as o where o.kind = 'function'));
   if to_regrole('maintenance_operator') is not null then
     foreach v_door in array v_doors loop
       continue when to_regprocedure(v_door) is null; -- dropped by somebody

@@ -17,10 +17,10 @@ return case
   when coalesce(p_constraint, '') <> ''
     then format('SQLSTATE %s, constraint %s of table %s', p_sqlstate, p_constraint, p_table)
   -- What Postgres says of the engine's own statements, and not of those that somebody's trigger
-  -- may have put together from values.
+  -- may have put together from values: the innermost function of the context is ours.
   when p_sqlstate ~ '^(3F|42)'
-    and substring(p_context from '(?n)^(?:PL/\S+|SQL) function "?([^.(" ]+)\.')
-      in ('maintenance', 'maintenance_internal')
+    and substring(p_context from '(?n)^(?:PL/\S+|SQL) function .*$')
+      ~ '^PL/pgSQL function maintenance(_internal)?\.'
     then format('%s (SQLSTATE %s)', p_message, p_sqlstate)
   -- What Postgres, and nobody's RAISE, says of locks, resources and cancellations.
   when p_sqlstate ~ '^(0A|25|2B|40|53|54|55|57)' and p_context !~ '^[^\n]* at RAISE(\n|$)'

@@ -9,8 +9,7 @@ language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_owner constant oid := (
-    select n.nspowner from pg_namespace as n where n.nspname = 'maintenance');
+  v_owner constant oid := maintenance_internal.owner();
   v_grantee text;
 begin
   for v_grantee in

@@ -76,6 +76,10 @@ begin
     perform maintenance_internal.revoke_defaults('f', 'all routines in schema ' || v_schema);
   end loop;
   perform maintenance_internal.revoke_defaults('r', 'table public.maintenance_status');
+  perform maintenance_internal.pin_settings(array(
+    select p.oid from pg_proc as p
+    where p.pronamespace in (
+      'maintenance'::regnamespace, 'maintenance_internal'::regnamespace)));
 
   foreach grant_roles.role_name in array
     array['maintenance_viewer', 'maintenance_operator', 'maintenance_worker']

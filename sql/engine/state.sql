@@ -1,5 +1,5 @@
 -- The release, and a hash of the files of sql/engine/. Written by make migration.
 
 comment on schema maintenance is
-  'pg-maintenance 0.0.0, state f988aecbe99e9ef1: '
+  'pg-maintenance 0.0.0, state ffb971f3843644b3: '
   'what people call and read; \df maintenance.* is the manual.';

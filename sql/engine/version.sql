@@ -6,8 +6,6 @@ language sql
 stable
 security definer
 set search_path = pg_catalog, pg_temp
-set row_security = off
-set timezone = 'UTC'
 begin atomic
   select v.part, m.found[1], m.found[2]
   from (values

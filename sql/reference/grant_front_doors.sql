@@ -27,6 +27,9 @@ begin
       case v_object.kind when 'function' then 'f' else 'r' end::"char",
       format('%s public.%I', v_object.kind, v_object.name));
   end loop;
+  perform maintenance_internal.pin_settings(array(
+    select to_regproc(format('public.%I', o.name))::oid
+    from maintenance_internal.reference_objects() as o where o.kind = 'function'));
   if to_regrole('maintenance_operator') is not null then
     foreach v_door in array v_doors loop
       continue when to_regprocedure(v_door) is null; -- dropped by somebody

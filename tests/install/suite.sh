@@ -23,7 +23,7 @@ cp -r db "$place/checkout"
 pgtap "$engine" tests/install/engine_alone.sql || result=1
 # What lint finds, set_policy says at once; pgTAP cannot see a warning.
 on "$engine" psql -qX -c 'create table public.seen (at timestamptz)' \
-  -c "select maintenance.set_policy('seen', 'public.seen', 'delete', 'at', '30')" >/dev/null 2>"$place/warnings"
+  -c "select maintenance.set_policy('seen', 'public.seen', 'delete', 'at', '30 seconds')" >/dev/null 2>"$place/warnings"
 [ "$(grep -c -e '^WARNING:  no index serves the age at of public.seen' -e '^HINT:  -- If 30 days are meant' \
   "$place/warnings")" -eq 2 ] || not_ok 'set_policy has not warned of what lint finds'
 

@@ -19,10 +19,7 @@ language plpgsql
 stable
 security definer
 set search_path = pg_catalog, pg_temp
-set row_security = off
-set timezone = 'UTC'
 set lock_timeout = '1s'
-set jit = off
 as $$
 declare
   v_cap constant integer := 10000;
@@ -68,13 +65,12 @@ begin
         select c.due, c.oldest into backlog.count, backlog.oldest
         from maintenance_internal.count_due(
           v_policy, maintenance_internal.clock() - v_policy.keep, v_cap) as c;
-        v_late := maintenance_internal.clock() - v_policy.keep - oldest;
+        v_late := case when isfinite(oldest)
+          then maintenance_internal.clock() - v_policy.keep - oldest end;
       else
-        execute format('select c.due, c.oldest from %s($1) as c',
-          maintenance_internal.find_function(v_status.backlog_function, 'integer',
-            'TABLE(due bigint, oldest timestamp with time zone)')::regproc)
-        into backlog.count, backlog.oldest using v_cap;
-        v_late := maintenance_internal.clock() - oldest;
+        select c.due, c.oldest into backlog.count, backlog.oldest
+        from maintenance_internal.call_backlog(v_status.backlog_function, v_cap) as c;
+        v_late := case when isfinite(oldest) then maintenance_internal.clock() - oldest end;
       end if;
       if count >= v_cap then
         description := description || format('; at least %s', v_cap);
@@ -115,7 +111,7 @@ begin
         when severity = 'warning' then format(
           'Behind its schedule. select * from maintenance.preview(%L);', job_name)
       end;
-    exception when others then
+    exception when others or assert_failure then
       get stacked diagnostics v_state = returned_sqlstate, v_message = message_text,
         v_context = pg_exception_context;
       severity := 'critical';

@@ -7,7 +7,8 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_job maintenance_internal.job;
-  v_kind text;
+  v_before maintenance_internal.job;
+  v_dropped text;
 begin
   if p_job.job_name is null or p_job.job_name !~ '^[A-Za-z0-9][A-Za-z0-9_.-]{0,50}$' then
     raise exception 'the job name "%" is not acceptable', p_job.job_name
@@ -16,23 +17,30 @@ begin
   end if;
   perform maintenance.next_run_at(p_job.schedule, now());
 
-  select j.kind into v_kind from maintenance_internal.job as j where j.job_name = p_job.job_name;
-  if v_kind <> p_job.kind then
-    raise exception 'the job "%" is a % job already', p_job.job_name, v_kind
+  select * into v_before from maintenance_internal.job as j where j.job_name = p_job.job_name;
+  if v_before.kind <> p_job.kind then
+    raise exception 'the job "%" is a % job already', p_job.job_name, v_before.kind
       using errcode = 'PM002',
         hint = format('select maintenance.drop_job(%L), or take another name.', p_job.job_name);
   end if;
 
-  select j.job_name into v_kind
+  select j.* into v_job
   from maintenance_internal.job as j
   where j.job_name <> p_job.job_name
     and coalesce(j.backlog_name, j.job_name) = coalesce(p_job.backlog_name, p_job.job_name);
   if found then
     raise exception 'the job "%" has the backlog name "%" already',
-      v_kind, coalesce(p_job.backlog_name, p_job.job_name)
+      v_job.job_name, coalesce(p_job.backlog_name, p_job.job_name)
       using errcode = 'PM002', hint = 'Each row of maintenance_status needs a name of its own.';
   end if;
 
+  v_dropped := concat_ws(', ',
+    case when p_job.schedule is null then 'schedule ' || v_before.schedule end,
+    case when p_job.backlog_name is null then 'backlog_name ' || v_before.backlog_name end);
+  if v_dropped <> '' then
+    raise warning '"%" loses what this call does not name: %', p_job.job_name, v_dropped
+      using hint = 'Setting a job replaces it: name again what is meant to stay.';
+  end if;
   insert into maintenance_internal.job as j
     (job_name, kind, step, statement, schedule, description, backlog_name, backlog_function)
   values

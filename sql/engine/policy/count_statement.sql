@@ -7,7 +7,8 @@ stable
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_table regclass := maintenance_internal.find_target(p_policy.target);
+  v_table regclass := maintenance_internal.find_target(
+    p_policy.target, p_policy.trusted_owner);
 begin
   return format(
     'select count(*), min(d.age)::timestamptz '

@@ -6,14 +6,13 @@ language plpgsql
 stable
 security definer
 set search_path = pg_catalog, pg_temp
-set row_security = off
-set timezone = 'UTC'
 set lock_timeout = '5s'
 as $$
 declare
   v_policy maintenance_internal.policy := maintenance_internal.find_policy(explain_policy.job_name);
   v_leaves oid[] := maintenance_internal.leaf_tables(
-    maintenance_internal.find_target(v_policy.target));
+    maintenance_internal.find_target(
+    v_policy.target, v_policy.trusted_owner));
 begin
   return format(
     e'-- $1, the cut-off, fixed once a run: now() - %L::interval, now %L\n'

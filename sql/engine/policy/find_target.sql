@@ -1,6 +1,9 @@
--- The table that a policy's target names, or a clear error where no policy can work on it.
+-- The table that a policy's target names, or a clear error where no policy can work on it. Asked
+-- again at each look and each run: a table's triggers, and the functions of its indexes and casts,
+-- run with the rights of the engine's owner, so it must be in hands that have those rights anyway,
+-- or that the policy names as meant.
 
-create function maintenance_internal.find_target(p_target text)
+create function maintenance_internal.find_target(p_target text, p_trusted_owner text default null)
 returns regclass
 language plpgsql
 stable
@@ -39,7 +42,21 @@ begin
       using errcode = 'PM003', hint = 'Set the policy on a table of your own.';
   end if;
 
-  perform maintenance_internal.leaf_tables(v_table);
+  select c.oid::regclass as name, pg_get_userbyid(c.relowner) as owner
+  into v_class
+  from pg_class as c
+  where c.oid = any (maintenance_internal.leaf_tables(v_table) || v_table::oid)
+    and c.relowner is distinct from to_regrole(quote_ident(p_trusted_owner))
+    and not maintenance_internal.is_trusted(c.relowner)
+  limit 1;
+  if found then
+    raise exception '% belongs to %, whose triggers, index functions and casts would run with the '
+        'rights of %', v_class.name, v_class.owner, maintenance_internal.owner()::regrole
+      using errcode = 'PM003',
+        hint = format('alter table %s owner to %s; or, where it is meant so, set the policy with '
+          'trusted_owner => %L.', v_class.name, maintenance_internal.owner()::regrole,
+          v_class.owner);
+  end if;
   return v_table;
 end
 $$;

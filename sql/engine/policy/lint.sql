@@ -3,16 +3,15 @@
 create type maintenance.finding as (job_name text, severity text, finding text, fix text);
 
 comment on type maintenance.finding is
-  'What lint found: about which job, critical (a run would fail) or warning (slow, or surprising), '
-  'in words, and the statement that mends it.';
+  'What lint found: about which job, critical (a run would fail, or do what strangers say), '
+  'warning (slow, or surprising) or notice (to be known), in words, and the statement that mends '
+  'it.';
 
 create function maintenance.lint(job_name text default null)
 returns setof maintenance.finding
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
-set row_security = off
-set timezone = 'UTC'
 set lock_timeout = '5s'
 as $$
 declare
@@ -36,7 +35,8 @@ begin
         perform maintenance_internal.find_function(v_job.step, 'integer', 'bigint');
       elsif v_job.kind = 'policy' then
         v_policy := maintenance_internal.find_policy(v_job.job_name);
-        v_table := maintenance_internal.find_target(v_policy.target);
+        v_table := maintenance_internal.find_target(
+    v_policy.target, v_policy.trusted_owner);
         return query
           select v_job.job_name, f.severity, f.finding, f.fix
           from (
@@ -45,14 +45,19 @@ begin
             union all select * from maintenance_internal.lint_references(v_policy, v_table)
             union all select * from maintenance_internal.lint_triggers(v_policy, v_table)
             union all select * from maintenance_internal.lint_keep(v_policy, v_table)
+            union all select * from maintenance_internal.lint_meaning(v_policy, v_table)
+            union all select * from maintenance_internal.lint_trust(v_policy, v_table)
           ) as f;
       end if;
       if v_job.kind <> 'statement' then
         return query
           select v_job.job_name, s.severity, s.finding, s.fix
-          from maintenance_internal.lint_session(v_job) as s;
+          from (
+            select * from maintenance_internal.lint_session(v_job)
+            union all select * from maintenance_internal.lint_path()
+          ) as s;
       end if;
-    exception when others then
+    exception when others or assert_failure then
       get stacked diagnostics v_state = returned_sqlstate, v_message = message_text,
         v_context = pg_exception_context;
       return query select v_job.job_name, 'critical',
@@ -71,7 +76,10 @@ $$;
 comment on function maintenance.lint(text) is
   'Findings over one job or all: rows (job_name, severity, finding, fix). critical: a run would '
   'fail (the rule is broken, a right is missing, a published table has no replica identity, a '
-  'rewrite rule takes its place). warning: a run or the status would be slow (no index for the '
-  'rule, an unindexed foreign key), or do what nobody meant (a trigger that may silence the '
-  'change, seconds that look like days, another policy that keeps the same rows for another time). '
-  'No row is good news. Errors: PM001 no such job.';
+  'rewrite rule takes its place), or run what a stranger wrote (the function of a trigger, an '
+  'index or the rule). warning: a run or the status would be slow (no index for the rule, an '
+  'unindexed foreign key), or do what nobody meant (a trigger that may silence the change, '
+  'seconds that look like days, another policy that keeps the same rows for another time, ages '
+  'of another millennium, a rule that asks its session, a schema that is left out of the '
+  'owner''s path). notice: rows of other tables that go too, or keep rows, by foreign keys; '
+  'triggers that write. No row is good news. Errors: PM001 no such job.';

@@ -8,7 +8,6 @@ create function maintenance_internal.lint_indexes(
 returns table (severity text, finding text, fix text)
 language plpgsql
 set search_path = pg_catalog, pg_temp
-set timezone = 'UTC'
 set enable_seqscan = off
 set enable_bitmapscan = off
 set enable_sort = off
@@ -16,12 +15,14 @@ as $$
 declare
   v_leaves oid[] := maintenance_internal.leaf_tables(p_table);
   v_partitioned boolean := (select c.relkind = 'p' from pg_class as c where c.oid = p_table);
+  v_statement text := 'explain (format json) ' || maintenance_internal.count_statement(p_policy);
   v_plan jsonb;
   v_scans jsonb;
   v_unserved oid[];
 begin
-  execute 'explain (format json) ' || maintenance_internal.count_statement(p_policy)
-  into v_plan using maintenance_internal.clock() - p_policy.keep, 10000;
+  perform set_config('search_path', maintenance_internal.owner_path(), true);
+  execute v_statement into v_plan using maintenance_internal.clock() - p_policy.keep, 10000;
+  perform set_config('search_path', 'pg_catalog, pg_temp', true);
   v_scans := jsonb_path_query_array(v_plan,
     '$.** ? (@."Relation Name" == $names[*])', jsonb_build_object('names', (
       select jsonb_agg(c.relname)

@@ -1,4 +1,5 @@
--- Foreign keys that a delete has to look up or cascades through, and that no index serves.
+-- Foreign keys to a policy's table: rows of other tables that a delete takes or changes by them,
+-- and that no rule protects; rows that it keeps; and those that no index serves.
 
 create function maintenance_internal.lint_references(
   p_policy maintenance_internal.policy,
@@ -34,5 +35,29 @@ begin atomic
       and i.indisvalid
       and i.indpred is null
       and (i.indkey::smallint[])[0 : cardinality(f.conkey) - 1] @> f.conkey
-  );
+  )
+  union all
+  select 'notice',
+    case
+      when f.confdeltype = 'c' then format('each deleted row of %s takes its rows of %s with it, '
+        'however young they are%s', h.relid::regclass, f.conrelid::regclass, (
+        select format('; the policy "%s" keeps them for %s', j.job_name, p.keep)
+        from maintenance_internal.policy as p
+        join maintenance_internal.job as j on j.job_id = p.job_id
+        where to_regclass(p.target) = f.conrelid and p.action = 'delete'
+          and f.conrelid <> p_table
+        order by p.keep desc
+        limit 1))
+      when f.confdeltype in ('n', 'd') then format('each deleted row of %s changes its rows of %s',
+        h.relid::regclass, f.conrelid::regclass)
+      else format('rows of %s that rows of %s refer to do not go', h.relid::regclass,
+        f.conrelid::regclass)
+    end,
+    case when f.confdeltype in ('c', 'n', 'd')
+      then format('-- The key %I says so. Where that is not meant, let matching leave them out.',
+        f.conname)
+      else format('-- The key %I has no action: set a policy on %s, or let matching leave them '
+        'out.', f.conname, f.conrelid::regclass) end
+  from hit as h
+  join pg_constraint as f on f.confrelid = h.relid and f.contype = 'f' and f.conparentid = 0;
 end;

@@ -1,5 +1,5 @@
--- Triggers and rules of a policy's table that could swallow what a run does: the statement would
--- succeed and change nothing.
+-- Triggers and rules of a policy's table that could swallow what a run does, so that the statement
+-- would succeed and change nothing; and triggers that write rows of their own.
 
 create function maintenance_internal.lint_triggers(
   p_policy maintenance_internal.policy,
@@ -26,6 +26,20 @@ begin atomic
     and t.tgtype & case p_policy.action when 'delete' then 8 else 16 end <> 0
     and p.prosrc ~* case p_policy.action
       when 'delete' then '\yreturn\s+(null|new)\y' else '\yreturn\s+null\y' end
+  union all
+  select distinct 'notice',
+    format('the trigger %I of %s writes rows for what is changed: %s', t.tgname,
+      t.tgrelid::regclass, t.tgfoid::regproc),
+    '-- They are in no count; a policy on where it writes keeps them in bounds.'
+  from unnest(p_table::oid || maintenance_internal.leaf_tables(p_table)) as l (relid)
+  join pg_trigger as t on t.tgrelid = l.relid
+  join pg_proc as p on p.oid = t.tgfoid
+  where not t.tgisinternal
+    and t.tgparentid = 0
+    and t.tgenabled in ('O', 'A')
+    and t.tgtype & case p_policy.action when 'delete' then 8 else 16 end <> 0
+    and p.prosrc ~* '\y(insert\s+into|delete\s+from|merge\s+into|update\s+[^;]*\yset)\y'
+    and p.pronamespace <> 'maintenance_internal'::regnamespace
   union all
   select distinct 'critical',
     format('the rule %I of %s takes the place of the %s', r.rulename, r.ev_class::regclass,

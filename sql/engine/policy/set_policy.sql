@@ -1,4 +1,5 @@
--- Sets one rule over one table: which rows are due, and what becomes of them.
+-- Sets one rule over one table: which rows are due, and what becomes of them. The texts are read
+-- here, as in the caller's session; what is done with them is done in put_policy, as anywhere else.
 
 create function maintenance.set_policy(
   job_name text,
@@ -8,6 +9,7 @@ create function maintenance.set_policy(
   keep interval,
   matching text default null,
   assign text default null,
+  trusted_owner name default null,
   schedule text default null,
   description text default null,
   backlog_name text default null)
@@ -15,22 +17,18 @@ returns void
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
-set quote_all_identifiers = off
-set row_security = off
-set timezone = 'UTC'
 set lock_timeout = '5s'
 as $$
 declare
-  v_table regclass := maintenance_internal.find_target(set_policy.target::text);
+  v_table regclass := maintenance_internal.find_target(
+    set_policy.target::text, set_policy.trusted_owner);
   v_alias text := maintenance_internal.target_alias(v_table);
   v_copy regclass;
-  v_columns text;
-  v_type text;
+  v_has_cutoff boolean;
+  v_parsed record;
+  v_columns smallint[];
   v_policy maintenance_internal.policy;
   v_job maintenance_internal.job;
-  v_again bigint;
-  v_index_on text;
-  v_finding record;
 begin
   if set_policy.action is null or set_policy.action not in ('delete', 'update') then
     raise exception 'the action "%" is not known', set_policy.action
@@ -47,6 +45,11 @@ begin
       using errcode = 'PM002',
         hint = 'assign is the SET list of an update, and of nothing else.';
   end if;
+  if to_regrole(quote_ident(set_policy.trusted_owner)) is null
+    and set_policy.trusted_owner is not null then
+    raise exception 'there is no role "%"', set_policy.trusted_owner
+      using errcode = 'PM002', hint = 'trusted_owner is the role that owns the target.';
+  end if;
   if set_policy.age is null then
     raise exception 'a policy needs an age'
       using errcode = 'PM002', hint = 'A column or an expression that gives a time: created_at.';
@@ -60,69 +63,64 @@ begin
   execute format('create temporary table %s (like %s including generated) on commit drop',
     v_alias, v_table);
   v_copy := ('pg_temp.' || v_alias)::regclass;
-
   v_policy.target := v_table::text;
   v_policy.action := set_policy.action;
   v_policy.keep := set_policy.keep;
-  select e.printed, e.type into v_policy.age, v_type
-  from maintenance_internal.parse_expression(v_copy, 'age', set_policy.age) as e;
-  v_policy.age_type := case v_type
+  v_policy.trusted_owner := set_policy.trusted_owner;
+
+  select * into v_parsed
+  from maintenance_internal.parse_expression(v_copy, 'age', set_policy.age, false);
+  v_policy.age := v_parsed.printed;
+  v_policy.calls := v_parsed.calls;
+  v_columns := v_parsed.columns;
+  v_policy.age_type := case v_parsed.type
     when 'timestamp with time zone' then 'timestamptz'
     when 'timestamp without time zone' then 'timestamp'
     when 'date' then 'date'
   end;
   if v_policy.age_type is null then
-    raise exception 'age "%" is no time: its type is %', set_policy.age, v_type
-      using errcode = 'PM004', hint = 'Give a timestamptz, a timestamp (read as UTC) or a date.';
+    raise exception 'age "%" is no time: its type is %', set_policy.age, v_parsed.type
+      using errcode = 'PM004', hint = case
+        when v_parsed.type in ('integer', 'bigint', 'numeric', 'double precision')
+          then format('Of seconds: to_timestamp(%1$s); of milliseconds: to_timestamp(%1$s / '
+            '1000.0). Such an age needs an index of its own.', set_policy.age)
+        else 'Give a timestamptz, a timestamp (read as UTC) or a date.' end;
+  elsif v_columns = '{}' then
+    raise exception 'age "%" reads no column of %', set_policy.age, v_table
+      using errcode = 'PM004',
+        hint = 'It is the age of a row: created_at. How long rows are kept is what keep says.';
   end if;
 
   if set_policy.matching is not null then
-    select e.printed, e.type into v_policy.matching, v_type
-    from maintenance_internal.parse_expression(v_copy, 'matching', set_policy.matching) as e;
-    if v_type <> 'boolean' then
-      raise exception 'matching "%" is no condition: its type is %', set_policy.matching, v_type
+    v_has_cutoff := exists (
+      select from pg_attribute as a
+      where a.attrelid = v_copy and a.attname = 'cutoff' and not a.attisdropped);
+    if not v_has_cutoff then
+      execute format('alter table pg_temp.%s add column cutoff timestamptz', v_alias);
+    end if;
+    select * into v_parsed from maintenance_internal.parse_expression(
+      v_copy, 'matching', set_policy.matching, not v_has_cutoff);
+    if not v_has_cutoff then
+      execute format('alter table pg_temp.%s drop column cutoff', v_alias);
+    end if;
+    v_policy.matching := v_parsed.printed;
+    v_policy.calls := v_policy.calls || v_parsed.calls;
+    v_columns := v_columns || v_parsed.columns;
+    if v_parsed.type <> 'boolean' then
+      raise exception 'matching "%" is no condition: its type is %', set_policy.matching,
+          v_parsed.type
         using errcode = 'PM004', hint = 'Give an expression that is true for the rows that may go.';
     end if;
   end if;
 
   if set_policy.assign is not null then
-    v_policy.assign := maintenance_internal.parse_assign(v_table, v_copy, set_policy.assign);
-
-    -- What a sample shows; every batch checks the same again.
-    select string_agg(quote_ident(a.attname), ', ' order by a.attnum) into v_columns
-    from pg_attribute as a
-    where a.attrelid = v_copy and a.attnum > 0 and not a.attisdropped and a.attgenerated = '';
-    execute format(
-      'insert into %1$s (%2$s) '
-      'select %2$s from (select * from %3$s limit 10000) as %4$s where %5$s',
-      v_copy, v_columns, v_table, v_alias, maintenance_internal.due_condition(v_policy))
-    using maintenance_internal.clock() - v_policy.keep;
-    execute format(
-      'with changed as (update %1$s as %2$s set %3$s returning (%4$s) as again) '
-      'select count(*) from changed where again',
-      v_copy, v_alias, v_policy.assign, maintenance_internal.due_condition(v_policy))
-    into v_again using maintenance_internal.clock() - v_policy.keep;
-    if v_again > 0 then
-      raise exception 'after assign "%" the rows would be due again, for ever', set_policy.assign
-        using errcode = 'PM005', hint = 'Let matching exclude what assign has set.';
-    end if;
+    select * into v_parsed
+    from maintenance_internal.parse_assign(v_table, v_copy, set_policy.assign);
+    v_policy.assign := v_parsed.printed;
+    v_policy.calls := v_policy.calls || v_parsed.calls;
+    v_columns := v_columns || v_parsed.columns;
   end if;
-
-  -- The best index that Postgres takes: partial on the rule, else on the age alone, else none.
-  v_index_on := format(case when v_policy.age ~ '^("[^"]+"|[a-z_][a-z0-9_]*)$' then '(%s)'
-    else '((%s))' end, v_policy.age);
-  foreach v_index_on in array array_remove(
-    array[v_index_on || ' where ' || v_policy.matching, v_index_on], null)
-  loop
-    begin
-      execute format('create index on %s %s', v_copy, v_index_on);
-      v_policy.index_on := v_index_on;
-      exit;
-    exception when invalid_object_definition or feature_not_supported then
-      continue; -- not immutable, or a subquery
-    end;
-  end loop;
-  execute format('drop table %s', v_copy);
+  v_policy.calls := array(select distinct c from unnest(v_policy.calls) as c order by c);
 
   v_job.job_name := set_policy.job_name;
   v_job.kind := 'policy';
@@ -131,37 +129,21 @@ begin
     initcap(v_policy.action || 's'), v_policy.target, v_policy.age,
     case when v_policy.keep = interval '0' then 'past' else 'older than ' || v_policy.keep end));
   v_job.backlog_name := set_policy.backlog_name;
-  v_job := maintenance_internal.upsert_job(v_job);
-
-  insert into maintenance_internal.policy as p
-    (job_id, target, action, age, age_type, keep, matching, assign, index_on)
-  values
-    (v_job.job_id, v_policy.target, v_policy.action, v_policy.age, v_policy.age_type,
-      v_policy.keep, v_policy.matching, v_policy.assign, v_policy.index_on)
-  on conflict (job_id) do update
-  set target = excluded.target,
-    action = excluded.action,
-    age = excluded.age,
-    age_type = excluded.age_type,
-    keep = excluded.keep,
-    matching = excluded.matching,
-    assign = excluded.assign,
-    index_on = excluded.index_on;
-
-  perform maintenance_internal.sync_schedule(v_job.job_name);
-  for v_finding in select * from maintenance.lint(v_job.job_name) loop
-    raise warning '%', v_finding.finding using hint = v_finding.fix;
-  end loop;
+  perform maintenance_internal.put_policy(v_job, v_policy, v_copy, v_columns);
 end
 $$;
 
 comment on function maintenance.set_policy(
-  text, regclass, text, text, interval, text, text, text, text, text) is
-  'Sets a rule over a table: rows are due when age <= now() - keep and matching holds; the action '
-  '''delete'' removes them, ''update'' sets assign. target: a table, kept with its schema. age: a '
-  'column or expression of type timestamptz, timestamp (read as UTC) or date. schedule: five-field '
-  'cron, UTC; put into pg_cron at once where that is here. backlog_name: the row''s name in '
-  'maintenance_status. Setting it again replaces it; an operator''s edits in pg_cron survive. '
-  'What lint finds is raised as warnings. '
-  'For the engine''s owner. Errors: PM002 argument, PM003 target, PM004 expression, PM005 the '
-  'update would match its own result, PM006 schedule.';
+  text, regclass, text, text, interval, text, text, name, text, text, text) is
+  'Sets a rule over a table: rows are due when age <= cutoff, which is now() - keep, and '
+  'matching holds; the action ''delete'' removes them, ''update'' sets assign. target: a table, '
+  'kept with its schema. age: a column or expression of type timestamptz, timestamp (read as '
+  'UTC) or date. matching: a condition; it may name cutoff. Expressions are read as in the '
+  'owner''s own sessions, their dates and times as in the caller''s, and kept in full. '
+  'trusted_owner: the role that owns the table, where that is not the engine''s owner, and it is '
+  'meant that its triggers and functions run with the engine owner''s rights. schedule: '
+  'five-field cron, UTC; put into pg_cron at once where that is here. backlog_name: the row''s '
+  'name in maintenance_status. Setting it again replaces it, and says what that dropped; an '
+  'operator''s edits in pg_cron survive. Says how many rows are due now, and what lint finds, as '
+  'notice and warnings. For the engine''s owner. Errors: PM002 argument, PM003 target, PM004 '
+  'expression, PM005 the update would match its own result, PM006 schedule.';

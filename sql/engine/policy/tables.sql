@@ -10,6 +10,8 @@ create table maintenance_internal.policy (
   matching text,
   assign text,
   index_on text,
+  calls text[] not null default '{}',
+  trusted_owner text,
   constraint policy_pkey primary key (job_id),
   constraint policy_job_id_fkey foreign key (job_id)
     references maintenance_internal.job (job_id) on delete cascade,
@@ -26,6 +28,12 @@ comment on column maintenance_internal.policy.target is
   'qualified name of the table, resolved again by every run';
 comment on column maintenance_internal.policy.index_on is
   'the expression to index for this rule, as CREATE INDEX takes it; null where it takes none';
+
+comment on column maintenance_internal.policy.matching is 'in it, $1 is the cut-off';
+comment on column maintenance_internal.policy.calls is
+  'the functions outside of pg_catalog that the rule calls, by its operators and casts, too';
+comment on column maintenance_internal.policy.trusted_owner is
+  'whose table it may be besides the engine''s owner''s';
 
 create trigger record_edit after update on maintenance_internal.policy
 for each row execute function maintenance_internal.record_edit();

@@ -25,11 +25,8 @@ begin
   outcome := 'succeeded';
   input_hash := p_task.input_hash;
   begin
-    execute format('select %s($1::text, $2::jsonb, $3::jsonb, $4::jsonb)',
-      maintenance_internal.find_function(
-        v_kind.apply, 'text, jsonb, jsonb, jsonb', 'jsonb')::regproc)
-    into result using p_task.subject, p_task.context, p_task.held_answer,
-      p_task.options || jsonb_build_object('approved', p_approved);
+    result := maintenance_internal.call_apply(v_kind.apply, p_task.subject, p_task.context,
+      p_task.held_answer, p_task.options || jsonb_build_object('approved', p_approved));
     insert into maintenance.change (task_id, op, outcome, reason, note, keys, rows)
     select p_task.task_id, c.change ->> 'op', c.change ->> 'outcome', c.change ->> 'reason',
       c.change ->> 'note', array(select jsonb_array_elements_text(c.change -> 'keys')),

@@ -9,8 +9,6 @@ returns table (task_id bigint, kind text, lease_token uuid, attempt integer)
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
-set row_security = off
-set timezone = 'UTC'
 set lock_timeout = '5s'
 as $$
 #variable_conflict use_column

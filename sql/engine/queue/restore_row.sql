@@ -36,6 +36,7 @@ begin
 
   v_where := format('where (%1$s) = (select %1$s from jsonb_populate_record(null::%2$s, $1))',
     v_keys, v_table);
+  perform set_config('search_path', maintenance_internal.owner_path(), true); -- for its triggers
   execute format('select to_jsonb(t) from %s as t %s for update', v_table, v_where)
     into v_now using p_after;
   if v_now is null then

@@ -14,8 +14,6 @@ returns void
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
-set row_security = off
-set timezone = 'UTC'
 set lock_timeout = '5s'
 as $$
 begin
@@ -40,15 +38,15 @@ begin
     raise exception 'the kind "%" needs an instruction and a response schema', set_kind.kind
       using errcode = 'PM002', hint = 'A text, and a JSON object that says what an answer is.';
   end if;
-  perform maintenance_internal.find_function(set_kind.subjects, '', 'SETOF text');
-  perform maintenance_internal.find_prepare(set_kind.prepare);
-  perform maintenance_internal.find_function(set_kind.apply, 'text, jsonb, jsonb, jsonb', 'jsonb');
 
   insert into maintenance.kind as k (kind, instruction, response_schema, subjects, prepare, apply,
     trigger, max_attempts, max_output_tokens)
-  values (set_kind.kind, set_kind.instruction, set_kind.response_schema, set_kind.subjects,
-    set_kind.prepare, set_kind.apply, set_kind.trigger, set_kind.max_attempts,
-    set_kind.max_output_tokens)
+  values (set_kind.kind, set_kind.instruction, set_kind.response_schema,
+    maintenance_internal.find_function(set_kind.subjects, '', 'SETOF text')::regproc,
+    maintenance_internal.find_prepare(set_kind.prepare)::regproc,
+    maintenance_internal.find_function(
+      set_kind.apply, 'text, jsonb, jsonb, jsonb', 'jsonb')::regproc,
+    set_kind.trigger, set_kind.max_attempts, set_kind.max_output_tokens)
   on conflict on constraint kind_pkey do update
   set instruction = excluded.instruction,
     response_schema = excluded.response_schema,

@@ -13,8 +13,6 @@ language plpgsql
 stable
 security definer
 set search_path = pg_catalog, pg_temp
-set row_security = off
-set timezone = 'UTC'
 set lock_timeout = '1s'
 as $$
 #variable_conflict use_column

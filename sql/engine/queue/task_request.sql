@@ -5,8 +5,6 @@ returns jsonb
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
-set row_security = off
-set timezone = 'UTC'
 set lock_timeout = '5s'
 as $$
 declare
@@ -22,10 +20,8 @@ declare
   v_error_context text;
 begin
   begin
-    execute format(
-      'select p.content, p.context, p.input_hash, p.skip_reason from %s($1::text, $2::jsonb) as p',
-      maintenance_internal.find_prepare(v_kind.prepare)::regproc)
-    into v_content, v_context, v_input_hash, v_skip_reason using v_task.subject, v_task.options;
+    select p.* into v_content, v_context, v_input_hash, v_skip_reason
+    from maintenance_internal.call_prepare(v_kind.prepare, v_task.subject, v_task.options) as p;
   exception when others then
     get stacked diagnostics v_error_context = pg_exception_context;
     v_error := 'prepare: ' || maintenance_internal.error_text(sqlstate, sqlerrm, v_error_context);

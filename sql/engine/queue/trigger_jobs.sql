@@ -9,8 +9,6 @@ returns jsonb
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
-set row_security = off
-set timezone = 'UTC'
 set lock_timeout = '5s'
 as $$
 declare
@@ -39,9 +37,7 @@ begin
     where k.trigger = trigger_jobs.job or trigger_jobs.job = 'all' and k.trigger is not null
     order by k.kind
   loop
-    execute format('select coalesce(array_agg(distinct s), ''{}'') from %s() as s where s <> ''''',
-      maintenance_internal.find_function(v_kind.subjects, '', 'SETOF text')::regproc)
-    into v_subjects;
+    v_subjects := maintenance_internal.call_subjects(v_kind.subjects);
     v_users := array(select unnest(v_users) union select unnest(v_subjects));
 
     if trigger_jobs.dry_run then

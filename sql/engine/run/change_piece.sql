@@ -1,11 +1,13 @@
--- Changes the due rows of a piece in one statement, and counts them. Keys and triggers that were
+-- Changes the due rows of a piece in one statement, under the path of the owner's own sessions
+-- (owner_path), for the sake of its triggers, and counts them. Keys and triggers that were
 -- deferred are checked here as well, so that what they refuse is this piece's own fault.
 
 create function maintenance_internal.change_piece(
   p_policy maintenance_internal.policy,
   p_cutoff timestamptz,
   p_piece maintenance_internal.piece,
-  p_skip_locked boolean)
+  p_skip_locked boolean,
+  p_path text)
 returns bigint
 language plpgsql
 set search_path = pg_catalog, pg_temp
@@ -18,6 +20,7 @@ declare
   v_changed bigint;
   v_again bigint;
 begin
+  perform set_config('search_path', p_path, true);
   if p_policy.action = 'delete' then
     execute v_statement
     using p_cutoff, p_piece.tids, v_from, v_to, p_piece.from_age, p_piece.to_age;

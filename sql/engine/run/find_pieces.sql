@@ -12,6 +12,7 @@ as $$
 declare
   v_list_limit constant bigint := least(500000, 10 * p_job.max_rows);
   v_leaf record;
+  v_piece maintenance_internal.piece;
   v_list tid[];
 begin
   if p_at.way is null or p_at.way = 'sweep' or p_at.way = 'ranges' and p_at.from_age is null then
@@ -54,10 +55,9 @@ begin
     end if;
   end if;
 
-  execute maintenance_internal.list_statement(p_policy, p_at.leaf,
-    case when p_at.listed_to is null then 'all' else 'behind' end)
-  into v_list using p_run.cutoff, v_list_limit, p_at.listed_to, null::tid, p_run.cutoff,
-    p_run.cutoff;
+  v_piece.leaf := p_at.leaf;
+  v_list := maintenance_internal.list_rows(p_policy, p_run.cutoff, v_piece,
+    case when p_at.listed_to is null then 'all' else 'behind' end, v_list_limit, p_at.listed_to);
   p_at.listed_to := case when cardinality(v_list) = v_list_limit then v_list[v_list_limit] end;
   p_at.way := case when p_at.listed_to is not null then 'lists' end;
   p_at.expected := p_at.expected + cardinality(v_list);
@@ -68,6 +68,30 @@ begin
   end if;
   p_at := maintenance_internal.add_lists(p_run.run_id, 1, p_at.leaf, v_list, p_job.batch_size,
     p_at);
+end
+$$;
+
+-- The addresses of a leaf's due rows, in heap order: all, those behind one, or those of a piece.
+create function maintenance_internal.list_rows(
+  p_policy maintenance_internal.policy,
+  p_cutoff timestamptz,
+  p_piece maintenance_internal.piece,
+  p_form text,
+  p_limit bigint default null,
+  p_from tid default null)
+returns tid[]
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_statement text := maintenance_internal.list_statement(p_policy, p_piece.leaf, p_form);
+  v_list tid[];
+begin
+  perform set_config('search_path', maintenance_internal.owner_path(), true);
+  execute v_statement into v_list
+  using p_cutoff, p_limit, coalesce(p_from, format('(%s,0)', p_piece.page)::tid),
+    format('(%s,0)', p_piece.end_page)::tid, p_piece.from_age, p_piece.to_age;
+  return v_list;
 end
 $$;
 

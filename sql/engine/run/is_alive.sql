@@ -11,8 +11,6 @@ language sql
 stable
 security definer
 set search_path = pg_catalog, pg_temp
-set row_security = off
-set timezone = 'UTC'
 set lock_timeout = '5s'
 return exists (select from pg_stat_activity as a where a.pid = p_backend_pid)
   and (p_touched_at > clock_timestamp() - interval '10 seconds' or exists (

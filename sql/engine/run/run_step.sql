@@ -13,9 +13,6 @@ create function maintenance_internal.run_step(p_run_id bigint, out more boolean,
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
-set row_security = off
-set timezone = 'UTC'
-set jit = off
 set lock_timeout = '2s'
 as $$
 declare
@@ -57,11 +54,7 @@ begin
 
     if v_job.kind = 'function' then
       v_offers := true;
-      execute format('select %s($1)',
-        maintenance_internal.find_function(v_job.step, 'integer', 'bigint')::regproc)
-      into v_changed using v_rows;
-      set constraints all immediate;
-      v_changed := greatest(v_changed, 0);
+      v_changed := maintenance_internal.call_step(v_job.step, v_rows);
       more := v_changed > 0;
 
     else
@@ -97,7 +90,8 @@ begin
       else
         v_offers := true;
         v_changed := maintenance_internal.change_piece(
-          v_policy, v_run.cutoff, v_piece, v_at.locked is true);
+          v_policy, v_run.cutoff, v_piece, v_at.locked is true,
+          maintenance_internal.owner_path());
       end if;
     end if;
   exception when query_canceled or assert_failure or others then

@@ -92,10 +92,8 @@ declare
 begin
   if p_piece.tids is null then
     v_size := p_job.batch_size;
-    execute maintenance_internal.list_statement(p_policy, p_piece.leaf,
-      maintenance_internal.piece_form(p_piece))
-    into p_piece.tids using p_run.cutoff, null::integer, format('(%s,0)', p_piece.page)::tid,
-      format('(%s,0)', p_piece.end_page)::tid, p_piece.from_age, p_piece.to_age;
+    p_piece.tids := maintenance_internal.list_rows(p_policy, p_run.cutoff, p_piece,
+      maintenance_internal.piece_form(p_piece));
   end if;
   delete from maintenance_internal.piece as p
   where p.run_id = p_piece.run_id and p.pass = p_piece.pass and p.place = p_piece.place;

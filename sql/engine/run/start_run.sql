@@ -7,8 +7,6 @@ returns bigint
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
-set row_security = off
-set timezone = 'UTC'
 set lock_timeout = '1s'
 as $$
 declare
@@ -45,10 +43,9 @@ begin
     -- At work in a transaction that nobody else can see into: run_now in somebody's own.
     select from pg_locks as l
     join pg_stat_activity as a on a.pid = l.pid
-    join pg_namespace as n on n.nspname = 'maintenance'
     where l.locktype = 'advisory' and l.pid <> pg_backend_pid() and l.objsubid = 2
       -- Of somebody who may run jobs: anybody can take an advisory lock.
-      and (pg_has_role(a.usesysid, n.nspowner, 'member')
+      and (pg_has_role(a.usesysid, maintenance_internal.owner(), 'member')
         or pg_has_role(a.usesysid, to_regrole('maintenance_operator'), 'member'))
       and l.classid = maintenance_internal.lock_class()::oid and l.objid = v_job.job_id::oid
       and l.database = (select d.oid from pg_database as d where d.datname = current_database()))
@@ -59,7 +56,8 @@ begin
     begin
       select * into v_policy from maintenance_internal.policy as p where p.job_id = v_job.job_id;
       v_at.rule := hashtextextended(v_policy::text, 0);
-      v_at.target := maintenance_internal.find_target(v_policy.target);
+      v_at.target := maintenance_internal.find_target(
+    v_policy.target, v_policy.trusted_owner);
       v_run.cutoff := maintenance_internal.clock() - v_policy.keep;
       v_leaves := maintenance_internal.leaf_tables(v_at.target);
       v_run.details := maintenance_internal.size_of(v_leaves, 'bytes_before');

@@ -7,8 +7,6 @@ immutable
 rows 1
 security definer
 set search_path = pg_catalog, pg_temp
-set row_security = off
-set timezone = 'UTC'
 as $$
 declare
   v_names constant text[] := '{minute,hour,"day of month",month,"day of week"}'::text[];

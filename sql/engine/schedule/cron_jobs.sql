@@ -9,7 +9,6 @@ rows 20
 security definer
 set search_path = pg_catalog, pg_temp
 set row_security = on
-set timezone = 'UTC'
 set lock_timeout = '5s'
 as $$
 begin

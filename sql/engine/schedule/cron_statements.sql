@@ -17,8 +17,6 @@ language sql
 stable
 security definer
 set search_path = pg_catalog, pg_temp
-set row_security = off
-set timezone = 'UTC'
 set lock_timeout = '5s'
 begin atomic
   select maintenance_internal.cron_statement(j, j.schedule)

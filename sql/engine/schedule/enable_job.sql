@@ -25,8 +25,6 @@ returns maintenance.job_status
 language sql
 security definer
 set search_path = pg_catalog, pg_temp
-set row_security = off
-set timezone = 'UTC'
 set lock_timeout = '5s'
 return maintenance_internal.set_enabled(job_name, true);
 
@@ -38,8 +36,6 @@ returns maintenance.job_status
 language sql
 security definer
 set search_path = pg_catalog, pg_temp
-set row_security = off
-set timezone = 'UTC'
 set lock_timeout = '5s'
 return maintenance_internal.set_enabled(job_name, false);
 

@@ -31,8 +31,6 @@ returns table (job_name text, schedule text, outcome text)
 language sql
 security definer
 set search_path = pg_catalog, pg_temp
-set row_security = off
-set timezone = 'UTC'
 set lock_timeout = '5s'
 as $$
   select s.job_name, s.schedule, s.outcome

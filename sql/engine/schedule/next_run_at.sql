@@ -6,8 +6,6 @@ language sql
 immutable
 security definer
 set search_path = pg_catalog, pg_temp
-set row_security = off
-set timezone = 'UTC'
 return maintenance_internal.nearest_minute(
   next_run_at.schedule, next_run_at.after at time zone 'UTC', true) at time zone 'UTC';
 

@@ -6,6 +6,7 @@ create function maintenance_internal.ship(p_part text)
 returns table (kind text, name text, outcome text)
 language plpgsql
 set search_path = pg_catalog, pg_temp
+set client_min_messages = warning
 as $$
 declare
   v_is_first constant boolean := not exists (

@@ -15,7 +15,8 @@ as $$
 declare
   v_rule constant text[] := array[
     'kind', 'step', 'statement', 'backlog_function',
-    'target', 'action', 'age', 'age_type', 'matching', 'assign', 'index_on',
+    'target', 'action', 'age', 'age_type', 'matching', 'assign', 'index_on', 'calls',
+    'trusted_owner',
     'instruction', 'response_schema', 'subjects', 'prepare', 'apply'];
   v_with_it constant text[] := array['keep', 'backlog_name', 'description'];
   v_job_id integer;

@@ -22,8 +22,6 @@ language sql
 stable
 security definer
 set search_path = pg_catalog, pg_temp
-set row_security = off
-set timezone = 'UTC'
 set lock_timeout = '5s'
 begin atomic
   select jsonb_object_agg(c.key, jsonb_build_array(c.shipped, c.in_force))

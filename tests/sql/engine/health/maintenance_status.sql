@@ -86,9 +86,8 @@ create function pg_temp.cost(query text) returns numeric language plpgsql as
 $$ declare v json; begin execute 'explain (format json) ' || query into v; return v #>> '{0,Plan,Total Cost}'; end $$;
 select ok(pg_temp.cost('select * from maintenance.job_status') < current_setting('jit_above_cost')::numeric,
   'job_status is planned without JIT, which would take longer than all the rest');
-select is((select count(*) from pg_proc where oid in ('maintenance_internal.backlog()'::regprocedure,
-  'maintenance_internal.count_due(maintenance_internal.policy, timestamptz, integer)'::regprocedure)
-  and proconfig @> '{jit=off}'), 2::bigint, 'the functions that count due rows run without JIT');
+select ok((select proconfig @> '{jit=off}' from pg_proc where oid = 'maintenance_internal.backlog()'::regprocedure),
+  'the function that counts due rows runs without JIT');
 set transaction read only;
 select lives_ok('select * from public.maintenance_status', 'maintenance_status works in a read-only transaction');
 select lives_ok('select * from maintenance.job_status', 'job_status works in a read-only transaction');

@@ -7,7 +7,7 @@ create schema shop;
 create function shop.step(batch_size integer) returns bigint language sql return 0;
 create function shop.wrong(batch_size bigint) returns bigint language sql return 0;
 create function shop.text_step(batch_size integer) returns text language sql return 'x';
-create table shop.t (id int);
+create table shop.t (id int, at timestamptz);
 
 select lives_ok($$select maintenance.set_job('tidy', 'shop.step')$$, 'a step function is taken');
 select is((select kind || step from maintenance_internal.job where job_name = 'tidy'), 'functionshop.step',
@@ -22,7 +22,7 @@ select throws_ok($$select maintenance.set_job('x', 'step')$$, 'PM007', null,
   'a step without its schema is refused');
 select throws_ok($$select maintenance.set_job('x', 'shop.step', backlog_name => 'x')$$, 'PM002', null,
   'a backlog name without its function is refused');
-select throws_ok($$select maintenance.set_policy('tidy', 'shop.t', 'delete', 'now()', '1 day')$$,
+select throws_ok($$select maintenance.set_policy('tidy', 'shop.t', 'delete', 'coalesce(t.at, now())', '1 day')$$,
   'PM002', 'the job "tidy" is a function job already', 'a job does not change its kind');
 
 select lives_ok($$select maintenance.set_statement('vac', 'vacuum (analyze) shop.t;')$$,

@@ -17,7 +17,7 @@ create function pg_temp.set_policy(
   keep interval default '1 day', matching text default null, assign text default null,
   schedule text default null, job_name text default 'a_job')
 returns void language sql
-as $$ select maintenance.set_policy($8, $1, $2, $3, $4, $5, $6, $7) $$;
+as $$ select maintenance.set_policy($8, $1, $2, $3, $4, $5, $6, schedule => $7) $$;
 
 select throws_ok($$select pg_temp.set_policy(target => 'shop.nothing')$$, '42P01',
   'relation "shop.nothing" does not exist', 'an unknown table is refused');
@@ -93,7 +93,7 @@ drop table pg_temp.audit;
 select throws_ok(
   $$select pg_temp.set_policy(action => 'update', matching => 'status = ''new''',
     assign => 'note = ''seen''')$$,
-  'PM005', 'after assign "note = ''seen''" the rows would be due again, for ever',
+  'PM005', 'after assign "note = ''seen''::text" the rows would be due again, for ever',
   'an update that would match its own result is refused');
 select throws_ok($$select pg_temp.set_policy(target => 'shop.parts', action => 'update',
   assign => 'kind = ''old''')$$, 'PM004',

@@ -72,7 +72,7 @@ select maintenance.set_policy('fixed', 'public.stamps', 'delete', 'at', '1 hour'
   matching => 'at < ''2020-01-01 12:00:00''::timestamptz at time zone ''UTC''');
 select is((select matching from maintenance_internal.policy join maintenance_internal.job using (job_id)
     where job_name = 'fixed'),
-  '(at < (''2020-01-01 12:00:00+00''::timestamp with time zone AT TIME ZONE ''UTC''::text))',
+  '(at < (''2020-01-01 17:00:00+00''::timestamp with time zone AT TIME ZONE ''UTC''::text))',
   'a rule is stored as Postgres prints it, in UTC');
 
 select maintenance.set_policy('fixed', 'public.stamps', 'delete', 'at', '1 hour',

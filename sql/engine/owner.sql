@@ -1,0 +1,97 @@
+-- The engine's owner, whom it trusts, and what the owner's own sessions are like. Code of the
+-- owner's (triggers, steps, functions in rules, functions of kinds) was written for those sessions,
+-- and hardly any of it names its schemas: it runs under their path (owner_path), but for schemas in
+-- which somebody else may put things.
+
+create function maintenance_internal.owner()
+returns oid
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+return (select n.nspowner from pg_namespace as n where n.nspname = 'maintenance');
+
+-- Whether a role has the owner's rights anyway: the owner, its members, superusers.
+create function maintenance_internal.is_trusted(p_role oid)
+returns boolean
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+return exists (
+  select from pg_roles as r
+  where r.oid = case p_role when to_regrole('pg_database_owner')
+      then (select d.datdba from pg_database as d where d.datname = current_database())
+      else p_role end
+    and (r.rolsuper or pg_has_role(r.oid, maintenance_internal.owner(), 'member')));
+
+-- A setting that every session of the engine's owner in this database begins with, as pg_cron's do:
+-- its value, whose it is, and the statement that takes it away. No row where none is given.
+create function maintenance_internal.owner_setting(p_name text)
+returns table (value text, whose text, fix text)
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+begin atomic
+  select substr(c.setting, length(p_name) + 2),
+    concat_ws(' in ', case when s.setrole <> 0 then 'the role ' || o.owner end,
+      case when s.setdatabase <> 0 then 'the database ' || current_database() end),
+    format('alter %s reset %s;', case
+      when s.setrole = 0 then format('database %I', current_database())
+      when s.setdatabase = 0 then format('role %I', o.owner)
+      else format('role %I in database %I', o.owner, current_database()) end, p_name)
+  from pg_db_role_setting as s
+  cross join lateral unnest(s.setconfig) as c (setting)
+  cross join (select pg_get_userbyid(maintenance_internal.owner()) as owner) as o
+  where s.setrole in (0, maintenance_internal.owner())
+    and s.setdatabase in (0, (
+      select d.oid from pg_database as d where d.datname = current_database()))
+    and c.setting like p_name || '=%'
+  order by s.setdatabase <> 0 and s.setrole <> 0 desc, s.setrole <> 0 desc
+  limit 1;
+end;
+
+-- The schemas of the path of the owner's sessions, in order, each with the roles that may create in
+-- it and are not trusted, and what would shut them out; null where there are none.
+create function maintenance_internal.owner_schemas()
+returns table (schema_name text, place bigint, strangers text, fix text)
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+begin atomic
+  select n.nspname, e.place, c.strangers, c.fix
+  from regexp_matches(
+    coalesce((select s.value from maintenance_internal.owner_setting('search_path') as s),
+      '"$user", public'),
+    '"((?:[^"]|"")*)"|([^",\s]+)', 'g') with ordinality as e (name, place)
+  join pg_namespace as n on n.nspname = coalesce(
+    case when coalesce(e.name[1], e.name[2]) = '$user'
+      then pg_get_userbyid(maintenance_internal.owner()) end,
+    replace(e.name[1], '""', '"'), lower(e.name[2]))
+  cross join lateral (
+    select string_agg(r.name, ', ') as strangers,
+      string_agg(case when r.is_owner
+        then format('alter schema %I owner to %I;', n.nspname,
+          pg_get_userbyid(maintenance_internal.owner()))
+        else format('revoke create on schema %I from %s;', n.nspname, r.name) end, ' ') as fix
+    from (
+      select n.nspowner::regrole::text as name, n.nspowner as role, true as is_owner
+      union
+      select case a.grantee when 0 then 'public' else a.grantee::regrole::text end, a.grantee, false
+      from aclexplode(n.nspacl) as a
+      where a.privilege_type = 'CREATE' and a.grantee <> n.nspowner
+    ) as r
+    where not maintenance_internal.is_trusted(r.role)
+  ) as c
+  where n.nspname !~ '^pg_';
+end;
+
+-- The path that the owner's code runs under; with p_all, as it would be if all could be trusted.
+create function maintenance_internal.owner_path(p_all boolean default false)
+returns text
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+return (
+  select 'pg_catalog, ' || coalesce(
+    string_agg(quote_ident(s.schema_name) || ', ', '' order by s.place), '') || 'pg_temp'
+  from maintenance_internal.owner_schemas() as s
+  where s.strangers is null or p_all);

@@ -1,0 +1,46 @@
+-- What every definer function of ours works under, whatever its caller's session says: the settings
+-- that change how a stored text is read or what it gives, and those that show what a statement
+-- inside it does. A file names its search_path and its lock_timeout; the rest is the same for all,
+-- and stands here. Where a file does name one of them, that stays.
+
+create function maintenance_internal.pin_settings(p_routines oid[])
+returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_pin record;
+begin
+  for v_pin in
+    select p.oid::regprocedure as routine, s.name, s.value
+    from pg_proc as p
+    cross join (values
+      ('row_security', 'off'),
+      ('timezone', 'UTC'),
+      ('datestyle', 'ISO, YMD'),
+      ('intervalstyle', 'postgres'),
+      ('standard_conforming_strings', 'on'),
+      ('quote_all_identifiers', 'off'),
+      ('array_nulls', 'on'),
+      ('transform_null_equals', 'off'),
+      ('xmloption', 'content'),
+      ('bytea_output', 'hex'),
+      -- As the owner's rules mean it: the one that this session, which installs, has.
+      ('default_text_search_config', current_setting('default_text_search_config')),
+      ('jit', 'off'),
+      ('debug_print_parse', 'off'),
+      ('debug_print_rewritten', 'off'),
+      ('debug_print_plan', 'off')
+    ) as s (name, value)
+    where p.oid = any (p_routines) and p.prosecdef
+      and not exists (
+        select from unnest(p.proconfig) as c where lower(split_part(c, '=', 1)) = s.name)
+      -- It reads literals as its caller's session does, and has the rest done by others.
+      and not (p.oid::regprocedure::text ~ '^maintenance\.set_policy\('
+        and s.name in ('timezone', 'datestyle', 'intervalstyle'))
+  loop
+    execute format('alter routine %s set %s = %s', v_pin.routine, v_pin.name,
+      case v_pin.name when 'datestyle' then v_pin.value else quote_literal(v_pin.value) end);
+  end loop;
+end
+$$;

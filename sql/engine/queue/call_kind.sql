@@ -1,0 +1,60 @@
+-- Calls the functions of a kind, under the path of their owner's own sessions.
+
+create function maintenance_internal.call_subjects(p_name text)
+returns text[]
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_function regproc := maintenance_internal.find_function(p_name, '', 'SETOF text');
+  v_subjects text[];
+begin
+  perform set_config('search_path', maintenance_internal.owner_path(), true);
+  execute format('select array_agg(distinct s) from %s() as s where s <> ''''', v_function)
+  into v_subjects;
+  return coalesce(v_subjects, '{}');
+end
+$$;
+
+create function maintenance_internal.call_prepare(
+  p_name text,
+  p_subject text,
+  p_options jsonb,
+  out content text,
+  out context jsonb,
+  out input_hash text,
+  out skip_reason text)
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_function regproc := maintenance_internal.find_prepare(p_name);
+begin
+  perform set_config('search_path', maintenance_internal.owner_path(), true);
+  execute format('select p.content, p.context, p.input_hash, p.skip_reason '
+    'from %s($1::text, $2::jsonb) as p', v_function)
+  into content, context, input_hash, skip_reason using p_subject, p_options;
+end
+$$;
+
+create function maintenance_internal.call_apply(
+  p_name text,
+  p_subject text,
+  p_context jsonb,
+  p_answer jsonb,
+  p_options jsonb)
+returns jsonb
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_function regproc :=
+    maintenance_internal.find_function(p_name, 'text, jsonb, jsonb, jsonb', 'jsonb');
+  v_result jsonb;
+begin
+  perform set_config('search_path', maintenance_internal.owner_path(), true);
+  execute format('select %s($1::text, $2::jsonb, $3::jsonb, $4::jsonb)', v_function)
+  into v_result using p_subject, p_context, p_answer, p_options;
+  return v_result;
+end
+$$;
