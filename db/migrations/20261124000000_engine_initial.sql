@@ -296,11 +296,11 @@ comment on function maintenance.version() is
   'that it was made of.';
 -- end of sql/engine/version.sql
 
--- from sql/engine/state.sql 7e7c420047b73e51
+-- from sql/engine/state.sql 1d4c53340317bf5c
 -- The release, and a hash of the files of sql/engine/. Written by make migration.
 
 comment on schema maintenance is
-  'pg-maintenance 0.0.0, state ffb971f3843644b3: '
+  'pg-maintenance 0.0.0, state 7f0beb5c60f89471: '
   'what people call and read; \df maintenance.* is the manual.';
 -- end of sql/engine/state.sql
 
@@ -1478,7 +1478,7 @@ end
 $$;
 -- end of sql/engine/policy/put_policy.sql
 
--- from sql/engine/policy/set_policy.sql 159d111540b06022
+-- from sql/engine/policy/set_policy.sql a69823186a1badea
 -- Sets one rule over one table: which rows are due, and what becomes of them. The texts are read
 -- here, as in the caller's session; what is done with them is done in put_policy, as anywhere else.
 
@@ -1501,9 +1501,8 @@ set search_path = pg_catalog, pg_temp
 set lock_timeout = '5s'
 as $$
 declare
-  v_table regclass := maintenance_internal.find_target(
-    set_policy.target::text, set_policy.trusted_owner);
-  v_alias text := maintenance_internal.target_alias(v_table);
+  v_table regclass;
+  v_alias text;
   v_copy regclass;
   v_has_cutoff boolean;
   v_parsed record;
@@ -1511,6 +1510,13 @@ declare
   v_policy maintenance_internal.policy;
   v_job maintenance_internal.job;
 begin
+  if to_regrole(quote_ident(set_policy.trusted_owner)) is null
+    and set_policy.trusted_owner is not null then
+    raise exception 'there is no role "%"', set_policy.trusted_owner
+      using errcode = 'PM002', hint = 'trusted_owner is the role that owns the target.';
+  end if;
+  v_table := maintenance_internal.find_target(set_policy.target::text, set_policy.trusted_owner);
+  v_alias := maintenance_internal.target_alias(v_table);
   if set_policy.action is null or set_policy.action not in ('delete', 'update') then
     raise exception 'the action "%" is not known', set_policy.action
       using errcode = 'PM002', hint = 'A policy deletes or updates: ''delete'' or ''update''.';
@@ -1525,11 +1531,6 @@ begin
       case when set_policy.assign is null then 'needs assign' else 'takes no assign' end
       using errcode = 'PM002',
         hint = 'assign is the SET list of an update, and of nothing else.';
-  end if;
-  if to_regrole(quote_ident(set_policy.trusted_owner)) is null
-    and set_policy.trusted_owner is not null then
-    raise exception 'there is no role "%"', set_policy.trusted_owner
-      using errcode = 'PM002', hint = 'trusted_owner is the role that owns the target.';
   end if;
   if set_policy.age is null then
     raise exception 'a policy needs an age'
@@ -2033,7 +2034,7 @@ begin atomic
 end;
 -- end of sql/engine/policy/lint_keep.sql
 
--- from sql/engine/policy/lint_meaning.sql 1bfdc30a280d5557
+-- from sql/engine/policy/lint_meaning.sql 32f35aed350523d7
 -- What a rule can hardly be meant to say: it asks the session that reads it, or the ages of its
 -- rows lie where no time lies.
 
@@ -2074,6 +2075,7 @@ begin
   if (v_plan #>> '{0,Plan,Total Cost}')::double precision < v_dear then
     execute v_statement into v_oldest, v_newest;
   end if;
+  perform set_config('search_path', 'pg_catalog, pg_temp', true);
   if isfinite(v_newest) and v_newest > maintenance_internal.clock() + interval '20 years'
     or isfinite(v_oldest) and v_oldest < '1980-01-01' then
     severity := 'warning';

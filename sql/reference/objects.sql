@@ -61,6 +61,7 @@ begin atomic
   select 'job', unnest(array[
     'mark_stuck_import_runs',
     'cleanup_temp_uploads',
+    'fail_import_jobs',
     'cleanup_old_raw_items',
     'compact_old_import_jobs',
     'cleanup_expired_sessions',

@@ -5,7 +5,8 @@ create extension pgtap;
 select plan(10);
 select set_eq($$select job_name from maintenance_internal.job where job_name !~ '^(tick$|purge_)'$$,
   array['mark_stuck_import_runs', 'cleanup_temp_uploads',
-  'cleanup_old_raw_items', 'compact_old_import_jobs', 'cleanup_expired_sessions', 'analyze_account_tables',
+  'fail_import_jobs', 'cleanup_old_raw_items', 'compact_old_import_jobs', 'cleanup_expired_sessions',
+    'analyze_account_tables',
     'vacuum_account_tables',
   'weekly_index_report'], 'the rules are set over tables that somebody else made');
 select set_eq($$select task, count, severity from public.maintenance_status where count > 0$$,

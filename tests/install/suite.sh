@@ -26,6 +26,18 @@ on "$engine" psql -qX -c 'create table public.seen (at timestamptz)' \
   -c "select maintenance.set_policy('seen', 'public.seen', 'delete', 'at', '30 seconds')" >/dev/null 2>"$place/warnings"
 [ "$(grep -c -e '^WARNING:  no index serves the age at of public.seen' -e '^HINT:  -- If 30 days are meant' \
   "$place/warnings")" -eq 2 ] || not_ok 'set_policy has not warned of what lint finds'
+# How much is due now, and what a second call drops.
+on "$engine" psql -qX -c 'create index on public.seen (at)' \
+  -c "insert into public.seen select now() - g * interval '1 day' from generate_series(1, 100) as g" \
+  -c 'analyze public.seen' \
+  -c "select maintenance.set_policy('seen', 'public.seen', 'delete', 'at', '25 days', matching => 'at > ''-infinity''',
+    schedule => '0 3 * * *', backlog_name => 'sights')" \
+  -c "select maintenance.set_policy('seen', 'public.seen', 'delete', 'at', '99 days')" >/dev/null 2>"$place/log"
+says 'NOTICE:  seen: 76 rows of public.seen are due now, 76 % of it' 'what is due'
+says 'NOTICE:  seen: 2 rows of public.seen are due now, 2 % of it' 'what is due'
+says 'WARNING:  "seen" loses what this call does not name: schedule 0 3 * * *, backlog_name sights' 'a second call'
+says "WARNING:  \"seen\" loses what this call does not name: matching (at > '-infinity'::timestamp with time zone)" \
+  'a second call'
 
 # With the reference application.
 make_database "${prefix}_deployed"

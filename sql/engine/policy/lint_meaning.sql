@@ -38,6 +38,7 @@ begin
   if (v_plan #>> '{0,Plan,Total Cost}')::double precision < v_dear then
     execute v_statement into v_oldest, v_newest;
   end if;
+  perform set_config('search_path', 'pg_catalog, pg_temp', true);
   if isfinite(v_newest) and v_newest > maintenance_internal.clock() + interval '20 years'
     or isfinite(v_oldest) and v_oldest < '1980-01-01' then
     severity := 'warning';

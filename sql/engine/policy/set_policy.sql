@@ -20,9 +20,8 @@ set search_path = pg_catalog, pg_temp
 set lock_timeout = '5s'
 as $$
 declare
-  v_table regclass := maintenance_internal.find_target(
-    set_policy.target::text, set_policy.trusted_owner);
-  v_alias text := maintenance_internal.target_alias(v_table);
+  v_table regclass;
+  v_alias text;
   v_copy regclass;
   v_has_cutoff boolean;
   v_parsed record;
@@ -30,6 +29,13 @@ declare
   v_policy maintenance_internal.policy;
   v_job maintenance_internal.job;
 begin
+  if to_regrole(quote_ident(set_policy.trusted_owner)) is null
+    and set_policy.trusted_owner is not null then
+    raise exception 'there is no role "%"', set_policy.trusted_owner
+      using errcode = 'PM002', hint = 'trusted_owner is the role that owns the target.';
+  end if;
+  v_table := maintenance_internal.find_target(set_policy.target::text, set_policy.trusted_owner);
+  v_alias := maintenance_internal.target_alias(v_table);
   if set_policy.action is null or set_policy.action not in ('delete', 'update') then
     raise exception 'the action "%" is not known', set_policy.action
       using errcode = 'PM002', hint = 'A policy deletes or updates: ''delete'' or ''update''.';
@@ -44,11 +50,6 @@ begin
       case when set_policy.assign is null then 'needs assign' else 'takes no assign' end
       using errcode = 'PM002',
         hint = 'assign is the SET list of an update, and of nothing else.';
-  end if;
-  if to_regrole(quote_ident(set_policy.trusted_owner)) is null
-    and set_policy.trusted_owner is not null then
-    raise exception 'there is no role "%"', set_policy.trusted_owner
-      using errcode = 'PM002', hint = 'trusted_owner is the role that owns the target.';
   end if;
   if set_policy.age is null then
     raise exception 'a policy needs an age'

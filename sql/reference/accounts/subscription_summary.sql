@@ -6,7 +6,7 @@ create view public.user_subscription_now as
 select
   u.id as user_id,
   u.email,
-  coalesce(s.plan, 'vt_base') as user_plan_slug,
+  s.plan as user_plan_slug,
   s.status as subscription_status,
   s.current_period_end,
   s.creem_subscription_id,

@@ -83,7 +83,9 @@ create index import_jobs_import_run_id_idx on public.import_jobs (import_run_id)
 create index import_jobs_upload_ref_idx on public.import_jobs (upload_ref)
 where status = 'processing';
 create index import_jobs_to_compact_idx on public.import_jobs (created_at)
-where status in ('completed', 'failed', 'cancelled') and not mapping @> '{"compacted": true}';
+where status in ('completed', 'failed', 'cancelled') and compacted_at is null;
+create index import_jobs_processing_idx on public.import_jobs (created_at)
+where status = 'processing';
 
 create trigger import_jobs_touch_updated_at
 before update on public.import_jobs

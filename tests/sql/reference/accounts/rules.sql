@@ -55,7 +55,7 @@ select is((select count from public.maintenance_status where task = 'subscriptio
   'no user is stale after a refresh of the subscription summary');
 select results_eq('select left(email, 4), user_plan_slug, subscription_status, is_vt_plus from '
   'public.user_subscription_summary order by user_id',
-  $$values ('none', 'vt_base', null::text, false), ('one@', 'vt_plus', 'active', true),
+  $$values ('none', null, null::text, false), ('one@', 'vt_plus', 'active', true),
     ('two@', 'vt-plus', 'active', true), ('ende', 'vt_plus', 'expired', false)$$,
   'the summary shows each user''s active, then longest subscription; vt-plus counts as plus');
 select is((select details - 'bytes' from maintenance.run_history where job_name = 'refresh_subscription_summary'
@@ -91,7 +91,7 @@ create temporary table seen as select user_id, user_plan_slug, subscription_stat
   subscription_created_at from public.user_subscription_summary;
 select results_eq($$select left(email, 1), user_plan_slug, subscription_status, is_vt_plus
   from public.user_subscription_summary where email ~ '^[acd]@' order by email$$,
-  $$values ('a', 'vt_base', 'active', false), ('c', 'vt_base', 'cancelled', false), ('d', 'vt_base', null, false)$$,
+  $$values ('a', 'vt_base', 'active', false), ('c', 'vt_base', 'cancelled', false), ('d', null, null, false)$$,
     'C-016: a subscription without an end gives way to one that has one');
 update public.user_subscriptions set updated_at = updated_at where plan = 'vt_plus';
 update public.user_subscriptions set updated_at = updated_at where plan <> 'vt_plus';

@@ -1,7 +1,7 @@
 -- The import jobs, rule by rule: S1-01 to S1-08, C-12 to C-16.
 begin;
 create extension pgtap;
-select plan(35);
+select plan(45);
 
 select has_function('public', f, '{}'::text[], f || ' is there')
 from unnest(array['mark_stuck_import_runs', 'cleanup_temp_uploads', 'cleanup_old_raw_items', 'compact_old_import_jobs',
@@ -44,6 +44,40 @@ select is((select details ->> 'kept' from maintenance.run_history where job_name
   order by run_id desc limit 1),
   '1', 'C-14: the receipt counts the uploads that were kept');
 
+-- An upload is spared only while its import goes on; a job fails with its run.
+insert into public.import_runs (id, status) values
+  ('00000000-0000-0000-0000-00000000000a', 'processing'), ('00000000-0000-0000-0000-00000000000b', 'pending'),
+  ('00000000-0000-0000-0000-00000000000c', 'failed'), ('00000000-0000-0000-0000-00000000000d', 'success');
+insert into public.temp_uploads (token, created_at)
+select 'of ' || n, now() - interval '25 hours' from unnest(array['a', 'b', 'c', 'd', 'lost']) as n;
+insert into public.import_jobs (upload_ref, import_run_id, created_at, error_message)
+select 'of ' || n, ('00000000-0000-0000-0000-00000000000' || n)::uuid, now() - interval '3 days',
+  case n when 'c' then 'line 7' end from unnest(array['a', 'b', 'c', 'd']) as n;
+insert into public.import_jobs (upload_ref, created_at) values ('of lost', now() - interval '25 hours');
+create temporary table before as select id from public.import_jobs where upload_ref like 'of %';
+select is((select count from public.maintenance_status where task = 'stuck_import_jobs'), 2::bigint,
+  'the status counts two stuck import jobs');
+savepoint order_of_rules;
+select is(public.cleanup_temp_uploads(), 3, 'an upload whose import is not going on is deleted, whatever its job says');
+select results_eq('select token from public.temp_uploads order by 1', array['new', 'of a', 'of b', 'used'],
+  'one whose run is pending or processing is kept');
+select is(maintenance.run_now('fail_import_jobs') #>> '{data,rowsAffected}', '2', 'jobs fail with their runs');
+select results_eq($$select upload_ref, status, error_message, finished_at = now() from public.import_jobs
+    where upload_ref like 'of %' order by 1$$,
+  $$values ('of a', 'processing', null, null::boolean), ('of b', 'processing', null, null), ('of c', 'failed',
+    'line 7; its import run failed', true), ('of d', 'processing', null, null),
+    ('of lost', 'failed', 'its import run failed', true)$$, 'they say so, and a job of a run that goes on stays');
+rollback to order_of_rules;
+select is(maintenance.run_now('fail_import_jobs') #>> '{data,rowsAffected}', '2',
+  'the other way round: the same jobs fail');
+select is(public.cleanup_temp_uploads(), 3, '... and the same uploads go');
+update public.import_runs set started_at = now() - interval '2 days' where id::text like '%a';
+select is(public.mark_stuck_import_runs(), 1, 'when the run hangs, it fails');
+select is(maintenance.run_now('fail_import_jobs') #>> '{data,rowsAffected}', '1', '... its job with it');
+select is(public.cleanup_temp_uploads(), 1, '... and its upload goes');
+delete from public.import_runs where id::text ~ '0[a-d]$';
+delete from public.temp_uploads where token like 'of %';
+
 -- S1-04 raw items
 insert into public.import_runs (id, status, started_at, finished_at) values
   ('00000000-0000-0000-0000-000000000011', 'failed', now() - interval '40 days', now() - interval '31 days'),
@@ -76,15 +110,16 @@ insert into public.import_jobs (id, status, created_at, mapping, options, error_
     null),
   ('00000000-0000-0000-0000-000000000026', 'completed', now() - interval '8 days', '{"compacted": true}', null, null,
     null, null);
-select is((select count from public.maintenance_status where task = 'old_import_jobs'), 3::bigint,
-  'the status counts three import jobs as due');
-select is(public.compact_old_import_jobs(), 3, 'S1-03: old import jobs are compacted, whatever their mapping holds');
+select is((select count from public.maintenance_status where task = 'old_import_jobs'), 4::bigint,
+  'the status counts four import jobs as due');
+select is(public.compact_old_import_jobs(), 4, 'S1-03: old import jobs are compacted, whatever their mapping holds');
 select results_eq($$select right(id::text, 1), mapping::text, options::text, error_message, total_rows,
   compacted_at = now()
     from public.import_jobs where compacted_at is not null order by 1$$,
   $$values ('1', '{"compacted": true}', '{"compacted": true}', null::text, 5, true),
     ('2', '{"compacted": true}', '{"compacted": true}', 'broken', 5, true),
-    ('3', '{"compacted": true}', '{"compacted": true}', null, null, true)$$,
+    ('3', '{"compacted": true}', '{"compacted": true}', null, null, true),
+    ('6', '{"compacted": true}', '{"compacted": true}', null, null, true)$$,
   'C-13: a compacted import job keeps its audit trail, error_message included');
 select is(public.compact_old_import_jobs(), 0, 'a second call of compact_old_import_jobs() compacts nothing');
 select is((select count(*) from public.import_jobs), 6::bigint, 'compaction deletes no import job');
