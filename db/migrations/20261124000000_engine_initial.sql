@@ -76,7 +76,7 @@ comment on schema maintenance_internal is
   'What the doors in schema maintenance are made of. Nothing here is a promise.';
 -- end of sql/engine/schema.sql
 
--- from sql/engine/owner.sql 8d48bb194d243738
+-- from sql/engine/owner.sql ef4d0a7ff51b796f
 -- The engine's owner, whom it trusts, and what the owner's own sessions are like. Code of the
 -- owner's (triggers, steps, functions in rules, functions of kinds) was written for those sessions,
 -- and hardly any of it names its schemas: it runs under their path (owner_path), but for schemas in
@@ -92,24 +92,30 @@ return (select n.nspowner from pg_namespace as n where n.nspname = 'maintenance'
 -- Whether a role has the owner's rights anyway: the owner, its members, superusers.
 create function maintenance_internal.is_trusted(p_role oid)
 returns boolean
-language sql
+language plpgsql
 stable
 set search_path = pg_catalog, pg_temp
-return exists (
-  select from pg_roles as r
-  where r.oid = case p_role when to_regrole('pg_database_owner')
-      then (select d.datdba from pg_database as d where d.datname = current_database())
-      else p_role end
-    and (r.rolsuper or pg_has_role(r.oid, maintenance_internal.owner(), 'member')));
+as $$
+begin
+  return exists (
+    select from pg_roles as r
+    where r.oid = case p_role when to_regrole('pg_database_owner')
+        then (select d.datdba from pg_database as d where d.datname = current_database())
+        else p_role end
+      and (r.rolsuper or pg_has_role(r.oid, maintenance_internal.owner(), 'member')));
+end
+$$;
 
 -- A setting that every session of the engine's owner in this database begins with, as pg_cron's do:
 -- its value, whose it is, and the statement that takes it away. No row where none is given.
 create function maintenance_internal.owner_setting(p_name text)
 returns table (value text, whose text, fix text)
-language sql
+language plpgsql -- which keeps its plan
 stable
 set search_path = pg_catalog, pg_temp
-begin atomic
+as $$
+begin
+  return query
   select substr(c.setting, length(p_name) + 2),
     concat_ws(' in ', case when s.setrole <> 0 then 'the role ' || o.owner end,
       case when s.setdatabase <> 0 then 'the database ' || current_database() end),
@@ -126,17 +132,20 @@ begin atomic
     and c.setting like p_name || '=%'
   order by s.setdatabase <> 0 and s.setrole <> 0 desc, s.setrole <> 0 desc
   limit 1;
-end;
+end
+$$;
 
 -- The schemas of the path of the owner's sessions, in order, each with the roles that may create in
 -- it and are not trusted, and what would shut them out; null where there are none.
 create function maintenance_internal.owner_schemas()
 returns table (schema_name text, place bigint, strangers text, fix text)
-language sql
+language plpgsql
 stable
 set search_path = pg_catalog, pg_temp
-begin atomic
-  select n.nspname, e.place, c.strangers, c.fix
+as $$
+begin
+  return query
+  select n.nspname::text, e.place, c.strangers, c.fix
   from regexp_matches(
     coalesce((select s.value from maintenance_internal.owner_setting('search_path') as s),
       '"$user", public'),
@@ -161,19 +170,24 @@ begin atomic
     where not maintenance_internal.is_trusted(r.role)
   ) as c
   where n.nspname !~ '^pg_';
-end;
+end
+$$;
 
 -- The path that the owner's code runs under; with p_all, as it would be if all could be trusted.
 create function maintenance_internal.owner_path(p_all boolean default false)
 returns text
-language sql
+language plpgsql
 stable
 set search_path = pg_catalog, pg_temp
-return (
-  select 'pg_catalog, ' || coalesce(
-    string_agg(quote_ident(s.schema_name) || ', ', '' order by s.place), '') || 'pg_temp'
-  from maintenance_internal.owner_schemas() as s
-  where s.strangers is null or p_all);
+as $$
+begin
+  return (
+    select 'pg_catalog, ' || coalesce(
+      string_agg(quote_ident(s.schema_name) || ', ', '' order by s.place), '') || 'pg_temp'
+    from maintenance_internal.owner_schemas() as s
+    where s.strangers is null or p_all);
+end
+$$;
 -- end of sql/engine/owner.sql
 
 -- from sql/engine/clock.sql f8127d5a76287711
@@ -296,11 +310,11 @@ comment on function maintenance.version() is
   'that it was made of.';
 -- end of sql/engine/version.sql
 
--- from sql/engine/state.sql 1d4c53340317bf5c
+-- from sql/engine/state.sql d5e1695fcee5f5de
 -- The release, and a hash of the files of sql/engine/. Written by make migration.
 
 comment on schema maintenance is
-  'pg-maintenance 0.0.0, state 7f0beb5c60f89471: '
+  'pg-maintenance 0.0.0, state fc2794aee2525d81: '
   'what people call and read; \df maintenance.* is the manual.';
 -- end of sql/engine/state.sql
 
@@ -1248,7 +1262,7 @@ return format(
   maintenance_internal.due_condition(p_policy));
 -- end of sql/engine/policy/piece_statement.sql
 
--- from sql/engine/policy/count_due.sql a0018fc83da475a0
+-- from sql/engine/policy/count_due.sql a992f254afb2b276
 -- How many rows are due at a cut-off, counted up to a cap, and how old the oldest is.
 -- Pinned to index order: after a purge, a bitmap or sequential scan would step over every dead
 -- row again at each look, while an index scan marks their entries and is fast the second time.
@@ -1257,6 +1271,7 @@ create function maintenance_internal.count_due(
   p_policy maintenance_internal.policy,
   p_cutoff timestamptz,
   p_cap integer,
+  p_path text,
   out due bigint,
   out oldest timestamptz)
 language plpgsql
@@ -1268,7 +1283,7 @@ as $$
 declare
   v_statement text := maintenance_internal.count_statement(p_policy);
 begin
-  perform set_config('search_path', maintenance_internal.owner_path(), true);
+  perform set_config('search_path', p_path, true);
   execute v_statement into due, oldest using p_cutoff, p_cap;
 end
 $$;
@@ -1301,7 +1316,7 @@ end
 $$;
 -- end of sql/engine/policy/check_keep.sql
 
--- from sql/engine/policy/put_policy.sql 03d4484e119e5c17
+-- from sql/engine/policy/put_policy.sql 5f7f138cf6b31bba
 -- The second half of set_policy: tries the rule, writes it, and says what follows from it.
 
 create function maintenance_internal.put_policy(
@@ -1461,7 +1476,8 @@ declare
   v_rows double precision;
 begin
   select c.due into v_due from maintenance_internal.count_due(
-    p_policy, maintenance_internal.clock() - p_policy.keep, v_cap) as c;
+    p_policy, maintenance_internal.clock() - p_policy.keep, v_cap,
+    maintenance_internal.owner_path()) as c;
   select greatest(sum(nullif(c.reltuples, -1)), v_due) into v_rows
   from pg_class as c
   where c.oid = any (maintenance_internal.leaf_tables(p_policy.target::regclass));
@@ -1631,7 +1647,7 @@ comment on function maintenance.set_policy(
   'expression, PM005 the update would match its own result, PM006 schedule.';
 -- end of sql/engine/policy/set_policy.sql
 
--- from sql/engine/policy/preview.sql cb49fe5aef4069e9
+-- from sql/engine/policy/preview.sql e2dd38e1c31ff904
 -- What a run of a policy would do, read with the very rule that it would use.
 
 create function maintenance.preview(job_name text)
@@ -1649,6 +1665,7 @@ set search_path = pg_catalog, pg_temp
 set lock_timeout = '5s'
 as $$
 declare
+  v_path constant text := maintenance_internal.owner_path();
   v_cap constant integer := 1000000;
   v_most_to_look_up constant integer := 10000;
   v_job maintenance_internal.job := maintenance_internal.find_job(preview.job_name);
@@ -1664,11 +1681,11 @@ declare
   v_context text;
 begin
   select c.due, c.oldest into due, oldest
-  from maintenance_internal.count_due(v_policy, v_cutoff, v_cap) as c;
+  from maintenance_internal.count_due(v_policy, v_cutoff, v_cap, v_path) as c;
   capped := due = v_cap;
   batches := ceil(due::numeric / v_job.batch_size);
 
-  perform set_config('search_path', maintenance_internal.owner_path(), true);
+  perform set_config('search_path', v_path, true);
   execute format(
     'select avg(pg_column_size(d)) '
     'from (select %1$s.* from %2$s as %1$s where %3$s limit 1000) as d',
@@ -2309,7 +2326,7 @@ comment on function maintenance.lint(text) is
   'triggers that write. No row is good news. Errors: PM001 no such job.';
 -- end of sql/engine/policy/lint.sql
 
--- from sql/engine/run/tables.sql 8ed56cd3958620b7
+-- from sql/engine/run/tables.sql 03654e1d55587b5c
 -- The receipts: one row per run, written when it starts, after every step, and when it ends. A run
 -- that goes on has its whole state there, and what it is still to offer in the table beside it.
 
@@ -2317,6 +2334,7 @@ comment on function maintenance.lint(text) is
 create type maintenance_internal.progress as (
   commits boolean,
   rule bigint,
+  path text,
   target oid,
   leaf oid,
   filenode oid,
@@ -2343,14 +2361,14 @@ create type maintenance_internal.progress as (
 );
 
 comment on type maintenance_internal.progress is
-  'commits: run_job, and not run_now. rule: hash of the policy as it was. leaf, filenode: the '
-  'table at work, way: new, then as choose_way says; listed_to, swept up to page (pages at a '
-  'time, to end_page), or through up to from_age; collected: no leaf is left; missed: rows may '
-  'have been stepped over in this round, which began at round_from rows_affected. size: rows of '
-  'the next batch; at: how far the first list is worked; pieces: numbers them. aside_since: '
-  'rows_affected when the first row was set aside; expected: rows by list or estimate. locked: '
-  'somebody holds rows, which are left out; timeouts, conflicts: in a row. behind_leaf, behind: '
-  'where the run before was cut';
+  'commits: run_job, and not run_now. rule: hash of the policy as it was. path: owner_path, as '
+  'it was. leaf, filenode: the table at work, way: new, then as choose_way says; listed_to, '
+  'swept up to page (pages at a time, to end_page), or through up to from_age; collected: no '
+  'leaf is left; missed: rows may have been stepped over in this round, which began at '
+  'round_from rows_affected. size: rows of the next batch; at: how far the first list is worked; '
+  'pieces: numbers them. aside_since: rows_affected when the first row was set aside; expected: '
+  'rows by list or estimate. locked: somebody holds rows, which are left out; timeouts, '
+  'conflicts: in a row. behind_leaf, behind: where the run before was cut';
 
 create table maintenance_internal.run (
   run_id bigint generated always as identity,
@@ -2575,7 +2593,7 @@ end
 $$;
 -- end of sql/engine/run/row_keys.sql
 
--- from sql/engine/run/start_run.sql b1a814a148bba347
+-- from sql/engine/run/start_run.sql f94850cb677d9371
 -- Opens a run: closes the receipts of the dead, and writes one. Where another run goes on, or the
 -- job is disabled, the receipt says skipped; where the run cannot begin, it says why.
 -- The unique index on running receipts is the lock: of two starters one inserts.
@@ -2606,6 +2624,7 @@ begin
   v_run.trigger := case when maintenance_internal.fired_by_cron() then 'schedule' else 'manual' end;
   v_run.status := 'running';
   v_at.commits := p_commits;
+  v_at.path := maintenance_internal.owner_path();
   v_at.size := least(50, v_job.batch_size);
   v_at.at := 0;
   v_at.pieces := 0;
@@ -2775,7 +2794,7 @@ return (
   from pg_class as c where c.oid = p_leaf);
 -- end of sql/engine/run/rows_per_page.sql
 
--- from sql/engine/run/choose_way.sql 5b48e3aa518f4307
+-- from sql/engine/run/choose_way.sql 7f5ff91ce1e55fe6
 -- How a run goes through a leaf. The planner is asked, about ctid, so that it counts heap pages,
 -- too:
 --   ranges  of the age, where it would follow an index of the age for many rows, which then lie
@@ -2791,6 +2810,7 @@ create function maintenance_internal.choose_way(
   p_job maintenance_internal.job,
   p_leaf regclass,
   p_cutoff timestamptz,
+  p_path text,
   out way text,
   out due bigint,
   out pages bigint)
@@ -2802,7 +2822,7 @@ declare
   v_rows_per_page double precision := maintenance_internal.rows_per_page(p_leaf);
   v_plan jsonb;
 begin
-  perform set_config('search_path', maintenance_internal.owner_path(), true);
+  perform set_config('search_path', p_path, true);
   execute format('explain (format json) select %2$s.ctid from only %1$s as %2$s where %3$s', p_leaf,
     maintenance_internal.target_alias(p_policy.target::regclass),
     maintenance_internal.due_condition(p_policy))
@@ -2846,7 +2866,7 @@ return exists (
 );
 -- end of sql/engine/run/has_silencing_trigger.sql
 
--- from sql/engine/run/next_piece.sql 212812327bb02516
+-- from sql/engine/run/next_piece.sql 0fe52af62bd4a707
 -- What a run offers now: the next window or range of the leaf at work, the next rows of the first
 -- list, or what comes next of what failed. No leaf where nothing is listed.
 
@@ -2873,7 +2893,7 @@ begin
   end if;
   if v_piece.from_age is not null then
     -- Up to the age of the row that is one too many; null where that is of the same age.
-    perform set_config('search_path', maintenance_internal.owner_path(), true);
+    perform set_config('search_path', v_at.path, true);
     execute format(
       'select (%1$s)::timestamptz from only %2$s as %3$s where %4$s and %5$s '
       'order by %1$s offset $2 limit 1', p_policy.age, v_at.leaf::regclass,
@@ -2924,7 +2944,7 @@ begin atomic
 end;
 -- end of sql/engine/run/next_piece.sql
 
--- from sql/engine/run/find_pieces.sql 0e49d4dbe6545daf
+-- from sql/engine/run/find_pieces.sql 8196a8f62b5d775a
 -- What a run offers next, where nothing is listed: step by step the next leaf, the way through it,
 -- and where that is lists, the next list of its due rows.
 
@@ -2963,7 +2983,8 @@ begin
   elsif p_at.way = 'new' then
     perform maintenance_internal.check_keys(array[p_at.leaf]);
     select * into v_leaf
-    from maintenance_internal.choose_way(p_policy, p_job, p_at.leaf, p_run.cutoff);
+    from maintenance_internal.choose_way(
+      p_policy, p_job, p_at.leaf, p_run.cutoff, p_at.path);
     p_at.way := v_leaf.way;
     p_at.listed_to := null;
     if v_leaf.way = 'ranges' then
@@ -2983,7 +3004,7 @@ begin
   end if;
 
   v_piece.leaf := p_at.leaf;
-  v_list := maintenance_internal.list_rows(p_policy, p_run.cutoff, v_piece,
+  v_list := maintenance_internal.list_rows(p_policy, p_run, v_piece,
     case when p_at.listed_to is null then 'all' else 'behind' end, v_list_limit, p_at.listed_to);
   p_at.listed_to := case when cardinality(v_list) = v_list_limit then v_list[v_list_limit] end;
   p_at.way := case when p_at.listed_to is not null then 'lists' end;
@@ -3001,7 +3022,7 @@ $$;
 -- The addresses of a leaf's due rows, in heap order: all, those behind one, or those of a piece.
 create function maintenance_internal.list_rows(
   p_policy maintenance_internal.policy,
-  p_cutoff timestamptz,
+  p_run maintenance_internal.run,
   p_piece maintenance_internal.piece,
   p_form text,
   p_limit bigint default null,
@@ -3014,9 +3035,9 @@ declare
   v_statement text := maintenance_internal.list_statement(p_policy, p_piece.leaf, p_form);
   v_list tid[];
 begin
-  perform set_config('search_path', maintenance_internal.owner_path(), true);
+  perform set_config('search_path', (p_run.progress).path, true);
   execute v_statement into v_list
-  using p_cutoff, p_limit, coalesce(p_from, format('(%s,0)', p_piece.page)::tid),
+  using p_run.cutoff, p_limit, coalesce(p_from, format('(%s,0)', p_piece.page)::tid),
     format('(%s,0)', p_piece.end_page)::tid, p_piece.from_age, p_piece.to_age;
   return v_list;
 end
@@ -3118,11 +3139,11 @@ end
 $$;
 -- end of sql/engine/run/change_piece.sql
 
--- from sql/engine/run/call_step.sql b04dac144e4328ef
+-- from sql/engine/run/call_step.sql e708c71288ee2345
 -- Calls a function of the owner's under the path of the owner's own sessions: the step of a job,
 -- for a batch of rows, and what tells how many are due.
 
-create function maintenance_internal.call_step(p_step text, p_rows integer)
+create function maintenance_internal.call_step(p_step text, p_rows integer, p_path text)
 returns bigint
 language plpgsql
 set search_path = pg_catalog, pg_temp
@@ -3131,7 +3152,7 @@ declare
   v_function regproc := maintenance_internal.find_function(p_step, 'integer', 'bigint');
   v_rows bigint;
 begin
-  perform set_config('search_path', maintenance_internal.owner_path(), true);
+  perform set_config('search_path', p_path, true);
   execute format('select %s($1)', v_function) into v_rows using p_rows;
   set constraints all immediate;
   return greatest(v_rows, 0);
@@ -3141,6 +3162,7 @@ $$;
 create function maintenance_internal.call_backlog(
   p_function text,
   p_cap integer,
+  p_path text,
   out due bigint,
   out oldest timestamptz)
 language plpgsql
@@ -3151,14 +3173,14 @@ declare
   v_function regproc := maintenance_internal.find_function(p_function, 'integer',
     'TABLE(due bigint, oldest timestamp with time zone)');
 begin
-  perform set_config('search_path', maintenance_internal.owner_path(), true);
+  perform set_config('search_path', p_path, true);
   execute format('select c.due, c.oldest from %s($1) as c', v_function)
   into due, oldest using p_cap;
 end
 $$;
 -- end of sql/engine/run/call_step.sql
 
--- from sql/engine/run/work_singly.sql d23237b5cc3b9c1b
+-- from sql/engine/run/work_singly.sql 7072d5b3455f5bfd
 -- Works a short list row by row. A row that fails alone is set aside (pass 4); one that waits for
 -- somebody's lock is left for the next run; what was not reached in time is offered again.
 
@@ -3175,7 +3197,6 @@ as $$
 declare
   v_most_rows constant integer := 100;
   v_until constant timestamptz := clock_timestamp() + interval '200 milliseconds';
-  v_path constant text := maintenance_internal.owner_path();
   v_rest tid[] := p_piece.tids;
   v_bad tid[] := '{}';
   v_fault maintenance_internal.fault;
@@ -3191,7 +3212,7 @@ begin
     p_piece.tids := v_rest[1:1];
     begin
       changed := changed + maintenance_internal.change_piece(
-        p_policy, p_run.cutoff, p_piece, p_at.locked is true, v_path);
+        p_policy, p_run.cutoff, p_piece, p_at.locked is true, p_at.path);
       p_at.timeouts := 0;
     exception when query_canceled or assert_failure or others then
       get stacked diagnostics v_fault.sqlstate = returned_sqlstate,
@@ -3224,7 +3245,7 @@ end
 $$;
 -- end of sql/engine/run/work_singly.sql
 
--- from sql/engine/run/settle_piece.sql 3c63343d46198d99
+-- from sql/engine/run/settle_piece.sql 844643f47941a553
 -- What becomes of a piece that was offered: it is gone; or, where it failed, put away for later,
 -- split, or worked row by row. And how large the next one is, or what a step function is asked for:
 -- as many rows as take some thirty milliseconds.
@@ -3319,7 +3340,7 @@ declare
 begin
   if p_piece.tids is null then
     v_size := p_job.batch_size;
-    p_piece.tids := maintenance_internal.list_rows(p_policy, p_run.cutoff, p_piece,
+    p_piece.tids := maintenance_internal.list_rows(p_policy, p_run, p_piece,
       maintenance_internal.piece_form(p_piece));
   end if;
   delete from maintenance_internal.piece as p
@@ -3390,7 +3411,7 @@ end
 $$;
 -- end of sql/engine/run/end_round.sql
 
--- from sql/engine/run/count_left.sql 66397b09bcbd77af
+-- from sql/engine/run/count_left.sql 2de37371bd210cb6
 -- What a run that is through leaves on its receipt: the rows that are still due, those that are old
 -- enough and kept by matching, and the size of the tables. Counting walks over all that the run has
 -- taken out of the index: after more rows than these it is left out, unless something may be left,
@@ -3414,12 +3435,14 @@ begin
     or (p_run.progress).locked or maintenance_internal.has_silencing_trigger(p_policy, v_leaves)
   then
     select c.due into v_left
-    from maintenance_internal.count_due(p_policy, p_run.cutoff, 10000) as c;
+    from maintenance_internal.count_due(
+      p_policy, p_run.cutoff, 10000, (p_run.progress).path) as c;
     if p_policy.action = 'delete' then
       p_policy.matching := case when p_policy.matching is null then 'false'
         else format('(%s) is not true', p_policy.matching) end;
       select c.due into v_kept
-      from maintenance_internal.count_due(p_policy, p_run.cutoff, 10000) as c;
+      from maintenance_internal.count_due(
+      p_policy, p_run.cutoff, 10000, (p_run.progress).path) as c;
     end if;
   end if;
   return jsonb_strip_nulls(jsonb_build_object('left', v_left, 'kept', v_kept))
@@ -3488,7 +3511,7 @@ end
 $$;
 -- end of sql/engine/run/decide_stop.sql
 
--- from sql/engine/run/run_step.sql 64f3918685273226
+-- from sql/engine/run/run_step.sql 729d0330ac33abce
 -- One step of a run: a piece of a policy's rows, in one statement, or one call of a step function.
 -- It catches its own errors and notes them on the receipt, which it locks: a run whose receipt
 -- somebody has closed ends there.
@@ -3545,7 +3568,7 @@ begin
 
     if v_job.kind = 'function' then
       v_offers := true;
-      v_changed := maintenance_internal.call_step(v_job.step, v_rows);
+      v_changed := maintenance_internal.call_step(v_job.step, v_rows, v_at.path);
       more := v_changed > 0;
 
     else
@@ -3581,8 +3604,7 @@ begin
       else
         v_offers := true;
         v_changed := maintenance_internal.change_piece(
-          v_policy, v_run.cutoff, v_piece, v_at.locked is true,
-          maintenance_internal.owner_path());
+          v_policy, v_run.cutoff, v_piece, v_at.locked is true, v_at.path);
       end if;
     end if;
   exception when query_canceled or assert_failure or others then
@@ -7429,7 +7451,7 @@ comment on function maintenance.disable_job(text) is
   'Returns its job_status row. Errors: PM001 no such job.';
 -- end of sql/engine/schedule/enable_job.sql
 
--- from sql/engine/health/backlog.sql 788efa10589952e6
+-- from sql/engine/health/backlog.sql 3f01971582ab70e4
 -- One row per backlog: what is due now under each rule, read with the rule itself, up to 10,000.
 -- Each count stands in a block of its own: a broken rule makes its own row critical and no other.
 
@@ -7455,6 +7477,7 @@ set lock_timeout = '1s'
 as $$
 declare
   v_cap constant integer := 10000;
+  v_path constant text := maintenance_internal.owner_path();
   v_zone constant text := (maintenance_internal.cron_state()).zone;
   v_status record;
   v_policy maintenance_internal.policy;
@@ -7496,12 +7519,12 @@ begin
         v_policy := maintenance_internal.find_policy(v_status.job_name);
         select c.due, c.oldest into backlog.count, backlog.oldest
         from maintenance_internal.count_due(
-          v_policy, maintenance_internal.clock() - v_policy.keep, v_cap) as c;
+          v_policy, maintenance_internal.clock() - v_policy.keep, v_cap, v_path) as c;
         v_late := case when isfinite(oldest)
           then maintenance_internal.clock() - v_policy.keep - oldest end;
       else
         select c.due, c.oldest into backlog.count, backlog.oldest
-        from maintenance_internal.call_backlog(v_status.backlog_function, v_cap) as c;
+        from maintenance_internal.call_backlog(v_status.backlog_function, v_cap, v_path) as c;
         v_late := case when isfinite(oldest) then maintenance_internal.clock() - oldest end;
       end if;
       if count >= v_cap then

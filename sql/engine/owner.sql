@@ -13,24 +13,30 @@ return (select n.nspowner from pg_namespace as n where n.nspname = 'maintenance'
 -- Whether a role has the owner's rights anyway: the owner, its members, superusers.
 create function maintenance_internal.is_trusted(p_role oid)
 returns boolean
-language sql
+language plpgsql
 stable
 set search_path = pg_catalog, pg_temp
-return exists (
-  select from pg_roles as r
-  where r.oid = case p_role when to_regrole('pg_database_owner')
-      then (select d.datdba from pg_database as d where d.datname = current_database())
-      else p_role end
-    and (r.rolsuper or pg_has_role(r.oid, maintenance_internal.owner(), 'member')));
+as $$
+begin
+  return exists (
+    select from pg_roles as r
+    where r.oid = case p_role when to_regrole('pg_database_owner')
+        then (select d.datdba from pg_database as d where d.datname = current_database())
+        else p_role end
+      and (r.rolsuper or pg_has_role(r.oid, maintenance_internal.owner(), 'member')));
+end
+$$;
 
 -- A setting that every session of the engine's owner in this database begins with, as pg_cron's do:
 -- its value, whose it is, and the statement that takes it away. No row where none is given.
 create function maintenance_internal.owner_setting(p_name text)
 returns table (value text, whose text, fix text)
-language sql
+language plpgsql -- which keeps its plan
 stable
 set search_path = pg_catalog, pg_temp
-begin atomic
+as $$
+begin
+  return query
   select substr(c.setting, length(p_name) + 2),
     concat_ws(' in ', case when s.setrole <> 0 then 'the role ' || o.owner end,
       case when s.setdatabase <> 0 then 'the database ' || current_database() end),
@@ -47,17 +53,20 @@ begin atomic
     and c.setting like p_name || '=%'
   order by s.setdatabase <> 0 and s.setrole <> 0 desc, s.setrole <> 0 desc
   limit 1;
-end;
+end
+$$;
 
 -- The schemas of the path of the owner's sessions, in order, each with the roles that may create in
 -- it and are not trusted, and what would shut them out; null where there are none.
 create function maintenance_internal.owner_schemas()
 returns table (schema_name text, place bigint, strangers text, fix text)
-language sql
+language plpgsql
 stable
 set search_path = pg_catalog, pg_temp
-begin atomic
-  select n.nspname, e.place, c.strangers, c.fix
+as $$
+begin
+  return query
+  select n.nspname::text, e.place, c.strangers, c.fix
   from regexp_matches(
     coalesce((select s.value from maintenance_internal.owner_setting('search_path') as s),
       '"$user", public'),
@@ -82,16 +91,21 @@ begin atomic
     where not maintenance_internal.is_trusted(r.role)
   ) as c
   where n.nspname !~ '^pg_';
-end;
+end
+$$;
 
 -- The path that the owner's code runs under; with p_all, as it would be if all could be trusted.
 create function maintenance_internal.owner_path(p_all boolean default false)
 returns text
-language sql
+language plpgsql
 stable
 set search_path = pg_catalog, pg_temp
-return (
-  select 'pg_catalog, ' || coalesce(
-    string_agg(quote_ident(s.schema_name) || ', ', '' order by s.place), '') || 'pg_temp'
-  from maintenance_internal.owner_schemas() as s
-  where s.strangers is null or p_all);
+as $$
+begin
+  return (
+    select 'pg_catalog, ' || coalesce(
+      string_agg(quote_ident(s.schema_name) || ', ', '' order by s.place), '') || 'pg_temp'
+    from maintenance_internal.owner_schemas() as s
+    where s.strangers is null or p_all);
+end
+$$;

@@ -276,7 +276,7 @@ if [ -n "${DATABASE_URL:-}" ]; then exit $result; fi
 
 # No process shows the password in its arguments, where anybody on the machine can read them.
 cp "$home/password" "$place/secret"
-while [ ! -e "$place/seen_enough" ]; do
+while [ -e "$place/secret" ]; do
   grep -hsaFf "$place/secret" /proc/[0-9]*/cmdline | tr '\0' ' ' || true
 done >"$place/seen" &
 watcher=$!
@@ -284,10 +284,11 @@ DATABASE_URL=$engine scripts/up 2>/dev/null
 DATABASE_URL=$engine scripts/psql -Xc 'select pg_sleep(0.2)' >/dev/null
 DATABASE_URL=$engine scripts/verify 2>/dev/null
 DATABASE_URL=$engine scripts/try tests/sql/reference/objects.sql >/dev/null 2>&1
-touch "$place/seen_enough"
+secret=$(<"$place/secret")
+rm "$place/secret"
 wait "$watcher"
 seen=$(head -c 300 "$place/seen")
-[ -z "$seen" ] || not_ok "a password in the arguments of a process: ${seen//$(<"$place/secret")/***}"
+[ -z "$seen" ] || not_ok "a password in the arguments of a process: ${seen//$secret/***}"
 
 # Two installs at the same moment, on a server that has none of the roles yet.
 cluster_up "$folder/fresh" --no-sync

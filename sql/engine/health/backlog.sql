@@ -23,6 +23,7 @@ set lock_timeout = '1s'
 as $$
 declare
   v_cap constant integer := 10000;
+  v_path constant text := maintenance_internal.owner_path();
   v_zone constant text := (maintenance_internal.cron_state()).zone;
   v_status record;
   v_policy maintenance_internal.policy;
@@ -64,12 +65,12 @@ begin
         v_policy := maintenance_internal.find_policy(v_status.job_name);
         select c.due, c.oldest into backlog.count, backlog.oldest
         from maintenance_internal.count_due(
-          v_policy, maintenance_internal.clock() - v_policy.keep, v_cap) as c;
+          v_policy, maintenance_internal.clock() - v_policy.keep, v_cap, v_path) as c;
         v_late := case when isfinite(oldest)
           then maintenance_internal.clock() - v_policy.keep - oldest end;
       else
         select c.due, c.oldest into backlog.count, backlog.oldest
-        from maintenance_internal.call_backlog(v_status.backlog_function, v_cap) as c;
+        from maintenance_internal.call_backlog(v_status.backlog_function, v_cap, v_path) as c;
         v_late := case when isfinite(oldest) then maintenance_internal.clock() - oldest end;
       end if;
       if count >= v_cap then

@@ -6,6 +6,7 @@ create function maintenance_internal.count_due(
   p_policy maintenance_internal.policy,
   p_cutoff timestamptz,
   p_cap integer,
+  p_path text,
   out due bigint,
   out oldest timestamptz)
 language plpgsql
@@ -17,7 +18,7 @@ as $$
 declare
   v_statement text := maintenance_internal.count_statement(p_policy);
 begin
-  perform set_config('search_path', maintenance_internal.owner_path(), true);
+  perform set_config('search_path', p_path, true);
   execute v_statement into due, oldest using p_cutoff, p_cap;
 end
 $$;

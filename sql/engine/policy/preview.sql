@@ -15,6 +15,7 @@ set search_path = pg_catalog, pg_temp
 set lock_timeout = '5s'
 as $$
 declare
+  v_path constant text := maintenance_internal.owner_path();
   v_cap constant integer := 1000000;
   v_most_to_look_up constant integer := 10000;
   v_job maintenance_internal.job := maintenance_internal.find_job(preview.job_name);
@@ -30,11 +31,11 @@ declare
   v_context text;
 begin
   select c.due, c.oldest into due, oldest
-  from maintenance_internal.count_due(v_policy, v_cutoff, v_cap) as c;
+  from maintenance_internal.count_due(v_policy, v_cutoff, v_cap, v_path) as c;
   capped := due = v_cap;
   batches := ceil(due::numeric / v_job.batch_size);
 
-  perform set_config('search_path', maintenance_internal.owner_path(), true);
+  perform set_config('search_path', v_path, true);
   execute format(
     'select avg(pg_column_size(d)) '
     'from (select %1$s.* from %2$s as %1$s where %3$s limit 1000) as d',

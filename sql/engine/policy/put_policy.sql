@@ -157,7 +157,8 @@ declare
   v_rows double precision;
 begin
   select c.due into v_due from maintenance_internal.count_due(
-    p_policy, maintenance_internal.clock() - p_policy.keep, v_cap) as c;
+    p_policy, maintenance_internal.clock() - p_policy.keep, v_cap,
+    maintenance_internal.owner_path()) as c;
   select greatest(sum(nullif(c.reltuples, -1)), v_due) into v_rows
   from pg_class as c
   where c.oid = any (maintenance_internal.leaf_tables(p_policy.target::regclass));

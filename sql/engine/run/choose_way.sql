@@ -13,6 +13,7 @@ create function maintenance_internal.choose_way(
   p_job maintenance_internal.job,
   p_leaf regclass,
   p_cutoff timestamptz,
+  p_path text,
   out way text,
   out due bigint,
   out pages bigint)
@@ -24,7 +25,7 @@ declare
   v_rows_per_page double precision := maintenance_internal.rows_per_page(p_leaf);
   v_plan jsonb;
 begin
-  perform set_config('search_path', maintenance_internal.owner_path(), true);
+  perform set_config('search_path', p_path, true);
   execute format('explain (format json) select %2$s.ctid from only %1$s as %2$s where %3$s', p_leaf,
     maintenance_internal.target_alias(p_policy.target::regclass),
     maintenance_internal.due_condition(p_policy))

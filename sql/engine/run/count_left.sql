@@ -21,12 +21,14 @@ begin
     or (p_run.progress).locked or maintenance_internal.has_silencing_trigger(p_policy, v_leaves)
   then
     select c.due into v_left
-    from maintenance_internal.count_due(p_policy, p_run.cutoff, 10000) as c;
+    from maintenance_internal.count_due(
+      p_policy, p_run.cutoff, 10000, (p_run.progress).path) as c;
     if p_policy.action = 'delete' then
       p_policy.matching := case when p_policy.matching is null then 'false'
         else format('(%s) is not true', p_policy.matching) end;
       select c.due into v_kept
-      from maintenance_internal.count_due(p_policy, p_run.cutoff, 10000) as c;
+      from maintenance_internal.count_due(
+      p_policy, p_run.cutoff, 10000, (p_run.progress).path) as c;
     end if;
   end if;
   return jsonb_strip_nulls(jsonb_build_object('left', v_left, 'kept', v_kept))

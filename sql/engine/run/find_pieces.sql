@@ -36,7 +36,8 @@ begin
   elsif p_at.way = 'new' then
     perform maintenance_internal.check_keys(array[p_at.leaf]);
     select * into v_leaf
-    from maintenance_internal.choose_way(p_policy, p_job, p_at.leaf, p_run.cutoff);
+    from maintenance_internal.choose_way(
+      p_policy, p_job, p_at.leaf, p_run.cutoff, p_at.path);
     p_at.way := v_leaf.way;
     p_at.listed_to := null;
     if v_leaf.way = 'ranges' then
@@ -56,7 +57,7 @@ begin
   end if;
 
   v_piece.leaf := p_at.leaf;
-  v_list := maintenance_internal.list_rows(p_policy, p_run.cutoff, v_piece,
+  v_list := maintenance_internal.list_rows(p_policy, p_run, v_piece,
     case when p_at.listed_to is null then 'all' else 'behind' end, v_list_limit, p_at.listed_to);
   p_at.listed_to := case when cardinality(v_list) = v_list_limit then v_list[v_list_limit] end;
   p_at.way := case when p_at.listed_to is not null then 'lists' end;
@@ -74,7 +75,7 @@ $$;
 -- The addresses of a leaf's due rows, in heap order: all, those behind one, or those of a piece.
 create function maintenance_internal.list_rows(
   p_policy maintenance_internal.policy,
-  p_cutoff timestamptz,
+  p_run maintenance_internal.run,
   p_piece maintenance_internal.piece,
   p_form text,
   p_limit bigint default null,
@@ -87,9 +88,9 @@ declare
   v_statement text := maintenance_internal.list_statement(p_policy, p_piece.leaf, p_form);
   v_list tid[];
 begin
-  perform set_config('search_path', maintenance_internal.owner_path(), true);
+  perform set_config('search_path', (p_run.progress).path, true);
   execute v_statement into v_list
-  using p_cutoff, p_limit, coalesce(p_from, format('(%s,0)', p_piece.page)::tid),
+  using p_run.cutoff, p_limit, coalesce(p_from, format('(%s,0)', p_piece.page)::tid),
     format('(%s,0)', p_piece.end_page)::tid, p_piece.from_age, p_piece.to_age;
   return v_list;
 end

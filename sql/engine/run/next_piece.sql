@@ -24,7 +24,7 @@ begin
   end if;
   if v_piece.from_age is not null then
     -- Up to the age of the row that is one too many; null where that is of the same age.
-    perform set_config('search_path', maintenance_internal.owner_path(), true);
+    perform set_config('search_path', v_at.path, true);
     execute format(
       'select (%1$s)::timestamptz from only %2$s as %3$s where %4$s and %5$s '
       'order by %1$s offset $2 limit 1', p_policy.age, v_at.leaf::regclass,

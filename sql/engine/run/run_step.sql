@@ -54,7 +54,7 @@ begin
 
     if v_job.kind = 'function' then
       v_offers := true;
-      v_changed := maintenance_internal.call_step(v_job.step, v_rows);
+      v_changed := maintenance_internal.call_step(v_job.step, v_rows, v_at.path);
       more := v_changed > 0;
 
     else
@@ -90,8 +90,7 @@ begin
       else
         v_offers := true;
         v_changed := maintenance_internal.change_piece(
-          v_policy, v_run.cutoff, v_piece, v_at.locked is true,
-          maintenance_internal.owner_path());
+          v_policy, v_run.cutoff, v_piece, v_at.locked is true, v_at.path);
       end if;
     end if;
   exception when query_canceled or assert_failure or others then

@@ -92,7 +92,7 @@ declare
 begin
   if p_piece.tids is null then
     v_size := p_job.batch_size;
-    p_piece.tids := maintenance_internal.list_rows(p_policy, p_run.cutoff, p_piece,
+    p_piece.tids := maintenance_internal.list_rows(p_policy, p_run, p_piece,
       maintenance_internal.piece_form(p_piece));
   end if;
   delete from maintenance_internal.piece as p

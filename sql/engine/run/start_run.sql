@@ -28,6 +28,7 @@ begin
   v_run.trigger := case when maintenance_internal.fired_by_cron() then 'schedule' else 'manual' end;
   v_run.status := 'running';
   v_at.commits := p_commits;
+  v_at.path := maintenance_internal.owner_path();
   v_at.size := least(50, v_job.batch_size);
   v_at.at := 0;
   v_at.pieces := 0;

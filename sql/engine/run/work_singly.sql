@@ -14,7 +14,6 @@ as $$
 declare
   v_most_rows constant integer := 100;
   v_until constant timestamptz := clock_timestamp() + interval '200 milliseconds';
-  v_path constant text := maintenance_internal.owner_path();
   v_rest tid[] := p_piece.tids;
   v_bad tid[] := '{}';
   v_fault maintenance_internal.fault;
@@ -30,7 +29,7 @@ begin
     p_piece.tids := v_rest[1:1];
     begin
       changed := changed + maintenance_internal.change_piece(
-        p_policy, p_run.cutoff, p_piece, p_at.locked is true, v_path);
+        p_policy, p_run.cutoff, p_piece, p_at.locked is true, p_at.path);
       p_at.timeouts := 0;
     exception when query_canceled or assert_failure or others then
       get stacked diagnostics v_fault.sqlstate = returned_sqlstate,

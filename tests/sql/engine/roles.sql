@@ -39,7 +39,7 @@ select is((select count(*) from maintenance.run_history where job_name = 'purge'
   'an operator can read receipts');
 select is((public.run_maintenance_cleanup() -> 'errors'), '[]', 'an operator can call run_maintenance_cleanup');
 select lives_ok('select public.get_database_health_stats()', 'an operator can call get_database_health_stats');
-select throws_ok($$select maintenance_internal.count_due(null, now(), 1)$$, '42501', null,
+select throws_ok($$select maintenance_internal.count_due(null, now(), 1, '')$$, '42501', null,
   'an operator cannot call count_due of the internal schema');
 
 set local role some_viewer;

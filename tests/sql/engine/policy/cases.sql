@@ -185,7 +185,7 @@ select throws_ok($$select maintenance_internal.parse_expression('public.p1', 'ma
   '(select amount from public.salaries) > 5', false)$$, '42501', null,
     'an operator cannot read a table of somebody else through parse_expression');
 select throws_ok($$select maintenance_internal.count_due(row(0, 'public.p1', 'delete', 'at', 'timestamptz', '1 day',
-  '(select amount from public.salaries) > 5', null, null, null, null)::maintenance_internal.policy, now(), 10)$$,
+  '(select amount from public.salaries) > 5', null, null, null, null)::maintenance_internal.policy, now(), 10, '')$$,
     '42501', null,
   'an operator cannot read a table of somebody else through count_due');
 reset role;

@@ -8,7 +8,8 @@ create function pg_temp.last(job text) returns maintenance_internal.run language
   select r from maintenance_internal.run as r where r.job_name = job order by run_id desc limit 1 $$;
 create function pg_temp.way(job text, size integer default 2000) returns text language sql as $$
   select w.way from maintenance_internal.find_policy(job) as p, maintenance_internal.find_job(job) as j,
-    maintenance_internal.choose_way(p, j, p.target::regclass, maintenance_internal.clock() - p.keep) as w $$;
+    maintenance_internal.choose_way(p, j, p.target::regclass, maintenance_internal.clock() - p.keep,
+      maintenance_internal.owner_path()) as w $$;
 -- 20,000 rows of 100 bytes, 300 pages, of random age: half of them due.
 create function pg_temp.fill(share double precision default 0.5) returns void language plpgsql as $$
 begin
