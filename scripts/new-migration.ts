@@ -155,6 +155,12 @@ begin
 end
 $$;
 `;
+// What a migration creates is bound for good to what its names mean while it runs: nobody's objects
+// in public are to be among them. dbmate then goes on under the path that it came with.
+const [save = "", set = "", unpin = ""] = [
+  ...read("sql/install.sql").matchAll(/^select pg_catalog.*;\n/gm),
+].map(([text]) => text.replace("false)", "true)"));
+const pin = `${save}${set}\n`;
 const now = Number(new Date().toISOString().replace(/\D/g, "").slice(0, 14));
 let stamp = isReleased ? Math.max(now, last + 1) : last + 1;
 for (const part of ["engine", "reference"] as const) {
@@ -185,7 +191,7 @@ for (const part of ["engine", "reference"] as const) {
   blocks.push(`insert into maintenance_internal.migration (version) values ('${applied}');\n`);
   writeFileSync(
     `${root}/${file}`,
-    `-- migrate:up\n\n${blocks.join("\n")}\n-- migrate:down\n\n${down}`,
+    `-- migrate:up\n\n${pin}${blocks.join("\n")}\n${unpin}\n-- migrate:down\n\n${down}`,
   );
   console.log(`${file}: ${files.length} files of sql/`);
 }

@@ -12,11 +12,16 @@
 --   model    who is asked
 --   door     what people call and read, in schema maintenance; the inside is maintenance_internal
 
+-- Nobody's objects in public are to be taken for Postgres' own.
+select pg_catalog.set_config('maintenance.path', pg_catalog.current_setting('search_path'), false);
+select pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', false);
+
 \ir engine/schema.sql
 \ir engine/owner.sql
 \ir engine/clock.sql
 \ir engine/find_function.sql
 \ir engine/error_text.sql
+\ir engine/turn.sql
 \ir engine/version.sql
 \ir engine/state.sql
 
@@ -195,3 +200,5 @@
 \ir reference/names.sql
 \ir reference/shipped.sql
 \ir reference/grant_front_doors.sql
+
+select pg_catalog.set_config('search_path', pg_catalog.current_setting('maintenance.path'), false);

@@ -1,6 +1,9 @@
 -- migrate:up
 
--- from sql/engine/schema.sql 09a833d108fe9b00
+select pg_catalog.set_config('maintenance.path', pg_catalog.current_setting('search_path'), true);
+select pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
+
+-- from sql/engine/schema.sql ceb2fb3cb84d6f1e
 -- The two schemas of the engine, and the guard in front of it: where a name of ours is taken,
 -- nothing is installed.
 --
@@ -52,6 +55,19 @@ begin
       'database.' using errcode = 'PM020';
   end if;
 
+  -- dbmate writes to it in the same transaction, and its triggers would run with our rights.
+  select format('pg-maintenance is not installed, and nothing was changed: the table '
+    'public.schema_migrations belongs to %I, who could run anything with the rights of %I. Let it '
+    'be made anew, or give it away: alter table public.schema_migrations owner to %2$I;',
+    r.rolname, current_user) into v_needs
+  from pg_class as c
+  join pg_roles as r on r.oid = c.relowner
+  where c.oid = to_regclass('public.schema_migrations')
+    and not r.rolsuper and not pg_has_role(r.oid, current_user, 'member');
+  if found then
+    raise exception '%', v_needs using errcode = 'PM020';
+  end if;
+
   v_needs := case
     when not has_database_privilege(current_database(), 'create')
       then format('grant create on database %I to %I;', current_database(), current_user)
@@ -76,7 +92,7 @@ comment on schema maintenance_internal is
   'What the doors in schema maintenance are made of. Nothing here is a promise.';
 -- end of sql/engine/schema.sql
 
--- from sql/engine/owner.sql ef4d0a7ff51b796f
+-- from sql/engine/owner.sql 1932780d24be9b19
 -- The engine's owner, whom it trusts, and what the owner's own sessions are like. Code of the
 -- owner's (triggers, steps, functions in rules, functions of kinds) was written for those sessions,
 -- and hardly any of it names its schemas: it runs under their path (owner_path), but for schemas in
@@ -188,6 +204,20 @@ begin
     where s.strangers is null or p_all);
 end
 $$;
+
+-- Executes a statement under a path, and nothing besides: of what stands on a path that is not to
+-- be trusted, not even an operator of ours may be taken. Then only what runs nothing may be
+-- executed.
+create function maintenance_internal.execute_under(p_path text, p_statement text)
+returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  perform set_config('search_path', p_path, true);
+  execute p_statement;
+end
+$$;
 -- end of sql/engine/owner.sql
 
 -- from sql/engine/clock.sql f8127d5a76287711
@@ -252,7 +282,7 @@ end
 $$;
 -- end of sql/engine/find_function.sql
 
--- from sql/engine/error_text.sql 61b878b8f777c3ef
+-- from sql/engine/error_text.sql f0ed483fe3c2d9f7
 -- What may be told of an error to people who may not read the tables: its SQLSTATE, the constraint
 -- and the table, and the message only where it cannot hold a row's text. Messages about values
 -- (class 22), and whatever somebody's function or trigger raises, are left to the owner.
@@ -271,10 +301,12 @@ return case
   when p_sqlstate like 'PM%' then p_message
   when coalesce(p_constraint, '') <> ''
     then format('SQLSTATE %s, constraint %s of table %s', p_sqlstate, p_constraint, p_table)
-  -- What Postgres says of the engine's own statements, and not of those that somebody's trigger
-  -- may have put together from values: the innermost function of the context is ours.
+  -- What Postgres says of the engine's own statements when it reads them, or looks at rights, and
+  -- not when it works on a value (as in a cast to regclass: then the context begins with the
+  -- statement), nor of statements that somebody's trigger may have put together.
   when p_sqlstate ~ '^(3F|42)'
-    and substring(p_context from '(?n)^(?:PL/\S+|SQL) function .*$')
+    and case when p_sqlstate = '42501'
+      then substring(p_context from '(?n)^(?:PL/\S+|SQL) function .*$') else p_context end
       ~ '^PL/pgSQL function maintenance(_internal)?\.'
     then format('%s (SQLSTATE %s)', p_message, p_sqlstate)
   -- What Postgres, and nobody's RAISE, says of locks, resources and cancellations.
@@ -283,6 +315,49 @@ return case
   else format('SQLSTATE %s', p_sqlstate)
 end;
 -- end of sql/engine/error_text.sql
+
+-- from sql/engine/turn.sql 7fd6a99a1b934667
+-- What one session at a time does, and not more often than it is worth. Taking a turn is a row lock
+-- until the transaction ends: an advisory lock could be held by anybody who can connect.
+
+create table maintenance_internal.turn (
+  name text not null,
+  taken_at timestamptz not null,
+  constraint turn_pkey primary key (name)
+) with (fillfactor = 50);
+
+comment on table maintenance_internal.turn is
+  'leases: looking for those that ended; statements: writing the receipts of what pg_cron ran.';
+
+create function maintenance_internal.put_turns()
+returns void
+language sql
+set search_path = pg_catalog, pg_temp
+begin atomic
+  insert into maintenance_internal.turn (name, taken_at)
+  values ('leases', '-infinity'), ('statements', '-infinity')
+  on conflict do nothing;
+end;
+select maintenance_internal.put_turns();
+
+-- Whether it is this session's turn; never waits.
+create function maintenance_internal.take_turn(p_name text, p_every interval default '0')
+returns boolean
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  perform from maintenance_internal.turn as t
+  where t.name = p_name and t.taken_at <= clock_timestamp() - p_every
+  for update skip locked;
+  if found then
+    update maintenance_internal.turn as t set taken_at = clock_timestamp() where t.name = p_name;
+    return true;
+  end if;
+  return false;
+end
+$$;
+-- end of sql/engine/turn.sql
 
 -- from sql/engine/version.sql 0e5cfe135cce4fc1
 -- Which version is installed here, so that a program of another one can say so (state.sql).
@@ -310,11 +385,11 @@ comment on function maintenance.version() is
   'that it was made of.';
 -- end of sql/engine/version.sql
 
--- from sql/engine/state.sql d5e1695fcee5f5de
+-- from sql/engine/state.sql 3b77faa4c3c125c0
 -- The release, and a hash of the files of sql/engine/. Written by make migration.
 
 comment on schema maintenance is
-  'pg-maintenance 0.0.0, state fc2794aee2525d81: '
+  'pg-maintenance 0.0.0, state 24d4f6936ba88c85: '
   'what people call and read; \df maintenance.* is the manual.';
 -- end of sql/engine/state.sql
 
@@ -815,7 +890,7 @@ end
 $$;
 -- end of sql/engine/policy/find_policy.sql
 
--- from sql/engine/policy/parse_expression.sql 8efd70c35143bc2b
+-- from sql/engine/policy/parse_expression.sql c37a34745eae382d
 -- One expression of a rule, as somebody typed it, in the form that Postgres prints.
 --
 -- Postgres itself is the parser. The table is an empty temporary copy of the target, so nothing
@@ -928,15 +1003,14 @@ declare
   v_is_boolean boolean := true;
   v_policy oid;
 begin
-  perform set_config('search_path', p_path, true);
   begin
-    execute format(e'create policy parsed on %s for delete using (%s\n)', v_table, p_text);
+    perform maintenance_internal.execute_under(p_path, format(
+      e'create policy parsed on %s for delete using (%s\n)', v_table, p_text));
   exception when datatype_mismatch then
-    execute format(
-      e'create policy parsed on %s for delete using ((%s\n) is not null)', v_table, p_text);
+    perform maintenance_internal.execute_under(p_path, format(
+      e'create policy parsed on %s for delete using ((%s\n) is not null)', v_table, p_text));
     v_is_boolean := false;
   end;
-  perform set_config('search_path', 'pg_catalog, pg_temp', true);
 
   -- No text can be taken for this name by mistake, as it could for cutoff.
   if p_cutoff then
@@ -1015,7 +1089,7 @@ return 'Names without a schema are looked up in ' || maintenance_internal.owner_
     from maintenance_internal.owner_schemas() as s where s.strangers is not null), '');
 -- end of sql/engine/policy/parse_expression.sql
 
--- from sql/engine/policy/parse_assign.sql b64fddbfb7cf7ef4
+-- from sql/engine/policy/parse_assign.sql 4e1a1069f1d49eda
 -- The SET list of an update, in the form that Postgres prints.
 --
 -- The guard in FROM and the WHERE behind it are ours: a list that brings a FROM, a WHERE or a
@@ -1096,13 +1170,14 @@ declare
   v_function oid;
   v_head text;
 begin
-  perform set_config('search_path', p_path, true);
   if p_path = maintenance_internal.owner_path() then -- planning runs functions
+    perform set_config('search_path', p_path, true);
     open v_cursor for execute v_update || ' returning 1';
     close v_cursor;
+    perform set_config('search_path', 'pg_catalog, pg_temp', true);
   end if;
-  execute format('create function pg_temp.parsed() returns void begin atomic %s; end', v_update);
-  perform set_config('search_path', 'pg_catalog, pg_temp', true);
+  perform maintenance_internal.execute_under(p_path, format(
+    'create function pg_temp.parsed() returns void begin atomic %s; end', v_update));
 
   v_function := to_regprocedure('pg_temp.parsed()');
   printed := maintenance_internal.print_function(v_function);
@@ -2238,7 +2313,7 @@ begin atomic
 end;
 -- end of sql/engine/policy/lint_session.sql
 
--- from sql/engine/policy/lint.sql 23b62d79123b38e6
+-- from sql/engine/policy/lint.sql 4661b97d8c22ab38
 -- What will be slow, blocked or broken about the rules, and the statement that mends it.
 
 create type maintenance.finding as (job_name text, severity text, finding text, fix text);
@@ -2298,6 +2373,10 @@ begin
             union all select * from maintenance_internal.lint_path()
           ) as s;
       end if;
+      if v_job.kind = 'policy' then -- as the status does, so that it says the same
+        perform maintenance_internal.count_due(v_policy, maintenance_internal.clock()
+          - v_policy.keep, 10000, maintenance_internal.owner_path());
+      end if;
     exception when others or assert_failure then
       get stacked diagnostics v_state = returned_sqlstate, v_message = message_text,
         v_context = pg_exception_context;
@@ -2306,6 +2385,18 @@ begin
         format('Set the job again, or: select maintenance.drop_job(%L);', v_job.job_name);
     end;
   end loop;
+  return query
+    select null, 'critical', format('PUBLIC may execute %s functions of the kit, as %s: they were '
+      'restored without their rights', count(*), min(p.oid::regprocedure::text)),
+      'select * from maintenance.grant_roles();'
+    from pg_proc as p
+    where lint.job_name is null
+      and p.pronamespace in (
+        'maintenance'::regnamespace, 'maintenance_internal'::regnamespace)
+      and exists (
+        select from aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) as a
+        where a.grantee = 0)
+    having count(*) > 0;
   return query
     select s.name, 'warning', format('the %s of this release, %s', s.kind, s.outcome),
       'Rename what is in its way; then: select * from maintenance.register();'
@@ -2460,10 +2551,10 @@ comment on table maintenance_internal.piece is
   'rows whose age is from from_age up to to_age. failed_at: rows_affected when it failed.';
 -- end of sql/engine/run/tables.sql
 
--- from sql/engine/run/lock_class.sql a317538ad0acb896
--- The first key of our advisory locks; the second is the job's id, 0 for the sweep of leases, or -1
--- for the receipts of statement jobs. All of them end with their transaction.
--- A step of a run holds (lock class, job id), so that others see that it is at work.
+-- from sql/engine/run/lock_class.sql 4f73aec0df118b9d
+-- The first key of our advisory locks; the second is the job's id. A step of a run holds it until
+-- its transaction ends, so that others see that it is at work. It keeps nobody out: anybody can
+-- take an advisory lock.
 
 create function maintenance_internal.lock_class()
 returns integer
@@ -4196,7 +4287,7 @@ begin atomic
 end;
 -- end of sql/engine/statement/skipped_tables.sql
 
--- from sql/engine/statement/record_statements.sql 9926237a97e8bcc2
+-- from sql/engine/statement/record_statements.sql a728373683440c08
 -- Writes the receipts of statement jobs, from what pg_cron says of them: pg_cron runs them as they
 -- stand, so nothing of ours is there when they begin or end. What pg_cron calls succeeded is failed
 -- here where a table was left out because its owner is somebody else, or where none was reached.
@@ -4215,7 +4306,7 @@ declare
   v_left_out jsonb;
   v_noted bigint := 0;
 begin
-  if not pg_try_advisory_xact_lock(maintenance_internal.lock_class(), -1) then
+  if not maintenance_internal.take_turn('statements') then
     return 0; -- somebody else is at it
   end if;
 
@@ -4393,8 +4484,9 @@ comment on function maintenance.set_model(text, integer, numeric, numeric, jsonb
   'request. For the engine''s owner. Errors: PM002 argument, 23505 the position is taken.';
 -- end of sql/engine/model/set_model.sql
 
--- from sql/engine/model/usage_number.sql 41d38f08f5e7ee8f
--- A number of a usage object from outside, or 0 where it is none that makes sense.
+-- from sql/engine/model/usage_number.sql b0dee5fa2e90ea86
+-- A number of a usage object from outside, or 0 where it is none that makes sense. No call takes
+-- more than 100 million tokens, or milliseconds: a day.
 
 create function maintenance_internal.usage_number(p_usage jsonb, p_key text)
 returns bigint
@@ -4403,13 +4495,14 @@ immutable
 set search_path = pg_catalog, pg_temp
 return case
   when jsonb_typeof(p_usage -> p_key) = 'number'
-    then least(greatest(trunc((p_usage -> p_key)::numeric), 0), 1e12)::bigint
+    then least(greatest(trunc((p_usage -> p_key)::numeric), 0), 1e8)::bigint
   else 0
 end;
 -- end of sql/engine/model/usage_number.sql
 
--- from sql/engine/model/record_call.sql c123146f6002c269
--- Records one call of a model and gives its cost.
+-- from sql/engine/model/record_call.sql 4e4195507ad13f02
+-- Records one call of a model and gives its cost. What a worker says of it is bounded: the login
+-- may be in other hands.
 
 create function maintenance_internal.record_call(
   p_task_id bigint,
@@ -4435,13 +4528,15 @@ begin
   insert into maintenance.model_call
     (task_id, kind, model, outcome, input_tokens, output_tokens, cost_usd, duration, details)
   values (p_task_id, p_kind, v_model, p_outcome, v_input, v_output, v_cost,
-    maintenance_internal.usage_number(p_usage, 'durationMs') * interval '1 millisecond', p_details);
+    maintenance_internal.usage_number(p_usage, 'durationMs') * interval '1 millisecond',
+    case when length(p_details::text) <= 4000 then p_details
+      else jsonb_build_object('cut', left(p_details::text, 4000)) end);
   return v_cost;
 end
 $$;
 -- end of sql/engine/model/record_call.sql
 
--- from sql/engine/queue/tables.sql b62f18df681f50f2
+-- from sql/engine/queue/tables.sql 716e6a7849235f8c
 -- What is asked of a model: one row per kind, and one per task.
 
 create table maintenance.kind (
@@ -4480,6 +4575,10 @@ create table maintenance.task (
   worker text,
   lease_token uuid,
   lease_expires_at timestamptz,
+  leased_at timestamptz,
+  asks integer not null default 0,
+  asked_at timestamptz,
+  asked_by text,
   again boolean not null default false,
   model text,
   context jsonb,
@@ -4524,6 +4623,9 @@ comment on table maintenance.task is
   'One question to a model per row. ready waits for available_at; leased is with a worker; '
   'succeeded, skipped and dead are over; quarantined waits for a decision.';
 comment on column maintenance.task.priority is 'the lower goes first';
+comment on column maintenance.task.leased_at is 'when it was claimed: a lease ends six hours later';
+comment on column maintenance.task.asks is 'how often its prompt was handed out';
+comment on column maintenance.task.asked_by is 'the login that its prompt was handed to last';
 comment on column maintenance.task.again is 'asked for again while leased: another go follows';
 comment on column maintenance.task.context is
   'what prepare showed the model: short ids, real ids and versions; gone when the task is over';
@@ -4544,15 +4646,8 @@ create table maintenance_internal.lane (
     on delete cascade
 ) with (fillfactor = 50);
 
-create table maintenance_internal.lease_sweep (
-  swept_at timestamptz not null
-) with (fillfactor = 50);
-insert into maintenance_internal.lease_sweep values ('-infinity');
-
 comment on table maintenance_internal.lane is
   'Kinds and priorities that have tasks, with a lower bound of what is ready.';
-comment on table maintenance_internal.lease_sweep is
-  'When expired leases were last looked for: one row.';
 
 -- The ledger: one operation per row, in the order of the answer. Rows are added and never changed;
 -- an undo is one more row.
@@ -4614,7 +4709,7 @@ end
 $$;
 -- end of sql/engine/queue/find_prepare.sql
 
--- from sql/engine/queue/call_kind.sql f93af167df577314
+-- from sql/engine/queue/call_kind.sql fcf5b04c54600cc7
 -- Calls the functions of a kind, under the path of their owner's own sessions.
 
 create function maintenance_internal.call_subjects(p_name text)
@@ -4625,11 +4720,18 @@ as $$
 declare
   v_function regproc := maintenance_internal.find_function(p_name, '', 'SETOF text');
   v_subjects text[];
+  v_context text;
 begin
   perform set_config('search_path', maintenance_internal.owner_path(), true);
   execute format('select array_agg(distinct s) from %s() as s where s <> ''''', v_function)
   into v_subjects;
   return coalesce(v_subjects, '{}');
+exception when others or assert_failure then
+  -- Whoever asks may not read the tables: no text of a row.
+  get stacked diagnostics v_context = pg_exception_context;
+  raise exception 'the subjects cannot be told by %: %', p_name,
+      maintenance_internal.error_text(sqlstate, sqlerrm, v_context)
+    using errcode = sqlstate, hint = 'The owner sees all of it: select * from ' || p_name || '();';
 end
 $$;
 
@@ -4839,7 +4941,7 @@ comment on function maintenance.enqueue_task(text, text, integer, timestamptz, j
   'where the input has not changed. Errors: PM002 argument, PM013 no such kind.';
 -- end of sql/engine/queue/enqueue_task.sql
 
--- from sql/engine/queue/settle_task.sql 1a84a89062ac75e7
+-- from sql/engine/queue/settle_task.sql b5e620738eabd579
 -- Ends a lease: the one place that decides what becomes of a task and of its counters.
 --
 --   outcome        attempt     then
@@ -4849,7 +4951,7 @@ comment on function maintenance.enqueue_task(text, text, integer, timestamptz, j
 --   transient      burned      ready after a back-off, or dead after the last attempt
 --   bad_output     burned      the same
 --   defer          refunded    ready after retry_after or an hour, dead after 50 of them
---   configuration  refunded    ready after a minute
+--   configuration  refunded    ready after a minute, or retry_after if that is longer
 --   released       refunded    ready at once
 --   recovered      refunded    ready at once, dead at the fifth
 --   rejected       burned      dead; too_large too
@@ -4893,7 +4995,7 @@ begin
   -- Ten seconds, doubled with every attempt, at most an hour, and a quarter more or less.
   v_task.available_at := v_now + case p_outcome
     when 'defer' then coalesce(p_retry_after, interval '1 hour')
-    when 'configuration' then coalesce(p_retry_after, interval '1 minute')
+    when 'configuration' then greatest(p_retry_after, interval '1 minute')
     when 'released' then interval '0'
     when 'recovered' then interval '0'
     else greatest(p_retry_after,
@@ -4921,6 +5023,7 @@ begin
     worker = null,
     lease_token = null,
     lease_expires_at = null,
+    leased_at = null,
     again = false,
     context = case when v_task.state = 'quarantined' then v_task.context end,
     held_answer = case when v_task.state = 'quarantined' then v_task.held_answer end,
@@ -4943,7 +5046,7 @@ end
 $$;
 -- end of sql/engine/queue/settle_task.sql
 
--- from sql/engine/queue/sweep_leases.sql d62ae3e2b406c17f
+-- from sql/engine/queue/sweep_leases.sql 59dd421dc331a599
 -- Gives back the tasks of dead workers, and moves the lanes' watermarks up. At most once a second,
 -- unless a claim found too little, and one session at a time.
 
@@ -4956,12 +5059,10 @@ declare
   v_clock constant timestamptz := clock_timestamp();
   v_task maintenance.task;
 begin
-  if not p_now and (select s.swept_at > v_clock - interval '1 second'
-      from maintenance_internal.lease_sweep as s)
-    or not pg_try_advisory_xact_lock(maintenance_internal.lock_class(), 0) then
+  if not maintenance_internal.take_turn('leases',
+    case when p_now then interval '0' else interval '1 second' end) then
     return;
   end if;
-  update maintenance_internal.lease_sweep set swept_at = v_clock;
 
   for v_task in
     select t.* from maintenance.task as t
@@ -4988,7 +5089,7 @@ end
 $$;
 -- end of sql/engine/queue/sweep_leases.sql
 
--- from sql/engine/queue/claim_tasks.sql 2d83a127595d500a
+-- from sql/engine/queue/claim_tasks.sql 15d15e9fa000b3ff
 -- Leases due tasks to a worker: the lower priority first, within a kind the longest due. It writes
 -- the lease and counts the attempt, nothing else; what a task asks is worked out by task_request.
 
@@ -5018,9 +5119,9 @@ begin
       using errcode = 'PM002', hint = '1 to 1000.';
   end if;
   if claim_tasks.lease is null
-    or claim_tasks.lease not between interval '1 second' and interval '1 day' then
+    or claim_tasks.lease not between interval '1 second' and interval '6 hours' then
     raise exception 'the lease "%" is out of range', claim_tasks.lease
-      using errcode = 'PM002', hint = 'An interval from a second to a day.';
+      using errcode = 'PM002', hint = 'An interval from a second to six hours.';
   end if;
 
   -- A claim that is lost in a crash leaves a ready task: nothing to wait for the disk for.
@@ -5053,6 +5154,7 @@ begin
           attempts = u.attempts + 1,
           worker = left(claim_tasks.worker, 200),
           lease_token = gen_random_uuid(),
+          leased_at = v_now,
           lease_expires_at = v_now + claim_tasks.lease
         where u.task_id = any(array(
           select t.task_id from maintenance.task as t
@@ -5138,7 +5240,7 @@ end
 $$;
 -- end of sql/engine/queue/lock_task.sql
 
--- from sql/engine/queue/task_request.sql 1812f401e289b5a6
+-- from sql/engine/queue/task_request.sql 6e9c32440743c296
 -- Turns a leased task into the request for the model, or closes it where there is nothing to ask.
 
 create function maintenance.task_request(task_id bigint, lease_token uuid)
@@ -5163,7 +5265,7 @@ begin
   begin
     select p.* into v_content, v_context, v_input_hash, v_skip_reason
     from maintenance_internal.call_prepare(v_kind.prepare, v_task.subject, v_task.options) as p;
-  exception when others then
+  exception when others or assert_failure then
     get stacked diagnostics v_error_context = pg_exception_context;
     v_error := 'prepare: ' || maintenance_internal.error_text(sqlstate, sqlerrm, v_error_context);
   end;
@@ -5196,7 +5298,12 @@ begin
     return null;
   end if;
   update maintenance.task as t
-  set model = v_model.model, context = v_context, input_hash = v_input_hash
+  set model = v_model.model,
+    context = v_context,
+    input_hash = v_input_hash,
+    asks = t.asks + 1,
+    asked_at = clock_timestamp(),
+    asked_by = session_user
   where t.task_id = v_task.task_id;
 
   return jsonb_build_object(
@@ -5274,7 +5381,7 @@ end
 $$;
 -- end of sql/engine/queue/parse_answer.sql
 
--- from sql/engine/queue/apply_answer.sql 1891b12eab779d31
+-- from sql/engine/queue/apply_answer.sql 7b492e51d8f3ba85
 -- Lets the kind apply an answer, all of it or nothing, and writes its changes to the ledger.
 --
 -- apply returns what becomes the task's result, with two parts that the engine takes out:
@@ -5304,6 +5411,14 @@ begin
   begin
     result := maintenance_internal.call_apply(v_kind.apply, p_task.subject, p_task.context,
       p_task.held_answer, p_task.options || jsonb_build_object('approved', p_approved));
+    select r.row ->> 'table' into v_table
+    from jsonb_array_elements(coalesce(result -> 'changes', '[]')) as c (change)
+    cross join lateral jsonb_array_elements(coalesce(c.change -> 'rows', '[]')) as r (row)
+    where maintenance_internal.changed_table(r.row ->> 'table') is null;
+    if found then
+      raise exception 'apply changes "%", which is no table of the owner''s, named with its schema',
+        v_table using errcode = 'PM007';
+    end if;
     insert into maintenance.change (task_id, op, outcome, reason, note, keys, rows)
     select p_task.task_id, c.change ->> 'op', c.change ->> 'outcome', c.change ->> 'reason',
       c.change ->> 'note', array(select jsonb_array_elements_text(c.change -> 'keys')),
@@ -5318,7 +5433,7 @@ begin
       outcome := 'quarantined';
       error := sqlerrm;
       result := null;
-    when others then
+    when others or assert_failure then
       -- What passes by itself is not the answer's fault: the caller tries again.
       if sqlstate like '40%' or sqlstate like '53%' or sqlstate = '55P03' then
         raise;
@@ -5400,8 +5515,9 @@ return jsonb_build_object(
   'available_at', case when p_task.state = 'ready' then p_task.available_at end);
 -- end of sql/engine/queue/task_state.sql
 
--- from sql/engine/queue/extend_lease.sql 8257f172e8d79372
--- Keeps a lease alive, also one that ran out and that nobody has taken back yet.
+-- from sql/engine/queue/extend_lease.sql 32396125d9bd751d
+-- Keeps a lease alive, also one that ran out and that nobody has taken back yet; but six hours
+-- after the claim it ends, so that nobody can keep a task for ever.
 
 create function maintenance.extend_lease(
   task_id bigint,
@@ -5415,20 +5531,23 @@ set lock_timeout = '5s'
 as $$
 begin
   if extend_lease.lease is null
-    or extend_lease.lease not between interval '1 second' and interval '1 day' then
+    or extend_lease.lease not between interval '1 second' and interval '6 hours' then
     raise exception 'the lease "%" is out of range', extend_lease.lease
-      using errcode = 'PM002', hint = 'An interval from a second to a day.';
+      using errcode = 'PM002', hint = 'An interval from a second to six hours.';
   end if;
   update maintenance.task as t
-  set lease_expires_at = clock_timestamp() + extend_lease.lease
-  where t.task_id = extend_lease.task_id and t.lease_token = extend_lease.lease_token;
+  set lease_expires_at =
+    least(clock_timestamp() + extend_lease.lease, t.leased_at + interval '6 hours')
+  where t.task_id = extend_lease.task_id and t.lease_token = extend_lease.lease_token
+    and t.leased_at > clock_timestamp() - interval '6 hours';
   return found;
 end
 $$;
 
 comment on function maintenance.extend_lease(bigint, uuid, interval) is
   'Sets a lease to end this long from now. false: the task is no longer leased under this token; '
-  'stop the work, somebody else has it. Errors: PM002 lease out of range.';
+  'stop the work, somebody else has it; or it was claimed six hours ago. Errors: PM002 lease out '
+  'of range.';
 -- end of sql/engine/queue/extend_lease.sql
 
 -- from sql/engine/queue/fail_task.sql 767bee80aca6aff8
@@ -5601,7 +5720,22 @@ comment on function maintenance.reject_task(bigint, text) is
   '{state}. Errors: PM014 no such task, PM016 it is not quarantined.';
 -- end of sql/engine/queue/reject_task.sql
 
--- from sql/engine/queue/restore_row.sql 794c2406ed218d11
+-- from sql/engine/queue/restore_row.sql a765da9f4d3124a6
+-- The table that a row of the ledger names: with its schema, so that no search_path decides which
+-- it is, and permanent and of somebody who is trusted, since its triggers will run with the owner's
+-- rights. Null where it is not (any more).
+
+create function maintenance_internal.changed_table(p_name text)
+returns regclass
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+return (
+  select c.oid::regclass from pg_class as c
+  where c.oid = to_regclass(p_name) and cardinality(parse_ident(p_name)) = 2
+    and c.relkind in ('r', 'p') and c.relpersistence <> 't'
+    and maintenance_internal.is_trusted(c.relowner));
+
 -- Puts one row back as it was before a change, or says why not: it must be as the change left it.
 
 create function maintenance_internal.restore_row(
@@ -5616,12 +5750,13 @@ as $$
 declare
   -- Triggers count and date each update here: a difference is no edit, and they are not restored.
   v_counted constant text[] := array['version', 'updated_at'];
-  v_table constant regclass := to_regclass(p_table);
+  v_table constant regclass := maintenance_internal.changed_table(p_table);
   v_keys text;
   v_columns text;
   v_where text;
   v_now jsonb;
   v_constraint text;
+  v_context text;
 begin
   select string_agg(quote_ident(a.attname), ', ' order by a.attnum) filter (where k.is_key),
     string_agg(p_after ->> a.attname, ', ' order by a.attnum) filter (where k.is_key),
@@ -5634,7 +5769,7 @@ begin
   cross join lateral (select a.attnum = any (i.indkey::smallint[]) as is_key) as k
   where i.indrelid = v_table and i.indisprimary;
   if v_keys is null then
-    reason := format('there is no table %s with a primary key any more', p_table);
+    reason := format('%s is no table of the owner''s with a primary key (any more)', p_table);
     return;
   end if;
 
@@ -5662,6 +5797,14 @@ begin
     exception when integrity_constraint_violation then
       get stacked diagnostics v_constraint = constraint_name;
       reason := format('another row is in the way: %s', v_constraint);
+    when others or assert_failure then
+      -- What a trigger says may be a row's text.
+      if sqlstate ~ '^(08|25|40|53|57|58)' or sqlstate = '55P03' then
+        raise;
+      end if;
+      get stacked diagnostics v_context = pg_exception_context;
+      reason := 'it cannot be put back: '
+        || maintenance_internal.error_text(sqlstate, sqlerrm, v_context);
     end;
   end if;
 end
@@ -6288,7 +6431,7 @@ end
 $$;
 -- end of sql/engine/ship/ship.sql
 
--- from sql/engine/ship/register.sql 930664b11fcf75e1
+-- from sql/engine/ship/register.sql c4b34e456662713a
 -- The shipped rows, for a database that has the structure without them, as dbmate load makes one.
 
 create function maintenance.register(which text default null)
@@ -6303,9 +6446,7 @@ declare
   v_gap text := (maintenance_internal.cron_state()).gap;
   v_row record;
 begin
-  insert into maintenance_internal.lease_sweep
-  select '-infinity' where not exists (select from maintenance_internal.lease_sweep);
-
+  perform maintenance_internal.put_turns();
   if to_regprocedure('maintenance_internal.reference_ships()') is not null then
     v_ships := v_ships
       || ' union all select ''reference'', s.* from maintenance_internal.reference_ships() as s';
@@ -6693,7 +6834,7 @@ comment on function maintenance.next_run_at(text, timestamptz) is
   'null. Errors: PM006 not a cron expression.';
 -- end of sql/engine/schedule/next_run_at.sql
 
--- from sql/engine/schedule/cron_state.sql bc233e67e5580575
+-- from sql/engine/schedule/cron_state.sql c6774aa1bdd251a6
 -- What can be done with pg_cron from this database.
 --   gap       why jobs cannot be scheduled here; null where they can
 --   readable  cron.job can be read; where it cannot, the declared schedules are the truth
@@ -6720,14 +6861,25 @@ declare
   v_other text;
   v_home text := maintenance_internal.cron_setting('database_name');
 begin
-  -- Not to_regclass, which raises where the schema may not be used.
+  -- Not to_regclass, which raises where the schema may not be used; and not anybody's schema cron.
   cron_oid := (
-    select c.oid from pg_class as c
-    where c.relname = 'job' and c.relnamespace = to_regnamespace('cron'));
+    select c.oid
+    from pg_class as c
+    join pg_namespace as n on n.oid = c.relnamespace
+    where n.nspname = 'cron' and c.relname = 'job' and (
+      exists (
+        select from pg_depend as d
+        join pg_extension as e on e.oid = d.refobjid and e.extname = 'pg_cron'
+        where d.classid = 'pg_class'::regclass and d.objid = c.oid and d.deptype = 'e'
+          and d.refclassid = 'pg_extension'::regclass)
+      or (select r.rolsuper from pg_roles as r where r.oid = c.relowner)
+        and (select r.rolsuper from pg_roles as r where r.oid = n.nspowner)));
   gap := case
     when cron_oid is not null then
       case when not has_schema_privilege('cron', 'usage')
         then format('%s may not use the schema cron', current_user) end
+    when to_regnamespace('cron') is not null
+      then 'the schema cron of this database is somebody''s own, and not pg_cron''s'
     when v_home = current_database() then 'pg_cron is loaded, but not created in this database'
     when v_home is not null then format('pg_cron lives in the database %s', v_home)
     else 'pg_cron is not in this database'
@@ -6891,8 +7043,9 @@ return maintenance_internal.nearest_slot(
   p_at, false, (maintenance_internal.cron_state()).zone);
 -- end of sql/engine/schedule/nearest_slot.sql
 
--- from sql/engine/schedule/fired_by_cron.sql d73698468aa45e33
--- Whether pg_cron started this session: as a background worker, or over a connection of its own.
+-- from sql/engine/schedule/fired_by_cron.sql 6ccd3a4c4e8ca165
+-- Whether pg_cron started this session: as a background worker, or over a connection of its own,
+-- whose name anybody could take, but for the role.
 
 create function maintenance_internal.fired_by_cron()
 returns boolean
@@ -6902,7 +7055,8 @@ set search_path = pg_catalog, pg_temp
 return exists (
   select from pg_stat_activity as a
   where a.pid = pg_backend_pid()
-    and (a.backend_type like 'pg_cron%' or a.application_name = 'pg_cron')
+    and (a.backend_type like 'pg_cron%' or a.application_name = 'pg_cron'
+      and maintenance_internal.is_trusted(a.usesysid))
 );
 -- end of sql/engine/schedule/fired_by_cron.sql
 
@@ -7307,7 +7461,7 @@ end
 $$;
 -- end of sql/engine/schedule/sync_schedule.sql
 
--- from sql/engine/schedule/install_schedules.sql f78adbb3ca2bb936
+-- from sql/engine/schedule/install_schedules.sql 5f17e4ca8e2ba019
 -- Puts every declared schedule into pg_cron that was never there, and repairs commands.
 
 create function maintenance_internal.sync_schedules(
@@ -7317,6 +7471,8 @@ returns table (job_name text, schedule text, outcome text)
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
+declare
+  v_context text;
 begin
   for sync_schedules.job_name in
     select j.job_name from maintenance_internal.job as j
@@ -7326,7 +7482,8 @@ begin
     begin
       outcome := maintenance_internal.sync_schedule(sync_schedules.job_name, p_removed_too);
     exception when others then
-      outcome := 'failed: ' || sqlerrm;
+      get stacked diagnostics v_context = pg_exception_context;
+      outcome := 'failed: ' || maintenance_internal.error_text(sqlstate, sqlerrm, v_context);
     end;
     select s.schedule into sync_schedules.schedule
     from maintenance.job_status as s
@@ -7737,7 +7894,7 @@ comment on function maintenance.index_report_step(integer) is
   'details (S4-05 to S4-07).';
 -- end of sql/engine/health/index_report_step.sql
 
--- from sql/engine/names.sql 812ce27e3c10720d
+-- from sql/engine/names.sql fc8304414e5da5a3
 -- The names that the files of sql/engine/ make in our schemas. Written by make migration.
 
 create function maintenance_internal.engine_names()
@@ -7806,6 +7963,7 @@ return array[
   'maintenance_internal.called_row',
   'maintenance_internal.calls_of',
   'maintenance_internal.change_piece',
+  'maintenance_internal.changed_table',
   'maintenance_internal.changes_of_shipped',
   'maintenance_internal.check_keep',
   'maintenance_internal.check_keys',
@@ -7833,6 +7991,7 @@ return array[
   'maintenance_internal.engine_names',
   'maintenance_internal.engine_ships',
   'maintenance_internal.error_text',
+  'maintenance_internal.execute_under',
   'maintenance_internal.fault',
   'maintenance_internal.find_function',
   'maintenance_internal.find_index',
@@ -7854,7 +8013,6 @@ return array[
   'maintenance_internal.lane',
   'maintenance_internal.last_success',
   'maintenance_internal.leaf_tables',
-  'maintenance_internal.lease_sweep',
   'maintenance_internal.leave_leaf',
   'maintenance_internal.lint_indexes',
   'maintenance_internal.lint_keep',
@@ -7897,6 +8055,7 @@ return array[
   'maintenance_internal.progress',
   'maintenance_internal.purge_cron_history_step',
   'maintenance_internal.put_policy',
+  'maintenance_internal.put_turns',
   'maintenance_internal.record_call',
   'maintenance_internal.record_edit',
   'maintenance_internal.record_schedule_edit',
@@ -7929,11 +8088,13 @@ return array[
   'maintenance_internal.sync_schedule',
   'maintenance_internal.sync_schedules',
   'maintenance_internal.table_bytes',
+  'maintenance_internal.take_turn',
   'maintenance_internal.target_alias',
   'maintenance_internal.task_backlog',
   'maintenance_internal.task_state',
   'maintenance_internal.tell_due',
   'maintenance_internal.try_update',
+  'maintenance_internal.turn',
   'maintenance_internal.undo_change',
   'maintenance_internal.undone_keys',
   'maintenance_internal.unlike_shipped',
@@ -8242,7 +8403,7 @@ end
 $$;
 -- end of sql/engine/pin.sql
 
--- from sql/engine/roles.sql 5fe5b7e306f5c599
+-- from sql/engine/roles.sql c8d49d7d3374b578
 -- Who may call what. Last in the build, so that it sees everything.
 --
 --   maintenance_viewer    reads status and history
@@ -8310,6 +8471,8 @@ declare
     'function maintenance.complete_task(bigint, uuid, text, jsonb)',
     'function maintenance.fail_task(bigint, uuid, text, text, interval, jsonb, jsonb)',
     'function maintenance.release_task(bigint, uuid)'];
+  v_can text;
+  v_mend text;
   v_schema text;
   v_doors text;
   v_door text;
@@ -8346,6 +8509,21 @@ begin
         return next;
         continue;
       end;
+    end if;
+    -- A role of that name may have been there before, with rights that nobody meant to give it.
+    select format('there, and %s', concat_ws(', ', case when r.rolsuper then 'is a superuser' end,
+        case when r.rolcanlogin then 'may log in' end,
+        case when r.rolcreaterole then 'may create roles' end,
+        case when r.rolbypassrls then 'passes row security' end)),
+      format('alter role %I nosuperuser nologin nocreaterole nobypassrls; -- a login of its own is '
+        'a member of it', role_name)
+    into v_can, v_mend
+    from pg_roles as r
+    where r.rolname = grant_roles.role_name
+      and (r.rolsuper or r.rolcanlogin or r.rolcreaterole or r.rolbypassrls);
+    if found then
+      outcome := v_can;
+      fix := v_mend;
     end if;
     execute format('grant usage on schema maintenance to %I', role_name);
     foreach v_door in array case role_name
@@ -8384,6 +8562,11 @@ do $$
 declare
   v_row record;
 begin
+  if (select r.rolsuper from pg_roles as r where r.oid = maintenance_internal.owner()) then
+    raise warning 'the engine belongs to the superuser %, and so does what it runs at night',
+        maintenance_internal.owner()::regrole
+      using hint = 'Let the role that owns the application''s tables install it.';
+  end if;
   for v_row in select * from maintenance.grant_roles() loop
     if v_row.fix is not null then
       raise warning '% %', v_row.role_name, v_row.outcome using hint = v_row.fix;
@@ -8394,6 +8577,8 @@ $$;
 -- end of sql/engine/roles.sql
 
 insert into maintenance_internal.migration (version) values ('20261124000000');
+
+select pg_catalog.set_config('search_path', pg_catalog.current_setting('maintenance.path'), true);
 
 -- migrate:down
 

@@ -1,5 +1,8 @@
 -- migrate:up
 
+select pg_catalog.set_config('maintenance.path', pg_catalog.current_setting('search_path'), true);
+select pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
+
 -- from sql/reference/objects.sql e2251dba1252eca6
 -- What the reference application calls its own, and the guard in front of it: where one of these
 -- names is taken, nothing of it is installed.
@@ -106,11 +109,11 @@ end
 $$;
 -- end of sql/reference/objects.sql
 
--- from sql/reference/state.sql 8d7bed40cfbe5b60
+-- from sql/reference/state.sql c537cfc47d1790fb
 -- The release, and a hash of the files of sql/reference/. Written by make migration.
 
 comment on function maintenance_internal.reference_objects() is
-  'pg-maintenance 0.0.0, state e8238fa79de7e87c: '
+  'pg-maintenance 0.0.0, state da3ca3823ec8b812: '
   'the names of the reference application, by kind.';
 -- end of sql/reference/state.sql
 
@@ -957,7 +960,7 @@ comment on function public.trigger_analysis_step(integer) is
   'the receipt.';
 -- end of sql/reference/profiles/analysis.sql
 
--- from sql/reference/memories/tables.sql a6e0308fa5de7cd8
+-- from sql/reference/memories/tables.sql 1cdc1d10e2187c5f
 -- What the application remembers of a user, one fact per row. A row is retired, never destroyed:
 -- only active rows are facts, the others say what became of them. A change of a memory makes the
 -- cached prompt of its user stale, so that goes in the same transaction.
@@ -1031,10 +1034,13 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 begin
+  -- It works as the owner, and a trigger can be put on any table by whoever may execute it.
+  if tg_relid <> 'public.memories'::regclass then
+    raise exception 'drop_memory_prompt is a trigger of public.memories' using errcode = 'PM003';
+  end if;
   delete from public.memory_prompt_cache as c where c.user_id in (old.user_id, new.user_id);
-  perform pg_notify('memory_cache_invalidated', u.user_id::text)
-  from (select old.user_id union select new.user_id) as u (user_id)
-  where u.user_id is not null;
+  -- Without the user's id: anybody who can connect may listen.
+  notify memory_cache_invalidated;
   return null;
 end
 $$;
@@ -1054,11 +1060,11 @@ comment on column public.memories.version is 'goes up with every update';
 comment on column public.memories.observed_at is 'when it was true to the one who said it';
 comment on table public.memory_prompt_cache is
   'The prompt text made of a user''s memories, until one of them changes; then the row goes, and '
-  'memory_cache_invalidated is notified with the user''s id.';
+  'memory_cache_invalidated is notified.';
 comment on function public.raise_version() is 'Trigger: counts the updates of a row in version.';
 comment on function public.drop_memory_prompt() is
   'Trigger: drops the cached prompt of a memory''s user (S0-11) and notifies '
-  'memory_cache_invalidated with the user''s id, both in the transaction of the change.';
+  'memory_cache_invalidated, both in the transaction of the change. Whose it was, is not said.';
 -- end of sql/reference/memories/tables.sql
 
 -- from sql/reference/memories/apply_consolidation.sql 06d6c33caff98b52
@@ -1501,6 +1507,8 @@ select from maintenance.grant_roles();
 -- end of sql/reference/grant_front_doors.sql
 
 insert into maintenance_internal.migration (version) values ('20261124000001');
+
+select pg_catalog.set_config('search_path', pg_catalog.current_setting('maintenance.path'), true);
 
 -- migrate:down
 

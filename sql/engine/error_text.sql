@@ -16,10 +16,12 @@ return case
   when p_sqlstate like 'PM%' then p_message
   when coalesce(p_constraint, '') <> ''
     then format('SQLSTATE %s, constraint %s of table %s', p_sqlstate, p_constraint, p_table)
-  -- What Postgres says of the engine's own statements, and not of those that somebody's trigger
-  -- may have put together from values: the innermost function of the context is ours.
+  -- What Postgres says of the engine's own statements when it reads them, or looks at rights, and
+  -- not when it works on a value (as in a cast to regclass: then the context begins with the
+  -- statement), nor of statements that somebody's trigger may have put together.
   when p_sqlstate ~ '^(3F|42)'
-    and substring(p_context from '(?n)^(?:PL/\S+|SQL) function .*$')
+    and case when p_sqlstate = '42501'
+      then substring(p_context from '(?n)^(?:PL/\S+|SQL) function .*$') else p_context end
       ~ '^PL/pgSQL function maintenance(_internal)?\.'
     then format('%s (SQLSTATE %s)', p_message, p_sqlstate)
   -- What Postgres, and nobody's RAISE, says of locks, resources and cancellations.

@@ -109,3 +109,17 @@ begin
     where s.strangers is null or p_all);
 end
 $$;
+
+-- Executes a statement under a path, and nothing besides: of what stands on a path that is not to
+-- be trusted, not even an operator of ours may be taken. Then only what runs nothing may be
+-- executed.
+create function maintenance_internal.execute_under(p_path text, p_statement text)
+returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  perform set_config('search_path', p_path, true);
+  execute p_statement;
+end
+$$;

@@ -65,6 +65,8 @@ declare
     'function maintenance.complete_task(bigint, uuid, text, jsonb)',
     'function maintenance.fail_task(bigint, uuid, text, text, interval, jsonb, jsonb)',
     'function maintenance.release_task(bigint, uuid)'];
+  v_can text;
+  v_mend text;
   v_schema text;
   v_doors text;
   v_door text;
@@ -101,6 +103,21 @@ begin
         return next;
         continue;
       end;
+    end if;
+    -- A role of that name may have been there before, with rights that nobody meant to give it.
+    select format('there, and %s', concat_ws(', ', case when r.rolsuper then 'is a superuser' end,
+        case when r.rolcanlogin then 'may log in' end,
+        case when r.rolcreaterole then 'may create roles' end,
+        case when r.rolbypassrls then 'passes row security' end)),
+      format('alter role %I nosuperuser nologin nocreaterole nobypassrls; -- a login of its own is '
+        'a member of it', role_name)
+    into v_can, v_mend
+    from pg_roles as r
+    where r.rolname = grant_roles.role_name
+      and (r.rolsuper or r.rolcanlogin or r.rolcreaterole or r.rolbypassrls);
+    if found then
+      outcome := v_can;
+      fix := v_mend;
     end if;
     execute format('grant usage on schema maintenance to %I', role_name);
     foreach v_door in array case role_name
@@ -139,6 +156,11 @@ do $$
 declare
   v_row record;
 begin
+  if (select r.rolsuper from pg_roles as r where r.oid = maintenance_internal.owner()) then
+    raise warning 'the engine belongs to the superuser %, and so does what it runs at night',
+        maintenance_internal.owner()::regrole
+      using hint = 'Let the role that owns the application''s tables install it.';
+  end if;
   for v_row in select * from maintenance.grant_roles() loop
     if v_row.fix is not null then
       raise warning '% %', v_row.role_name, v_row.outcome using hint = v_row.fix;

@@ -49,6 +49,19 @@ begin
       'database.' using errcode = 'PM020';
   end if;
 
+  -- dbmate writes to it in the same transaction, and its triggers would run with our rights.
+  select format('pg-maintenance is not installed, and nothing was changed: the table '
+    'public.schema_migrations belongs to %I, who could run anything with the rights of %I. Let it '
+    'be made anew, or give it away: alter table public.schema_migrations owner to %2$I;',
+    r.rolname, current_user) into v_needs
+  from pg_class as c
+  join pg_roles as r on r.oid = c.relowner
+  where c.oid = to_regclass('public.schema_migrations')
+    and not r.rolsuper and not pg_has_role(r.oid, current_user, 'member');
+  if found then
+    raise exception '%', v_needs using errcode = 'PM020';
+  end if;
+
   v_needs := case
     when not has_database_privilege(current_database(), 'create')
       then format('grant create on database %I to %I;', current_database(), current_user)

@@ -3,7 +3,7 @@
 \set QUIET on
 set client_min_messages = error;
 create extension pgtap;
-select plan(19);
+select plan(23);
 \ir connect.psql
 select set_config('test.password', gen_random_uuid()::text, false) \g /dev/null
 
@@ -162,6 +162,22 @@ select pg_temp.as_operator(format('select more from maintenance_internal.run_ste
 select pg_temp.as_operator(format('select more from maintenance_internal.run_step(%s)', :theirs)) \g /dev/null
 select is((select count(*) from public.events), 30::bigint, 'a step takes one batch of what is due, whoever calls it');
 select pg_temp.as_operator(format('select maintenance_internal.end_run(%s)', :theirs)) \g /dev/null
+
+-- F4: anybody can take an advisory lock, and nobody is stopped by it. F21: anybody can call himself pg_cron.
+select dblink_exec(:'nobody', 'set application_name = ''pg_cron''') \g /dev/null
+select t from dblink(:'nobody', $$select count(pg_advisory_lock(1886216560, i)) from generate_series(-5, 500) as i$$)
+  as t (t text) \g /dev/null
+select is(maintenance.run_now('purge_receipts') #>> '{data,status}', 'succeeded',
+  'F4: a job runs, whatever locks a stranger holds');
+select ok(maintenance_internal.take_turn('leases') and maintenance_internal.take_turn('statements'),
+  'F4: leases are swept, and statements get their receipts');
+select is((select bool_or(j.running) from maintenance.job_status as j), false, 'F4: and no job is shown as running');
+select t from dblink(:'nobody', 'select pg_advisory_unlock_all()') as t (t text) \g /dev/null
+select dblink_exec(:'operator', 'set application_name = ''pg_cron''') \g /dev/null
+select pg_temp.as_operator($$select maintenance.run_now('purge_receipts') is not null$$) \g /dev/null
+select is((select trigger from maintenance.run_history order by run_id desc limit 1), 'manual',
+  'F21: an operator who takes the name of pg_cron has started it by hand');
+select dblink_exec(:'operator', 'reset application_name') \g /dev/null
 
 -- Things of one's own that come first in the search_path.
 grant create on schema public to :operator;

@@ -4,7 +4,7 @@
 \set QUIET on
 set client_min_messages = error;
 create extension pgtap;
-select plan(38);
+select plan(40);
 \ir connect.psql
 select current_database() || '_stranger' as stranger \gset
 create role :"stranger";
@@ -48,6 +48,31 @@ create table cron.job (jobid bigint, schedule text, command text, username text 
   active boolean default true, jobname text, database text default current_database());
 create table cron.job_run_details (jobid bigint, runid bigint, job_pid integer, username text default current_user,
   command text, status text, return_message text, start_time timestamptz, end_time timestamptz);
+create table cron.fired (what text);
+create function cron.schedule(text, text, text) returns bigint language sql as
+  'insert into cron.fired values ($1) returning 1';
+-- A schema by that name may be anybody's; pg_cron's own is a superuser's.
+select rolsuper as is_super from pg_roles where rolname = current_user \gset
+\getenv as_superuser AS_SUPERUSER
+\if :is_super
+select skip('whoever runs this is a superuser', 2);
+\else
+select is((maintenance_internal.cron_state()).gap, 'the schema cron of this database is somebody''s own, and not '
+  'pg_cron''s', 'F16: a schema cron that is not pg_cron''s is taken for nothing else');
+select count(*) from maintenance.install_schedules() \g /dev/null
+select is_empty('table cron.fired', 'F16: ... and nothing in it is called');
+\if :{?as_superuser}
+select current_database() as "DB" \gset
+\setenv DB :DB
+\! $AS_SUPERUSER -d $DB -c 'alter schema cron owner to current_user; alter table cron.job owner to current_user'
+\! $AS_SUPERUSER -d $DB -c 'grant all on schema cron to public; grant all on cron.job, cron.job_run_details to public'
+\else
+select skip('there is no superuser to make up pg_cron', 26);
+select * from finish();
+\q
+\endif
+\endif
+drop function cron.schedule(text, text, text);
 insert into cron.job values (1, '* * * * *', 'vacuum public.t', default, default, 'maintenance:vac'),
   (2, '* * * * *', 'call maintenance.tick()', default, default, 'maintenance:tick'),
   (3, '* * * * *', 'vacuum public.t', default, default, 'maintenance:gone'),
@@ -149,8 +174,7 @@ select is((select count(*) from maintenance.run_history), 12::bigint,
   'the tick writes no receipt for what has its own, nor for a job that is not ours');
 select public.fired(26, 'call maintenance.tick()', 'failed', job => 2) \g /dev/null
 select dblink_exec('other', 'begin'),
-  (select x from dblink('other', $$select pg_advisory_lock(maintenance_internal.lock_class(),
-  -1)::text$$) as d (x text)) \g /dev/null
+  (select x from dblink('other', $$select maintenance_internal.take_turn('statements')$$) as d (x text)) \g /dev/null
 call maintenance.tick();
 select is(public.receipt('tick'), null, 'two ticks do not write at once');
 select dblink_disconnect('other') \g /dev/null

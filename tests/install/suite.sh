@@ -238,6 +238,28 @@ done
 DATABASE_URL=$url scripts/demo >"$place/log" 2>&1 </dev/null && not_ok 'make demo fills the database of DATABASE_URL'
 says 'error: DATABASE_URL is set, and the demo fills a database' 'a demo with DATABASE_URL'
 
+# A host in whose public schema a stranger may create, and does: before, between and afterwards.
+make_database "${prefix}_hostile"
+host=$(in_database "$url" "${prefix}_hostile")
+trap_in() { on "$host" psql -qX -v "stranger=${prefix}_stranger" -v "schema=$1" -f tests/install/hostile.psql; }
+owner=$(on "$host" psql -qXAtc 'select current_user')
+trap_in public
+migrate "$host" db/migrations
+trap_in "$owner"
+migrate "$host"
+trap_in public
+pgtap "$host" tests/install/hostile_host.sql || result=1
+# A table of migrations that is a stranger's: its triggers would run as we.
+make_database "${prefix}_foreign"
+host=$(in_database "$url" "${prefix}_foreign")
+trap_in public
+on "$host" psql -qX -v ON_ERROR_STOP=1 -c "set role ${prefix}_stranger" \
+  -c 'create table public.schema_migrations (version varchar(128) primary key)' \
+  -c 'grant all on public.schema_migrations to public'
+DATABASE_URL=$host dbmate --no-dump-schema -d db/migrations up >"$place/log" 2>&1 &&
+  not_ok 'a table of migrations of a stranger'
+says "public.schema_migrations belongs to ${prefix}_stranger" 'a table of migrations of a stranger'
+
 # A host whose default privileges are generous.
 make_database "${prefix}_generous"
 host=$(in_database "$url" "${prefix}_generous")

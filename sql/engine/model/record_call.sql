@@ -1,4 +1,5 @@
--- Records one call of a model and gives its cost.
+-- Records one call of a model and gives its cost. What a worker says of it is bounded: the login
+-- may be in other hands.
 
 create function maintenance_internal.record_call(
   p_task_id bigint,
@@ -24,7 +25,9 @@ begin
   insert into maintenance.model_call
     (task_id, kind, model, outcome, input_tokens, output_tokens, cost_usd, duration, details)
   values (p_task_id, p_kind, v_model, p_outcome, v_input, v_output, v_cost,
-    maintenance_internal.usage_number(p_usage, 'durationMs') * interval '1 millisecond', p_details);
+    maintenance_internal.usage_number(p_usage, 'durationMs') * interval '1 millisecond',
+    case when length(p_details::text) <= 4000 then p_details
+      else jsonb_build_object('cut', left(p_details::text, 4000)) end);
   return v_cost;
 end
 $$;

@@ -57,6 +57,10 @@ begin
             union all select * from maintenance_internal.lint_path()
           ) as s;
       end if;
+      if v_job.kind = 'policy' then -- as the status does, so that it says the same
+        perform maintenance_internal.count_due(v_policy, maintenance_internal.clock()
+          - v_policy.keep, 10000, maintenance_internal.owner_path());
+      end if;
     exception when others or assert_failure then
       get stacked diagnostics v_state = returned_sqlstate, v_message = message_text,
         v_context = pg_exception_context;
@@ -65,6 +69,18 @@ begin
         format('Set the job again, or: select maintenance.drop_job(%L);', v_job.job_name);
     end;
   end loop;
+  return query
+    select null, 'critical', format('PUBLIC may execute %s functions of the kit, as %s: they were '
+      'restored without their rights', count(*), min(p.oid::regprocedure::text)),
+      'select * from maintenance.grant_roles();'
+    from pg_proc as p
+    where lint.job_name is null
+      and p.pronamespace in (
+        'maintenance'::regnamespace, 'maintenance_internal'::regnamespace)
+      and exists (
+        select from aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) as a
+        where a.grantee = 0)
+    having count(*) > 0;
   return query
     select s.name, 'warning', format('the %s of this release, %s', s.kind, s.outcome),
       'Rename what is in its way; then: select * from maintenance.register();'

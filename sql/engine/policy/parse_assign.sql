@@ -78,13 +78,14 @@ declare
   v_function oid;
   v_head text;
 begin
-  perform set_config('search_path', p_path, true);
   if p_path = maintenance_internal.owner_path() then -- planning runs functions
+    perform set_config('search_path', p_path, true);
     open v_cursor for execute v_update || ' returning 1';
     close v_cursor;
+    perform set_config('search_path', 'pg_catalog, pg_temp', true);
   end if;
-  execute format('create function pg_temp.parsed() returns void begin atomic %s; end', v_update);
-  perform set_config('search_path', 'pg_catalog, pg_temp', true);
+  perform maintenance_internal.execute_under(p_path, format(
+    'create function pg_temp.parsed() returns void begin atomic %s; end', v_update));
 
   v_function := to_regprocedure('pg_temp.parsed()');
   printed := maintenance_internal.print_function(v_function);

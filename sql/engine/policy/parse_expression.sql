@@ -110,15 +110,14 @@ declare
   v_is_boolean boolean := true;
   v_policy oid;
 begin
-  perform set_config('search_path', p_path, true);
   begin
-    execute format(e'create policy parsed on %s for delete using (%s\n)', v_table, p_text);
+    perform maintenance_internal.execute_under(p_path, format(
+      e'create policy parsed on %s for delete using (%s\n)', v_table, p_text));
   exception when datatype_mismatch then
-    execute format(
-      e'create policy parsed on %s for delete using ((%s\n) is not null)', v_table, p_text);
+    perform maintenance_internal.execute_under(p_path, format(
+      e'create policy parsed on %s for delete using ((%s\n) is not null)', v_table, p_text));
     v_is_boolean := false;
   end;
-  perform set_config('search_path', 'pg_catalog, pg_temp', true);
 
   -- No text can be taken for this name by mistake, as it could for cutoff.
   if p_cutoff then

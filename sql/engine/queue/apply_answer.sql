@@ -27,6 +27,14 @@ begin
   begin
     result := maintenance_internal.call_apply(v_kind.apply, p_task.subject, p_task.context,
       p_task.held_answer, p_task.options || jsonb_build_object('approved', p_approved));
+    select r.row ->> 'table' into v_table
+    from jsonb_array_elements(coalesce(result -> 'changes', '[]')) as c (change)
+    cross join lateral jsonb_array_elements(coalesce(c.change -> 'rows', '[]')) as r (row)
+    where maintenance_internal.changed_table(r.row ->> 'table') is null;
+    if found then
+      raise exception 'apply changes "%", which is no table of the owner''s, named with its schema',
+        v_table using errcode = 'PM007';
+    end if;
     insert into maintenance.change (task_id, op, outcome, reason, note, keys, rows)
     select p_task.task_id, c.change ->> 'op', c.change ->> 'outcome', c.change ->> 'reason',
       c.change ->> 'note', array(select jsonb_array_elements_text(c.change -> 'keys')),
@@ -41,7 +49,7 @@ begin
       outcome := 'quarantined';
       error := sqlerrm;
       result := null;
-    when others then
+    when others or assert_failure then
       -- What passes by itself is not the answer's fault: the caller tries again.
       if sqlstate like '40%' or sqlstate like '53%' or sqlstate = '55P03' then
         raise;

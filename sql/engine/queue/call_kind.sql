@@ -8,11 +8,18 @@ as $$
 declare
   v_function regproc := maintenance_internal.find_function(p_name, '', 'SETOF text');
   v_subjects text[];
+  v_context text;
 begin
   perform set_config('search_path', maintenance_internal.owner_path(), true);
   execute format('select array_agg(distinct s) from %s() as s where s <> ''''', v_function)
   into v_subjects;
   return coalesce(v_subjects, '{}');
+exception when others or assert_failure then
+  -- Whoever asks may not read the tables: no text of a row.
+  get stacked diagnostics v_context = pg_exception_context;
+  raise exception 'the subjects cannot be told by %: %', p_name,
+      maintenance_internal.error_text(sqlstate, sqlerrm, v_context)
+    using errcode = sqlstate, hint = 'The owner sees all of it: select * from ' || p_name || '();';
 end
 $$;
 

@@ -27,9 +27,9 @@ begin
       using errcode = 'PM002', hint = '1 to 1000.';
   end if;
   if claim_tasks.lease is null
-    or claim_tasks.lease not between interval '1 second' and interval '1 day' then
+    or claim_tasks.lease not between interval '1 second' and interval '6 hours' then
     raise exception 'the lease "%" is out of range', claim_tasks.lease
-      using errcode = 'PM002', hint = 'An interval from a second to a day.';
+      using errcode = 'PM002', hint = 'An interval from a second to six hours.';
   end if;
 
   -- A claim that is lost in a crash leaves a ready task: nothing to wait for the disk for.
@@ -62,6 +62,7 @@ begin
           attempts = u.attempts + 1,
           worker = left(claim_tasks.worker, 200),
           lease_token = gen_random_uuid(),
+          leased_at = v_now,
           lease_expires_at = v_now + claim_tasks.lease
         where u.task_id = any(array(
           select t.task_id from maintenance.task as t

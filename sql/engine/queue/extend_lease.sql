@@ -1,4 +1,5 @@
--- Keeps a lease alive, also one that ran out and that nobody has taken back yet.
+-- Keeps a lease alive, also one that ran out and that nobody has taken back yet; but six hours
+-- after the claim it ends, so that nobody can keep a task for ever.
 
 create function maintenance.extend_lease(
   task_id bigint,
@@ -12,17 +13,20 @@ set lock_timeout = '5s'
 as $$
 begin
   if extend_lease.lease is null
-    or extend_lease.lease not between interval '1 second' and interval '1 day' then
+    or extend_lease.lease not between interval '1 second' and interval '6 hours' then
     raise exception 'the lease "%" is out of range', extend_lease.lease
-      using errcode = 'PM002', hint = 'An interval from a second to a day.';
+      using errcode = 'PM002', hint = 'An interval from a second to six hours.';
   end if;
   update maintenance.task as t
-  set lease_expires_at = clock_timestamp() + extend_lease.lease
-  where t.task_id = extend_lease.task_id and t.lease_token = extend_lease.lease_token;
+  set lease_expires_at =
+    least(clock_timestamp() + extend_lease.lease, t.leased_at + interval '6 hours')
+  where t.task_id = extend_lease.task_id and t.lease_token = extend_lease.lease_token
+    and t.leased_at > clock_timestamp() - interval '6 hours';
   return found;
 end
 $$;
 
 comment on function maintenance.extend_lease(bigint, uuid, interval) is
   'Sets a lease to end this long from now. false: the task is no longer leased under this token; '
-  'stop the work, somebody else has it. Errors: PM002 lease out of range.';
+  'stop the work, somebody else has it; or it was claimed six hours ago. Errors: PM002 lease out '
+  'of range.';

@@ -1,3 +1,18 @@
+-- The table that a row of the ledger names: with its schema, so that no search_path decides which
+-- it is, and permanent and of somebody who is trusted, since its triggers will run with the owner's
+-- rights. Null where it is not (any more).
+
+create function maintenance_internal.changed_table(p_name text)
+returns regclass
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+return (
+  select c.oid::regclass from pg_class as c
+  where c.oid = to_regclass(p_name) and cardinality(parse_ident(p_name)) = 2
+    and c.relkind in ('r', 'p') and c.relpersistence <> 't'
+    and maintenance_internal.is_trusted(c.relowner));
+
 -- Puts one row back as it was before a change, or says why not: it must be as the change left it.
 
 create function maintenance_internal.restore_row(
@@ -12,12 +27,13 @@ as $$
 declare
   -- Triggers count and date each update here: a difference is no edit, and they are not restored.
   v_counted constant text[] := array['version', 'updated_at'];
-  v_table constant regclass := to_regclass(p_table);
+  v_table constant regclass := maintenance_internal.changed_table(p_table);
   v_keys text;
   v_columns text;
   v_where text;
   v_now jsonb;
   v_constraint text;
+  v_context text;
 begin
   select string_agg(quote_ident(a.attname), ', ' order by a.attnum) filter (where k.is_key),
     string_agg(p_after ->> a.attname, ', ' order by a.attnum) filter (where k.is_key),
@@ -30,7 +46,7 @@ begin
   cross join lateral (select a.attnum = any (i.indkey::smallint[]) as is_key) as k
   where i.indrelid = v_table and i.indisprimary;
   if v_keys is null then
-    reason := format('there is no table %s with a primary key any more', p_table);
+    reason := format('%s is no table of the owner''s with a primary key (any more)', p_table);
     return;
   end if;
 
@@ -58,6 +74,14 @@ begin
     exception when integrity_constraint_violation then
       get stacked diagnostics v_constraint = constraint_name;
       reason := format('another row is in the way: %s', v_constraint);
+    when others or assert_failure then
+      -- What a trigger says may be a row's text.
+      if sqlstate ~ '^(08|25|40|53|57|58)' or sqlstate = '55P03' then
+        raise;
+      end if;
+      get stacked diagnostics v_context = pg_exception_context;
+      reason := 'it cannot be put back: '
+        || maintenance_internal.error_text(sqlstate, sqlerrm, v_context);
     end;
   end if;
 end

@@ -7,7 +7,7 @@
 --   transient      burned      ready after a back-off, or dead after the last attempt
 --   bad_output     burned      the same
 --   defer          refunded    ready after retry_after or an hour, dead after 50 of them
---   configuration  refunded    ready after a minute
+--   configuration  refunded    ready after a minute, or retry_after if that is longer
 --   released       refunded    ready at once
 --   recovered      refunded    ready at once, dead at the fifth
 --   rejected       burned      dead; too_large too
@@ -51,7 +51,7 @@ begin
   -- Ten seconds, doubled with every attempt, at most an hour, and a quarter more or less.
   v_task.available_at := v_now + case p_outcome
     when 'defer' then coalesce(p_retry_after, interval '1 hour')
-    when 'configuration' then coalesce(p_retry_after, interval '1 minute')
+    when 'configuration' then greatest(p_retry_after, interval '1 minute')
     when 'released' then interval '0'
     when 'recovered' then interval '0'
     else greatest(p_retry_after,
@@ -79,6 +79,7 @@ begin
     worker = null,
     lease_token = null,
     lease_expires_at = null,
+    leased_at = null,
     again = false,
     context = case when v_task.state = 'quarantined' then v_task.context end,
     held_answer = case when v_task.state = 'quarantined' then v_task.held_answer end,

@@ -10,12 +10,10 @@ declare
   v_clock constant timestamptz := clock_timestamp();
   v_task maintenance.task;
 begin
-  if not p_now and (select s.swept_at > v_clock - interval '1 second'
-      from maintenance_internal.lease_sweep as s)
-    or not pg_try_advisory_xact_lock(maintenance_internal.lock_class(), 0) then
+  if not maintenance_internal.take_turn('leases',
+    case when p_now then interval '0' else interval '1 second' end) then
     return;
   end if;
-  update maintenance_internal.lease_sweep set swept_at = v_clock;
 
   for v_task in
     select t.* from maintenance.task as t

@@ -36,6 +36,10 @@ create table maintenance.task (
   worker text,
   lease_token uuid,
   lease_expires_at timestamptz,
+  leased_at timestamptz,
+  asks integer not null default 0,
+  asked_at timestamptz,
+  asked_by text,
   again boolean not null default false,
   model text,
   context jsonb,
@@ -80,6 +84,9 @@ comment on table maintenance.task is
   'One question to a model per row. ready waits for available_at; leased is with a worker; '
   'succeeded, skipped and dead are over; quarantined waits for a decision.';
 comment on column maintenance.task.priority is 'the lower goes first';
+comment on column maintenance.task.leased_at is 'when it was claimed: a lease ends six hours later';
+comment on column maintenance.task.asks is 'how often its prompt was handed out';
+comment on column maintenance.task.asked_by is 'the login that its prompt was handed to last';
 comment on column maintenance.task.again is 'asked for again while leased: another go follows';
 comment on column maintenance.task.context is
   'what prepare showed the model: short ids, real ids and versions; gone when the task is over';
@@ -100,15 +107,8 @@ create table maintenance_internal.lane (
     on delete cascade
 ) with (fillfactor = 50);
 
-create table maintenance_internal.lease_sweep (
-  swept_at timestamptz not null
-) with (fillfactor = 50);
-insert into maintenance_internal.lease_sweep values ('-infinity');
-
 comment on table maintenance_internal.lane is
   'Kinds and priorities that have tasks, with a lower bound of what is ready.';
-comment on table maintenance_internal.lease_sweep is
-  'When expired leases were last looked for: one row.';
 
 -- The ledger: one operation per row, in the order of the answer. Rows are added and never changed;
 -- an undo is one more row.

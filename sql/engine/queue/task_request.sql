@@ -22,7 +22,7 @@ begin
   begin
     select p.* into v_content, v_context, v_input_hash, v_skip_reason
     from maintenance_internal.call_prepare(v_kind.prepare, v_task.subject, v_task.options) as p;
-  exception when others then
+  exception when others or assert_failure then
     get stacked diagnostics v_error_context = pg_exception_context;
     v_error := 'prepare: ' || maintenance_internal.error_text(sqlstate, sqlerrm, v_error_context);
   end;
@@ -55,7 +55,12 @@ begin
     return null;
   end if;
   update maintenance.task as t
-  set model = v_model.model, context = v_context, input_hash = v_input_hash
+  set model = v_model.model,
+    context = v_context,
+    input_hash = v_input_hash,
+    asks = t.asks + 1,
+    asked_at = clock_timestamp(),
+    asked_by = session_user
   where t.task_id = v_task.task_id;
 
   return jsonb_build_object(

@@ -1,6 +1,6 @@
--- The first key of our advisory locks; the second is the job's id, 0 for the sweep of leases, or -1
--- for the receipts of statement jobs. All of them end with their transaction.
--- A step of a run holds (lock class, job id), so that others see that it is at work.
+-- The first key of our advisory locks; the second is the job's id. A step of a run holds it until
+-- its transaction ends, so that others see that it is at work. It keeps nobody out: anybody can
+-- take an advisory lock.
 
 create function maintenance_internal.lock_class()
 returns integer

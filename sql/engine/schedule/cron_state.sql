@@ -24,14 +24,25 @@ declare
   v_other text;
   v_home text := maintenance_internal.cron_setting('database_name');
 begin
-  -- Not to_regclass, which raises where the schema may not be used.
+  -- Not to_regclass, which raises where the schema may not be used; and not anybody's schema cron.
   cron_oid := (
-    select c.oid from pg_class as c
-    where c.relname = 'job' and c.relnamespace = to_regnamespace('cron'));
+    select c.oid
+    from pg_class as c
+    join pg_namespace as n on n.oid = c.relnamespace
+    where n.nspname = 'cron' and c.relname = 'job' and (
+      exists (
+        select from pg_depend as d
+        join pg_extension as e on e.oid = d.refobjid and e.extname = 'pg_cron'
+        where d.classid = 'pg_class'::regclass and d.objid = c.oid and d.deptype = 'e'
+          and d.refclassid = 'pg_extension'::regclass)
+      or (select r.rolsuper from pg_roles as r where r.oid = c.relowner)
+        and (select r.rolsuper from pg_roles as r where r.oid = n.nspowner)));
   gap := case
     when cron_oid is not null then
       case when not has_schema_privilege('cron', 'usage')
         then format('%s may not use the schema cron', current_user) end
+    when to_regnamespace('cron') is not null
+      then 'the schema cron of this database is somebody''s own, and not pg_cron''s'
     when v_home = current_database() then 'pg_cron is loaded, but not created in this database'
     when v_home is not null then format('pg_cron lives in the database %s', v_home)
     else 'pg_cron is not in this database'

@@ -7,6 +7,8 @@ returns table (job_name text, schedule text, outcome text)
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
+declare
+  v_context text;
 begin
   for sync_schedules.job_name in
     select j.job_name from maintenance_internal.job as j
@@ -16,7 +18,8 @@ begin
     begin
       outcome := maintenance_internal.sync_schedule(sync_schedules.job_name, p_removed_too);
     exception when others then
-      outcome := 'failed: ' || sqlerrm;
+      get stacked diagnostics v_context = pg_exception_context;
+      outcome := 'failed: ' || maintenance_internal.error_text(sqlstate, sqlerrm, v_context);
     end;
     select s.schedule into sync_schedules.schedule
     from maintenance.job_status as s

@@ -12,9 +12,7 @@ declare
   v_gap text := (maintenance_internal.cron_state()).gap;
   v_row record;
 begin
-  insert into maintenance_internal.lease_sweep
-  select '-infinity' where not exists (select from maintenance_internal.lease_sweep);
-
+  perform maintenance_internal.put_turns();
   if to_regprocedure('maintenance_internal.reference_ships()') is not null then
     v_ships := v_ships
       || ' union all select ''reference'', s.* from maintenance_internal.reference_ships() as s';

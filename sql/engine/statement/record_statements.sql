@@ -16,7 +16,7 @@ declare
   v_left_out jsonb;
   v_noted bigint := 0;
 begin
-  if not pg_try_advisory_xact_lock(maintenance_internal.lock_class(), -1) then
+  if not maintenance_internal.take_turn('statements') then
     return 0; -- somebody else is at it
   end if;
 

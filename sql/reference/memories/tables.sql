@@ -71,10 +71,13 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 begin
+  -- It works as the owner, and a trigger can be put on any table by whoever may execute it.
+  if tg_relid <> 'public.memories'::regclass then
+    raise exception 'drop_memory_prompt is a trigger of public.memories' using errcode = 'PM003';
+  end if;
   delete from public.memory_prompt_cache as c where c.user_id in (old.user_id, new.user_id);
-  perform pg_notify('memory_cache_invalidated', u.user_id::text)
-  from (select old.user_id union select new.user_id) as u (user_id)
-  where u.user_id is not null;
+  -- Without the user's id: anybody who can connect may listen.
+  notify memory_cache_invalidated;
   return null;
 end
 $$;
@@ -94,8 +97,8 @@ comment on column public.memories.version is 'goes up with every update';
 comment on column public.memories.observed_at is 'when it was true to the one who said it';
 comment on table public.memory_prompt_cache is
   'The prompt text made of a user''s memories, until one of them changes; then the row goes, and '
-  'memory_cache_invalidated is notified with the user''s id.';
+  'memory_cache_invalidated is notified.';
 comment on function public.raise_version() is 'Trigger: counts the updates of a row in version.';
 comment on function public.drop_memory_prompt() is
   'Trigger: drops the cached prompt of a memory''s user (S0-11) and notifies '
-  'memory_cache_invalidated with the user''s id, both in the transaction of the change.';
+  'memory_cache_invalidated, both in the transaction of the change. Whose it was, is not said.';

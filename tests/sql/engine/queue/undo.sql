@@ -118,7 +118,7 @@ select is(added, 'x', 'an undo leaves a column alone that was added since') from
 rollback to applied;
 alter table public."Fact" rename to fact;
 select is(maintenance.undo_task(:task) #>> '{rows,0,reason}',
-  'there is no table public."Fact" with a primary key any more', 'an undo says that a table is gone');
+  'public."Fact" is no table of the owner''s with a primary key (any more)', 'an undo says that a table is gone');
 rollback to applied;
 
 -- Quarantine.

@@ -1,7 +1,7 @@
 -- The memories' own rules: versions, keys, and the prompt that goes with every change.
 begin;
 create extension pgtap;
-select plan(9);
+select plan(11);
 
 insert into public.users (id) values ('00000000-0000-0000-0000-000000000001'), ('00000000-0000-0000-0000-000000000002');
 insert into public.memories (id, user_id, key, content) values
@@ -34,5 +34,12 @@ select lives_ok($$insert into public.memories (user_id, key, content)
   values ('00000000-0000-0000-0000-000000000001', 'diet', 'again')$$, 'a retired row frees its key');
 select throws_ok($$update public.memories set status = 'active', superseded_by = id where content = 'eats fish'$$,
   '23514', null, 'an active memory cannot be superseded');
+-- F18, F22: what works as the owner, and who hears of it.
+create temporary table mine (user_id uuid);
+create trigger mine after delete on mine for each row execute function public.drop_memory_prompt();
+insert into mine values (gen_random_uuid());
+select throws_ok('delete from mine', 'PM003', null, 'F18: the trigger of memories works on no other table');
+select ok((select prosrc !~ 'pg_notify' and prosrc ~ 'notify memory_cache_invalidated;' from pg_proc
+  where proname = 'drop_memory_prompt'), 'F22: whose memories changed is told to nobody');
 select * from finish();
 rollback;

@@ -1,0 +1,40 @@
+-- What one session at a time does, and not more often than it is worth. Taking a turn is a row lock
+-- until the transaction ends: an advisory lock could be held by anybody who can connect.
+
+create table maintenance_internal.turn (
+  name text not null,
+  taken_at timestamptz not null,
+  constraint turn_pkey primary key (name)
+) with (fillfactor = 50);
+
+comment on table maintenance_internal.turn is
+  'leases: looking for those that ended; statements: writing the receipts of what pg_cron ran.';
+
+create function maintenance_internal.put_turns()
+returns void
+language sql
+set search_path = pg_catalog, pg_temp
+begin atomic
+  insert into maintenance_internal.turn (name, taken_at)
+  values ('leases', '-infinity'), ('statements', '-infinity')
+  on conflict do nothing;
+end;
+select maintenance_internal.put_turns();
+
+-- Whether it is this session's turn; never waits.
+create function maintenance_internal.take_turn(p_name text, p_every interval default '0')
+returns boolean
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  perform from maintenance_internal.turn as t
+  where t.name = p_name and t.taken_at <= clock_timestamp() - p_every
+  for update skip locked;
+  if found then
+    update maintenance_internal.turn as t set taken_at = clock_timestamp() where t.name = p_name;
+    return true;
+  end if;
+  return false;
+end
+$$;
