@@ -9,7 +9,6 @@ create role tenant;
 create role colleague;
 do $$ begin
   execute format('grant tenant to %I', current_user);
-  execute format('grant %I to colleague', current_user);
 end $$;
 create schema tenancy;
 grant create, usage on schema tenancy to tenant;
@@ -31,7 +30,8 @@ end $$;
 
 -- C20, F2: a table's triggers, index functions and casts run with the rights of the engine's owner.
 select lives_ok($$select pg_temp.set('log', 'tenancy.log')$$, 'a table of the owner''s own is a target');
-select ok(maintenance_internal.is_trusted('colleague'::regrole), 'who has the owner''s rights anyway is trusted');
+select ok(maintenance_internal.is_trusted(10) and maintenance_internal.is_trusted(current_user::regrole),
+  'who has the owner''s rights anyway is trusted');
 select ok(not maintenance_internal.is_trusted('tenant'::regrole) and not maintenance_internal.is_trusted(0),
   'nobody else is, nor PUBLIC');
 alter table tenancy.log owner to tenant;
