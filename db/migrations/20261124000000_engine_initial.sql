@@ -385,11 +385,11 @@ comment on function maintenance.version() is
   'that it was made of.';
 -- end of sql/engine/version.sql
 
--- from sql/engine/state.sql 3b77faa4c3c125c0
+-- from sql/engine/state.sql 74feb4e490fe279b
 -- The release, and a hash of the files of sql/engine/. Written by make migration.
 
 comment on schema maintenance is
-  'pg-maintenance 0.0.0, state 24d4f6936ba88c85: '
+  'pg-maintenance 0.0.0, state a8b9a3684402029c: '
   'what people call and read; \df maintenance.* is the manual.';
 -- end of sql/engine/state.sql
 
@@ -1722,7 +1722,7 @@ comment on function maintenance.set_policy(
   'expression, PM005 the update would match its own result, PM006 schedule.';
 -- end of sql/engine/policy/set_policy.sql
 
--- from sql/engine/policy/preview.sql e2dd38e1c31ff904
+-- from sql/engine/policy/preview.sql 5fd8a3fad9cab6cc
 -- What a run of a policy would do, read with the very rule that it would use.
 
 create function maintenance.preview(job_name text)
@@ -1771,24 +1771,29 @@ begin
   if v_policy.action = 'delete' and due <= v_most_to_look_up then
     cascades := 0;
     for v_key in
-      select f.conrelid::regclass as child,
-        (select string_agg(format('c.%I = %s.%I', a.attname, v_alias, r.attname), ' and ')
-          from unnest(f.conkey, f.confkey) as k (from_column, to_column)
-          join pg_attribute as a on a.attrelid = f.conrelid and a.attnum = k.from_column
-          join pg_attribute as r on r.attrelid = f.confrelid and r.attnum = k.to_column) as same,
+      select f.conrelid::regclass as child, k.columns, k.referenced,
         exists (
           select from pg_index as i
           where i.indrelid = f.conrelid and i.indisvalid and i.indpred is null
             and (i.indkey::smallint[])[0 : cardinality(f.conkey) - 1] @> f.conkey) as is_indexed
       from pg_constraint as f
+      cross join lateral (
+        select string_agg(quote_ident(a.attname), ', ' order by k.n) as columns,
+          string_agg(quote_ident(r.attname), ', ' order by k.n) as referenced
+        from unnest(f.conkey, f.confkey) with ordinality as k (from_column, to_column, n)
+        join pg_attribute as a on a.attrelid = f.conrelid and a.attnum = k.from_column
+        join pg_attribute as r on r.attrelid = f.confrelid and r.attnum = k.to_column
+      ) as k
       where f.confrelid = v_table and f.contype = 'f' and f.confdeltype = 'c' and f.conparentid = 0
     loop
       if not v_key.is_indexed then
         cascades := null;
         exit;
       end if;
-      execute format('select count(*) from %1$s as %2$s join %3$s as c on %4$s where %5$s',
-        v_table, v_alias, v_key.child, v_key.same, maintenance_internal.due_condition(v_policy))
+      execute format(
+        'select count(*) from %s where (%s) in (select %s from %s as %s where %s)',
+        v_key.child, v_key.columns, v_key.referenced, v_table, v_alias,
+        maintenance_internal.due_condition(v_policy))
       into v_width using v_cutoff;
       cascades := cascades + v_width;
     end loop;
@@ -2126,7 +2131,7 @@ begin atomic
 end;
 -- end of sql/engine/policy/lint_keep.sql
 
--- from sql/engine/policy/lint_meaning.sql 32f35aed350523d7
+-- from sql/engine/policy/lint_meaning.sql d6e4d86d230a5110
 -- What a rule can hardly be meant to say: it asks the session that reads it, or the ages of its
 -- rows lie where no time lies.
 
@@ -2147,13 +2152,14 @@ declare
   v_oldest timestamptz;
   v_newest timestamptz;
 begin
-  select string_agg(distinct m[1], ', ') into v_session
+  -- As Postgres prints them: functions with a bracket, keywords in capitals.
+  select string_agg(distinct lower(coalesce(m[1], m[2])), ', ') into v_session
   from regexp_matches(
-    regexp_replace(lower(concat_ws(' ', p_policy.age, p_policy.matching, p_policy.assign)),
-      '''([^'']|'''')*''', '', 'g'),
-    '\y(current_(?:setting|user|role|schemas?|query)|session_user|user|inet_\w+_(?:addr|port)|'
-    'pg_backend_pid|pg_my_temp_schema|has_\w+_privilege|pg_has_role|row_security_active)\y(?!\.)',
-    'g') as m;
+    regexp_replace(concat_ws(' ', p_policy.age, p_policy.matching, p_policy.assign),
+      '''([^'']|'''')*''|"([^"]|"")*"', '', 'g'),
+    '\y(?:(current_(?:setting|schemas?|query)|inet_\w+_(?:addr|port)|pg_backend_pid|'
+    'pg_my_temp_schema|has_\w+_privilege|pg_has_role|row_security_active)\(|'
+    '(CURRENT_USER|SESSION_USER|CURRENT_ROLE|USER|CURRENT_SCHEMA)\y)', 'g') as m;
   if v_session is not null then
     severity := 'warning';
     finding := format('the rule asks the session that reads it, by %s: status and run can disagree',

@@ -18,13 +18,14 @@ declare
   v_oldest timestamptz;
   v_newest timestamptz;
 begin
-  select string_agg(distinct m[1], ', ') into v_session
+  -- As Postgres prints them: functions with a bracket, keywords in capitals.
+  select string_agg(distinct lower(coalesce(m[1], m[2])), ', ') into v_session
   from regexp_matches(
-    regexp_replace(lower(concat_ws(' ', p_policy.age, p_policy.matching, p_policy.assign)),
-      '''([^'']|'''')*''', '', 'g'),
-    '\y(current_(?:setting|user|role|schemas?|query)|session_user|user|inet_\w+_(?:addr|port)|'
-    'pg_backend_pid|pg_my_temp_schema|has_\w+_privilege|pg_has_role|row_security_active)\y(?!\.)',
-    'g') as m;
+    regexp_replace(concat_ws(' ', p_policy.age, p_policy.matching, p_policy.assign),
+      '''([^'']|'''')*''|"([^"]|"")*"', '', 'g'),
+    '\y(?:(current_(?:setting|schemas?|query)|inet_\w+_(?:addr|port)|pg_backend_pid|'
+    'pg_my_temp_schema|has_\w+_privilege|pg_has_role|row_security_active)\(|'
+    '(CURRENT_USER|SESSION_USER|CURRENT_ROLE|USER|CURRENT_SCHEMA)\y)', 'g') as m;
   if v_session is not null then
     severity := 'warning';
     finding := format('the rule asks the session that reads it, by %s: status and run can disagree',

@@ -46,24 +46,29 @@ begin
   if v_policy.action = 'delete' and due <= v_most_to_look_up then
     cascades := 0;
     for v_key in
-      select f.conrelid::regclass as child,
-        (select string_agg(format('c.%I = %s.%I', a.attname, v_alias, r.attname), ' and ')
-          from unnest(f.conkey, f.confkey) as k (from_column, to_column)
-          join pg_attribute as a on a.attrelid = f.conrelid and a.attnum = k.from_column
-          join pg_attribute as r on r.attrelid = f.confrelid and r.attnum = k.to_column) as same,
+      select f.conrelid::regclass as child, k.columns, k.referenced,
         exists (
           select from pg_index as i
           where i.indrelid = f.conrelid and i.indisvalid and i.indpred is null
             and (i.indkey::smallint[])[0 : cardinality(f.conkey) - 1] @> f.conkey) as is_indexed
       from pg_constraint as f
+      cross join lateral (
+        select string_agg(quote_ident(a.attname), ', ' order by k.n) as columns,
+          string_agg(quote_ident(r.attname), ', ' order by k.n) as referenced
+        from unnest(f.conkey, f.confkey) with ordinality as k (from_column, to_column, n)
+        join pg_attribute as a on a.attrelid = f.conrelid and a.attnum = k.from_column
+        join pg_attribute as r on r.attrelid = f.confrelid and r.attnum = k.to_column
+      ) as k
       where f.confrelid = v_table and f.contype = 'f' and f.confdeltype = 'c' and f.conparentid = 0
     loop
       if not v_key.is_indexed then
         cascades := null;
         exit;
       end if;
-      execute format('select count(*) from %1$s as %2$s join %3$s as c on %4$s where %5$s',
-        v_table, v_alias, v_key.child, v_key.same, maintenance_internal.due_condition(v_policy))
+      execute format(
+        'select count(*) from %s where (%s) in (select %s from %s as %s where %s)',
+        v_key.child, v_key.columns, v_key.referenced, v_table, v_alias,
+        maintenance_internal.due_condition(v_policy))
       into v_width using v_cutoff;
       cascades := cascades + v_width;
     end loop;

@@ -3,7 +3,7 @@
 set client_min_messages = error;
 begin;
 create extension if not exists pgtap;
-select plan(35);
+select plan(37);
 
 create role tenant;
 create role colleague;
@@ -108,10 +108,23 @@ select throws_ok($$select maintenance.set_policy('f', 'public.mine', 'delete', '
   matching => 'exists (select from pg_temp.mine_too)')$$, 'PM004', null,
     'a rule that reads a temporary table is refused');
 select maintenance.set_policy('f', 'public.mine', 'delete', 'at', '7 days',
-  matching => 'current_setting(''app.x'', true) = ''user'' or id = pg_backend_pid() or ''current_user'' = ''x''');
+  matching => 'current_setting(''app.x'', true) = ''user'' or current_user = ''x'' or id = pg_backend_pid() or ''current_user'' = ''x''');
 select results_eq($$select finding from maintenance.lint('f') where finding ~ 'session'$$,
-  array['the rule asks the session that reads it, by current_setting, pg_backend_pid: status and run can disagree'],
+  array['the rule asks the session that reads it, by current_setting, current_user, pg_backend_pid: status and run can disagree'],
   'a rule that asks its session is a finding');
+
+create table public."user" (id int, at timestamptz, "current_setting" text);
+create index on public."user" (at);
+select maintenance.set_policy('quoted', 'public."user"', 'delete', 'at', '7 days', matching => $$"user".id = 1
+  and "current_setting" <> 'session_user' and exists (select from public."user" as u where u.id = "user".id)$$);
+select is_empty($$select * from maintenance.lint('quoted') where finding ~ 'session'$$,
+  'names that look like it are none, quoted or in a text');
+create function public.writes() returns trigger language plpgsql as
+$$ begin insert into public.ran values (1); return old; end $$;
+create trigger writes after delete on public."user" for each row execute function public.writes();
+select results_eq($$select severity, finding from maintenance.lint('quoted') where finding ~ 'writes'$$,
+  $$values ('notice', 'the trigger writes of public."user" writes rows for what is changed: public.writes')$$,
+  'a trigger that writes is told');
 
 -- C3 and odd ages.
 create table public.odd (id bigint, at timestamptz);
