@@ -3,7 +3,7 @@
 select pg_catalog.set_config('maintenance.path', pg_catalog.current_setting('search_path'), true);
 select pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
 
--- from sql/engine/schema.sql ceb2fb3cb84d6f1e
+-- from sql/engine/schema.sql cd86703716fb5d5c
 -- The two schemas of the engine, and the guard in front of it: where a name of ours is taken,
 -- nothing is installed.
 --
@@ -30,6 +30,7 @@ select pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
 --   PM020  a name that an installation needs is taken, or what it stands on is not there
 --   PM021  foreign keys are switched off, so that a delete would leave orphans
 --   PM022  the rule of a run, or its table, was changed meanwhile (on receipts; never raised)
+--   PM023  this session, of somebody else than the owner, has temporary tables
 --   PM099  undoes what was only tried, inside of ship_row (never raised to a caller)
 
 do $$
@@ -92,7 +93,7 @@ comment on schema maintenance_internal is
   'What the doors in schema maintenance are made of. Nothing here is a promise.';
 -- end of sql/engine/schema.sql
 
--- from sql/engine/owner.sql 1932780d24be9b19
+-- from sql/engine/owner.sql dada941d55832de0
 -- The engine's owner, whom it trusts, and what the owner's own sessions are like. Code of the
 -- owner's (triggers, steps, functions in rules, functions of kinds) was written for those sessions,
 -- and hardly any of it names its schemas: it runs under their path (owner_path), but for schemas in
@@ -171,17 +172,30 @@ begin
       then pg_get_userbyid(maintenance_internal.owner()) end,
     replace(e.name[1], '""', '"'), lower(e.name[2]))
   cross join lateral (
-    select string_agg(r.name, ', ') as strangers,
-      string_agg(case when r.is_owner
-        then format('alter schema %I owner to %I;', n.nspname,
+    select string_agg(distinct r.name, ', ') as strangers,
+      string_agg(case
+        when r.is_owner then format('alter schema %I owner to %I;', n.nspname,
           pg_get_userbyid(maintenance_internal.owner()))
-        else format('revoke create on schema %I from %s;', n.nspname, r.name) end, ' ') as fix
+        when r.is_owner is null then format('-- and drop, or take over, what %s has left there: '
+          'select oid::regprocedure from pg_proc where pronamespace = %L::regnamespace and '
+          'proowner = %L::regrole;', r.name, n.nspname, r.name)
+        else format('revoke create on schema %I from %s;', n.nspname, r.name) end, ' '
+        order by r.is_owner, r.name) as fix
     from (
       select n.nspowner::regrole::text as name, n.nspowner as role, true as is_owner
       union
       select case a.grantee when 0 then 'public' else a.grantee::regrole::text end, a.grantee, false
       from aclexplode(n.nspacl) as a
       where a.privilege_type = 'CREATE' and a.grantee <> n.nspowner
+      union
+      -- What somebody has left there, who may not create any more, is found as well.
+      select o.owner::regrole::text, o.owner, null
+      from (
+        select p.proowner as owner from pg_proc as p where p.pronamespace = n.oid
+        union select p.oprowner from pg_operator as p where p.oprnamespace = n.oid
+        union select p.typowner from pg_type as p where p.typnamespace = n.oid and p.typrelid = 0
+        offset 0 -- each owner is asked about once
+      ) as o
     ) as r
     where not maintenance_internal.is_trusted(r.role)
   ) as c
@@ -202,6 +216,54 @@ begin
       string_agg(quote_ident(s.schema_name) || ', ', '' order by s.place), '') || 'pg_temp'
     from maintenance_internal.owner_schemas() as s
     where s.strangers is null or p_all);
+end
+$$;
+
+-- The statement that has deferred keys and triggers of trusted tables checked now; null where there
+-- are none. Not "all": before PostgreSQL 18 what a caller has deferred on a table of its own would
+-- then run with our rights. Postgres knows constraints by schema and name alone, so a name that a
+-- stranger uses as well is left out.
+create function maintenance_internal.check_deferred_statement()
+returns text
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+return (
+  select 'set constraints ' || string_agg(d.name, ', ' order by d.name) || ' immediate'
+  from (
+    select format('%I.%I', n.nspname, k.conname) as name
+    from pg_constraint as k
+    join pg_namespace as n on n.oid = k.connamespace
+    join pg_class as c on c.oid = k.conrelid
+    where k.condeferrable and k.conparentid = 0
+      and has_schema_privilege(n.oid, 'usage')
+    group by n.nspname, k.conname
+    having bool_and(c.relpersistence <> 't' and maintenance_internal.is_trusted(c.relowner))
+  ) as d);
+
+-- Where the session is a stranger's, its temporary tables and types could be taken for what the
+-- owner's code names without a schema: Postgres looks for them on every path. And what it has set
+-- of an extension's settings (how alike is alike) goes back until its transaction ends.
+create function maintenance_internal.check_session()
+returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  if maintenance_internal.is_trusted(
+    (select r.oid from pg_roles as r where r.rolname = session_user)) then
+    return;
+  end if;
+  perform set_config(s.name, coalesce(s.reset_val, ''), true)
+  from pg_settings as s
+  where s.name like '%.%' and s.name not like 'maintenance.%' and s.source = 'session'
+    and s.context = 'user' and s.setting is distinct from s.reset_val;
+  if pg_my_temp_schema() <> 0
+    and exists (select from pg_type as t where t.typnamespace = pg_my_temp_schema())
+  then
+    raise exception 'this session has temporary tables, and the owner''s code could take them for '
+        'others' using errcode = 'PM023', hint = 'discard temp; or open another session.';
+  end if;
 end
 $$;
 
@@ -239,7 +301,7 @@ return case
 end;
 -- end of sql/engine/clock.sql
 
--- from sql/engine/find_function.sql cbde4dd74de1aac6
+-- from sql/engine/find_function.sql f28b2afd7c461a34
 -- A function that a job or a kind names, by exact signature, or a clear error. p_arguments: types.
 -- It is found as in the owner's own sessions, and runs with the owner's rights, so it has to belong
 -- to the owner or to a superuser.
@@ -255,9 +317,12 @@ declare
   v_proc record;
 begin
   begin
-    perform set_config('search_path', maintenance_internal.owner_path(), true);
+    if cardinality(parse_ident(p_name)) = 1 then
+      perform set_config('search_path', maintenance_internal.owner_path(), true);
+    end if;
     v_oid := to_regprocedure(format('%s(%s)', p_name, p_arguments));
-  exception when syntax_error or invalid_name or feature_not_supported then
+  exception when syntax_error or invalid_name or feature_not_supported
+    or invalid_parameter_value then
     null;
   end;
   perform set_config('search_path', 'pg_catalog, pg_temp', true);
@@ -282,7 +347,7 @@ end
 $$;
 -- end of sql/engine/find_function.sql
 
--- from sql/engine/error_text.sql f0ed483fe3c2d9f7
+-- from sql/engine/error_text.sql df2f904c4014f3b6
 -- What may be told of an error to people who may not read the tables: its SQLSTATE, the constraint
 -- and the table, and the message only where it cannot hold a row's text. Messages about values
 -- (class 22), and whatever somebody's function or trigger raises, are left to the owner.
@@ -298,19 +363,23 @@ language sql
 immutable
 set search_path = pg_catalog, pg_temp
 return case
-  when p_sqlstate like 'PM%' then p_message
-  when coalesce(p_constraint, '') <> ''
+  -- Ours, and the two that an apply raises for the worker's eyes.
+  when p_sqlstate like 'PM%' and (p_sqlstate in ('PM017', 'PM018')
+    or p_context is null or p_context ~ '^PL/pgSQL function maintenance(_internal)?\.')
+    then p_message
+  -- What a RAISE says of constraints and tables may be anything.
+  when coalesce(p_constraint, '') <> '' and p_context !~ '^[^\n]* at RAISE(\n|$)'
     then format('SQLSTATE %s, constraint %s of table %s', p_sqlstate, p_constraint, p_table)
   -- What Postgres says of the engine's own statements when it reads them, or looks at rights, and
   -- not when it works on a value (as in a cast to regclass: then the context begins with the
   -- statement), nor of statements that somebody's trigger may have put together.
-  when p_sqlstate ~ '^(3F|42)'
+  when p_sqlstate ~ '^(0A|3F|42)'
     and case when p_sqlstate = '42501'
       then substring(p_context from '(?n)^(?:PL/\S+|SQL) function .*$') else p_context end
       ~ '^PL/pgSQL function maintenance(_internal)?\.'
     then format('%s (SQLSTATE %s)', p_message, p_sqlstate)
   -- What Postgres, and nobody's RAISE, says of locks, resources and cancellations.
-  when p_sqlstate ~ '^(0A|25|2B|40|53|54|55|57)' and p_context !~ '^[^\n]* at RAISE(\n|$)'
+  when p_sqlstate ~ '^(25|2B|40|53|54|55|57)' and p_context !~ '^[^\n]* at RAISE(\n|$)'
     then format('%s (SQLSTATE %s)', p_message, p_sqlstate)
   else format('SQLSTATE %s', p_sqlstate)
 end;
@@ -385,11 +454,11 @@ comment on function maintenance.version() is
   'that it was made of.';
 -- end of sql/engine/version.sql
 
--- from sql/engine/state.sql 74feb4e490fe279b
+-- from sql/engine/state.sql a8130db3bdb41dbe
 -- The release, and a hash of the files of sql/engine/. Written by make migration.
 
 comment on schema maintenance is
-  'pg-maintenance 0.0.0, state a8b9a3684402029c: '
+  'pg-maintenance 0.0.0, state 6b595552a0f845fa: '
   'what people call and read; \df maintenance.* is the manual.';
 -- end of sql/engine/state.sql
 
@@ -791,7 +860,7 @@ end
 $$;
 -- end of sql/engine/policy/leaf_tables.sql
 
--- from sql/engine/policy/find_target.sql bb9599d8cbd2a22a
+-- from sql/engine/policy/find_target.sql 96030b4272ceea0b
 -- The table that a policy's target names, or a clear error where no policy can work on it. Asked
 -- again at each look and each run: a table's triggers, and the functions of its indexes and casts,
 -- run with the rights of the engine's owner, so it must be in hands that have those rights anyway,
@@ -836,10 +905,21 @@ begin
       using errcode = 'PM003', hint = 'Set the policy on a table of your own.';
   end if;
 
+  -- Also of what a key cascades to: the triggers there, after the change, run as we do.
+  with recursive reached as (
+    select unnest(maintenance_internal.leaf_tables(v_table) || v_table::oid) as relid
+    union
+    select t.tgconstrrelid
+    from reached as r
+    join pg_trigger as t on t.tgrelid = r.relid and t.tgisinternal and t.tgconstrrelid <> 0
+    join pg_constraint as k on k.oid = t.tgconstraint and k.contype = 'f'
+      and k.confrelid = r.relid
+      and (k.confdeltype in ('c', 'n', 'd') or k.confupdtype in ('c', 'n', 'd'))
+  )
   select c.oid::regclass as name, pg_get_userbyid(c.relowner) as owner
   into v_class
   from pg_class as c
-  where c.oid = any (maintenance_internal.leaf_tables(v_table) || v_table::oid)
+  where c.oid in (select r.relid from reached as r)
     and c.relowner is distinct from to_regrole(quote_ident(p_trusted_owner))
     and not maintenance_internal.is_trusted(c.relowner)
   limit 1;
@@ -890,7 +970,7 @@ end
 $$;
 -- end of sql/engine/policy/find_policy.sql
 
--- from sql/engine/policy/parse_expression.sql c37a34745eae382d
+-- from sql/engine/policy/parse_expression.sql a555a215563c03b1
 -- One expression of a rule, as somebody typed it, in the form that Postgres prints.
 --
 -- Postgres itself is the parser. The table is an empty temporary copy of the target, so nothing
@@ -927,6 +1007,7 @@ declare
   v_cursor refcursor;
   v_tree text;
   v_again text;
+  v_other text;
   v_volatile text;
   v_message text;
   v_state text;
@@ -938,11 +1019,14 @@ begin
     perform set_config('search_path', 'pg_catalog, pg_temp', true);
     select o.printed, o.tree, o.columns into printed, v_tree, columns
     from maintenance_internal.parse_once(p_copy, p_text, v_path, p_cutoff) as o;
-    -- It has to say the same where it is read again, and where no schema is left out.
-    v_again := (maintenance_internal.parse_once(p_copy, replace(printed, '"the cut-off"', 'cutoff'),
-      v_path, p_cutoff)).printed;
-    if v_again = printed and v_all <> v_path then
-      v_again := (maintenance_internal.parse_once(p_copy, p_text, v_all, p_cutoff)).printed;
+    -- It has to mean the same where it is read again, and where no schema is left out.
+    select o.printed, o.tree into v_again, v_other
+    from maintenance_internal.parse_once(p_copy, replace(printed, '"the cut-off"', 'cutoff'),
+      v_path, p_cutoff) as o;
+    if maintenance_internal.routines_of(v_other) = maintenance_internal.routines_of(v_tree)
+      and v_all <> v_path then
+      select o.printed, o.tree into v_again, v_other
+      from maintenance_internal.parse_once(p_copy, p_text, v_all, p_cutoff) as o;
     end if;
     -- Asks for the type without evaluating the expression: a CASE has the type of a branch that is
     -- never taken, too.
@@ -956,7 +1040,7 @@ begin
       using errcode = 'PM004', detail = 'SQLSTATE ' || v_state,
         hint = 'One expression over the target''s columns. ' || maintenance_internal.path_hint();
   end;
-  if v_again <> printed then
+  if maintenance_internal.routines_of(v_other) <> maintenance_internal.routines_of(v_tree) then
     raise exception '% "%" means something else in another session: % here, and % there',
         p_argument, p_text, printed, v_again
       using errcode = 'PM004', hint = 'Name operators, types and functions with their schemas, '
@@ -1062,6 +1146,21 @@ return array(
       where d.classid = p_class and d.objid = p_object and d.refclassid = 'pg_class'::regclass
         and d.refobjid = p_copy and d.refobjsubid = a.attnum)));
 
+-- What a parse tree was resolved to: its functions, also those of operators and casts. Postgres
+-- does not always print again what it has read of its own print, as of arrays of varchar: this
+-- tells.
+create function maintenance_internal.routines_of(p_tree text)
+returns oid[]
+language sql
+immutable
+set search_path = pg_catalog, pg_temp
+return array(
+  select distinct m[1]::oid
+  from regexp_matches(p_tree,
+    ':(?:funcid|opfuncid|hashfuncid|aggfnoid|winfnoid|opno) (\d+)', 'g') as m
+  where m[1] <> '0'
+  order by 1);
+
 -- The functions outside of pg_catalog that a parse tree calls, and one that is volatile.
 create function maintenance_internal.calls_of(p_tree text, out calls text[], out volatile text)
 language sql
@@ -1089,7 +1188,7 @@ return 'Names without a schema are looked up in ' || maintenance_internal.owner_
     from maintenance_internal.owner_schemas() as s where s.strangers is not null), '');
 -- end of sql/engine/policy/parse_expression.sql
 
--- from sql/engine/policy/parse_assign.sql 4e1a1069f1d49eda
+-- from sql/engine/policy/parse_assign.sql b028882ef3be82f4
 -- The SET list of an update, in the form that Postgres prints.
 --
 -- The guard in FROM and the WHERE behind it are ours: a list that brings a FROM, a WHERE or a
@@ -1113,6 +1212,7 @@ declare
   v_all text := maintenance_internal.owner_path(true);
   v_tree text;
   v_again text;
+  v_other text;
   v_key text;
   v_message text;
   v_state text;
@@ -1120,9 +1220,12 @@ begin
   begin
     select o.* into printed, v_tree, columns
     from maintenance_internal.parse_assign_once(p_copy, p_text, v_path) as o;
-    v_again := (maintenance_internal.parse_assign_once(p_copy, printed, v_path)).printed;
-    if v_again = printed and v_all <> v_path then
-      v_again := (maintenance_internal.parse_assign_once(p_copy, p_text, v_all)).printed;
+    select o.printed, o.tree into v_again, v_other
+    from maintenance_internal.parse_assign_once(p_copy, printed, v_path) as o;
+    if maintenance_internal.routines_of(v_other) = maintenance_internal.routines_of(v_tree)
+      and v_all <> v_path then
+      select o.printed, o.tree into v_again, v_other
+      from maintenance_internal.parse_assign_once(p_copy, p_text, v_all) as o;
     end if;
   exception when others then
     get stacked diagnostics v_message = message_text, v_state = returned_sqlstate;
@@ -1131,7 +1234,7 @@ begin
         hint = 'The SET list of an update: status = ''failed'', finished_at = now(). '
           || maintenance_internal.path_hint();
   end;
-  if v_again <> printed then
+  if maintenance_internal.routines_of(v_other) <> maintenance_internal.routines_of(v_tree) then
     raise exception 'assign "%" means something else in another session: % here, and % there',
         p_text, printed, v_again
       using errcode = 'PM004', hint = 'Name operators, types and functions with their schemas, '
@@ -1141,7 +1244,9 @@ begin
 
   select a.attname into v_key
   from pg_partitioned_table as p
-  join pg_attribute as a on a.attrelid = p.partrelid and a.attnum = any(p.partattrs)
+  join pg_attribute as k on k.attrelid = p.partrelid and k.attnum = any(p.partattrs)
+  -- The copy has other numbers where a column was dropped.
+  join pg_attribute as a on a.attrelid = p_copy and a.attname = k.attname
   where p.partrelid = p_table
     and v_tree ~ format(':resno %s :resname \S+ ', a.attnum)
     and v_tree ~ format(':updatedCols \(b[^)]*\y%s\y', a.attnum + 7);
@@ -1337,7 +1442,7 @@ return format(
   maintenance_internal.due_condition(p_policy));
 -- end of sql/engine/policy/piece_statement.sql
 
--- from sql/engine/policy/count_due.sql a992f254afb2b276
+-- from sql/engine/policy/count_due.sql 2c57be8db846afa5
 -- How many rows are due at a cut-off, counted up to a cap, and how old the oldest is.
 -- Pinned to index order: after a purge, a bitmap or sequential scan would step over every dead
 -- row again at each look, while an index scan marks their entries and is fast the second time.
@@ -1358,13 +1463,14 @@ as $$
 declare
   v_statement text := maintenance_internal.count_statement(p_policy);
 begin
+  perform maintenance_internal.check_session();
   perform set_config('search_path', p_path, true);
   execute v_statement into due, oldest using p_cutoff, p_cap;
 end
 $$;
 -- end of sql/engine/policy/count_due.sql
 
--- from sql/engine/policy/check_keep.sql 6ab2f260a5ae71ac
+-- from sql/engine/policy/check_keep.sql d5c0879bae114013
 -- Refuses a keep that is below zero, that reaches back before all time that Postgres knows, or that
 -- was written as a number alone, which is an interval of seconds: how it was written, the interval
 -- does not tell, so the caller's statement is asked. (Where it came as a parameter, lint warns.)
@@ -1380,8 +1486,11 @@ begin
     raise exception 'keep "%" is not acceptable', p_keep
       using errcode = 'PM002',
         hint = 'An interval from zero to 6000 years: ''90 days'', ''8 months''.';
-  elsif p_keep > interval '0' and p_keep < interval '10 hours' and current_query()
-    ~ format('''\s*%s\s*''(?!\s*::\s*text)', extract(epoch from p_keep)::bigint) then
+  elsif p_keep > interval '0' and current_query() ~* format(
+    -- By name, or behind the action and the age.
+    '(\mkeep\s*(=>|:=)|''(delete|update)''\s*,\s*(''([^'']|'''')*''|\$\$.*?\$\$)\s*,)\s*'
+    '(interval\s*)?(''|\$\$)\s*\+?0*%s(\.0*)?\s*(''|\$\$)', extract(epoch from p_keep)::bigint)
+  then
     raise exception 'keep ''%'' is a number alone', extract(epoch from p_keep)::bigint
       using errcode = 'PM002',
         hint = format('Of days: ''%1$s days''; of seconds: ''%1$s seconds''.',
@@ -1391,7 +1500,7 @@ end
 $$;
 -- end of sql/engine/policy/check_keep.sql
 
--- from sql/engine/policy/put_policy.sql 5f7f138cf6b31bba
+-- from sql/engine/policy/put_policy.sql a73c1ecd588a28f8
 -- The second half of set_policy: tries the rule, writes it, and says what follows from it.
 
 create function maintenance_internal.put_policy(
@@ -1422,6 +1531,11 @@ begin
     raise warning '"%" loses what this call does not name: matching %', v_job.job_name,
         v_before.matching
       using hint = 'Setting a job replaces it: name again what is meant to stay.';
+  end if;
+  if v_before.keep <> p_policy.keep then
+    raise warning 'the keep of "%" was %, and is %', v_job.job_name, v_before.keep, p_policy.keep
+      using hint = format('If it was meant to stay: '
+        'select maintenance.configure_job(%L, keep => %L);', v_job.job_name, v_before.keep);
   end if;
   p_policy.job_id := v_job.job_id;
   if v_before.job_id is null then
@@ -1553,7 +1667,10 @@ begin
   select c.due into v_due from maintenance_internal.count_due(
     p_policy, maintenance_internal.clock() - p_policy.keep, v_cap,
     maintenance_internal.owner_path()) as c;
-  select greatest(sum(nullif(c.reltuples, -1)), v_due) into v_rows
+  -- Of how many is not known before the first ANALYZE; nor is the share of what was counted in
+  -- part.
+  select case when min(c.reltuples) >= 0 and v_due < v_cap
+    then greatest(sum(c.reltuples), v_due) end into v_rows
   from pg_class as c
   where c.oid = any (maintenance_internal.leaf_tables(p_policy.target::regclass));
   raise notice '%: % row% of % due now%', p_job_name,
@@ -1722,7 +1839,7 @@ comment on function maintenance.set_policy(
   'expression, PM005 the update would match its own result, PM006 schedule.';
 -- end of sql/engine/policy/set_policy.sql
 
--- from sql/engine/policy/preview.sql 5fd8a3fad9cab6cc
+-- from sql/engine/policy/preview.sql 4111a7fae9fb64cc
 -- What a run of a policy would do, read with the very rule that it would use.
 
 create function maintenance.preview(job_name text)
@@ -1784,7 +1901,9 @@ begin
         join pg_attribute as a on a.attrelid = f.conrelid and a.attnum = k.from_column
         join pg_attribute as r on r.attrelid = f.confrelid and r.attnum = k.to_column
       ) as k
-      where f.confrelid = v_table and f.contype = 'f' and f.confdeltype = 'c' and f.conparentid = 0
+      where f.confrelid = v_table and f.contype = 'f' and f.confdeltype = 'c'
+        and not exists (select from pg_constraint as u
+          where u.oid = f.conparentid and u.confrelid = f.confrelid)
     loop
       if not v_key.is_indexed then
         cascades := null;
@@ -1973,7 +2092,7 @@ end
 $$;
 -- end of sql/engine/policy/lint_indexes.sql
 
--- from sql/engine/policy/lint_references.sql f758680ab9d5a2ff
+-- from sql/engine/policy/lint_references.sql 6a23135827819ec3
 -- Foreign keys to a policy's table: rows of other tables that a delete takes or changes by them,
 -- and that no rule protects; rows that it keeps; and those that no index serves.
 
@@ -2003,7 +2122,9 @@ begin atomic
       from unnest(f.conkey) with ordinality as k (attnum, number)
       join pg_attribute as a on a.attrelid = f.conrelid and a.attnum = k.attnum))
   from hit as h
-  join pg_constraint as f on f.confrelid = h.relid and f.contype = 'f' and f.conparentid = 0
+  join pg_constraint as f on f.confrelid = h.relid and f.contype = 'f'
+    and not exists (select from pg_constraint as u
+      where u.oid = f.conparentid and u.confrelid = f.confrelid)
   join pg_class as c on c.oid = f.conrelid
   where not exists (
     select from pg_index as i
@@ -2035,11 +2156,13 @@ begin atomic
       else format('-- The key %I has no action: set a policy on %s, or let matching leave them '
         'out.', f.conname, f.conrelid::regclass) end
   from hit as h
-  join pg_constraint as f on f.confrelid = h.relid and f.contype = 'f' and f.conparentid = 0;
+  join pg_constraint as f on f.confrelid = h.relid and f.contype = 'f'
+    and not exists (select from pg_constraint as u
+      where u.oid = f.conparentid and u.confrelid = f.confrelid);
 end;
 -- end of sql/engine/policy/lint_references.sql
 
--- from sql/engine/policy/lint_triggers.sql 781a351ac24a0635
+-- from sql/engine/policy/lint_triggers.sql 62ff1a2162b07fc7
 -- Triggers and rules of a policy's table that could swallow what a run does, so that the statement
 -- would succeed and change nothing; and triggers that write rows of their own.
 
@@ -2080,7 +2203,8 @@ begin atomic
     and t.tgparentid = 0
     and t.tgenabled in ('O', 'A')
     and t.tgtype & case p_policy.action when 'delete' then 8 else 16 end <> 0
-    and p.prosrc ~* '\y(insert\s+into|delete\s+from|merge\s+into|update\s+[^;]*\yset)\y'
+    and regexp_replace(p.prosrc, '--[^\n]*', '', 'g')
+      ~* '\y(insert\s+into|delete\s+from|merge\s+into|update\s+[^;]*\yset)\y'
     and p.pronamespace <> 'maintenance_internal'::regnamespace
   union all
   select distinct 'critical',
@@ -2131,7 +2255,7 @@ begin atomic
 end;
 -- end of sql/engine/policy/lint_keep.sql
 
--- from sql/engine/policy/lint_meaning.sql d6e4d86d230a5110
+-- from sql/engine/policy/lint_meaning.sql abbc60f3e1ed6ae1
 -- What a rule can hardly be meant to say: it asks the session that reads it, or the ages of its
 -- rows lie where no time lies.
 
@@ -2174,7 +2298,9 @@ begin
     execute v_statement into v_oldest, v_newest;
   end if;
   perform set_config('search_path', 'pg_catalog, pg_temp', true);
+  -- The year 9999 says never.
   if isfinite(v_newest) and v_newest > maintenance_internal.clock() + interval '20 years'
+    and extract(year from v_newest) <> 9999
     or isfinite(v_oldest) and v_oldest < '1980-01-01' then
     severity := 'warning';
     finding := format('the ages of %s reach from %s to %s', p_table, v_oldest, v_newest);
@@ -2186,7 +2312,7 @@ end
 $$;
 -- end of sql/engine/policy/lint_meaning.sql
 
--- from sql/engine/policy/lint_trust.sql 75cf6d2bd96276e6
+-- from sql/engine/policy/lint_trust.sql 18fb82af96197298
 -- Whose code a job runs with the rights of the engine's owner, and what it cannot find.
 
 create function maintenance_internal.lint_trust(
@@ -2211,6 +2337,19 @@ begin atomic
     join pg_depend as d on d.classid = 'pg_class'::regclass and d.objid = i.indexrelid
       and d.refclassid = 'pg_proc'::regclass
     where i.indrelid = any (p_table::oid || maintenance_internal.leaf_tables(p_table))
+    union
+    select format('the check %I of %s', k.conname, k.conrelid::regclass), d.refobjid
+    from pg_constraint as k
+    join pg_depend as d on d.classid = 'pg_constraint'::regclass and d.objid = k.oid
+      and d.refclassid = 'pg_proc'::regclass
+    where k.conrelid = any (p_table::oid || maintenance_internal.leaf_tables(p_table))
+    union
+    select format('the column %I of %s', a.attname, a.attrelid::regclass), d.refobjid
+    from pg_attrdef as f
+    join pg_attribute as a on a.attrelid = f.adrelid and a.attnum = f.adnum
+    join pg_depend as d on d.classid = 'pg_attrdef'::regclass and d.objid = f.oid
+      and d.refclassid = 'pg_proc'::regclass
+    where f.adrelid = any (p_table::oid || maintenance_internal.leaf_tables(p_table))
     union
     select 'the rule', to_regprocedure(c)
     from unnest(p_policy.calls) as c
@@ -2319,7 +2458,7 @@ begin atomic
 end;
 -- end of sql/engine/policy/lint_session.sql
 
--- from sql/engine/policy/lint.sql 4661b97d8c22ab38
+-- from sql/engine/policy/lint.sql c328d171250d9a81
 -- What will be slow, blocked or broken about the rules, and the statement that mends it.
 
 create type maintenance.finding as (job_name text, severity text, finding text, fix text);
@@ -2343,6 +2482,7 @@ declare
   v_message text;
   v_state text;
   v_context text;
+  v_hint text;
 begin
   if lint.job_name is not null then
     perform maintenance_internal.find_job(lint.job_name);
@@ -2353,6 +2493,7 @@ begin
     order by j.job_name
   loop
     begin
+      perform maintenance_internal.check_session();
       if v_job.kind = 'function' then
         perform maintenance_internal.find_function(v_job.step, 'integer', 'bigint');
       elsif v_job.kind = 'policy' then
@@ -2376,7 +2517,7 @@ begin
           select v_job.job_name, s.severity, s.finding, s.fix
           from (
             select * from maintenance_internal.lint_session(v_job)
-            union all select * from maintenance_internal.lint_path()
+            union all select * from maintenance_internal.lint_path() where lint.job_name is not null
           ) as s;
       end if;
       if v_job.kind = 'policy' then -- as the status does, so that it says the same
@@ -2385,12 +2526,17 @@ begin
       end if;
     exception when others or assert_failure then
       get stacked diagnostics v_state = returned_sqlstate, v_message = message_text,
-        v_context = pg_exception_context;
+        v_context = pg_exception_context, v_hint = pg_exception_hint;
       return query select v_job.job_name, 'critical',
         maintenance_internal.error_text(v_state, v_message, v_context),
-        format('Set the job again, or: select maintenance.drop_job(%L);', v_job.job_name);
+        case when v_state in ('PM003', 'PM023') then v_hint || ' Or: ' else '' end
+          || format('Set the job again, or: select maintenance.drop_job(%L);', v_job.job_name);
     end;
   end loop;
+  return query
+    select null, p.severity, p.finding, p.fix
+    from maintenance_internal.lint_path() as p
+    where lint.job_name is null;
   return query
     select null, 'critical', format('PUBLIC may execute %s functions of the kit, as %s: they were '
       'restored without their rights', count(*), min(p.oid::regprocedure::text)),
@@ -2423,7 +2569,7 @@ comment on function maintenance.lint(text) is
   'triggers that write. No row is good news. Errors: PM001 no such job.';
 -- end of sql/engine/policy/lint.sql
 
--- from sql/engine/run/tables.sql 03654e1d55587b5c
+-- from sql/engine/run/tables.sql cf673a24a44feb7c
 -- The receipts: one row per run, written when it starts, after every step, and when it ends. A run
 -- that goes on has its whole state there, and what it is still to offer in the table beside it.
 
@@ -2432,6 +2578,7 @@ create type maintenance_internal.progress as (
   commits boolean,
   rule bigint,
   path text,
+  check_deferred text,
   target oid,
   leaf oid,
   filenode oid,
@@ -2459,13 +2606,14 @@ create type maintenance_internal.progress as (
 
 comment on type maintenance_internal.progress is
   'commits: run_job, and not run_now. rule: hash of the policy as it was. path: owner_path, as '
-  'it was. leaf, filenode: the table at work, way: new, then as choose_way says; listed_to, '
-  'swept up to page (pages at a time, to end_page), or through up to from_age; collected: no '
-  'leaf is left; missed: rows may have been stepped over in this round, which began at '
-  'round_from rows_affected. size: rows of the next batch; at: how far the first list is worked; '
-  'pieces: numbers them. aside_since: rows_affected when the first row was set aside; expected: '
-  'rows by list or estimate. locked: somebody holds rows, which are left out; timeouts, '
-  'conflicts: in a row. behind_leaf, behind: where the run before was cut';
+  'it was; check_deferred: check_deferred_statement, as it was. leaf, filenode: the table at '
+  'work, way: new, then as choose_way says; listed_to, swept up to page (pages at a time, to '
+  'end_page), or through up to from_age; collected: no leaf is left; missed: rows may have been '
+  'stepped over in this round, which began at round_from rows_affected. size: rows of the next '
+  'batch; at: how far the first list is worked; pieces: numbers them. aside_since: rows_affected '
+  'when the first row was set aside; expected: rows by list or estimate. locked: somebody holds '
+  'rows, which are left out; timeouts, conflicts: in a row. behind_leaf, behind: where the run '
+  'before was cut';
 
 create table maintenance_internal.run (
   run_id bigint generated always as identity,
@@ -2690,7 +2838,7 @@ end
 $$;
 -- end of sql/engine/run/row_keys.sql
 
--- from sql/engine/run/start_run.sql f94850cb677d9371
+-- from sql/engine/run/start_run.sql d140ccab55cd2c45
 -- Opens a run: closes the receipts of the dead, and writes one. Where another run goes on, or the
 -- job is disabled, the receipt says skipped; where the run cannot begin, it says why.
 -- The unique index on running receipts is the lock: of two starters one inserts.
@@ -2722,6 +2870,7 @@ begin
   v_run.status := 'running';
   v_at.commits := p_commits;
   v_at.path := maintenance_internal.owner_path();
+  v_at.check_deferred := maintenance_internal.check_deferred_statement();
   v_at.size := least(50, v_job.batch_size);
   v_at.at := 0;
   v_at.pieces := 0;
@@ -3194,7 +3343,7 @@ end
 $$;
 -- end of sql/engine/run/find_pieces.sql
 
--- from sql/engine/run/change_piece.sql 8bf66f1ddbdfdd87
+-- from sql/engine/run/change_piece.sql c366e847c2b43025
 -- Changes the due rows of a piece in one statement, under the path of the owner's own sessions
 -- (owner_path), for the sake of its triggers, and counts them. Keys and triggers that were
 -- deferred are checked here as well, so that what they refuse is this piece's own fault.
@@ -3203,21 +3352,20 @@ create function maintenance_internal.change_piece(
   p_policy maintenance_internal.policy,
   p_cutoff timestamptz,
   p_piece maintenance_internal.piece,
-  p_skip_locked boolean,
-  p_path text)
+  p_at maintenance_internal.progress)
 returns bigint
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_statement text := maintenance_internal.piece_statement(
-    p_policy, p_piece.leaf, maintenance_internal.piece_form(p_piece), p_skip_locked);
+    p_policy, p_piece.leaf, maintenance_internal.piece_form(p_piece), p_at.locked is true);
   v_from tid := format('(%s,0)', p_piece.page)::tid;
   v_to tid := format('(%s,0)', p_piece.end_page)::tid;
   v_changed bigint;
   v_again bigint;
 begin
-  perform set_config('search_path', p_path, true);
+  perform set_config('search_path', p_at.path, true);
   if p_policy.action = 'delete' then
     execute v_statement
     using p_cutoff, p_piece.tids, v_from, v_to, p_piece.from_age, p_piece.to_age;
@@ -3230,17 +3378,22 @@ begin
         using errcode = 'PM005', hint = 'Let matching exclude what assign sets.';
     end if;
   end if;
-  set constraints all immediate;
+  if p_at.check_deferred is not null then
+    execute p_at.check_deferred;
+  end if;
   return v_changed;
 end
 $$;
 -- end of sql/engine/run/change_piece.sql
 
--- from sql/engine/run/call_step.sql e708c71288ee2345
+-- from sql/engine/run/call_step.sql deb59c2eefc3bbe7
 -- Calls a function of the owner's under the path of the owner's own sessions: the step of a job,
 -- for a batch of rows, and what tells how many are due.
 
-create function maintenance_internal.call_step(p_step text, p_rows integer, p_path text)
+create function maintenance_internal.call_step(
+  p_step text,
+  p_rows integer,
+  p_at maintenance_internal.progress)
 returns bigint
 language plpgsql
 set search_path = pg_catalog, pg_temp
@@ -3249,9 +3402,11 @@ declare
   v_function regproc := maintenance_internal.find_function(p_step, 'integer', 'bigint');
   v_rows bigint;
 begin
-  perform set_config('search_path', p_path, true);
+  perform set_config('search_path', p_at.path, true);
   execute format('select %s($1)', v_function) into v_rows using p_rows;
-  set constraints all immediate;
+  if p_at.check_deferred is not null then
+    execute p_at.check_deferred;
+  end if;
   return greatest(v_rows, 0);
 end
 $$;
@@ -3270,6 +3425,7 @@ declare
   v_function regproc := maintenance_internal.find_function(p_function, 'integer',
     'TABLE(due bigint, oldest timestamp with time zone)');
 begin
+  perform maintenance_internal.check_session();
   perform set_config('search_path', p_path, true);
   execute format('select c.due, c.oldest from %s($1) as c', v_function)
   into due, oldest using p_cap;
@@ -3277,7 +3433,7 @@ end
 $$;
 -- end of sql/engine/run/call_step.sql
 
--- from sql/engine/run/work_singly.sql 7072d5b3455f5bfd
+-- from sql/engine/run/work_singly.sql d926f0decada949a
 -- Works a short list row by row. A row that fails alone is set aside (pass 4); one that waits for
 -- somebody's lock is left for the next run; what was not reached in time is offered again.
 
@@ -3309,7 +3465,7 @@ begin
     p_piece.tids := v_rest[1:1];
     begin
       changed := changed + maintenance_internal.change_piece(
-        p_policy, p_run.cutoff, p_piece, p_at.locked is true, p_at.path);
+        p_policy, p_run.cutoff, p_piece, p_at);
       p_at.timeouts := 0;
     exception when query_canceled or assert_failure or others then
       get stacked diagnostics v_fault.sqlstate = returned_sqlstate,
@@ -3608,7 +3764,7 @@ end
 $$;
 -- end of sql/engine/run/decide_stop.sql
 
--- from sql/engine/run/run_step.sql 729d0330ac33abce
+-- from sql/engine/run/run_step.sql 2d41bd6bc27fc612
 -- One step of a run: a piece of a policy's rows, in one statement, or one call of a step function.
 -- It catches its own errors and notes them on the receipt, which it locks: a run whose receipt
 -- somebody has closed ends there.
@@ -3657,6 +3813,7 @@ begin
   perform pg_sleep(v_at.conflicts * 0.1); -- so that the other one of a deadlock gets on
 
   begin
+    perform maintenance_internal.check_session();
     select * into v_job from maintenance_internal.job as j where j.job_id = v_run.job_id;
     if not found then
       raise exception 'the job was dropped' using errcode = 'PM001';
@@ -3665,7 +3822,7 @@ begin
 
     if v_job.kind = 'function' then
       v_offers := true;
-      v_changed := maintenance_internal.call_step(v_job.step, v_rows, v_at.path);
+      v_changed := maintenance_internal.call_step(v_job.step, v_rows, v_at);
       more := v_changed > 0;
 
     else
@@ -3701,7 +3858,7 @@ begin
       else
         v_offers := true;
         v_changed := maintenance_internal.change_piece(
-          v_policy, v_run.cutoff, v_piece, v_at.locked is true, v_at.path);
+          v_policy, v_run.cutoff, v_piece, v_at);
       end if;
     end if;
   exception when query_canceled or assert_failure or others then
@@ -4542,7 +4699,7 @@ end
 $$;
 -- end of sql/engine/model/record_call.sql
 
--- from sql/engine/queue/tables.sql 716e6a7849235f8c
+-- from sql/engine/queue/tables.sql eaa0321bd7795432
 -- What is asked of a model: one row per kind, and one per task.
 
 create table maintenance.kind (
@@ -4582,9 +4739,9 @@ create table maintenance.task (
   lease_token uuid,
   lease_expires_at timestamptz,
   leased_at timestamptz,
+  claims integer not null default 0,
+  claimed_by text,
   asks integer not null default 0,
-  asked_at timestamptz,
-  asked_by text,
   again boolean not null default false,
   model text,
   context jsonb,
@@ -4630,8 +4787,10 @@ comment on table maintenance.task is
   'succeeded, skipped and dead are over; quarantined waits for a decision.';
 comment on column maintenance.task.priority is 'the lower goes first';
 comment on column maintenance.task.leased_at is 'when it was claimed: a lease ends six hours later';
+comment on column maintenance.task.claims is
+  'how often it was claimed, also where it was given back';
+comment on column maintenance.task.claimed_by is 'the login that claimed it last';
 comment on column maintenance.task.asks is 'how often its prompt was handed out';
-comment on column maintenance.task.asked_by is 'the login that its prompt was handed to last';
 comment on column maintenance.task.again is 'asked for again while leased: another go follows';
 comment on column maintenance.task.context is
   'what prepare showed the model: short ids, real ids and versions; gone when the task is over';
@@ -4715,7 +4874,7 @@ end
 $$;
 -- end of sql/engine/queue/find_prepare.sql
 
--- from sql/engine/queue/call_kind.sql fcf5b04c54600cc7
+-- from sql/engine/queue/call_kind.sql f8721de105a30930
 -- Calls the functions of a kind, under the path of their owner's own sessions.
 
 create function maintenance_internal.call_subjects(p_name text)
@@ -4728,6 +4887,7 @@ declare
   v_subjects text[];
   v_context text;
 begin
+  perform maintenance_internal.check_session();
   perform set_config('search_path', maintenance_internal.owner_path(), true);
   execute format('select array_agg(distinct s) from %s() as s where s <> ''''', v_function)
   into v_subjects;
@@ -4755,6 +4915,7 @@ as $$
 declare
   v_function regproc := maintenance_internal.find_prepare(p_name);
 begin
+  perform maintenance_internal.check_session();
   perform set_config('search_path', maintenance_internal.owner_path(), true);
   execute format('select p.content, p.context, p.input_hash, p.skip_reason '
     'from %s($1::text, $2::jsonb) as p', v_function)
@@ -4775,11 +4936,16 @@ as $$
 declare
   v_function regproc :=
     maintenance_internal.find_function(p_name, 'text, jsonb, jsonb, jsonb', 'jsonb');
+  v_check_deferred text := maintenance_internal.check_deferred_statement();
   v_result jsonb;
 begin
+  perform maintenance_internal.check_session();
   perform set_config('search_path', maintenance_internal.owner_path(), true);
   execute format('select %s($1::text, $2::jsonb, $3::jsonb, $4::jsonb)', v_function)
   into v_result using p_subject, p_context, p_answer, p_options;
+  if v_check_deferred is not null then
+    execute v_check_deferred;
+  end if;
   return v_result;
 end
 $$;
@@ -4882,7 +5048,7 @@ end
 $$;
 -- end of sql/engine/queue/find_kind.sql
 
--- from sql/engine/queue/enqueue_task.sql 49db9f7c67c837ae
+-- from sql/engine/queue/enqueue_task.sql 6cc960201c23cb2a
 -- Asks for a task: there is at most one open task per kind and subject.
 
 create function maintenance.enqueue_task(
@@ -4911,6 +5077,10 @@ begin
   if jsonb_typeof(coalesce(enqueue_task.options, '{}')) <> 'object' then
     raise exception 'options % are not an object', enqueue_task.options
       using errcode = 'PM002', hint = 'A JSON object, which prepare and apply are given.';
+  end if;
+  if length(enqueue_task.options::text) > 10000 then
+    raise exception 'options of % characters are too long', length(enqueue_task.options::text)
+      using errcode = 'PM002', hint = 'At most 10000: keep what is larger in a table of your own.';
   end if;
   if not exists (select from maintenance_internal.lane as l
     where l.kind = v_kind.kind and l.priority = v_priority) then
@@ -5052,9 +5222,9 @@ end
 $$;
 -- end of sql/engine/queue/settle_task.sql
 
--- from sql/engine/queue/sweep_leases.sql 59dd421dc331a599
+-- from sql/engine/queue/sweep_leases.sql f2cbbcf988d68011
 -- Gives back the tasks of dead workers, and moves the lanes' watermarks up. At most once a second,
--- unless a claim found too little, and one session at a time.
+-- unless a claim found too little; what another session looks at is stepped over.
 
 create function maintenance_internal.sweep_leases(p_now boolean default false)
 returns void
@@ -5063,10 +5233,12 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_clock constant timestamptz := clock_timestamp();
+  v_turn boolean;
   v_task maintenance.task;
 begin
-  if not maintenance_internal.take_turn('leases',
-    case when p_now then interval '0' else interval '1 second' end) then
+  v_turn := maintenance_internal.take_turn('leases',
+    case when p_now then interval '0' else interval '1 second' end);
+  if not p_now and not v_turn then
     return;
   end if;
 
@@ -5081,6 +5253,9 @@ begin
       'the lease of %s ended without a word', v_task.worker));
   end loop;
 
+  if not v_turn then
+    return;
+  end if;
   update maintenance_internal.lane as l
   set watermark = w.watermark
   from (
@@ -5095,7 +5270,7 @@ end
 $$;
 -- end of sql/engine/queue/sweep_leases.sql
 
--- from sql/engine/queue/claim_tasks.sql 15d15e9fa000b3ff
+-- from sql/engine/queue/claim_tasks.sql c58b9453d791a4ca
 -- Leases due tasks to a worker: the lower priority first, within a kind the longest due. It writes
 -- the lease and counts the attempt, nothing else; what a task asks is worked out by task_request.
 
@@ -5161,6 +5336,8 @@ begin
           worker = left(claim_tasks.worker, 200),
           lease_token = gen_random_uuid(),
           leased_at = v_now,
+          claims = u.claims + 1,
+          claimed_by = session_user,
           lease_expires_at = v_now + claim_tasks.lease
         where u.task_id = any(array(
           select t.task_id from maintenance.task as t
@@ -5246,8 +5423,22 @@ end
 $$;
 -- end of sql/engine/queue/lock_task.sql
 
--- from sql/engine/queue/task_request.sql 6e9c32440743c296
+-- from sql/engine/queue/task_request.sql 580f92fb6a032fc9
 -- Turns a leased task into the request for the model, or closes it where there is nothing to ask.
+
+-- Whether a row was written by this transaction, or a part of it: pg_xact_status wants the number
+-- in full, and xmin has its lower half: the number nearest to our own is meant.
+create function maintenance_internal.is_own_change(p_xmin xid)
+returns boolean
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+return (
+  select pg_xact_status((n.mine
+    + (p_xmin::text::bigint - n.mine % 4294967296 + 6442450944) % 4294967296
+    - 2147483648)::text::xid8)
+    = 'in progress'
+  from (select pg_current_xact_id()::text::bigint as mine) as n);
 
 create function maintenance.task_request(task_id bigint, lease_token uuid)
 returns jsonb
@@ -5268,6 +5459,15 @@ declare
   v_error text;
   v_error_context text;
 begin
+  perform maintenance_internal.check_session();
+  -- What is rolled back leaves no trace: a login that is not the owner's shows its claim first.
+  if exists (select from maintenance.task as t
+      where t.task_id = v_task.task_id and maintenance_internal.is_own_change(t.xmin))
+    and not maintenance_internal.is_trusted(
+      (select r.oid from pg_roles as r where r.rolname = session_user)) then
+    raise exception 'task % was claimed in this very transaction', v_task.task_id
+      using errcode = 'PM014', hint = 'Commit the claim; then ask.';
+  end if;
   begin
     select p.* into v_content, v_context, v_input_hash, v_skip_reason
     from maintenance_internal.call_prepare(v_kind.prepare, v_task.subject, v_task.options) as p;
@@ -5307,9 +5507,7 @@ begin
   set model = v_model.model,
     context = v_context,
     input_hash = v_input_hash,
-    asks = t.asks + 1,
-    asked_at = clock_timestamp(),
-    asked_by = session_user
+    asks = t.asks + 1
   where t.task_id = v_task.task_id;
 
   return jsonb_build_object(
@@ -5326,7 +5524,7 @@ comment on function maintenance.task_request(bigint, uuid) is
   'The request of a leased task: {model, system, content, response_schema, max_output_tokens, '
   'generation}; or null where it was closed: nothing to ask, nothing changed, prepare failed '
   '(which costs the task an attempt). Call it in a transaction of its own. '
-  'Errors: PM014 not leased under this token.';
+  'Errors: PM014 not leased under this token, or claimed in the same transaction.';
 -- end of sql/engine/queue/task_request.sql
 
 -- from sql/engine/queue/parse_answer.sql 44c48d25b248f1e2
@@ -5455,7 +5653,7 @@ end
 $$;
 -- end of sql/engine/queue/apply_answer.sql
 
--- from sql/engine/queue/complete_task.sql ab0233ee20eb2a9e
+-- from sql/engine/queue/complete_task.sql e2601e87d51a4efc
 -- Takes a model's answer: parses it, lets the kind apply it, records the cost and closes the task,
 -- in one transaction. Whatever the answer says, this returns; it raises for a stale token only.
 
@@ -5476,6 +5674,7 @@ declare
   v_applied record;
   v_cost numeric;
 begin
+  perform maintenance_internal.check_session();
   if v_task.settled_token is not distinct from complete_task.lease_token then
     return v_task.result;
   end if;
@@ -5664,7 +5863,7 @@ comment on function maintenance.retry_task(bigint) is
   'Errors: PM014 no such task, PM016 it is leased or has succeeded, or another one is open.';
 -- end of sql/engine/queue/retry_task.sql
 
--- from sql/engine/queue/approve_task.sql 25d20860bc0f4db5
+-- from sql/engine/queue/approve_task.sql 59ba1fa7b9632bf8
 -- Applies an answer that was quarantined, under the same checks as at first: what has changed since
 -- is refused, operation by operation.
 
@@ -5680,6 +5879,7 @@ declare
     '{quarantined}', 'Only a quarantined answer waits for a decision.');
   v_applied record;
 begin
+  perform maintenance_internal.check_session();
   select * into v_applied from maintenance_internal.apply_answer(v_task, p_approved => true);
   if v_applied.outcome <> 'succeeded' then
     raise exception 'the answer of task % cannot be applied: %', v_task.task_id, v_applied.error
@@ -5726,7 +5926,7 @@ comment on function maintenance.reject_task(bigint, text) is
   '{state}. Errors: PM014 no such task, PM016 it is not quarantined.';
 -- end of sql/engine/queue/reject_task.sql
 
--- from sql/engine/queue/restore_row.sql a765da9f4d3124a6
+-- from sql/engine/queue/restore_row.sql ef543cbcf7b2a453
 -- The table that a row of the ledger names: with its schema, so that no search_path decides which
 -- it is, and permanent and of somebody who is trusted, since its triggers will run with the owner's
 -- rights. Null where it is not (any more).
@@ -5763,6 +5963,7 @@ declare
   v_now jsonb;
   v_constraint text;
   v_context text;
+  v_check_deferred text := maintenance_internal.check_deferred_statement();
 begin
   select string_agg(quote_ident(a.attname), ', ' order by a.attnum) filter (where k.is_key),
     string_agg(p_after ->> a.attname, ', ' order by a.attnum) filter (where k.is_key),
@@ -5779,10 +5980,11 @@ begin
     return;
   end if;
 
-  v_where := format('where (%1$s) = (select %1$s from jsonb_populate_record(null::%2$s, $1))',
-    v_keys, v_table);
+  v_where := format('where (%1$s) = ('
+    'select %1$s from pg_catalog.jsonb_populate_record(null::%2$s, $1))', v_keys, v_table);
+  perform maintenance_internal.check_session();
   perform set_config('search_path', maintenance_internal.owner_path(), true); -- for its triggers
-  execute format('select to_jsonb(t) from %s as t %s for update', v_table, v_where)
+  execute format('select pg_catalog.to_jsonb(t) from %s as t %s for update', v_table, v_where)
     into v_now using p_after;
   if v_now is null then
     reason := 'is gone';
@@ -5797,8 +5999,11 @@ begin
         execute format('delete from %s %s', v_table, v_where) using p_after;
       else
         execute format('update %1$s set (%2$s) = (select %2$s from '
-          'jsonb_populate_record(null::%1$s, $2)) %3$s', v_table, v_columns, v_where)
+          'pg_catalog.jsonb_populate_record(null::%1$s, $2)) %3$s', v_table, v_columns, v_where)
         using p_after, p_before;
+      end if;
+      if v_check_deferred is not null then
+        execute v_check_deferred;
       end if;
     exception when integrity_constraint_violation then
       get stacked diagnostics v_constraint = constraint_name;
@@ -5870,7 +6075,7 @@ end
 $$;
 -- end of sql/engine/queue/undo_change.sql
 
--- from sql/engine/queue/undo_task.sql 694f8469b80a1c94
+-- from sql/engine/queue/undo_task.sql 9f13640edc4925a3
 -- Reverses what an answer changed, the last operation first. Row by row: what was edited, deleted
 -- or replaced since is refused and said so, the rest is put back.
 
@@ -5888,6 +6093,7 @@ declare
   v_rows jsonb;
   v_reason text;
 begin
+  perform maintenance_internal.check_session();
   for v_change in
     select c.* from maintenance.change as c
     where c.task_id = v_task.task_id and c.outcome = 'applied' and c.undoes is null
@@ -7900,7 +8106,7 @@ comment on function maintenance.index_report_step(integer) is
   'details (S4-05 to S4-07).';
 -- end of sql/engine/health/index_report_step.sql
 
--- from sql/engine/names.sql fc8304414e5da5a3
+-- from sql/engine/names.sql 13ed188e88f0f8c6
 -- The names that the files of sql/engine/ make in our schemas. Written by make migration.
 
 create function maintenance_internal.engine_names()
@@ -7971,8 +8177,10 @@ return array[
   'maintenance_internal.change_piece',
   'maintenance_internal.changed_table',
   'maintenance_internal.changes_of_shipped',
+  'maintenance_internal.check_deferred_statement',
   'maintenance_internal.check_keep',
   'maintenance_internal.check_keys',
+  'maintenance_internal.check_session',
   'maintenance_internal.choose_way',
   'maintenance_internal.clock',
   'maintenance_internal.close_dead_runs',
@@ -8012,6 +8220,7 @@ return array[
   'maintenance_internal.installed_schedule',
   'maintenance_internal.is_alive',
   'maintenance_internal.is_leaf',
+  'maintenance_internal.is_own_change',
   'maintenance_internal.is_trusted',
   'maintenance_internal.job',
   'maintenance_internal.judge_fault',
@@ -8072,6 +8281,7 @@ return array[
   'maintenance_internal.restore_row',
   'maintenance_internal.retire_row',
   'maintenance_internal.revoke_defaults',
+  'maintenance_internal.routines_of',
   'maintenance_internal.row_in_force',
   'maintenance_internal.row_keys',
   'maintenance_internal.rows_per_page',
@@ -8360,7 +8570,7 @@ end
 $$;
 -- end of sql/engine/revoke_defaults.sql
 
--- from sql/engine/pin.sql 3488c402c65137b7
+-- from sql/engine/pin.sql 05c23078ebc51d70
 -- What every definer function of ours works under, whatever its caller's session says: the settings
 -- that change how a stored text is read or what it gives, and those that show what a statement
 -- inside it does. A file names its search_path and its lock_timeout; the rest is the same for all,
@@ -8380,14 +8590,28 @@ begin
     cross join (values
       ('row_security', 'off'),
       ('timezone', 'UTC'),
-      ('datestyle', 'ISO, YMD'),
+      -- Texts that are read as dates: in the order of the owner's own sessions.
+      ('datestyle', 'ISO, ' || coalesce(
+        (select upper(substring(o.value from '(?i)MDY|DMY|YMD'))
+          from maintenance_internal.owner_setting('DateStyle') as o),
+        (select substring(g.reset_val from 'MDY|DMY|YMD')
+          from pg_settings as g where g.name = 'DateStyle'))),
       ('intervalstyle', 'postgres'),
       ('standard_conforming_strings', 'on'),
       ('quote_all_identifiers', 'off'),
       ('array_nulls', 'on'),
       ('transform_null_equals', 'off'),
       ('xmloption', 'content'),
+      ('xmlbinary', 'base64'),
       ('bytea_output', 'hex'),
+      ('extra_float_digits', '1'),
+      ('timezone_abbreviations', 'Default'),
+      ('gin_fuzzy_search_limit', '0'),
+      -- Code of the owner's that says what it works on says it to whoever called.
+      ('client_min_messages', 'error'),
+      ('lc_monetary', current_setting('lc_monetary')),
+      ('lc_numeric', current_setting('lc_numeric')),
+      ('lc_time', current_setting('lc_time')),
       -- As the owner's rules mean it: the one that this session, which installs, has.
       ('default_text_search_config', current_setting('default_text_search_config')),
       ('jit', 'off'),
@@ -8399,8 +8623,9 @@ begin
       and not exists (
         select from unnest(p.proconfig) as c where lower(split_part(c, '=', 1)) = s.name)
       -- It reads literals as its caller's session does, and has the rest done by others.
-      and not (p.oid::regprocedure::text ~ '^maintenance\.set_policy\('
-        and s.name in ('timezone', 'datestyle', 'intervalstyle'))
+      and not (p.proname = 'set_policy' and s.name in ('timezone', 'datestyle', 'intervalstyle'))
+      -- These tell the owner.
+      and not (p.proname ~ '^(set_|put_policy|configure_)' and s.name = 'client_min_messages')
   loop
     execute format('alter routine %s set %s = %s', v_pin.routine, v_pin.name,
       case v_pin.name when 'datestyle' then v_pin.value else quote_literal(v_pin.value) end);

@@ -13,9 +13,12 @@ declare
   v_proc record;
 begin
   begin
-    perform set_config('search_path', maintenance_internal.owner_path(), true);
+    if cardinality(parse_ident(p_name)) = 1 then
+      perform set_config('search_path', maintenance_internal.owner_path(), true);
+    end if;
     v_oid := to_regprocedure(format('%s(%s)', p_name, p_arguments));
-  exception when syntax_error or invalid_name or feature_not_supported then
+  exception when syntax_error or invalid_name or feature_not_supported
+    or invalid_parameter_value then
     null;
   end;
   perform set_config('search_path', 'pg_catalog, pg_temp', true);

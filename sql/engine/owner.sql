@@ -76,17 +76,30 @@ begin
       then pg_get_userbyid(maintenance_internal.owner()) end,
     replace(e.name[1], '""', '"'), lower(e.name[2]))
   cross join lateral (
-    select string_agg(r.name, ', ') as strangers,
-      string_agg(case when r.is_owner
-        then format('alter schema %I owner to %I;', n.nspname,
+    select string_agg(distinct r.name, ', ') as strangers,
+      string_agg(case
+        when r.is_owner then format('alter schema %I owner to %I;', n.nspname,
           pg_get_userbyid(maintenance_internal.owner()))
-        else format('revoke create on schema %I from %s;', n.nspname, r.name) end, ' ') as fix
+        when r.is_owner is null then format('-- and drop, or take over, what %s has left there: '
+          'select oid::regprocedure from pg_proc where pronamespace = %L::regnamespace and '
+          'proowner = %L::regrole;', r.name, n.nspname, r.name)
+        else format('revoke create on schema %I from %s;', n.nspname, r.name) end, ' '
+        order by r.is_owner, r.name) as fix
     from (
       select n.nspowner::regrole::text as name, n.nspowner as role, true as is_owner
       union
       select case a.grantee when 0 then 'public' else a.grantee::regrole::text end, a.grantee, false
       from aclexplode(n.nspacl) as a
       where a.privilege_type = 'CREATE' and a.grantee <> n.nspowner
+      union
+      -- What somebody has left there, who may not create any more, is found as well.
+      select o.owner::regrole::text, o.owner, null
+      from (
+        select p.proowner as owner from pg_proc as p where p.pronamespace = n.oid
+        union select p.oprowner from pg_operator as p where p.oprnamespace = n.oid
+        union select p.typowner from pg_type as p where p.typnamespace = n.oid and p.typrelid = 0
+        offset 0 -- each owner is asked about once
+      ) as o
     ) as r
     where not maintenance_internal.is_trusted(r.role)
   ) as c
@@ -107,6 +120,54 @@ begin
       string_agg(quote_ident(s.schema_name) || ', ', '' order by s.place), '') || 'pg_temp'
     from maintenance_internal.owner_schemas() as s
     where s.strangers is null or p_all);
+end
+$$;
+
+-- The statement that has deferred keys and triggers of trusted tables checked now; null where there
+-- are none. Not "all": before PostgreSQL 18 what a caller has deferred on a table of its own would
+-- then run with our rights. Postgres knows constraints by schema and name alone, so a name that a
+-- stranger uses as well is left out.
+create function maintenance_internal.check_deferred_statement()
+returns text
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+return (
+  select 'set constraints ' || string_agg(d.name, ', ' order by d.name) || ' immediate'
+  from (
+    select format('%I.%I', n.nspname, k.conname) as name
+    from pg_constraint as k
+    join pg_namespace as n on n.oid = k.connamespace
+    join pg_class as c on c.oid = k.conrelid
+    where k.condeferrable and k.conparentid = 0
+      and has_schema_privilege(n.oid, 'usage')
+    group by n.nspname, k.conname
+    having bool_and(c.relpersistence <> 't' and maintenance_internal.is_trusted(c.relowner))
+  ) as d);
+
+-- Where the session is a stranger's, its temporary tables and types could be taken for what the
+-- owner's code names without a schema: Postgres looks for them on every path. And what it has set
+-- of an extension's settings (how alike is alike) goes back until its transaction ends.
+create function maintenance_internal.check_session()
+returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  if maintenance_internal.is_trusted(
+    (select r.oid from pg_roles as r where r.rolname = session_user)) then
+    return;
+  end if;
+  perform set_config(s.name, coalesce(s.reset_val, ''), true)
+  from pg_settings as s
+  where s.name like '%.%' and s.name not like 'maintenance.%' and s.source = 'session'
+    and s.context = 'user' and s.setting is distinct from s.reset_val;
+  if pg_my_temp_schema() <> 0
+    and exists (select from pg_type as t where t.typnamespace = pg_my_temp_schema())
+  then
+    raise exception 'this session has temporary tables, and the owner''s code could take them for '
+        'others' using errcode = 'PM023', hint = 'discard temp; or open another session.';
+  end if;
 end
 $$;
 

@@ -17,14 +17,28 @@ begin
     cross join (values
       ('row_security', 'off'),
       ('timezone', 'UTC'),
-      ('datestyle', 'ISO, YMD'),
+      -- Texts that are read as dates: in the order of the owner's own sessions.
+      ('datestyle', 'ISO, ' || coalesce(
+        (select upper(substring(o.value from '(?i)MDY|DMY|YMD'))
+          from maintenance_internal.owner_setting('DateStyle') as o),
+        (select substring(g.reset_val from 'MDY|DMY|YMD')
+          from pg_settings as g where g.name = 'DateStyle'))),
       ('intervalstyle', 'postgres'),
       ('standard_conforming_strings', 'on'),
       ('quote_all_identifiers', 'off'),
       ('array_nulls', 'on'),
       ('transform_null_equals', 'off'),
       ('xmloption', 'content'),
+      ('xmlbinary', 'base64'),
       ('bytea_output', 'hex'),
+      ('extra_float_digits', '1'),
+      ('timezone_abbreviations', 'Default'),
+      ('gin_fuzzy_search_limit', '0'),
+      -- Code of the owner's that says what it works on says it to whoever called.
+      ('client_min_messages', 'error'),
+      ('lc_monetary', current_setting('lc_monetary')),
+      ('lc_numeric', current_setting('lc_numeric')),
+      ('lc_time', current_setting('lc_time')),
       -- As the owner's rules mean it: the one that this session, which installs, has.
       ('default_text_search_config', current_setting('default_text_search_config')),
       ('jit', 'off'),
@@ -36,8 +50,9 @@ begin
       and not exists (
         select from unnest(p.proconfig) as c where lower(split_part(c, '=', 1)) = s.name)
       -- It reads literals as its caller's session does, and has the rest done by others.
-      and not (p.oid::regprocedure::text ~ '^maintenance\.set_policy\('
-        and s.name in ('timezone', 'datestyle', 'intervalstyle'))
+      and not (p.proname = 'set_policy' and s.name in ('timezone', 'datestyle', 'intervalstyle'))
+      -- These tell the owner.
+      and not (p.proname ~ '^(set_|put_policy|configure_)' and s.name = 'client_min_messages')
   loop
     execute format('alter routine %s set %s = %s', v_pin.routine, v_pin.name,
       case v_pin.name when 'datestyle' then v_pin.value else quote_literal(v_pin.value) end);

@@ -24,6 +24,7 @@
 --   PM020  a name that an installation needs is taken, or what it stands on is not there
 --   PM021  foreign keys are switched off, so that a delete would leave orphans
 --   PM022  the rule of a run, or its table, was changed meanwhile (on receipts; never raised)
+--   PM023  this session, of somebody else than the owner, has temporary tables
 --   PM099  undoes what was only tried, inside of ship_row (never raised to a caller)
 
 do $$

@@ -3,7 +3,7 @@
 \set QUIET on
 set client_min_messages = error;
 create extension pgtap;
-select plan(23);
+select plan(28);
 \ir connect.psql
 select set_config('test.password', gen_random_uuid()::text, false) \g /dev/null
 
@@ -179,6 +179,30 @@ select is((select trigger from maintenance.run_history order by run_id desc limi
   'F21: an operator who takes the name of pg_cron has started it by hand');
 select dblink_exec(:'operator', 'reset application_name') \g /dev/null
 
+-- Temporary tables of a stranger's session, which Postgres finds on every path.
+select dblink_exec(:'operator', 'create temporary table scratch (i int)') \g /dev/null
+select is(pg_temp.as_operator($$select maintenance.run_now('purge') #>> '{data,sqlstate}'$$), 'PM023',
+  'a job does not run in an operator''s session that has temporary tables');
+select is(pg_temp.as_operator(
+    $$select count(*) > 0 from public.maintenance_status where severity = 'critical'$$), 't',
+  '... and a look does not count there');
+select dblink_exec(:'operator', 'discard temp') \g /dev/null
+select is(pg_temp.as_operator($$select maintenance.run_now('purge_receipts') #>> '{data,status}'$$), 'succeeded',
+  '... until they are gone');
+
+-- F3: what an operator sets of an extension's settings turns no run.
+create extension pg_trgm schema public;
+create table public.turned (at timestamptz, name text);
+insert into public.turned values (now() - interval '1 year', 'alpha');
+select maintenance.set_policy('turned', 'public.turned', 'delete', 'at', '1 day',
+  matching => $$name % 'zzalphzz'$$) \g /dev/null
+select dblink_exec(:'operator', 'set pg_trgm.similarity_threshold = 0.01') \g /dev/null
+select is(pg_temp.as_operator($$select maintenance.run_now('turned') #>> '{data,rowsAffected}'$$), '0',
+  'F3: a setting of an extension in the operator''s session turns no run');
+select is(pg_temp.as_operator('show pg_trgm.similarity_threshold'), '0.01', '... and is what it was, afterwards');
+select dblink_exec(:'operator', 'reset pg_trgm.similarity_threshold') \g /dev/null
+select maintenance.drop_job('turned') \g /dev/null
+
 -- Things of one's own that come first in the search_path.
 grant create on schema public to :operator;
 select format('grant create, temporary on database %I to %I', current_database(), :'operator') \gexec
@@ -192,9 +216,6 @@ select dblink_exec(:'operator', $$
   create function evil.less_or_equal(timestamptz,
     timestamptz) returns boolean language sql as 'insert into public.trace values (current_user); select true';
   create operator evil.<= (leftarg = timestamptz, rightarg = timestamptz, procedure = evil.less_or_equal);
-  create temporary table events as select * from generate_series(1, 5) as id;
-  create temporary table job as select 1 as job_id;
-  create temporary table run as select 1 as run_id;
   grant usage on schema evil to public;
 $$) \g /dev/null
 select dblink_exec(:'operator', 'set search_path = evil, pg_temp, public, maintenance, pg_catalog') \g /dev/null

@@ -23,8 +23,10 @@ select is_empty($$select name from routine where prosecdef
     and not array(select lower(split_part(c, '=', 1)) from unnest(proconfig) as c) @> (
       array['search_path', 'row_security', 'standard_conforming_strings', 'quote_all_identifiers',
         'array_nulls', 'transform_null_equals', 'xmloption', 'default_text_search_config', 'bytea_output', 'jit',
-        'debug_print_plan', 'debug_print_parse', 'debug_print_rewritten']
-      || case when proname <> 'set_policy' then array['timezone', 'datestyle', 'intervalstyle'] else '{}' end)$$,
+        'debug_print_plan', 'debug_print_parse', 'debug_print_rewritten', 'gin_fuzzy_search_limit',
+        'timezone_abbreviations', 'extra_float_digits', 'lc_monetary', 'lc_numeric', 'lc_time', 'xmlbinary']
+      || case when proname <> 'set_policy' then array['timezone', 'datestyle', 'intervalstyle'] else '{}' end
+      || case when proname !~ '^(set_|put_policy|configure_)' then array['client_min_messages'] else '{}' end)$$,
   'every definer function pins what bends a text that it executes, or shows what it does');
 select is_empty($$select name from routine where prosecdef
     and not proconfig @> array[case when oid in ('maintenance_internal.cron_state()'::regprocedure,

@@ -13,8 +13,11 @@ begin
     raise exception 'keep "%" is not acceptable', p_keep
       using errcode = 'PM002',
         hint = 'An interval from zero to 6000 years: ''90 days'', ''8 months''.';
-  elsif p_keep > interval '0' and p_keep < interval '10 hours' and current_query()
-    ~ format('''\s*%s\s*''(?!\s*::\s*text)', extract(epoch from p_keep)::bigint) then
+  elsif p_keep > interval '0' and current_query() ~* format(
+    -- By name, or behind the action and the age.
+    '(\mkeep\s*(=>|:=)|''(delete|update)''\s*,\s*(''([^'']|'''')*''|\$\$.*?\$\$)\s*,)\s*'
+    '(interval\s*)?(''|\$\$)\s*\+?0*%s(\.0*)?\s*(''|\$\$)', extract(epoch from p_keep)::bigint)
+  then
     raise exception 'keep ''%'' is a number alone', extract(epoch from p_keep)::bigint
       using errcode = 'PM002',
         hint = format('Of days: ''%1$s days''; of seconds: ''%1$s seconds''.',

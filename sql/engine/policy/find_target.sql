@@ -42,10 +42,21 @@ begin
       using errcode = 'PM003', hint = 'Set the policy on a table of your own.';
   end if;
 
+  -- Also of what a key cascades to: the triggers there, after the change, run as we do.
+  with recursive reached as (
+    select unnest(maintenance_internal.leaf_tables(v_table) || v_table::oid) as relid
+    union
+    select t.tgconstrrelid
+    from reached as r
+    join pg_trigger as t on t.tgrelid = r.relid and t.tgisinternal and t.tgconstrrelid <> 0
+    join pg_constraint as k on k.oid = t.tgconstraint and k.contype = 'f'
+      and k.confrelid = r.relid
+      and (k.confdeltype in ('c', 'n', 'd') or k.confupdtype in ('c', 'n', 'd'))
+  )
   select c.oid::regclass as name, pg_get_userbyid(c.relowner) as owner
   into v_class
   from pg_class as c
-  where c.oid = any (maintenance_internal.leaf_tables(v_table) || v_table::oid)
+  where c.oid in (select r.relid from reached as r)
     and c.relowner is distinct from to_regrole(quote_ident(p_trusted_owner))
     and not maintenance_internal.is_trusted(c.relowner)
   limit 1;

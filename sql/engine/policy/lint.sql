@@ -21,6 +21,7 @@ declare
   v_message text;
   v_state text;
   v_context text;
+  v_hint text;
 begin
   if lint.job_name is not null then
     perform maintenance_internal.find_job(lint.job_name);
@@ -31,6 +32,7 @@ begin
     order by j.job_name
   loop
     begin
+      perform maintenance_internal.check_session();
       if v_job.kind = 'function' then
         perform maintenance_internal.find_function(v_job.step, 'integer', 'bigint');
       elsif v_job.kind = 'policy' then
@@ -54,7 +56,7 @@ begin
           select v_job.job_name, s.severity, s.finding, s.fix
           from (
             select * from maintenance_internal.lint_session(v_job)
-            union all select * from maintenance_internal.lint_path()
+            union all select * from maintenance_internal.lint_path() where lint.job_name is not null
           ) as s;
       end if;
       if v_job.kind = 'policy' then -- as the status does, so that it says the same
@@ -63,12 +65,17 @@ begin
       end if;
     exception when others or assert_failure then
       get stacked diagnostics v_state = returned_sqlstate, v_message = message_text,
-        v_context = pg_exception_context;
+        v_context = pg_exception_context, v_hint = pg_exception_hint;
       return query select v_job.job_name, 'critical',
         maintenance_internal.error_text(v_state, v_message, v_context),
-        format('Set the job again, or: select maintenance.drop_job(%L);', v_job.job_name);
+        case when v_state in ('PM003', 'PM023') then v_hint || ' Or: ' else '' end
+          || format('Set the job again, or: select maintenance.drop_job(%L);', v_job.job_name);
     end;
   end loop;
+  return query
+    select null, p.severity, p.finding, p.fix
+    from maintenance_internal.lint_path() as p
+    where lint.job_name is null;
   return query
     select null, 'critical', format('PUBLIC may execute %s functions of the kit, as %s: they were '
       'restored without their rights', count(*), min(p.oid::regprocedure::text)),

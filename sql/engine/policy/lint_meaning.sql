@@ -40,7 +40,9 @@ begin
     execute v_statement into v_oldest, v_newest;
   end if;
   perform set_config('search_path', 'pg_catalog, pg_temp', true);
+  -- The year 9999 says never.
   if isfinite(v_newest) and v_newest > maintenance_internal.clock() + interval '20 years'
+    and extract(year from v_newest) <> 9999
     or isfinite(v_oldest) and v_oldest < '1980-01-01' then
     severity := 'warning';
     finding := format('the ages of %s reach from %s to %s', p_table, v_oldest, v_newest);

@@ -27,7 +27,9 @@ begin atomic
       from unnest(f.conkey) with ordinality as k (attnum, number)
       join pg_attribute as a on a.attrelid = f.conrelid and a.attnum = k.attnum))
   from hit as h
-  join pg_constraint as f on f.confrelid = h.relid and f.contype = 'f' and f.conparentid = 0
+  join pg_constraint as f on f.confrelid = h.relid and f.contype = 'f'
+    and not exists (select from pg_constraint as u
+      where u.oid = f.conparentid and u.confrelid = f.confrelid)
   join pg_class as c on c.oid = f.conrelid
   where not exists (
     select from pg_index as i
@@ -59,5 +61,7 @@ begin atomic
       else format('-- The key %I has no action: set a policy on %s, or let matching leave them '
         'out.', f.conname, f.conrelid::regclass) end
   from hit as h
-  join pg_constraint as f on f.confrelid = h.relid and f.contype = 'f' and f.conparentid = 0;
+  join pg_constraint as f on f.confrelid = h.relid and f.contype = 'f'
+    and not exists (select from pg_constraint as u
+      where u.oid = f.conparentid and u.confrelid = f.confrelid);
 end;

@@ -38,7 +38,8 @@ begin atomic
     and t.tgparentid = 0
     and t.tgenabled in ('O', 'A')
     and t.tgtype & case p_policy.action when 'delete' then 8 else 16 end <> 0
-    and p.prosrc ~* '\y(insert\s+into|delete\s+from|merge\s+into|update\s+[^;]*\yset)\y'
+    and regexp_replace(p.prosrc, '--[^\n]*', '', 'g')
+      ~* '\y(insert\s+into|delete\s+from|merge\s+into|update\s+[^;]*\yset)\y'
     and p.pronamespace <> 'maintenance_internal'::regnamespace
   union all
   select distinct 'critical',

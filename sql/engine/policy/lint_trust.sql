@@ -23,6 +23,19 @@ begin atomic
       and d.refclassid = 'pg_proc'::regclass
     where i.indrelid = any (p_table::oid || maintenance_internal.leaf_tables(p_table))
     union
+    select format('the check %I of %s', k.conname, k.conrelid::regclass), d.refobjid
+    from pg_constraint as k
+    join pg_depend as d on d.classid = 'pg_constraint'::regclass and d.objid = k.oid
+      and d.refclassid = 'pg_proc'::regclass
+    where k.conrelid = any (p_table::oid || maintenance_internal.leaf_tables(p_table))
+    union
+    select format('the column %I of %s', a.attname, a.attrelid::regclass), d.refobjid
+    from pg_attrdef as f
+    join pg_attribute as a on a.attrelid = f.adrelid and a.attnum = f.adnum
+    join pg_depend as d on d.classid = 'pg_attrdef'::regclass and d.objid = f.oid
+      and d.refclassid = 'pg_proc'::regclass
+    where f.adrelid = any (p_table::oid || maintenance_internal.leaf_tables(p_table))
+    union
     select 'the rule', to_regprocedure(c)
     from unnest(p_policy.calls) as c
   )

@@ -21,6 +21,7 @@ declare
   v_all text := maintenance_internal.owner_path(true);
   v_tree text;
   v_again text;
+  v_other text;
   v_key text;
   v_message text;
   v_state text;
@@ -28,9 +29,12 @@ begin
   begin
     select o.* into printed, v_tree, columns
     from maintenance_internal.parse_assign_once(p_copy, p_text, v_path) as o;
-    v_again := (maintenance_internal.parse_assign_once(p_copy, printed, v_path)).printed;
-    if v_again = printed and v_all <> v_path then
-      v_again := (maintenance_internal.parse_assign_once(p_copy, p_text, v_all)).printed;
+    select o.printed, o.tree into v_again, v_other
+    from maintenance_internal.parse_assign_once(p_copy, printed, v_path) as o;
+    if maintenance_internal.routines_of(v_other) = maintenance_internal.routines_of(v_tree)
+      and v_all <> v_path then
+      select o.printed, o.tree into v_again, v_other
+      from maintenance_internal.parse_assign_once(p_copy, p_text, v_all) as o;
     end if;
   exception when others then
     get stacked diagnostics v_message = message_text, v_state = returned_sqlstate;
@@ -39,7 +43,7 @@ begin
         hint = 'The SET list of an update: status = ''failed'', finished_at = now(). '
           || maintenance_internal.path_hint();
   end;
-  if v_again <> printed then
+  if maintenance_internal.routines_of(v_other) <> maintenance_internal.routines_of(v_tree) then
     raise exception 'assign "%" means something else in another session: % here, and % there',
         p_text, printed, v_again
       using errcode = 'PM004', hint = 'Name operators, types and functions with their schemas, '
@@ -49,7 +53,9 @@ begin
 
   select a.attname into v_key
   from pg_partitioned_table as p
-  join pg_attribute as a on a.attrelid = p.partrelid and a.attnum = any(p.partattrs)
+  join pg_attribute as k on k.attrelid = p.partrelid and k.attnum = any(p.partattrs)
+  -- The copy has other numbers where a column was dropped.
+  join pg_attribute as a on a.attrelid = p_copy and a.attname = k.attname
   where p.partrelid = p_table
     and v_tree ~ format(':resno %s :resname \S+ ', a.attnum)
     and v_tree ~ format(':updatedCols \(b[^)]*\y%s\y', a.attnum + 7);

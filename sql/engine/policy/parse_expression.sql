@@ -34,6 +34,7 @@ declare
   v_cursor refcursor;
   v_tree text;
   v_again text;
+  v_other text;
   v_volatile text;
   v_message text;
   v_state text;
@@ -45,11 +46,14 @@ begin
     perform set_config('search_path', 'pg_catalog, pg_temp', true);
     select o.printed, o.tree, o.columns into printed, v_tree, columns
     from maintenance_internal.parse_once(p_copy, p_text, v_path, p_cutoff) as o;
-    -- It has to say the same where it is read again, and where no schema is left out.
-    v_again := (maintenance_internal.parse_once(p_copy, replace(printed, '"the cut-off"', 'cutoff'),
-      v_path, p_cutoff)).printed;
-    if v_again = printed and v_all <> v_path then
-      v_again := (maintenance_internal.parse_once(p_copy, p_text, v_all, p_cutoff)).printed;
+    -- It has to mean the same where it is read again, and where no schema is left out.
+    select o.printed, o.tree into v_again, v_other
+    from maintenance_internal.parse_once(p_copy, replace(printed, '"the cut-off"', 'cutoff'),
+      v_path, p_cutoff) as o;
+    if maintenance_internal.routines_of(v_other) = maintenance_internal.routines_of(v_tree)
+      and v_all <> v_path then
+      select o.printed, o.tree into v_again, v_other
+      from maintenance_internal.parse_once(p_copy, p_text, v_all, p_cutoff) as o;
     end if;
     -- Asks for the type without evaluating the expression: a CASE has the type of a branch that is
     -- never taken, too.
@@ -63,7 +67,7 @@ begin
       using errcode = 'PM004', detail = 'SQLSTATE ' || v_state,
         hint = 'One expression over the target''s columns. ' || maintenance_internal.path_hint();
   end;
-  if v_again <> printed then
+  if maintenance_internal.routines_of(v_other) <> maintenance_internal.routines_of(v_tree) then
     raise exception '% "%" means something else in another session: % here, and % there',
         p_argument, p_text, printed, v_again
       using errcode = 'PM004', hint = 'Name operators, types and functions with their schemas, '
@@ -168,6 +172,21 @@ return array(
       select from pg_depend as d
       where d.classid = p_class and d.objid = p_object and d.refclassid = 'pg_class'::regclass
         and d.refobjid = p_copy and d.refobjsubid = a.attnum)));
+
+-- What a parse tree was resolved to: its functions, also those of operators and casts. Postgres
+-- does not always print again what it has read of its own print, as of arrays of varchar: this
+-- tells.
+create function maintenance_internal.routines_of(p_tree text)
+returns oid[]
+language sql
+immutable
+set search_path = pg_catalog, pg_temp
+return array(
+  select distinct m[1]::oid
+  from regexp_matches(p_tree,
+    ':(?:funcid|opfuncid|hashfuncid|aggfnoid|winfnoid|opno) (\d+)', 'g') as m
+  where m[1] <> '0'
+  order by 1);
 
 -- The functions outside of pg_catalog that a parse tree calls, and one that is volatile.
 create function maintenance_internal.calls_of(p_tree text, out calls text[], out volatile text)

@@ -59,7 +59,9 @@ begin
         join pg_attribute as a on a.attrelid = f.conrelid and a.attnum = k.from_column
         join pg_attribute as r on r.attrelid = f.confrelid and r.attnum = k.to_column
       ) as k
-      where f.confrelid = v_table and f.contype = 'f' and f.confdeltype = 'c' and f.conparentid = 0
+      where f.confrelid = v_table and f.contype = 'f' and f.confdeltype = 'c'
+        and not exists (select from pg_constraint as u
+          where u.oid = f.conparentid and u.confrelid = f.confrelid)
     loop
       if not v_key.is_indexed then
         cascades := null;

@@ -29,6 +29,11 @@ begin
         v_before.matching
       using hint = 'Setting a job replaces it: name again what is meant to stay.';
   end if;
+  if v_before.keep <> p_policy.keep then
+    raise warning 'the keep of "%" was %, and is %', v_job.job_name, v_before.keep, p_policy.keep
+      using hint = format('If it was meant to stay: '
+        'select maintenance.configure_job(%L, keep => %L);', v_job.job_name, v_before.keep);
+  end if;
   p_policy.job_id := v_job.job_id;
   if v_before.job_id is null then
     insert into maintenance_internal.policy select p_policy.*;
@@ -159,7 +164,10 @@ begin
   select c.due into v_due from maintenance_internal.count_due(
     p_policy, maintenance_internal.clock() - p_policy.keep, v_cap,
     maintenance_internal.owner_path()) as c;
-  select greatest(sum(nullif(c.reltuples, -1)), v_due) into v_rows
+  -- Of how many is not known before the first ANALYZE; nor is the share of what was counted in
+  -- part.
+  select case when min(c.reltuples) >= 0 and v_due < v_cap
+    then greatest(sum(c.reltuples), v_due) end into v_rows
   from pg_class as c
   where c.oid = any (maintenance_internal.leaf_tables(p_policy.target::regclass));
   raise notice '%: % row% of % due now%', p_job_name,

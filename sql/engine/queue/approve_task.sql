@@ -13,6 +13,7 @@ declare
     '{quarantined}', 'Only a quarantined answer waits for a decision.');
   v_applied record;
 begin
+  perform maintenance_internal.check_session();
   select * into v_applied from maintenance_internal.apply_answer(v_task, p_approved => true);
   if v_applied.outcome <> 'succeeded' then
     raise exception 'the answer of task % cannot be applied: %', v_task.task_id, v_applied.error

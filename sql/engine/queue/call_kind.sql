@@ -10,6 +10,7 @@ declare
   v_subjects text[];
   v_context text;
 begin
+  perform maintenance_internal.check_session();
   perform set_config('search_path', maintenance_internal.owner_path(), true);
   execute format('select array_agg(distinct s) from %s() as s where s <> ''''', v_function)
   into v_subjects;
@@ -37,6 +38,7 @@ as $$
 declare
   v_function regproc := maintenance_internal.find_prepare(p_name);
 begin
+  perform maintenance_internal.check_session();
   perform set_config('search_path', maintenance_internal.owner_path(), true);
   execute format('select p.content, p.context, p.input_hash, p.skip_reason '
     'from %s($1::text, $2::jsonb) as p', v_function)
@@ -57,11 +59,16 @@ as $$
 declare
   v_function regproc :=
     maintenance_internal.find_function(p_name, 'text, jsonb, jsonb, jsonb', 'jsonb');
+  v_check_deferred text := maintenance_internal.check_deferred_statement();
   v_result jsonb;
 begin
+  perform maintenance_internal.check_session();
   perform set_config('search_path', maintenance_internal.owner_path(), true);
   execute format('select %s($1::text, $2::jsonb, $3::jsonb, $4::jsonb)', v_function)
   into v_result using p_subject, p_context, p_answer, p_options;
+  if v_check_deferred is not null then
+    execute v_check_deferred;
+  end if;
   return v_result;
 end
 $$;

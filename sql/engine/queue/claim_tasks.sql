@@ -63,6 +63,8 @@ begin
           worker = left(claim_tasks.worker, 200),
           lease_token = gen_random_uuid(),
           leased_at = v_now,
+          claims = u.claims + 1,
+          claimed_by = session_user,
           lease_expires_at = v_now + claim_tasks.lease
         where u.task_id = any(array(
           select t.task_id from maintenance.task as t

@@ -18,6 +18,7 @@ declare
   v_applied record;
   v_cost numeric;
 begin
+  perform maintenance_internal.check_session();
   if v_task.settled_token is not distinct from complete_task.lease_token then
     return v_task.result;
   end if;

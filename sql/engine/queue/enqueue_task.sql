@@ -27,6 +27,10 @@ begin
     raise exception 'options % are not an object', enqueue_task.options
       using errcode = 'PM002', hint = 'A JSON object, which prepare and apply are given.';
   end if;
+  if length(enqueue_task.options::text) > 10000 then
+    raise exception 'options of % characters are too long', length(enqueue_task.options::text)
+      using errcode = 'PM002', hint = 'At most 10000: keep what is larger in a table of your own.';
+  end if;
   if not exists (select from maintenance_internal.lane as l
     where l.kind = v_kind.kind and l.priority = v_priority) then
     insert into maintenance_internal.lane (kind, priority) values (v_kind.kind, v_priority)

@@ -34,6 +34,7 @@ declare
   v_now jsonb;
   v_constraint text;
   v_context text;
+  v_check_deferred text := maintenance_internal.check_deferred_statement();
 begin
   select string_agg(quote_ident(a.attname), ', ' order by a.attnum) filter (where k.is_key),
     string_agg(p_after ->> a.attname, ', ' order by a.attnum) filter (where k.is_key),
@@ -50,10 +51,11 @@ begin
     return;
   end if;
 
-  v_where := format('where (%1$s) = (select %1$s from jsonb_populate_record(null::%2$s, $1))',
-    v_keys, v_table);
+  v_where := format('where (%1$s) = ('
+    'select %1$s from pg_catalog.jsonb_populate_record(null::%2$s, $1))', v_keys, v_table);
+  perform maintenance_internal.check_session();
   perform set_config('search_path', maintenance_internal.owner_path(), true); -- for its triggers
-  execute format('select to_jsonb(t) from %s as t %s for update', v_table, v_where)
+  execute format('select pg_catalog.to_jsonb(t) from %s as t %s for update', v_table, v_where)
     into v_now using p_after;
   if v_now is null then
     reason := 'is gone';
@@ -68,8 +70,11 @@ begin
         execute format('delete from %s %s', v_table, v_where) using p_after;
       else
         execute format('update %1$s set (%2$s) = (select %2$s from '
-          'jsonb_populate_record(null::%1$s, $2)) %3$s', v_table, v_columns, v_where)
+          'pg_catalog.jsonb_populate_record(null::%1$s, $2)) %3$s', v_table, v_columns, v_where)
         using p_after, p_before;
+      end if;
+      if v_check_deferred is not null then
+        execute v_check_deferred;
       end if;
     exception when integrity_constraint_violation then
       get stacked diagnostics v_constraint = constraint_name;

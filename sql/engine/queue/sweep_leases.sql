@@ -1,5 +1,5 @@
 -- Gives back the tasks of dead workers, and moves the lanes' watermarks up. At most once a second,
--- unless a claim found too little, and one session at a time.
+-- unless a claim found too little; what another session looks at is stepped over.
 
 create function maintenance_internal.sweep_leases(p_now boolean default false)
 returns void
@@ -8,10 +8,12 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_clock constant timestamptz := clock_timestamp();
+  v_turn boolean;
   v_task maintenance.task;
 begin
-  if not maintenance_internal.take_turn('leases',
-    case when p_now then interval '0' else interval '1 second' end) then
+  v_turn := maintenance_internal.take_turn('leases',
+    case when p_now then interval '0' else interval '1 second' end);
+  if not p_now and not v_turn then
     return;
   end if;
 
@@ -26,6 +28,9 @@ begin
       'the lease of %s ended without a word', v_task.worker));
   end loop;
 
+  if not v_turn then
+    return;
+  end if;
   update maintenance_internal.lane as l
   set watermark = w.watermark
   from (

@@ -37,9 +37,9 @@ create table maintenance.task (
   lease_token uuid,
   lease_expires_at timestamptz,
   leased_at timestamptz,
+  claims integer not null default 0,
+  claimed_by text,
   asks integer not null default 0,
-  asked_at timestamptz,
-  asked_by text,
   again boolean not null default false,
   model text,
   context jsonb,
@@ -85,8 +85,10 @@ comment on table maintenance.task is
   'succeeded, skipped and dead are over; quarantined waits for a decision.';
 comment on column maintenance.task.priority is 'the lower goes first';
 comment on column maintenance.task.leased_at is 'when it was claimed: a lease ends six hours later';
+comment on column maintenance.task.claims is
+  'how often it was claimed, also where it was given back';
+comment on column maintenance.task.claimed_by is 'the login that claimed it last';
 comment on column maintenance.task.asks is 'how often its prompt was handed out';
-comment on column maintenance.task.asked_by is 'the login that its prompt was handed to last';
 comment on column maintenance.task.again is 'asked for again while leased: another go follows';
 comment on column maintenance.task.context is
   'what prepare showed the model: short ids, real ids and versions; gone when the task is over';

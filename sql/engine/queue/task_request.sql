@@ -1,5 +1,19 @@
 -- Turns a leased task into the request for the model, or closes it where there is nothing to ask.
 
+-- Whether a row was written by this transaction, or a part of it: pg_xact_status wants the number
+-- in full, and xmin has its lower half: the number nearest to our own is meant.
+create function maintenance_internal.is_own_change(p_xmin xid)
+returns boolean
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+return (
+  select pg_xact_status((n.mine
+    + (p_xmin::text::bigint - n.mine % 4294967296 + 6442450944) % 4294967296
+    - 2147483648)::text::xid8)
+    = 'in progress'
+  from (select pg_current_xact_id()::text::bigint as mine) as n);
+
 create function maintenance.task_request(task_id bigint, lease_token uuid)
 returns jsonb
 language plpgsql
@@ -19,6 +33,15 @@ declare
   v_error text;
   v_error_context text;
 begin
+  perform maintenance_internal.check_session();
+  -- What is rolled back leaves no trace: a login that is not the owner's shows its claim first.
+  if exists (select from maintenance.task as t
+      where t.task_id = v_task.task_id and maintenance_internal.is_own_change(t.xmin))
+    and not maintenance_internal.is_trusted(
+      (select r.oid from pg_roles as r where r.rolname = session_user)) then
+    raise exception 'task % was claimed in this very transaction', v_task.task_id
+      using errcode = 'PM014', hint = 'Commit the claim; then ask.';
+  end if;
   begin
     select p.* into v_content, v_context, v_input_hash, v_skip_reason
     from maintenance_internal.call_prepare(v_kind.prepare, v_task.subject, v_task.options) as p;
@@ -58,9 +81,7 @@ begin
   set model = v_model.model,
     context = v_context,
     input_hash = v_input_hash,
-    asks = t.asks + 1,
-    asked_at = clock_timestamp(),
-    asked_by = session_user
+    asks = t.asks + 1
   where t.task_id = v_task.task_id;
 
   return jsonb_build_object(
@@ -77,4 +98,4 @@ comment on function maintenance.task_request(bigint, uuid) is
   'The request of a leased task: {model, system, content, response_schema, max_output_tokens, '
   'generation}; or null where it was closed: nothing to ask, nothing changed, prepare failed '
   '(which costs the task an attempt). Call it in a transaction of its own. '
-  'Errors: PM014 not leased under this token.';
+  'Errors: PM014 not leased under this token, or claimed in the same transaction.';

@@ -15,6 +15,7 @@ declare
   v_rows jsonb;
   v_reason text;
 begin
+  perform maintenance_internal.check_session();
   for v_change in
     select c.* from maintenance.change as c
     where c.task_id = v_task.task_id and c.outcome = 'applied' and c.undoes is null

@@ -6,21 +6,20 @@ create function maintenance_internal.change_piece(
   p_policy maintenance_internal.policy,
   p_cutoff timestamptz,
   p_piece maintenance_internal.piece,
-  p_skip_locked boolean,
-  p_path text)
+  p_at maintenance_internal.progress)
 returns bigint
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_statement text := maintenance_internal.piece_statement(
-    p_policy, p_piece.leaf, maintenance_internal.piece_form(p_piece), p_skip_locked);
+    p_policy, p_piece.leaf, maintenance_internal.piece_form(p_piece), p_at.locked is true);
   v_from tid := format('(%s,0)', p_piece.page)::tid;
   v_to tid := format('(%s,0)', p_piece.end_page)::tid;
   v_changed bigint;
   v_again bigint;
 begin
-  perform set_config('search_path', p_path, true);
+  perform set_config('search_path', p_at.path, true);
   if p_policy.action = 'delete' then
     execute v_statement
     using p_cutoff, p_piece.tids, v_from, v_to, p_piece.from_age, p_piece.to_age;
@@ -33,7 +32,9 @@ begin
         using errcode = 'PM005', hint = 'Let matching exclude what assign sets.';
     end if;
   end if;
-  set constraints all immediate;
+  if p_at.check_deferred is not null then
+    execute p_at.check_deferred;
+  end if;
   return v_changed;
 end
 $$;

@@ -46,6 +46,7 @@ begin
   perform pg_sleep(v_at.conflicts * 0.1); -- so that the other one of a deadlock gets on
 
   begin
+    perform maintenance_internal.check_session();
     select * into v_job from maintenance_internal.job as j where j.job_id = v_run.job_id;
     if not found then
       raise exception 'the job was dropped' using errcode = 'PM001';
@@ -54,7 +55,7 @@ begin
 
     if v_job.kind = 'function' then
       v_offers := true;
-      v_changed := maintenance_internal.call_step(v_job.step, v_rows, v_at.path);
+      v_changed := maintenance_internal.call_step(v_job.step, v_rows, v_at);
       more := v_changed > 0;
 
     else
@@ -90,7 +91,7 @@ begin
       else
         v_offers := true;
         v_changed := maintenance_internal.change_piece(
-          v_policy, v_run.cutoff, v_piece, v_at.locked is true, v_at.path);
+          v_policy, v_run.cutoff, v_piece, v_at);
       end if;
     end if;
   exception when query_canceled or assert_failure or others then

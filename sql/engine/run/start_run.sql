@@ -29,6 +29,7 @@ begin
   v_run.status := 'running';
   v_at.commits := p_commits;
   v_at.path := maintenance_internal.owner_path();
+  v_at.check_deferred := maintenance_internal.check_deferred_statement();
   v_at.size := least(50, v_job.batch_size);
   v_at.at := 0;
   v_at.pieces := 0;

@@ -6,6 +6,7 @@ create type maintenance_internal.progress as (
   commits boolean,
   rule bigint,
   path text,
+  check_deferred text,
   target oid,
   leaf oid,
   filenode oid,
@@ -33,13 +34,14 @@ create type maintenance_internal.progress as (
 
 comment on type maintenance_internal.progress is
   'commits: run_job, and not run_now. rule: hash of the policy as it was. path: owner_path, as '
-  'it was. leaf, filenode: the table at work, way: new, then as choose_way says; listed_to, '
-  'swept up to page (pages at a time, to end_page), or through up to from_age; collected: no '
-  'leaf is left; missed: rows may have been stepped over in this round, which began at '
-  'round_from rows_affected. size: rows of the next batch; at: how far the first list is worked; '
-  'pieces: numbers them. aside_since: rows_affected when the first row was set aside; expected: '
-  'rows by list or estimate. locked: somebody holds rows, which are left out; timeouts, '
-  'conflicts: in a row. behind_leaf, behind: where the run before was cut';
+  'it was; check_deferred: check_deferred_statement, as it was. leaf, filenode: the table at '
+  'work, way: new, then as choose_way says; listed_to, swept up to page (pages at a time, to '
+  'end_page), or through up to from_age; collected: no leaf is left; missed: rows may have been '
+  'stepped over in this round, which began at round_from rows_affected. size: rows of the next '
+  'batch; at: how far the first list is worked; pieces: numbers them. aside_since: rows_affected '
+  'when the first row was set aside; expected: rows by list or estimate. locked: somebody holds '
+  'rows, which are left out; timeouts, conflicts: in a row. behind_leaf, behind: where the run '
+  'before was cut';
 
 create table maintenance_internal.run (
   run_id bigint generated always as identity,

@@ -29,7 +29,7 @@ begin
     p_piece.tids := v_rest[1:1];
     begin
       changed := changed + maintenance_internal.change_piece(
-        p_policy, p_run.cutoff, p_piece, p_at.locked is true, p_at.path);
+        p_policy, p_run.cutoff, p_piece, p_at);
       p_at.timeouts := 0;
     exception when query_canceled or assert_failure or others then
       get stacked diagnostics v_fault.sqlstate = returned_sqlstate,

@@ -5,7 +5,7 @@
 set client_min_messages = error;
 begin;
 create extension if not exists pgtap;
-select plan(32);
+select plan(45);
 \ir queue/toy.psql
 create role some_viewer in role maintenance_viewer;
 create role some_operator in role maintenance_operator;
@@ -46,12 +46,14 @@ create function pg_temp.rule(matching text) returns void language sql as $$
 create function public.told(text) returns boolean language plpgsql stable as $$
 begin execute 'select ' || quote_ident($1); return true; end $$;
 create function public.said(text) returns boolean language sql stable as $$ select $1::regclass is not null $$;
+create function public.raises(text) returns boolean language plpgsql stable as $$
+begin raise exception '%', $1 using errcode = 'PM999', constraint = $1, table = $1; end $$;
 create function pg_temp.leaks(matching text) returns boolean language plpgsql as $$
 begin perform pg_temp.rule(matching); return pg_temp.seen('letters') ~ 'hunter2'; end $$;
 select ok(not pg_temp.leaks(m), 'F7: no text of a row is shown by ' || m)
 from unnest(array[$$body::tsquery @@ to_tsvector('cat')$$, 'body::regclass is not null', 'body::regtype is not null',
   'body::jsonpath is not null', 'public.told(body)', 'public.said(body)', 'body::integer > 5',
-  'pg_has_role(body, ''usage'')']) as m;
+  'pg_has_role(body, ''usage'')', 'to_regclass(body) is null', 'public.raises(body)']) as m;
 select ok(pg_temp.seen('letters') ~ 'SQLSTATE', 'F7: ... but the SQLSTATE is');
 alter table public.letters rename column body to text;
 select ok(pg_temp.seen('letters') ~ 'column letters.body does not exist|column "body" does not exist',
@@ -71,6 +73,14 @@ select is(pg_temp.raised($$select maintenance.trigger_jobs('archive')$$),
 reset role;
 delete from maintenance.kind where kind = 'private';
 
+create function public.talks(text) returns boolean language plpgsql stable as $$
+begin raise warning 'looking at %', $1; return true; end $$;
+select pg_temp.rule('public.talks(body)');
+select is((select c from pg_proc as p cross join unnest(p.proconfig) as c
+    where p.oid = 'maintenance.preview(text)'::regprocedure and c ~ '^client_min_messages'),
+  'client_min_messages=error', 'what the owner''s code says on the way is not said to the caller');
+select maintenance.drop_job('letters');
+
 -- F32: an assertion is an error like others.
 create function public.asserts(text) returns boolean language plpgsql stable as $$ begin assert false,
   $1; return true; end $$;
@@ -80,6 +90,73 @@ select ok((select bool_or(task = 'letters' and severity = 'critical') and count(
 select is(maintenance.run_now('letters') ->> 'success', 'false', 'F32: ... and its own run');
 select isnt_empty($$select * from maintenance.lint()$$, 'F32: ... and lint goes on');
 select maintenance.drop_job('letters');
+
+-- A step checks what its own tables have deferred, and runs nothing that a caller has.
+create table public.par (id int primary key deferrable initially deferred, at timestamptz);
+create index on public.par (at);
+insert into public.par values (1, now() - interval '9 days');
+select maintenance.set_policy('par', 'public.par', 'delete', 'at', '7 days');
+set local role some_operator;
+create temporary table queued (i int);
+create function pg_temp.as_whom() returns trigger language plpgsql as $$
+begin insert into public.ran values (current_user); return null; end $$;
+create constraint trigger as_whom after insert on queued deferrable initially deferred
+  for each row execute function pg_temp.as_whom();
+set constraints all deferred;
+insert into queued values (1);
+select maintenance_internal.start_run('par', false) as run \gset
+select more from maintenance_internal.run_step(:run) \g /dev/null
+select more from maintenance_internal.run_step(:run) \g /dev/null
+select more from maintenance_internal.run_step(:run) \g /dev/null
+select maintenance_internal.end_run(:run) \g /dev/null
+reset role;
+select is_empty('table public.ran', 'a trigger that a caller has deferred does not run as the owner');
+select is_empty('table public.par', '... and the step did its work');
+set local role some_operator;
+set constraints all immediate;
+reset role;
+select results_eq('table public.ran', array['some_operator'], '... it runs as who has deferred it');
+delete from public.ran;
+drop table queued;
+select ok(maintenance_internal.check_deferred_statement() ~ 'public\.par_pkey',
+  'what is deferred on its own tables is checked');
+
+-- Where a table behind a key is somebody else's, its triggers would run as the owner.
+create role tenant;
+do $$ begin execute format('grant tenant to %I', current_user); end $$;
+grant create on schema public to tenant;
+grant references on public.par to tenant;
+alter table public.par drop constraint par_pkey, add primary key (id);
+create table public.theirs (id int references public.par on delete cascade);
+alter table public.theirs owner to tenant;
+select is(maintenance.run_now('par') #>> '{data,sqlstate}', 'PM003',
+  'a table that a stranger hangs on a policy''s is no good');
+select ok((select bool_or(finding ~ '^public.theirs belongs to tenant') from maintenance.lint('par')),
+  '... and lint says so');
+drop table public.theirs;
+
+-- A function that a stranger has left in a schema that is shut to him now.
+create function public.lower(integer) returns text language sql as 'select ''x''';
+alter function public.lower(integer) owner to tenant;
+revoke create on schema public from tenant;
+select is(maintenance_internal.owner_path(), 'pg_catalog, pg_temp',
+  'a schema with functions of a stranger is on no path');
+select ok((select bool_or(finding ~ 'tenant' and fix ~ 'pg_proc') from maintenance.lint('par')),
+  '... and lint says whose');
+drop function public.lower(integer);
+select is(maintenance_internal.owner_path(), 'pg_catalog, public, pg_temp', '... until they are gone');
+
+-- A check and a default are code as well.
+create function public.checks(integer) returns boolean language sql immutable as 'select true';
+alter table public.par add check (public.checks(id)), add doubled int default case when public.checks(1) then 1 end;
+create schema kept;
+grant create on schema kept to tenant;
+alter function public.checks(integer) set schema kept;
+alter function kept.checks(integer) owner to tenant;
+select set_eq($$select substring(finding from '^the (check|column)') from maintenance.lint('par')
+  where finding ~ 'belongs to tenant'$$, array['check', 'column'],
+    'a stranger''s function in a check or a default is told');
+select maintenance.drop_job('par');
 
 -- F19: what an undo may touch.
 insert into public.word values ('a', null);
@@ -149,7 +226,8 @@ set local role some_worker;
 select maintenance.task_request(task_id, lease_token) from held order by task_id limit 1 \g /dev/null
 select maintenance.release_task(task_id, lease_token) from held order by task_id limit 1 \g /dev/null
 reset role;
-select is((select asks || ' ' || asked_by from maintenance.task order by task_id limit 1), '1 ' || session_user,
+select is((select claims || ' ' || asks || ' ' || claimed_by from maintenance.task order by task_id limit 1),
+  '1 1 ' || session_user,
   'F20: a prompt that was handed out leaves a trace, also where the task was given back');
 set local role some_worker;
 select is((maintenance.fail_task(task_id, lease_token, 'configuration', 'x', '0', null, jsonb_build_object('x',

@@ -77,8 +77,7 @@ select is((pg_temp.last('w9')).last_error, 'prepare: SQLSTATE 22012',
 alter function public.hasty(text, jsonb) stable;
 select pg_temp.set('word', prepare => 'public.hasty');
 select pg_temp.ask('w5');
-select ok((pg_temp.last('w5')).last_error like 'prepare: UPDATE is not allowed in a non-volatile function (SQLSTATE '
-  '0A000)', 'Postgres itself keeps a prepare from writing');
+select is((pg_temp.last('w5')).last_error, 'prepare: SQLSTATE 0A000', 'Postgres itself keeps a prepare from writing');
 alter function public.hasty(text, jsonb) volatile;
 select pg_temp.ask('w6');
 select is((pg_temp.last('w6')).last_error, 'prepare: the function public.hasty(text,jsonb) is volatile',
