@@ -454,11 +454,11 @@ comment on function maintenance.version() is
   'that it was made of.';
 -- end of sql/engine/version.sql
 
--- from sql/engine/state.sql a8130db3bdb41dbe
+-- from sql/engine/state.sql 1b9865791c119be1
 -- The release, and a hash of the files of sql/engine/. Written by make migration.
 
 comment on schema maintenance is
-  'pg-maintenance 0.0.0, state 6b595552a0f845fa: '
+  'pg-maintenance 0.0.0, state 495d6b6ade28987f: '
   'what people call and read; \df maintenance.* is the manual.';
 -- end of sql/engine/state.sql
 
@@ -860,7 +860,7 @@ end
 $$;
 -- end of sql/engine/policy/leaf_tables.sql
 
--- from sql/engine/policy/find_target.sql 96030b4272ceea0b
+-- from sql/engine/policy/find_target.sql d23a3e415a4ebb66
 -- The table that a policy's target names, or a clear error where no policy can work on it. Asked
 -- again at each look and each run: a table's triggers, and the functions of its indexes and casts,
 -- run with the rights of the engine's owner, so it must be in hands that have those rights anyway,
@@ -875,6 +875,7 @@ as $$
 declare
   v_table regclass;
   v_class record;
+  v_tables oid[];
 begin
   begin
     v_table := to_regclass(p_target);
@@ -905,21 +906,33 @@ begin
       using errcode = 'PM003', hint = 'Set the policy on a table of your own.';
   end if;
 
-  -- Also of what a key cascades to: the triggers there, after the change, run as we do.
-  with recursive reached as (
-    select unnest(maintenance_internal.leaf_tables(v_table) || v_table::oid) as relid
-    union
-    select t.tgconstrrelid
-    from reached as r
-    join pg_trigger as t on t.tgrelid = r.relid and t.tgisinternal and t.tgconstrrelid <> 0
-    join pg_constraint as k on k.oid = t.tgconstraint and k.contype = 'f'
-      and k.confrelid = r.relid
-      and (k.confdeltype in ('c', 'n', 'd') or k.confupdtype in ('c', 'n', 'd'))
-  )
+  v_tables := maintenance_internal.leaf_tables(v_table) || v_table::oid;
+  select bool_or(c.relhastriggers) as has_triggers, bool_or(c.relowner <> n.nspowner) as is_foreign
+  into v_class
+  from pg_namespace as n
+  cross join pg_class as c
+  where n.nspname = 'maintenance' and c.oid = any (v_tables);
+  if not v_class.has_triggers and not v_class.is_foreign then
+    return v_table;
+  end if;
+  if v_class.has_triggers then
+    -- Also what a key cascades to: the triggers there, after the change, run as we do.
+    with recursive reached as (
+      select unnest(v_tables) as relid
+      union
+      select t.tgconstrrelid
+      from reached as r
+      join pg_trigger as t on t.tgrelid = r.relid and t.tgisinternal and t.tgconstrrelid <> 0
+      join pg_constraint as k on k.oid = t.tgconstraint and k.contype = 'f'
+        and k.confrelid = r.relid
+        and (k.confdeltype in ('c', 'n', 'd') or k.confupdtype in ('c', 'n', 'd'))
+    )
+    select array_agg(r.relid) into v_tables from reached as r;
+  end if;
   select c.oid::regclass as name, pg_get_userbyid(c.relowner) as owner
   into v_class
   from pg_class as c
-  where c.oid in (select r.relid from reached as r)
+  where c.oid = any (v_tables)
     and c.relowner is distinct from to_regrole(quote_ident(p_trusted_owner))
     and not maintenance_internal.is_trusted(c.relowner)
   limit 1;
@@ -1442,7 +1455,7 @@ return format(
   maintenance_internal.due_condition(p_policy));
 -- end of sql/engine/policy/piece_statement.sql
 
--- from sql/engine/policy/count_due.sql 2c57be8db846afa5
+-- from sql/engine/policy/count_due.sql db1e87f2f3856a26
 -- How many rows are due at a cut-off, counted up to a cap, and how old the oldest is.
 -- Pinned to index order: after a purge, a bitmap or sequential scan would step over every dead
 -- row again at each look, while an index scan marks their entries and is fast the second time.
@@ -1463,7 +1476,9 @@ as $$
 declare
   v_statement text := maintenance_internal.count_statement(p_policy);
 begin
-  perform maintenance_internal.check_session();
+  if session_user <> current_user then
+    perform maintenance_internal.check_session();
+  end if;
   perform set_config('search_path', p_path, true);
   execute v_statement into due, oldest using p_cutoff, p_cap;
 end
@@ -8570,7 +8585,7 @@ end
 $$;
 -- end of sql/engine/revoke_defaults.sql
 
--- from sql/engine/pin.sql 05c23078ebc51d70
+-- from sql/engine/pin.sql bcaa8c7b2b5f9a22
 -- What every definer function of ours works under, whatever its caller's session says: the settings
 -- that change how a stored text is read or what it gives, and those that show what a statement
 -- inside it does. A file names its search_path and its lock_timeout; the rest is the same for all,
@@ -8624,6 +8639,10 @@ begin
         select from unnest(p.proconfig) as c where lower(split_part(c, '=', 1)) = s.name)
       -- It reads literals as its caller's session does, and has the rest done by others.
       and not (p.proname = 'set_policy' and s.name in ('timezone', 'datestyle', 'intervalstyle'))
+      -- Dear to set, and read by what the owner wrote alone: in those that execute it.
+      and (s.name not in ('timezone_abbreviations', 'lc_monetary', 'lc_numeric', 'lc_time')
+        or p.proname in ('start_run', 'run_step', 'backlog', 'preview', 'lint', 'put_policy',
+          'trigger_jobs', 'task_request', 'complete_task', 'approve_task', 'undo_task'))
       -- These tell the owner.
       and not (p.proname ~ '^(set_|put_policy|configure_)' and s.name = 'client_min_messages')
   loop

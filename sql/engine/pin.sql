@@ -51,6 +51,10 @@ begin
         select from unnest(p.proconfig) as c where lower(split_part(c, '=', 1)) = s.name)
       -- It reads literals as its caller's session does, and has the rest done by others.
       and not (p.proname = 'set_policy' and s.name in ('timezone', 'datestyle', 'intervalstyle'))
+      -- Dear to set, and read by what the owner wrote alone: in those that execute it.
+      and (s.name not in ('timezone_abbreviations', 'lc_monetary', 'lc_numeric', 'lc_time')
+        or p.proname in ('start_run', 'run_step', 'backlog', 'preview', 'lint', 'put_policy',
+          'trigger_jobs', 'task_request', 'complete_task', 'approve_task', 'undo_task'))
       -- These tell the owner.
       and not (p.proname ~ '^(set_|put_policy|configure_)' and s.name = 'client_min_messages')
   loop

@@ -24,7 +24,10 @@ select is_empty($$select name from routine where prosecdef
       array['search_path', 'row_security', 'standard_conforming_strings', 'quote_all_identifiers',
         'array_nulls', 'transform_null_equals', 'xmloption', 'default_text_search_config', 'bytea_output', 'jit',
         'debug_print_plan', 'debug_print_parse', 'debug_print_rewritten', 'gin_fuzzy_search_limit',
-        'timezone_abbreviations', 'extra_float_digits', 'lc_monetary', 'lc_numeric', 'lc_time', 'xmlbinary']
+        'extra_float_digits', 'xmlbinary']
+      || case when proname in ('start_run', 'run_step', 'backlog', 'preview', 'lint', 'put_policy', 'trigger_jobs',
+        'task_request', 'complete_task', 'approve_task', 'undo_task')
+        then array['timezone_abbreviations', 'lc_monetary', 'lc_numeric', 'lc_time'] else '{}' end
       || case when proname <> 'set_policy' then array['timezone', 'datestyle', 'intervalstyle'] else '{}' end
       || case when proname !~ '^(set_|put_policy|configure_)' then array['client_min_messages'] else '{}' end)$$,
   'every definer function pins what bends a text that it executes, or shows what it does');

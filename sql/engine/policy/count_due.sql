@@ -18,7 +18,9 @@ as $$
 declare
   v_statement text := maintenance_internal.count_statement(p_policy);
 begin
-  perform maintenance_internal.check_session();
+  if session_user <> current_user then
+    perform maintenance_internal.check_session();
+  end if;
   perform set_config('search_path', p_path, true);
   execute v_statement into due, oldest using p_cutoff, p_cap;
 end

@@ -12,6 +12,7 @@ as $$
 declare
   v_table regclass;
   v_class record;
+  v_tables oid[];
 begin
   begin
     v_table := to_regclass(p_target);
@@ -42,21 +43,33 @@ begin
       using errcode = 'PM003', hint = 'Set the policy on a table of your own.';
   end if;
 
-  -- Also of what a key cascades to: the triggers there, after the change, run as we do.
-  with recursive reached as (
-    select unnest(maintenance_internal.leaf_tables(v_table) || v_table::oid) as relid
-    union
-    select t.tgconstrrelid
-    from reached as r
-    join pg_trigger as t on t.tgrelid = r.relid and t.tgisinternal and t.tgconstrrelid <> 0
-    join pg_constraint as k on k.oid = t.tgconstraint and k.contype = 'f'
-      and k.confrelid = r.relid
-      and (k.confdeltype in ('c', 'n', 'd') or k.confupdtype in ('c', 'n', 'd'))
-  )
+  v_tables := maintenance_internal.leaf_tables(v_table) || v_table::oid;
+  select bool_or(c.relhastriggers) as has_triggers, bool_or(c.relowner <> n.nspowner) as is_foreign
+  into v_class
+  from pg_namespace as n
+  cross join pg_class as c
+  where n.nspname = 'maintenance' and c.oid = any (v_tables);
+  if not v_class.has_triggers and not v_class.is_foreign then
+    return v_table;
+  end if;
+  if v_class.has_triggers then
+    -- Also what a key cascades to: the triggers there, after the change, run as we do.
+    with recursive reached as (
+      select unnest(v_tables) as relid
+      union
+      select t.tgconstrrelid
+      from reached as r
+      join pg_trigger as t on t.tgrelid = r.relid and t.tgisinternal and t.tgconstrrelid <> 0
+      join pg_constraint as k on k.oid = t.tgconstraint and k.contype = 'f'
+        and k.confrelid = r.relid
+        and (k.confdeltype in ('c', 'n', 'd') or k.confupdtype in ('c', 'n', 'd'))
+    )
+    select array_agg(r.relid) into v_tables from reached as r;
+  end if;
   select c.oid::regclass as name, pg_get_userbyid(c.relowner) as owner
   into v_class
   from pg_class as c
-  where c.oid in (select r.relid from reached as r)
+  where c.oid = any (v_tables)
     and c.relowner is distinct from to_regrole(quote_ident(p_trusted_owner))
     and not maintenance_internal.is_trusted(c.relowner)
   limit 1;
