@@ -454,11 +454,11 @@ comment on function maintenance.version() is
   'that it was made of.';
 -- end of sql/engine/version.sql
 
--- from sql/engine/state.sql 1b9865791c119be1
+-- from sql/engine/state.sql 70884c76a627a4f5
 -- The release, and a hash of the files of sql/engine/. Written by make migration.
 
 comment on schema maintenance is
-  'pg-maintenance 0.0.0, state 495d6b6ade28987f: '
+  'pg-maintenance 0.0.0, state 43e096c0bbf2218c: '
   'what people call and read; \df maintenance.* is the manual.';
 -- end of sql/engine/state.sql
 
@@ -983,7 +983,7 @@ end
 $$;
 -- end of sql/engine/policy/find_policy.sql
 
--- from sql/engine/policy/parse_expression.sql a555a215563c03b1
+-- from sql/engine/policy/parse_expression.sql c5b18262633ebd44
 -- One expression of a rule, as somebody typed it, in the form that Postgres prints.
 --
 -- Postgres itself is the parser. The table is an empty temporary copy of the target, so nothing
@@ -1006,6 +1006,7 @@ create function maintenance_internal.parse_expression(
   p_argument text,
   p_text text,
   p_cutoff boolean,
+  p_trusted_owner text,
   out printed text,
   out type text,
   out columns smallint[],
@@ -1060,14 +1061,8 @@ begin
         'as operator(public.=). ' || maintenance_internal.path_hint();
   end if;
 
-  if exists (
-    select from regexp_matches(v_tree, ':relid (\d+)', 'g') as m
-    join pg_class as c on c.oid = m[1]::oid
-    where c.relpersistence = 't')
-  then
-    raise exception '% "%" reads a temporary table, or its own without a schema', p_argument, p_text
-      using errcode = 'PM004', hint = 'In a subquery, name the table with its schema.';
-  elsif v_tree ~ 'ROWMARKCLAUSE' then
+  perform maintenance_internal.check_relations(p_argument, p_text, v_tree, p_trusted_owner);
+  if v_tree ~ 'ROWMARKCLAUSE' then
     raise exception '% "%" locks rows', p_argument, p_text
       using errcode = 'PM004', hint = 'A rule only reads: leave out "for update".';
   end if;
@@ -1138,6 +1133,45 @@ set intervalstyle = 'postgres'
 set timezone = 'UTC'
 return (select pg_get_expr(p.polqual, p.polrelid) from pg_policy as p where p.oid = p_policy);
 
+-- Refuses what a rule may not read: temporary tables, and tables and views of strangers, since
+-- their functions (also those of an index, when a query is planned) would run with the owner's
+-- rights.
+create function maintenance_internal.check_relations(
+  p_argument text,
+  p_text text,
+  p_tree text,
+  p_trusted_owner text)
+returns void
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_read record;
+begin
+  for v_read in
+    select c.oid::regclass as name, c.relpersistence = 't' as is_temporary,
+      pg_get_userbyid(c.relowner) as owner
+    from regexp_matches(p_tree, ':relid (\d+)', 'g') as m
+    join pg_class as c on c.oid = m[1]::oid
+    where c.relpersistence = 't'
+      or not maintenance_internal.is_trusted(c.relowner)
+        and pg_get_userbyid(c.relowner) is distinct from p_trusted_owner
+    order by 2 desc
+  loop
+    if v_read.is_temporary then
+      raise exception '% "%" reads a temporary table, or its own without a schema', p_argument,
+          p_text
+        using errcode = 'PM004', hint = 'In a subquery, name the table with its schema.';
+    end if;
+    raise exception '% "%" reads %, which belongs to %, whose functions would run with the rights '
+        'of %', p_argument, p_text, v_read.name, v_read.owner, maintenance_internal.owner()::regrole
+      using errcode = 'PM004', hint = format(
+        'Where it is meant so, set the policy with trusted_owner => %L.', v_read.owner);
+  end loop;
+end
+$$;
+
 -- The columns of the copy that a parsed expression or statement names; all where it takes whole
 -- rows.
 create function maintenance_internal.columns_of(
@@ -1201,7 +1235,7 @@ return 'Names without a schema are looked up in ' || maintenance_internal.owner_
     from maintenance_internal.owner_schemas() as s where s.strangers is not null), '');
 -- end of sql/engine/policy/parse_expression.sql
 
--- from sql/engine/policy/parse_assign.sql b028882ef3be82f4
+-- from sql/engine/policy/parse_assign.sql fe731c1c7376337a
 -- The SET list of an update, in the form that Postgres prints.
 --
 -- The guard in FROM and the WHERE behind it are ours: a list that brings a FROM, a WHERE or a
@@ -1214,6 +1248,7 @@ create function maintenance_internal.parse_assign(
   p_table regclass,
   p_copy regclass,
   p_text text,
+  p_trusted_owner text,
   out printed text,
   out columns smallint[],
   out calls text[])
@@ -1254,6 +1289,9 @@ begin
         'as operator(public.=). ' || maintenance_internal.path_hint();
   end if;
   calls := (maintenance_internal.calls_of(v_tree)).calls;
+  -- The copy itself is named once, as what is updated.
+  perform maintenance_internal.check_relations('assign', p_text,
+    replace(v_tree, ':relid ' || p_copy::oid || ' ', ''), p_trusted_owner);
 
   select a.attname into v_key
   from pg_partitioned_table as p
@@ -1701,7 +1739,7 @@ end
 $$;
 -- end of sql/engine/policy/put_policy.sql
 
--- from sql/engine/policy/set_policy.sql a69823186a1badea
+-- from sql/engine/policy/set_policy.sql 8ed509bf3be18368
 -- Sets one rule over one table: which rows are due, and what becomes of them. The texts are read
 -- here, as in the caller's session; what is done with them is done in put_policy, as anywhere else.
 
@@ -1774,7 +1812,8 @@ begin
   v_policy.trusted_owner := set_policy.trusted_owner;
 
   select * into v_parsed
-  from maintenance_internal.parse_expression(v_copy, 'age', set_policy.age, false);
+  from maintenance_internal.parse_expression(
+    v_copy, 'age', set_policy.age, false, set_policy.trusted_owner);
   v_policy.age := v_parsed.printed;
   v_policy.calls := v_parsed.calls;
   v_columns := v_parsed.columns;
@@ -1804,7 +1843,7 @@ begin
       execute format('alter table pg_temp.%s add column cutoff timestamptz', v_alias);
     end if;
     select * into v_parsed from maintenance_internal.parse_expression(
-      v_copy, 'matching', set_policy.matching, not v_has_cutoff);
+      v_copy, 'matching', set_policy.matching, not v_has_cutoff, set_policy.trusted_owner);
     if not v_has_cutoff then
       execute format('alter table pg_temp.%s drop column cutoff', v_alias);
     end if;
@@ -1820,7 +1859,8 @@ begin
 
   if set_policy.assign is not null then
     select * into v_parsed
-    from maintenance_internal.parse_assign(v_table, v_copy, set_policy.assign);
+    from maintenance_internal.parse_assign(
+      v_table, v_copy, set_policy.assign, set_policy.trusted_owner);
     v_policy.assign := v_parsed.printed;
     v_policy.calls := v_policy.calls || v_parsed.calls;
     v_columns := v_columns || v_parsed.columns;
@@ -8121,7 +8161,7 @@ comment on function maintenance.index_report_step(integer) is
   'details (S4-05 to S4-07).';
 -- end of sql/engine/health/index_report_step.sql
 
--- from sql/engine/names.sql 13ed188e88f0f8c6
+-- from sql/engine/names.sql fb62b8c9daf16822
 -- The names that the files of sql/engine/ make in our schemas. Written by make migration.
 
 create function maintenance_internal.engine_names()
@@ -8195,6 +8235,7 @@ return array[
   'maintenance_internal.check_deferred_statement',
   'maintenance_internal.check_keep',
   'maintenance_internal.check_keys',
+  'maintenance_internal.check_relations',
   'maintenance_internal.check_session',
   'maintenance_internal.choose_way',
   'maintenance_internal.clock',

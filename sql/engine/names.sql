@@ -71,6 +71,7 @@ return array[
   'maintenance_internal.check_deferred_statement',
   'maintenance_internal.check_keep',
   'maintenance_internal.check_keys',
+  'maintenance_internal.check_relations',
   'maintenance_internal.check_session',
   'maintenance_internal.choose_way',
   'maintenance_internal.clock',

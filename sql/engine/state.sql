@@ -1,5 +1,5 @@
 -- The release, and a hash of the files of sql/engine/. Written by make migration.
 
 comment on schema maintenance is
-  'pg-maintenance 0.0.0, state 495d6b6ade28987f: '
+  'pg-maintenance 0.0.0, state 43e096c0bbf2218c: '
   'what people call and read; \df maintenance.* is the manual.';

@@ -10,6 +10,7 @@ create function maintenance_internal.parse_assign(
   p_table regclass,
   p_copy regclass,
   p_text text,
+  p_trusted_owner text,
   out printed text,
   out columns smallint[],
   out calls text[])
@@ -50,6 +51,9 @@ begin
         'as operator(public.=). ' || maintenance_internal.path_hint();
   end if;
   calls := (maintenance_internal.calls_of(v_tree)).calls;
+  -- The copy itself is named once, as what is updated.
+  perform maintenance_internal.check_relations('assign', p_text,
+    replace(v_tree, ':relid ' || p_copy::oid || ' ', ''), p_trusted_owner);
 
   select a.attname into v_key
   from pg_partitioned_table as p

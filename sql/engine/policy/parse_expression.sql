@@ -20,6 +20,7 @@ create function maintenance_internal.parse_expression(
   p_argument text,
   p_text text,
   p_cutoff boolean,
+  p_trusted_owner text,
   out printed text,
   out type text,
   out columns smallint[],
@@ -74,14 +75,8 @@ begin
         'as operator(public.=). ' || maintenance_internal.path_hint();
   end if;
 
-  if exists (
-    select from regexp_matches(v_tree, ':relid (\d+)', 'g') as m
-    join pg_class as c on c.oid = m[1]::oid
-    where c.relpersistence = 't')
-  then
-    raise exception '% "%" reads a temporary table, or its own without a schema', p_argument, p_text
-      using errcode = 'PM004', hint = 'In a subquery, name the table with its schema.';
-  elsif v_tree ~ 'ROWMARKCLAUSE' then
+  perform maintenance_internal.check_relations(p_argument, p_text, v_tree, p_trusted_owner);
+  if v_tree ~ 'ROWMARKCLAUSE' then
     raise exception '% "%" locks rows', p_argument, p_text
       using errcode = 'PM004', hint = 'A rule only reads: leave out "for update".';
   end if;
@@ -151,6 +146,45 @@ set datestyle = 'ISO, YMD'
 set intervalstyle = 'postgres'
 set timezone = 'UTC'
 return (select pg_get_expr(p.polqual, p.polrelid) from pg_policy as p where p.oid = p_policy);
+
+-- Refuses what a rule may not read: temporary tables, and tables and views of strangers, since
+-- their functions (also those of an index, when a query is planned) would run with the owner's
+-- rights.
+create function maintenance_internal.check_relations(
+  p_argument text,
+  p_text text,
+  p_tree text,
+  p_trusted_owner text)
+returns void
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_read record;
+begin
+  for v_read in
+    select c.oid::regclass as name, c.relpersistence = 't' as is_temporary,
+      pg_get_userbyid(c.relowner) as owner
+    from regexp_matches(p_tree, ':relid (\d+)', 'g') as m
+    join pg_class as c on c.oid = m[1]::oid
+    where c.relpersistence = 't'
+      or not maintenance_internal.is_trusted(c.relowner)
+        and pg_get_userbyid(c.relowner) is distinct from p_trusted_owner
+    order by 2 desc
+  loop
+    if v_read.is_temporary then
+      raise exception '% "%" reads a temporary table, or its own without a schema', p_argument,
+          p_text
+        using errcode = 'PM004', hint = 'In a subquery, name the table with its schema.';
+    end if;
+    raise exception '% "%" reads %, which belongs to %, whose functions would run with the rights '
+        'of %', p_argument, p_text, v_read.name, v_read.owner, maintenance_internal.owner()::regrole
+      using errcode = 'PM004', hint = format(
+        'Where it is meant so, set the policy with trusted_owner => %L.', v_read.owner);
+  end loop;
+end
+$$;
 
 -- The columns of the copy that a parsed expression or statement names; all where it takes whole
 -- rows.

@@ -70,7 +70,8 @@ begin
   v_policy.trusted_owner := set_policy.trusted_owner;
 
   select * into v_parsed
-  from maintenance_internal.parse_expression(v_copy, 'age', set_policy.age, false);
+  from maintenance_internal.parse_expression(
+    v_copy, 'age', set_policy.age, false, set_policy.trusted_owner);
   v_policy.age := v_parsed.printed;
   v_policy.calls := v_parsed.calls;
   v_columns := v_parsed.columns;
@@ -100,7 +101,7 @@ begin
       execute format('alter table pg_temp.%s add column cutoff timestamptz', v_alias);
     end if;
     select * into v_parsed from maintenance_internal.parse_expression(
-      v_copy, 'matching', set_policy.matching, not v_has_cutoff);
+      v_copy, 'matching', set_policy.matching, not v_has_cutoff, set_policy.trusted_owner);
     if not v_has_cutoff then
       execute format('alter table pg_temp.%s drop column cutoff', v_alias);
     end if;
@@ -116,7 +117,8 @@ begin
 
   if set_policy.assign is not null then
     select * into v_parsed
-    from maintenance_internal.parse_assign(v_table, v_copy, set_policy.assign);
+    from maintenance_internal.parse_assign(
+      v_table, v_copy, set_policy.assign, set_policy.trusted_owner);
     v_policy.assign := v_parsed.printed;
     v_policy.calls := v_policy.calls || v_parsed.calls;
     v_columns := v_columns || v_parsed.columns;

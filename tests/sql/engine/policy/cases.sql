@@ -182,7 +182,7 @@ select throws_ok($$select maintenance.set_policy('spy', 'public.p1', 'delete', '
   matching => '(select amount from public.salaries) > 5')$$, '42501', 'permission denied for function set_policy',
   'an operator cannot read a table of somebody else through a rule');
 select throws_ok($$select maintenance_internal.parse_expression('public.p1', 'matching',
-  '(select amount from public.salaries) > 5', false)$$, '42501', null,
+  '(select amount from public.salaries) > 5', false, null)$$, '42501', null,
     'an operator cannot read a table of somebody else through parse_expression');
 select throws_ok($$select maintenance_internal.count_due(row(0, 'public.p1', 'delete', 'at', 'timestamptz', '1 day',
   '(select amount from public.salaries) > 5', null, null, null, null)::maintenance_internal.policy, now(), 10, '')$$,

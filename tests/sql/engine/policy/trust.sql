@@ -3,7 +3,7 @@
 set client_min_messages = error;
 begin;
 create extension if not exists pgtap;
-select plan(38);
+select plan(41);
 
 create role tenant;
 create role colleague;
@@ -81,6 +81,18 @@ select set_eq($$select substring(finding from '^.* calls') || severity from main
   array['the index public.mine_theirs callscritical', 'the rule callscritical',
     'the trigger theirs of public.mine callscritical'],
   'those of strangers are, of a trigger, an index and the rule');
+
+-- Tables and views that a rule looks into.
+select throws_like(format($$select maintenance.set_policy('looks', 'public.mine', 'delete', 'at', '7 days',
+  matching => %L)$$,
+  'exists (select from tenancy.log as l where l.id = mine.id)'), '%reads tenancy.log, which belongs to tenant%',
+  'a rule does not read a stranger''s table');
+select throws_like($$select maintenance.set_policy('looks', 'public.mine', 'update', 'at', '7 days',
+  matching => 'id is not null', assign => 'id = (select min(l.id) from tenancy.log as l)')$$,
+  '%reads tenancy.log, which belongs to tenant%', '... nor does assign');
+select lives_ok($$select maintenance.set_policy('looks', 'public.mine', 'update', 'at', '7 days',
+  matching => 'id is not null', assign => 'id = (select min(l.id) from tenancy.log as l)', trusted_owner => 'tenant')$$,
+  '... but where it is meant');
 
 -- N-021: an age that reads no column.
 select throws_ok(format('select maintenance.set_policy(''n'', ''public.mine'', ''delete'', %L, ''0'')', age), 'PM004',
