@@ -454,11 +454,11 @@ comment on function maintenance.version() is
   'that it was made of.';
 -- end of sql/engine/version.sql
 
--- from sql/engine/state.sql 70884c76a627a4f5
+-- from sql/engine/state.sql e605bc8f5a3e3525
 -- The release, and a hash of the files of sql/engine/. Written by make migration.
 
 comment on schema maintenance is
-  'pg-maintenance 0.0.0, state 43e096c0bbf2218c: '
+  'pg-maintenance 0.0.0, state e873ff92bd7cd131: '
   'what people call and read; \df maintenance.* is the manual.';
 -- end of sql/engine/state.sql
 
@@ -983,7 +983,7 @@ end
 $$;
 -- end of sql/engine/policy/find_policy.sql
 
--- from sql/engine/policy/parse_expression.sql c5b18262633ebd44
+-- from sql/engine/policy/parse_expression.sql c565ff5da3870d05
 -- One expression of a rule, as somebody typed it, in the form that Postgres prints.
 --
 -- Postgres itself is the parser. The table is an empty temporary copy of the target, so nothing
@@ -1230,7 +1230,8 @@ stable
 set search_path = pg_catalog, pg_temp
 return 'Names without a schema are looked up in ' || maintenance_internal.owner_path() || '.'
   || coalesce((
-    select string_agg(format(' The schema %I is left out, since %s may create in it: %s',
+    select string_agg(format(' The schema %I is left out, since %s may create in it, or has left '
+      'something there: %s',
       s.schema_name, s.strangers, s.fix), '')
     from maintenance_internal.owner_schemas() as s where s.strangers is not null), '');
 -- end of sql/engine/policy/parse_expression.sql
@@ -2367,7 +2368,7 @@ end
 $$;
 -- end of sql/engine/policy/lint_meaning.sql
 
--- from sql/engine/policy/lint_trust.sql 18fb82af96197298
+-- from sql/engine/policy/lint_trust.sql 974943724b23f89f
 -- Whose code a job runs with the rights of the engine's owner, and what it cannot find.
 
 create function maintenance_internal.lint_trust(
@@ -2430,7 +2431,7 @@ set search_path = pg_catalog, pg_temp
 begin atomic
   select 'warning',
     format('the schema %I is left out of the path that the owner''s code runs under, since %s may '
-      'create in it', s.schema_name, s.strangers),
+      'create in it, or has left something there', s.schema_name, s.strangers),
     s.fix
   from maintenance_internal.owner_schemas() as s
   where s.strangers is not null;

@@ -60,7 +60,7 @@ set search_path = pg_catalog, pg_temp
 begin atomic
   select 'warning',
     format('the schema %I is left out of the path that the owner''s code runs under, since %s may '
-      'create in it', s.schema_name, s.strangers),
+      'create in it, or has left something there', s.schema_name, s.strangers),
     s.fix
   from maintenance_internal.owner_schemas() as s
   where s.strangers is not null;

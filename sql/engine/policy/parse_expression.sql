@@ -244,6 +244,7 @@ stable
 set search_path = pg_catalog, pg_temp
 return 'Names without a schema are looked up in ' || maintenance_internal.owner_path() || '.'
   || coalesce((
-    select string_agg(format(' The schema %I is left out, since %s may create in it: %s',
+    select string_agg(format(' The schema %I is left out, since %s may create in it, or has left '
+      'something there: %s',
       s.schema_name, s.strangers, s.fix), '')
     from maintenance_internal.owner_schemas() as s where s.strangers is not null), '');
