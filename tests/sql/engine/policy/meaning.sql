@@ -141,8 +141,8 @@ create role stranger;
 grant create on schema app to stranger;
 select is(maintenance_internal.owner_path(), 'pg_catalog, public, pg_temp', 'a schema of strangers is left out');
 select results_eq($$select finding, fix from maintenance.lint('t2') where finding ~ 'path'$$,
-  $$values ('the schema app is left out of the path that the owner''s code runs under, since stranger may create in it, '
-    'or has left something there',
+  $$values ('the schema app is left out of the path that the owner''s code runs under, since stranger may '
+    'create in it, or has left something there',
     'revoke create on schema app from stranger;')$$, 'lint says so, with the statement');
 create function app.good(citext, text) returns boolean language sql immutable as 'select true';
 create operator app.== (leftarg = citext, rightarg = text, function = app.good);
