@@ -135,6 +135,8 @@ create extension pg_cron;
 grant usage on schema cron to app_owner;
 commit;
 SQL
+    # A launcher that has started just before its tables came may never look at them.
+    as_server pg_ctl -D "$home/data" -l "$home/log" -w -t 60 -m fast restart >/dev/null 2>&1 </dev/null
   fi
   # A job remembers the port that it was scheduled at; another one would keep it from connecting.
   cluster_superuser "$home" app -c "update cron.job set nodeport = $(cat "$home/port") where nodeport <> $(cat "$home/port")"

@@ -96,8 +96,8 @@ select pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', false);
 \ir engine/statement/set_statement.sql
 \ir engine/statement/statement_tables.sql
 \ir engine/statement/skipped_tables.sql
-\ir engine/statement/record_statements.sql
 \ir engine/statement/tick.sql
+\ir engine/statement/record_statements.sql
 
 -- model: which one may be asked, and what it cost
 \ir engine/model/tables.sql
@@ -157,19 +157,25 @@ select pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', false);
 \ir engine/schedule/nearest_slot.sql
 \ir engine/schedule/fired_by_cron.sql
 \ir engine/schedule/job_status.sql
+\ir engine/schedule/cron_silence.sql
+\ir engine/schedule/scheduler_faults.sql
+\ir engine/schedule/lint_schedule.sql
 \ir engine/schedule/cron_command.sql
 \ir engine/schedule/cron_statements.sql
 \ir engine/schedule/write_cron_job.sql
 \ir engine/schedule/remove_schedule.sql
-\ir engine/schedule/record_schedule_edit.sql
+\ir engine/schedule/record_schedule_edits.sql
 \ir engine/schedule/sync_schedule.sql
+\ir engine/schedule/repair_addresses.sql
 \ir engine/schedule/install_schedules.sql
 \ir engine/schedule/set_schedule.sql
 \ir engine/schedule/enable_job.sql
 
 -- health: is it well
+\ir engine/health/job_faults.sql
 \ir engine/health/backlog.sql
 \ir engine/health/maintenance_status.sql
+\ir engine/health/todo.sql
 \ir engine/health/index_health.sql
 \ir engine/health/table_bloat.sql
 \ir engine/health/index_report_step.sql

@@ -3,7 +3,7 @@
 select pg_catalog.set_config('maintenance.path', pg_catalog.current_setting('search_path'), true);
 select pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
 
--- from sql/engine/schema.sql cd86703716fb5d5c
+-- from sql/engine/schema.sql c32547284770e4c5
 -- The two schemas of the engine, and the guard in front of it: where a name of ours is taken,
 -- nothing is installed.
 --
@@ -31,7 +31,7 @@ select pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
 --   PM021  foreign keys are switched off, so that a delete would leave orphans
 --   PM022  the rule of a run, or its table, was changed meanwhile (on receipts; never raised)
 --   PM023  this session, of somebody else than the owner, has temporary tables
---   PM099  undoes what was only tried, inside of ship_row (never raised to a caller)
+--   PM099  undoes what was only tried (never raised to a caller)
 
 do $$
 declare
@@ -385,18 +385,23 @@ return case
 end;
 -- end of sql/engine/error_text.sql
 
--- from sql/engine/turn.sql 7fd6a99a1b934667
+-- from sql/engine/turn.sql 64beca757dbd511e
 -- What one session at a time does, and not more often than it is worth. Taking a turn is a row lock
 -- until the transaction ends: an advisory lock could be held by anybody who can connect.
 
 create table maintenance_internal.turn (
   name text not null,
   taken_at timestamptz not null,
+  noted bigint,
+  noted_in oid,
   constraint turn_pkey primary key (name)
 ) with (fillfactor = 50);
 
 comment on table maintenance_internal.turn is
   'leases: looking for those that ended; statements: writing the receipts of what pg_cron ran.';
+comment on column maintenance_internal.turn.noted is
+  'statements: up to which number of pg_cron''s history receipts are written; noted_in: the '
+  'table of jobs that these numbers are of (cron_state), since another one counts anew';
 
 create function maintenance_internal.put_turns()
 returns void
@@ -454,15 +459,15 @@ comment on function maintenance.version() is
   'that it was made of.';
 -- end of sql/engine/version.sql
 
--- from sql/engine/state.sql e605bc8f5a3e3525
+-- from sql/engine/state.sql 0976ccea304125e1
 -- The release, and a hash of the files of sql/engine/. Written by make migration.
 
 comment on schema maintenance is
-  'pg-maintenance 0.0.0, state e873ff92bd7cd131: '
+  'pg-maintenance 0.0.0, state 42ab083984099230: '
   'what people call and read; \df maintenance.* is the manual.';
 -- end of sql/engine/state.sql
 
--- from sql/engine/job/tables.sql 40871f388c5594e7
+-- from sql/engine/job/tables.sql 47138bcf3169f160
 -- What should be done, one row per job, and who changed it. Rows are written by set_policy, set_job
 -- and set_statement, and by nobody else.
 
@@ -481,6 +486,7 @@ create table maintenance_internal.job (
   budget interval not null default interval '5 minutes',
   max_batches integer,
   max_rows bigint,
+  promised_at timestamptz not null default now(),
   created_at timestamptz not null default now(),
   updated_at timestamptz not null default now(),
   constraint job_pkey primary key (job_id),
@@ -509,6 +515,8 @@ comment on column maintenance_internal.job.backlog_function is
   'function jobs: qualified name of a function (cap integer) that counts what is due';
 comment on column maintenance_internal.job.budget is
   'a run stops cleanly after this much wall-clock time';
+comment on column maintenance_internal.job.promised_at is
+  'when its schedule in force began to count, or it was enabled: no slot before it was ever owed';
 
 create table maintenance.edit (
   edit_id bigint generated always as identity,
@@ -529,7 +537,7 @@ comment on column maintenance.edit.what is
   'the change was made or found there';
 -- end of sql/engine/job/tables.sql
 
--- from sql/engine/job/record_edit.sql 02eae15df1fbab79
+-- from sql/engine/job/record_edit.sql 7777e00b5902a360
 -- Trigger: keeps who changed what of a job or its rule, and when.
 
 create function maintenance_internal.record_edit()
@@ -551,7 +559,8 @@ begin
     select jsonb_object_agg(o.key, jsonb_build_array(o.value, n.value)) into v_what
     from jsonb_each(to_jsonb(old)) as o
     join jsonb_each(to_jsonb(new)) as n on n.key = o.key
-    where o.value is distinct from n.value and o.key not in ('updated_at', 'description');
+    where o.value is distinct from n.value
+      and o.key not in ('updated_at', 'promised_at', 'description');
   end if;
   if v_what is not null then
     insert into maintenance.edit (job_name, what) values (v_job_name, v_what);
@@ -589,7 +598,7 @@ end
 $$;
 -- end of sql/engine/job/find_job.sql
 
--- from sql/engine/job/upsert_job.sql 64efeb76075b910f
+-- from sql/engine/job/upsert_job.sql 4efaf3c968d77fad
 -- The upsert behind set_policy, set_job and set_statement: the job's own row and its schedule.
 
 create function maintenance_internal.upsert_job(p_job maintenance_internal.job)
@@ -642,11 +651,21 @@ begin
   set step = excluded.step,
     statement = excluded.statement,
     schedule = excluded.schedule,
+    promised_at = case when j.schedule is distinct from excluded.schedule then now()
+      else j.promised_at end,
     description = excluded.description,
     backlog_name = excluded.backlog_name,
     backlog_function = excluded.backlog_function,
     updated_at = now()
   returning * into v_job;
+  if (v_job.schedule, v_job.statement) is distinct from (v_before.schedule, v_before.statement) then
+    perform maintenance_internal.tell_elsewhere(v_job, v_job.schedule);
+  end if;
+  if v_job.schedule is not null and maintenance.next_run_at(v_job.schedule, now()) is null then
+    raise warning '"%" will never run: no day fits its schedule "%"', v_job.job_name,
+        v_job.schedule
+      using hint = 'Minute, hour, day of month, month, day of week: 30 February never comes.';
+  end if;
   return v_job;
 end
 $$;
@@ -2514,7 +2533,7 @@ begin atomic
 end;
 -- end of sql/engine/policy/lint_session.sql
 
--- from sql/engine/policy/lint.sql c328d171250d9a81
+-- from sql/engine/policy/lint.sql 0fe753f1722c006c
 -- What will be slow, blocked or broken about the rules, and the statement that mends it.
 
 create type maintenance.finding as (job_name text, severity text, finding text, fix text);
@@ -2589,6 +2608,7 @@ begin
           || format('Set the job again, or: select maintenance.drop_job(%L);', v_job.job_name);
     end;
   end loop;
+  return query select * from maintenance_internal.lint_schedule(lint.job_name);
   return query
     select null, p.severity, p.finding, p.fix
     from maintenance_internal.lint_path() as p
@@ -2620,12 +2640,13 @@ comment on function maintenance.lint(text) is
   'index or the rule). warning: a run or the status would be slow (no index for the rule, an '
   'unindexed foreign key), or do what nobody meant (a trigger that may silence the change, '
   'seconds that look like days, another policy that keeps the same rows for another time, ages '
-  'of another millennium, a rule that asks its session, a schema that is left out of the '
+  'of another millennium, a rule that asks its session, a schedule that fires nothing or is too '
+  'narrow, a schema that is left out of the '
   'owner''s path). notice: rows of other tables that go too, or keep rows, by foreign keys; '
   'triggers that write. No row is good news. Errors: PM001 no such job.';
 -- end of sql/engine/policy/lint.sql
 
--- from sql/engine/run/tables.sql cf673a24a44feb7c
+-- from sql/engine/run/tables.sql 0280df255b74bc66
 -- The receipts: one row per run, written when it starts, after every step, and when it ends. A run
 -- that goes on has its whole state there, and what it is still to offer in the table beside it.
 
@@ -2708,8 +2729,17 @@ create table maintenance_internal.run (
 ) with (fillfactor = 50);
 
 create index run_job_name_idx on maintenance_internal.run (job_name, run_id);
-create index run_cron_run_id_idx on maintenance_internal.run (cron_run_id)
-where cron_run_id is not null;
+-- Of each job the last run, the last that was skipped, and the last that succeeded. By the time: an
+-- order that the primary key has, too, would have it walked backwards for a job without any.
+create index run_last_idx on maintenance_internal.run (job_id, started_at)
+where status <> 'skipped';
+create index run_skipped_idx on maintenance_internal.run (job_id, started_at)
+where status = 'skipped';
+create index run_succeeded_idx on maintenance_internal.run (job_id, started_at)
+where status = 'succeeded';
+-- Statements that go on.
+create index run_statement_idx on maintenance_internal.run (cron_run_id)
+where status = 'running' and cron_run_id is not null;
 create index run_finished_at_idx on maintenance_internal.run (finished_at);
 -- One run of a job at a time; what pg_cron runs itself is not ours to keep apart.
 create unique index run_running_idx on maintenance_internal.run (job_id)
@@ -2732,7 +2762,8 @@ comment on column maintenance_internal.run.error_detail is
   'owner alone';
 comment on column maintenance_internal.run.stop_reason is
   'done, budget, max_rows, max_batches, rows_locked, no_effect, refused_rows, rule_changed, '
-  'lock_timeout, error, cancelled, already_running, disabled, backend_gone, left_open';
+  'lock_timeout, error, cancelled, already_running, disabled, backend_gone, left_open, '
+  'history_gone, job_dropped';
 comment on column maintenance_internal.run.cut is
   'where in cut_leaf a run ended that was at what had failed: the next one begins behind it';
 
@@ -2894,7 +2925,7 @@ end
 $$;
 -- end of sql/engine/run/row_keys.sql
 
--- from sql/engine/run/start_run.sql d140ccab55cd2c45
+-- from sql/engine/run/start_run.sql 364353f469ec4a8b
 -- Opens a run: closes the receipts of the dead, and writes one. Where another run goes on, or the
 -- job is disabled, the receipt says skipped; where the run cannot begin, it says why.
 -- The unique index on running receipts is the lock: of two starters one inserts.
@@ -2963,8 +2994,8 @@ begin
       perform maintenance_internal.check_keys(v_leaves);
       select r.cut_leaf, r.cut into v_at.behind_leaf, v_at.behind
       from maintenance_internal.run as r
-      where r.job_name = v_job.job_name and r.status <> 'skipped'
-      order by r.run_id desc
+      where r.job_id = v_job.job_id and r.status <> 'skipped'
+      order by r.started_at desc
       limit 1;
     exception when others then
       get stacked diagnostics v_run.sqlstate = returned_sqlstate, v_message = message_text,
@@ -4269,7 +4300,7 @@ comment on function maintenance.add_details(jsonb) is
   'outside a run it does nothing.';
 -- end of sql/engine/run/add_details.sql
 
--- from sql/engine/run/last_success.sql d654ba2f7003d608
+-- from sql/engine/run/last_success.sql 8cd380c4ad69d7cf
 -- When the last run of a job that succeeded began; null before the first.
 
 create function maintenance_internal.last_success(job_name text)
@@ -4281,14 +4312,15 @@ set search_path = pg_catalog, pg_temp
 set lock_timeout = '5s'
 return (
   select r.started_at
-  from maintenance_internal.run as r
-  where r.job_name = last_success.job_name and r.status = 'succeeded'
-  order by r.run_id desc
+  from maintenance_internal.job as j
+  join maintenance_internal.run as r on r.job_id = j.job_id and r.status = 'succeeded'
+  where j.job_name = last_success.job_name
+  order by r.started_at desc
   limit 1
 );
 -- end of sql/engine/run/last_success.sql
 
--- from sql/engine/run/run_history.sql 264b07d9888fe18d
+-- from sql/engine/run/run_history.sql 4801220d07b5b8ca
 -- The receipts, as one reads them.
 
 create view maintenance.run_history as
@@ -4330,7 +4362,8 @@ comment on column maintenance.run_history.rows_refused is 'due rows that could n
 comment on column maintenance.run_history.batches is 'committed batches';
 comment on column maintenance.run_history.stop_reason is
   'done, budget, max_rows, max_batches, rows_locked, no_effect, refused_rows, rule_changed, '
-  'lock_timeout, error, cancelled, already_running, disabled, backend_gone, left_open';
+  'lock_timeout, error, cancelled, already_running, disabled, backend_gone, left_open, '
+  'history_gone, job_dropped';
 comment on column maintenance.run_history.error is
   'the first error, without any row''s text: SQLSTATE, constraint and table';
 comment on column maintenance.run_history.sqlstate is 'the SQLSTATE of that error';
@@ -4506,10 +4539,83 @@ begin atomic
 end;
 -- end of sql/engine/statement/skipped_tables.sql
 
--- from sql/engine/statement/record_statements.sql a728373683440c08
+-- from sql/engine/statement/tick.sql dfb469c5224efe1c
+-- What has to be looked at every minute, in milliseconds. A step that fails stops no other. Of the
+-- tick one receipt is kept, and written anew each time: it is the sign that pg_cron is at work.
+
+create function maintenance_internal.tick_statement()
+returns text
+language sql
+immutable
+set search_path = pg_catalog, pg_temp
+return 'call maintenance.tick()';
+
+create procedure maintenance.tick()
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+set lock_timeout = '5s'
+as $$
+declare
+  v_step text;
+  v_run maintenance_internal.run;
+  v_state text;
+  v_message text;
+  v_context text;
+begin
+  foreach v_step in array
+    array['close_dead_runs', 'record_statements', 'record_schedule_edits'] loop
+    begin
+      execute format('select maintenance_internal.%I()', v_step);
+    exception when others or assert_failure then
+      get stacked diagnostics v_state = returned_sqlstate, v_message = message_text,
+        v_context = pg_exception_context;
+      v_run.error := concat_ws('; ', v_run.error, format('%s: %s', v_step,
+        maintenance_internal.error_text(v_state, v_message, v_context)));
+      v_run.sqlstate := coalesce(v_run.sqlstate, v_state);
+      v_run.error_detail := coalesce(v_run.error_detail,
+        jsonb_build_object('message', v_message, 'context', v_context));
+    end;
+  end loop;
+
+  v_run.trigger := case when maintenance_internal.fired_by_cron() then 'schedule' else 'manual' end;
+  v_run.status := case when v_run.error is null then 'succeeded' else 'failed' end;
+  v_run.stop_reason := case when v_run.error is null then 'done' else 'error' end;
+  update maintenance_internal.run as r
+  set trigger = v_run.trigger, slot = date_trunc('minute', now()), status = v_run.status,
+    started_at = now(), touched_at = clock_timestamp(), finished_at = clock_timestamp(),
+    backend_pid = pg_backend_pid(), stop_reason = v_run.stop_reason, error = v_run.error,
+    sqlstate = v_run.sqlstate, error_detail = v_run.error_detail
+  where r.run_id = (
+    select l.run_id from maintenance_internal.run as l
+    join maintenance_internal.job as j on j.job_id = l.job_id
+    where j.statement = maintenance_internal.tick_statement() and l.status <> 'skipped'
+    order by l.started_at desc
+    limit 1);
+  if not found then
+    insert into maintenance_internal.run
+      (job_id, job_name, trigger, slot, status, started_at, finished_at, stop_reason, error,
+        sqlstate, error_detail)
+    select j.job_id, j.job_name, v_run.trigger, date_trunc('minute', now()), v_run.status, now(),
+      clock_timestamp(), v_run.stop_reason, v_run.error, v_run.sqlstate, v_run.error_detail
+    from maintenance_internal.job as j
+    where j.statement = maintenance_internal.tick_statement();
+  end if;
+end
+$$;
+
+comment on procedure maintenance.tick() is
+  'What has to be looked at every minute: closes the receipts of dead runs, writes those of the '
+  'statements that pg_cron ran, and keeps what somebody has edited in pg_cron. A step that fails '
+  'is told on its own receipt, the one of the job tick, which calls it.';
+-- end of sql/engine/statement/tick.sql
+
+-- from sql/engine/statement/record_statements.sql d37d25dea650936a
 -- Writes the receipts of statement jobs, from what pg_cron says of them: pg_cron runs them as they
--- stand, so nothing of ours is there when they begin or end. What pg_cron calls succeeded is failed
--- here where a table was left out because its owner is somebody else, or where none was reached.
+-- stand, so nothing of ours is there when they begin or end. Each firing is noted once, by the
+-- number that it has in pg_cron's history; a receipt that is still open is looked at again.
+-- What pg_cron calls succeeded is failed here where a table was left out because its owner is
+-- somebody else, or where none was reached.
 
 create function maintenance_internal.record_statements()
 returns bigint
@@ -4519,93 +4625,146 @@ set search_path = pg_catalog, pg_temp
 set lock_timeout = '5s'
 as $$
 declare
+  v_state record := maintenance_internal.cron_state();
+  v_noted bigint;
+  v_open bigint[];
+  v_last bigint;
   v_firing record;
-  v_job maintenance_internal.job;
   v_run maintenance_internal.run;
   v_left_out jsonb;
-  v_noted bigint := 0;
+  v_message text;
+  v_context text;
+  v_written bigint := 0;
 begin
-  if not maintenance_internal.take_turn('statements') then
+  if not v_state.readable or not maintenance_internal.take_turn('statements') then
     return 0; -- somebody else is at it
   end if;
+  -- Another history counts anew; what was open in the one before is not there.
+  select t.noted into v_noted from maintenance_internal.turn as t
+  where t.name = 'statements' and t.noted_in = v_state.cron_oid;
+  if v_noted is not null then
+    v_open := array(
+      select r.cron_run_id from maintenance_internal.run as r
+      where r.status = 'running' and r.cron_run_id is not null);
+  end if;
 
-  for v_firing in select * from maintenance_internal.cron_runs() order by cron_run_id loop
-    select * into v_job from maintenance_internal.job as j where j.job_name = v_firing.job_name;
-    select * into v_run from maintenance_internal.run as r
-    where r.job_id = v_job.job_id and r.cron_run_id = v_firing.cron_run_id
-      and (v_firing.started_at is null or r.started_at = v_firing.started_at);
-    continue when v_job.job_id is null or v_run.status <> 'running';
+  for v_firing in
+    select f.*, j.job_id, r.run_id
+    from maintenance_internal.cron_runs(v_noted, coalesce(v_open, '{}')) as f
+    left join maintenance_internal.job as j on j.job_name = f.job_name and j.kind = 'statement'
+      and j.statement <> maintenance_internal.tick_statement() -- it leaves its own
+    left join maintenance_internal.run as r
+      on r.cron_run_id = any (v_open) and r.cron_run_id = f.cron_run_id and r.status = 'running'
+    order by f.cron_run_id
+  loop
+    v_last := greatest(v_last, v_firing.cron_run_id);
+    v_run := null;
+    v_run.run_id := v_firing.run_id;
+    -- One that has left a receipt itself was no statement: a disabled job's is a call of run_job.
+    continue when v_run.run_id is null and (v_firing.job_id is null or exists (
+      select from maintenance_internal.run as r
+      where r.job_id = v_firing.job_id and r.status = 'skipped'
+        and r.started_at between v_firing.started_at
+          and coalesce(v_firing.finished_at, clock_timestamp())));
 
-    v_run.status := v_firing.status;
-    v_run.error := null;
-    v_run.error_detail := null;
+    v_run.status := case when v_firing.status in ('succeeded', 'failed') then v_firing.status
+      else 'running' end;
     v_run.details := '{}';
     if v_firing.status = 'failed' then
       v_run.error := 'pg_cron reports a failure';
       v_run.error_detail := jsonb_build_object('message', v_firing.message);
     elsif v_firing.status = 'succeeded' then
-      select jsonb_object_agg(l.relid::text, l.reason),
-        case when count(*) = max(l.tables) or bool_or(not l.may) then string_agg(
-          format('%s was left out: %s', l.relid, l.reason), '; ' order by l.relid::text) end
-      into v_left_out, v_run.error
-      from maintenance_internal.skipped_tables(
-        v_firing.command, v_firing.username, v_firing.started_at) as l;
-      if v_run.error is not null then
-        v_run.status := 'failed';
-      elsif v_left_out is not null then
-        v_run.details := jsonb_build_object('left_out', v_left_out);
-      end if;
+      begin
+        select jsonb_object_agg(l.relid::text, l.reason),
+          case when count(*) = max(l.tables) or bool_or(not l.may) then string_agg(
+            format('%s was left out: %s', l.relid, l.reason), '; ' order by l.relid::text) end
+        into v_left_out, v_run.error
+        from maintenance_internal.skipped_tables(
+          v_firing.command, v_firing.username, v_firing.started_at) as l;
+        if v_run.error is not null then
+          v_run.status := 'failed';
+        elsif v_left_out is not null then
+          v_run.details := jsonb_build_object('left_out', v_left_out);
+        end if;
+      exception when others then -- then pg_cron is believed, and the receipt says so
+        get stacked diagnostics v_message = message_text, v_context = pg_exception_context;
+        v_run.details := jsonb_build_object('unproven',
+          maintenance_internal.error_text(sqlstate, v_message, v_context));
+      end;
     end if;
 
     if v_run.run_id is null then
       insert into maintenance_internal.run as r
         (job_id, job_name, trigger, slot, status, started_at, backend_pid, cron_run_id)
-      values (v_job.job_id, v_job.job_name, 'schedule',
-        maintenance_internal.slot_of(v_job, v_firing.started_at), 'running',
-        coalesce(v_firing.started_at, clock_timestamp()), coalesce(v_firing.pid, 0),
+      values (v_firing.job_id, v_firing.job_name, 'schedule',
+        maintenance_internal.nearest_slot(
+          v_firing.schedule, coalesce(v_firing.started_at, clock_timestamp()), false, v_state.zone),
+        'running', coalesce(v_firing.started_at, clock_timestamp()), coalesce(v_firing.pid, 0),
         v_firing.cron_run_id)
       returning r.run_id into v_run.run_id;
+      v_written := v_written + 1;
     end if;
-    if v_run.status <> 'running' then
-      update maintenance_internal.run as r
-      set status = v_run.status,
-        finished_at = coalesce(v_firing.finished_at, clock_timestamp()),
-        stop_reason = case v_run.status when 'succeeded' then 'done' else 'error' end,
-        error = v_run.error,
-        sqlstate = case when v_run.error is not null then 'PM019' end,
-        error_detail = v_run.error_detail,
-        details = v_run.details
-      where r.run_id = v_run.run_id;
-    end if;
-    v_noted := v_noted + 1;
+    update maintenance_internal.run as r
+    set status = v_run.status,
+      started_at = coalesce(v_firing.started_at, r.started_at),
+      backend_pid = coalesce(v_firing.pid, r.backend_pid),
+      finished_at = case when v_run.status <> 'running'
+        then coalesce(v_firing.finished_at, clock_timestamp()) end,
+      stop_reason = case v_run.status when 'succeeded' then 'done' when 'failed' then 'error' end,
+      error = v_run.error,
+      sqlstate = case when v_run.error is not null then 'PM019' end,
+      error_detail = v_run.error_detail,
+      details = v_run.details
+    where r.run_id = v_run.run_id
+      and (v_run.status, coalesce(v_firing.started_at, r.started_at)) <> (r.status, r.started_at);
   end loop;
-  return v_noted;
+
+  update maintenance_internal.turn as t
+  set noted = greatest(v_noted, v_last, 0), noted_in = v_state.cron_oid
+  where t.name = 'statements';
+  perform maintenance_internal.close_lost_statements();
+  return v_written;
+end
+$$;
+
+-- Closes the receipts of statements whose process is gone, for more than a minute and a half, while
+-- pg_cron's history does not say how they ended; nor ever will, where the row is gone.
+create function maintenance_internal.close_lost_statements()
+returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_found bigint[];
+begin
+  update maintenance_internal.run as r
+  set touched_at = clock_timestamp()
+  where r.status = 'running' and r.cron_run_id is not null and exists (
+    select from pg_stat_activity as a
+    where a.pid = r.backend_pid and a.backend_start < r.started_at + interval '1 minute');
+  if not exists (
+    select from maintenance_internal.run as r
+    where r.status = 'running' and r.cron_run_id is not null
+      and r.touched_at < clock_timestamp() - interval '90 seconds')
+  then
+    return;
+  end if;
+  v_found := array(
+    select f.cron_run_id from maintenance_internal.cron_runs(9223372036854775807, array(
+      select r.cron_run_id from maintenance_internal.run as r
+      where r.status = 'running' and r.cron_run_id is not null)) as f);
+  update maintenance_internal.run as r
+  set status = 'interrupted', finished_at = clock_timestamp(),
+    stop_reason = case
+      when not exists (select from maintenance_internal.job as j where j.job_id = r.job_id)
+        then 'job_dropped'
+      when r.cron_run_id = any (v_found) then 'backend_gone'
+      else 'history_gone' end
+  where r.status = 'running' and r.cron_run_id is not null
+    and r.touched_at < clock_timestamp() - interval '90 seconds';
 end
 $$;
 -- end of sql/engine/statement/record_statements.sql
-
--- from sql/engine/statement/tick.sql 21e63f79356b7636
--- What has to be looked at every minute, in milliseconds.
-
-create procedure maintenance.tick()
-language plpgsql
-security definer
-set search_path = pg_catalog, pg_temp
-set lock_timeout = '5s'
-as $$
-begin
-  perform maintenance_internal.close_dead_runs();
-  perform maintenance_internal.record_statements();
-  perform maintenance_internal.record_schedule_edit(i.job_id, 'pg_cron')
-  from maintenance_internal.installed_schedule as i;
-end
-$$;
-
-comment on procedure maintenance.tick() is
-  'What has to be looked at every minute: closes the receipts of dead runs, writes those of the '
-  'statements that pg_cron ran, and keeps what somebody has edited in pg_cron. The job tick calls '
-  'it.';
--- end of sql/engine/statement/tick.sql
 
 -- from sql/engine/model/tables.sql c4c9b689a1ce2c20
 -- Which models may be asked, in which order, at which price; and every call that was made.
@@ -6371,7 +6530,7 @@ end
 $$;
 -- end of sql/engine/queue/task_backlog.sql
 
--- from sql/engine/ship/tables.sql a0a9a337158f414a
+-- from sql/engine/ship/tables.sql fdbd7bb8cad77612
 -- What was shipped, so that a later release can tell its own former values from what somebody has
 -- made of them here; and the same rows as they are in force.
 
@@ -6409,7 +6568,7 @@ create view maintenance_internal.row_in_force as
 select
   'job' as kind,
   j.job_name as name,
-  to_jsonb(j) - '{job_id,job_name,enabled,created_at,updated_at}'::text[]
+  to_jsonb(j) - '{job_id,job_name,enabled,promised_at,created_at,updated_at}'::text[]
     || coalesce(to_jsonb(p) - 'job_id', '{}') as row
 from maintenance_internal.job as j
 left join maintenance_internal.policy as p on p.job_id = j.job_id
@@ -6793,7 +6952,7 @@ end
 $$;
 -- end of sql/engine/schedule/extension.sql
 
--- from sql/engine/schedule/tables.sql c08173b77830f375
+-- from sql/engine/schedule/tables.sql e4810edcdc0874be
 -- What was put into pg_cron here, so that an operator's edit or removal can be told from ours.
 
 create table maintenance_internal.installed_schedule (
@@ -6803,7 +6962,6 @@ create table maintenance_internal.installed_schedule (
   username name not null,
   schedule text,
   command text not null,
-  since timestamptz not null default now(),
   seen jsonb,
   constraint installed_schedule_pkey primary key (job_id),
   constraint installed_schedule_job_id_fkey foreign key (job_id)
@@ -6817,8 +6975,6 @@ comment on column maintenance_internal.installed_schedule.cron_oid is
   'the table cron.job that it was put into: after drop and create extension it is another one';
 comment on column maintenance_internal.installed_schedule.username is
   'whom pg_cron runs it as: after the owner was renamed, nobody';
-comment on column maintenance_internal.installed_schedule.since is
-  'when this schedule was first put into pg_cron: no slot before it was ever promised';
 comment on column maintenance_internal.installed_schedule.seen is
   'schedule and active as pg_cron had them at the last look; what differs is an edit';
 -- end of sql/engine/schedule/tables.sql
@@ -6880,7 +7036,7 @@ end
 $$;
 -- end of sql/engine/schedule/cron_field.sql
 
--- from sql/engine/schedule/cron_fault.sql 33c1469adde81188
+-- from sql/engine/schedule/cron_fault.sql 2e97dad4dfec14a3
 -- What is wrong with a cron expression, and what to write instead; no row for one that is right.
 
 create function maintenance_internal.cron_fault(p_schedule text)
@@ -6970,6 +7126,11 @@ begin
     return;
   end if;
 
+  v_last := case v_place when 5 then 6 else v_highs[v_place] end;
+  if v_part ~ '/' and maintenance_internal.cron_field(
+    regexp_replace(v_part, '^([a-zA-Z0-9]+)/', format('\1-%s/', v_last)), v_place) is not null then
+    fix := 'Write it as: ' || regexp_replace(v_part, '/', format('-%s/', v_last));
+  end if;
   select array_agg((maintenance_internal.cron_field(e.word, v_place))[1] order by e.n)
   into v_ends
   from unnest(regexp_match(v_part, '^([a-zA-Z0-9]+)-([a-zA-Z0-9]+)(?:/\d+)?$'))
@@ -6978,7 +7139,6 @@ begin
     fault := format('its %s "%s" runs backwards, and pg_cron never fires for it',
       v_names[v_place], v_part);
     v_low := v_lows[v_place];
-    v_last := case v_place when 5 then 6 else v_highs[v_place] end;
     v_first := case when v_ends[1] > v_last then v_low else v_ends[1] end; -- Sunday is 0 and 7
     fix := 'Write it as: ' || case
       when v_part ~ v_step then (
@@ -7102,17 +7262,19 @@ comment on function maintenance.next_run_at(text, timestamptz) is
   'null. Errors: PM006 not a cron expression.';
 -- end of sql/engine/schedule/next_run_at.sql
 
--- from sql/engine/schedule/cron_state.sql c6774aa1bdd251a6
+-- from sql/engine/schedule/cron_state.sql 95a0b97f92bc0f9a
 -- What can be done with pg_cron from this database.
 --   gap       why jobs cannot be scheduled here; null where they can
+--   mend      what to do about that
 --   readable  cron.job can be read; where it cannot, the declared schedules are the truth
---   zone      the time zone of its schedules: GMT before pg_cron 1.5, a setting of the server since
+--   zone      of its schedules: GMT before pg_cron 1.5, a setting of the server since
 -- and database_oid, cron_oid (of cron.job) and username (whom it runs our jobs as), which tell
 -- these from others that were made of a copy, anew, or before the owner was renamed.
 -- cron.job shows each role its own rows by a policy: row security has to be on here.
 
 create function maintenance_internal.cron_state(
   out gap text,
+  out mend text,
   out readable boolean,
   out zone text,
   out database_oid oid,
@@ -7128,6 +7290,8 @@ as $$
 declare
   v_other text;
   v_home text := maintenance_internal.cron_setting('database_name');
+  v_elsewhere constant text := 'In the database where pg_cron lives, a superuser says what '
+    'select * from maintenance.cron_statements(); prints.';
 begin
   -- Not to_regclass, which raises where the schema may not be used; and not anybody's schema cron.
   cron_oid := (
@@ -7142,16 +7306,26 @@ begin
           and d.refclassid = 'pg_extension'::regclass)
       or (select r.rolsuper from pg_roles as r where r.oid = c.relowner)
         and (select r.rolsuper from pg_roles as r where r.oid = n.nspowner)));
-  gap := case
-    when cron_oid is not null then
-      case when not has_schema_privilege('cron', 'usage')
-        then format('%s may not use the schema cron', current_user) end
-    when to_regnamespace('cron') is not null
-      then 'the schema cron of this database is somebody''s own, and not pg_cron''s'
-    when v_home = current_database() then 'pg_cron is loaded, but not created in this database'
-    when v_home is not null then format('pg_cron lives in the database %s', v_home)
-    else 'pg_cron is not in this database'
-  end;
+  if cron_oid is not null then
+    if not has_schema_privilege('cron', 'usage') then
+      gap := format('%s may not use the schema cron', current_user);
+      mend := format('As a superuser: grant usage on schema cron to %I;', current_user);
+    end if;
+  elsif to_regnamespace('cron') is not null then
+    gap := 'the schema cron of this database is somebody''s own, and not pg_cron''s';
+    mend := v_elsewhere;
+  elsif v_home = current_database() then
+    gap := 'pg_cron is loaded, but not created in this database';
+    mend := format('As a superuser: create extension pg_cron; grant usage on schema cron to %I; '
+      'then, as %s: select * from maintenance.install_schedules();', current_user, current_user);
+  elsif v_home is not null then
+    gap := format('pg_cron lives in the database %s', v_home);
+    mend := v_elsewhere;
+  else
+    gap := 'pg_cron is not in this database';
+    mend := 'Where the server has none: README.md, "Adopt it", step 1. ' || v_elsewhere;
+  end if;
+
   readable := case when gap is null then has_table_privilege('cron.job', 'select') else false end;
   if readable then
     -- A copy of pg_cron's database has rows that nobody fires; after a rename pg_cron goes on to
@@ -7164,9 +7338,10 @@ begin
     into v_other;
     if v_other is not null then
       readable := false;
-      gap := format('cron.job is of the database %s, before it was renamed or copied to this one; '
-        'if renamed, a superuser says: update cron.job set database = %L where database = %L and '
-        'jobname like ''maintenance:%%'';', v_other, current_database(), v_other);
+      gap := format('cron.job is of the database %s, from before a rename, or a copy', v_other);
+      mend := format('If it was renamed, as a superuser: update cron.job set database = %L where '
+        'database = %L and jobname like ''maintenance:%%''; if it is a copy: %s',
+        current_database(), v_other, lower(left(v_elsewhere, 1)) || substr(v_elsewhere, 2));
     end if;
   end if;
   zone := coalesce(maintenance_internal.cron_setting('timezone'), 'UTC');
@@ -7201,15 +7376,16 @@ end
 $$;
 -- end of sql/engine/schedule/cron_jobs.sql
 
--- from sql/engine/schedule/cron_runs.sql 45fdf09cbc612218
--- What pg_cron says of the statement jobs that it ran, latest first: of the last 10,000
--- firings, since its history has no index but on its own number. Runs that leave a receipt of their
--- own are not among them, nor the ticks that went well.
+-- from sql/engine/schedule/cron_runs.sql 025d1532959a59c5
+-- What pg_cron says of what it ran for us: beyond a number of its history, and those asked for. Its
+-- history has no index but on that number, so a look costs what is new. The first look goes back
+-- 10,000 firings.
 -- cron.job_run_details shows each role its own rows by a policy: row security has to be on here.
 
-create function maintenance_internal.cron_runs()
+create function maintenance_internal.cron_runs(p_after bigint, p_open bigint[] default '{}')
 returns table (
   job_name text,
+  schedule text,
   cron_run_id bigint,
   status text,
   message text,
@@ -7228,15 +7404,17 @@ as $$
 begin
   if (maintenance_internal.cron_state()).readable then
     return query execute
-      'select c.job_name, d.runid, d.status, d.return_message, d.command, d.username, d.job_pid, '
-      '  d.start_time, d.end_time '
-      'from cron.job_run_details as d '
-      'join maintenance_internal.cron_jobs() as c on c.cron_job_id = d.jobid '
-      'where d.runid > (select max(m.runid) from cron.job_run_details as m) - 10000 '
-      'and d.command !~ ''^call maintenance\.run_job\('' '
-      'and (d.status = ''failed'' or d.status in (''running'', ''succeeded'') '
-      '  and d.command <> ''call maintenance.tick()'') '
-      'order by d.runid desc';
+      'select c.job_name, c.schedule, d.runid, d.status, d.return_message, d.command, '
+      '  d.username, d.job_pid, d.start_time, d.end_time '
+      'from ('
+      '  select n.* from cron.job_run_details as n where n.runid > coalesce($1, '
+      '    (select max(m.runid) from cron.job_run_details as m) - 10000) '
+      '  union all '
+      '  select o.* from cron.job_run_details as o where o.runid = any ($2) and o.runid <= $1'
+      ') as d '
+      'left join maintenance_internal.cron_jobs() as c on c.cron_job_id = d.jobid '
+      'order by d.runid'
+    using p_after, p_open;
   end if;
 end
 $$;
@@ -7328,7 +7506,7 @@ return exists (
 );
 -- end of sql/engine/schedule/fired_by_cron.sql
 
--- from sql/engine/schedule/job_status.sql 9d7026b7d7bd27be
+-- from sql/engine/schedule/job_status.sql 28e71497c015dcee
 -- What is in force: each job's schedule, whether it will fire, and how it ran last.
 
 create view maintenance.job_status as
@@ -7339,55 +7517,100 @@ select
   j.enabled,
   case when g.readable then c.schedule else j.schedule end as schedule,
   j.schedule as declared_schedule,
-  j.enabled and case when g.readable then coalesce(c.active, false)
-    else g.gap is null and i.job_id is not null end as active,
+  f.fires is not null as active,
   case
+    when f.is_proven and w.late_since is null then 'scheduled, as its receipts show: ' || g.gap
     when g.gap is not null then 'not scheduled here: ' || g.gap
     when not g.readable then 'cron.job cannot be read here'
     when c.schedule is null and j.schedule is null then 'no schedule'
+    when c.schedule is null and i.job_id is null and o.username <> g.username
+      then format('in pg_cron for the role %s, and not for %s', o.username, g.username)
+        collate pg_catalog."default"
     when c.schedule is null and i.job_id is null then 'not installed yet'
     when c.schedule is null then 'removed by an operator'
     when not c.active then 'inactive in pg_cron'
-    when f.fault is not null then 'edited by an operator: ' || f.fault
-    when c.schedule is distinct from i.schedule then 'edited by an operator'
+    when x.fault is not null then 'edited by an operator: ' || x.fault
+    when w.next_run_at is null and f.fires is not null then 'scheduled, and never due: no day fits'
+    when c.schedule is distinct from coalesce(i.schedule, j.schedule) then 'edited by an operator'
     else 'scheduled'
   end as scheduling,
-  maintenance_internal.nearest_slot(
-    case when not j.enabled then null
-      when c.active then c.schedule
-      when g.gap is null and not g.readable and i.job_id is not null then j.schedule end,
-    maintenance_internal.clock(), true, g.zone) as next_run_at,
+  w.next_run_at,
+  w.late_since,
   l.is_alive as running,
   l.started_at as last_run_at,
   case when l.status = 'running' and not l.is_alive then 'interrupted' else l.status end
     as last_status,
   l.error as last_error,
   p.started_at as last_success_at,
-  jsonb_strip_nulls(jsonb_build_object('keep', o.keep, 'batch_size', j.batch_size,
+  jsonb_strip_nulls(jsonb_build_object('keep', y.keep, 'batch_size', j.batch_size,
     'budget', j.budget, 'max_batches', j.max_batches, 'max_rows', j.max_rows)) as options,
   maintenance_internal.unlike_shipped(j.job_name) as unlike_shipped
 from maintenance_internal.job as j
 cross join maintenance_internal.cron_state() as g
 left join maintenance_internal.cron_jobs() as c on c.job_name = j.job_name
-left join lateral maintenance_internal.cron_fault(c.schedule) as f on c.schedule is not null
-left join maintenance_internal.policy as o on o.job_id = j.job_id
+left join lateral maintenance_internal.cron_fault(c.schedule) as x on c.schedule is not null
+left join maintenance_internal.policy as y on y.job_id = j.job_id
+left join maintenance_internal.installed_schedule as o
+  on o.job_id = j.job_id and o.database_oid = g.database_oid and o.cron_oid = g.cron_oid
 left join maintenance_internal.installed_schedule as i
-  on i.job_id = j.job_id and i.database_oid = g.database_oid and i.cron_oid = g.cron_oid
-    and i.username = g.username
+  on i.job_id = o.job_id and o.username = g.username
 left join lateral (
   select r.*, r.status = 'running' and (r.cron_run_id is not null
       or maintenance_internal.is_alive(r.job_id, r.backend_pid, r.touched_at)) as is_alive
   from maintenance_internal.run as r
-  where r.job_name = j.job_name and r.status <> 'skipped'
-  order by r.run_id desc
+  where r.job_id = j.job_id and r.status <> 'skipped'
+  order by r.started_at desc
   limit 1
 ) as l on true
 left join lateral (
   select r.started_at from maintenance_internal.run as r
-  where r.job_name = j.job_name and r.status = 'succeeded'
-  order by r.run_id desc
+  where r.job_id = j.job_id and r.status = 'skipped'
+  order by r.started_at desc
   limit 1
-) as p on true;
+) as k on true
+left join lateral (
+  select r.started_at from maintenance_internal.run as r
+  where r.job_id = j.job_id and r.status = 'succeeded'
+  order by r.started_at desc
+  limit 1
+) as p on true
+-- The schedule that somebody fires it by: pg_cron here, or one that cannot be seen, elsewhere.
+cross join lateral (
+  select q.is_proven,
+    case
+      when not j.enabled then null
+      when c.active then c.schedule
+      when g.gap is null and not g.readable and i.job_id is not null or q.is_proven
+        then j.schedule
+    end as fires
+  from (
+    select g.gap is not null and exists (
+      select from maintenance_internal.run as r
+      where r.job_id = j.job_id and r.status <> 'skipped' and (r.trigger = 'schedule'
+        or j.statement = maintenance_internal.tick_statement())) as is_proven
+  ) as q
+) as f
+-- What it owes: the first slot since it last began, or since its schedule began to count. Late is
+-- one that came two minutes ago (three for a statement, whose receipt is a tick behind), and that
+-- nobody is at; not while the server has only just started, nor before the tick has seen an edit.
+cross join lateral (
+  select maintenance_internal.nearest_slot(f.fires,
+    greatest(l.started_at, k.started_at, j.promised_at), true, g.zone) as owed
+) as n
+cross join lateral (
+  select
+    case when n.owed > maintenance_internal.clock() then n.owed else
+      maintenance_internal.nearest_slot(f.fires, maintenance_internal.clock(), true, g.zone) end
+      as next_run_at,
+    case when n.owed <= maintenance_internal.clock() - case
+          when j.statement <> maintenance_internal.tick_statement() then interval '3 minutes'
+          else interval '2 minutes' end
+        and l.is_alive is not true
+        and pg_postmaster_start_time() < maintenance_internal.clock() - interval '2 minutes'
+        and (i.seen is null or c.schedule is null
+          or i.seen = jsonb_build_object('schedule', c.schedule, 'active', c.active))
+      then n.owed end as late_since
+) as w;
 
 comment on view maintenance.job_status is
   'One row per job: its schedule in force, when it runs next, and how it ran last.';
@@ -7407,7 +7630,11 @@ comment on column maintenance.job_status.active is 'pg_cron will start it, and i
 comment on column maintenance.job_status.scheduling is
   'scheduled, or why not, or what is wrong with the schedule that somebody put into pg_cron';
 comment on column maintenance.job_status.next_run_at is
-  'when pg_cron starts it next; null where it will not';
+  'when pg_cron starts it next; null where it will not, or where its schedule cannot be read: '
+  'scheduling says why';
+comment on column maintenance.job_status.late_since is
+  'the first slot, of its schedule, that has come and gone without any receipt; null where it is '
+  'not late';
 comment on column maintenance.job_status.running is 'a run is going on, and is at work';
 comment on column maintenance.job_status.last_run_at is
   'when its last run began; skipped ones do not count';
@@ -7425,6 +7652,263 @@ comment on column maintenance.job_status.unlike_shipped is
   'name, bring the shipped one back';
 -- end of sql/engine/schedule/job_status.sql
 
+-- from sql/engine/schedule/cron_silence.sql e97ef946599d2224
+-- Why pg_cron has left no trace of a job since a time, as far as it can be known from here, and
+-- what to do about it. What it says itself of a firing stands in its history, which is read back
+-- for 1,000 firings, since it has no index.
+-- cron.job shows each role its own rows by a policy: row security has to be on here.
+
+create function maintenance_internal.cron_silence(
+  p_job_name text,
+  p_since timestamptz,
+  out cause text,
+  out mend text)
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+set row_security = on
+as $$
+declare
+  v_state record := maintenance_internal.cron_state();
+  v_version text := (select e.extversion from pg_extension as e where e.extname = 'pg_cron');
+  v_port constant text := current_setting('port');
+  v_last record;
+  v_good timestamptz;
+  v_known boolean;
+  v_busy text;
+begin
+  if pg_is_in_recovery() then
+    cause := 'this server is a standby, and pg_cron fires on the primary alone';
+    mend := 'Where there is none any more: select pg_promote();';
+    return;
+  elsif v_state.gap is not null then
+    cause := v_state.gap;
+    mend := v_state.mend;
+    return;
+  elsif not v_state.readable then
+    cause := format('%s cannot read cron.job', v_state.username);
+    mend := 'As a superuser: grant select on cron.job to public;';
+    return;
+  end if;
+
+  execute
+    'select j.nodename, j.nodeport, d.status, d.return_message as message, d.start_time '
+    'from cron.job as j '
+    'left join lateral ('
+    '  select r.* from cron.job_run_details as r '
+    '  where r.jobid = j.jobid '
+    '  and r.runid > (select max(m.runid) from cron.job_run_details as m) - 1000 '
+    '  order by r.runid desc limit 1) as d on true '
+    'where j.jobname::text = $1 and j.username = current_user '
+    'and j.database = current_database()'
+  into v_last using 'maintenance:' || p_job_name;
+  execute
+    'select max(d.start_time) filter (where d.status = ''succeeded''), '
+    '  coalesce(max(d.start_time) > maintenance_internal.clock() - interval ''3 minutes'', '
+    '  false) '
+    'from cron.job_run_details as d '
+    'where d.runid > (select max(m.runid) from cron.job_run_details as m) - 1000'
+  into v_good, v_known;
+
+  if v_last.status in ('succeeded', 'failed') and coalesce(v_last.start_time >= p_since, true) then
+    cause := format('pg_cron says: %s', left(regexp_replace(v_last.message, '\s+', ' ', 'g'), 200));
+    if v_last.nodeport::text <> v_port
+      and (v_last.status = 'succeeded' or v_last.message ~ 'connection failed') then
+      cause := format('pg_cron connects to port %s of %s, and this server listens at %s',
+        v_last.nodeport, v_last.nodename, v_port);
+      mend := 'select * from maintenance.install_schedules();';
+    elsif v_last.status = 'succeeded' then
+      cause := format('pg_cron says that it ran, and it did not run here: it may be another server '
+        'that it connects to (port %s of %s), or another command', v_last.nodeport,
+        v_last.nodename);
+      mend := 'select * from maintenance.install_schedules();';
+    elsif v_last.message ~ 'connection failed' then
+      cause := format('pg_cron connects to %s as %s, for each firing: %s', v_last.nodename,
+        v_state.username, v_last.message)
+        || case when v_good is null then '' else
+          format('; at %s it could: were all of max_connections in use?',
+            to_char(v_good, 'YYYY-MM-DD HH24:MI')) end;
+      mend := format('In postgresql.conf: cron.use_background_workers = on, then restart the '
+        'server%s. Or let %s in from %s without a password: pg_hba.conf.',
+        case when v_version ~ '^1\.[0-4]\M'
+          then ' (pg_cron 1.4.2 or newer; before 1.5 it then runs one job at a time)' else '' end,
+        v_state.username, v_last.nodename);
+    elsif v_last.message ~ 'read-only transaction' then
+      mend := (
+        select format('As a superuser: alter %s reset default_transaction_read_only;', case
+          when s.setrole = 0 then format('database %I', current_database())
+          when s.setdatabase = 0 then format('role %I', v_state.username)
+          else format('role %I in database %I', v_state.username, current_database()) end)
+        from pg_db_role_setting as s
+        where s.setrole in (0, maintenance_internal.owner())
+          and s.setdatabase in (0, v_state.database_oid)
+          and exists (select from unnest(s.setconfig) as c
+            where c ~ '^default_transaction_read_only=(on|true|yes|1)$')
+        order by s.setdatabase <> 0 and s.setrole <> 0 desc, s.setrole <> 0 desc
+        limit 1);
+      mend := coalesce(mend, 'As a superuser: alter system reset default_transaction_read_only; '
+        'select pg_reload_conf();');
+    end if;
+  elsif not exists (
+    -- Shown to everybody, unlike the kind of a process.
+    select from pg_stat_activity as a
+    join pg_roles as r on r.oid = a.usesysid and r.rolsuper
+    where a.application_name = 'pg_cron scheduler')
+  then
+    cause := 'the launcher of pg_cron is not there';
+    mend := 'Restart the server, with pg_cron in shared_preload_libraries. Where its log says role '
+      '... does not exist, a superuser deletes the rows of that role from cron.job.';
+  elsif p_since < pg_postmaster_start_time() then
+    cause := format('the server was started at %s, after that',
+      to_char(pg_postmaster_start_time(), 'YYYY-MM-DD HH24:MI'));
+  elsif maintenance_internal.cron_setting('launch_active_jobs') = 'off' then
+    cause := 'cron.launch_active_jobs is off';
+    mend := 'As a superuser: alter system reset cron.launch_active_jobs; select pg_reload_conf();';
+  elsif not v_known and (
+    select s.kind = 'statement' and s.statement <> maintenance_internal.tick_statement()
+    from maintenance_internal.job as s where s.job_name = p_job_name)
+  then
+    cause := 'pg_cron keeps no history, from which alone its statements get their receipts';
+    mend := 'In postgresql.conf: cron.log_run = on, then restart the server.';
+  else
+    select format('it runs %s, since %s', string_agg(r.job_name, ', '),
+      to_char(min(r.started_at), 'HH24:MI')) into v_busy
+    from maintenance_internal.run as r
+    where r.status = 'running' and r.trigger = 'schedule' and v_version ~ '^1\.[0-4]\M'
+    having count(*) > 0;
+    cause := concat_ws('; ', 'pg_cron has not fired it', v_busy);
+    mend := 'To have it read its jobs anew: select * from maintenance.install_schedules();';
+  end if;
+end
+$$;
+-- end of sql/engine/schedule/cron_silence.sql
+
+-- from sql/engine/schedule/scheduler_faults.sql d1f7a04c115a2787
+-- What keeps pg_cron from firing the jobs of this database at all, or some of them for ever. The
+-- tick, which it fires every minute, shows whether it is at work.
+
+create function maintenance_internal.scheduler_faults(p_jobs maintenance.job_status[])
+returns table (severity text, fault text, mend text)
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_state record := maintenance_internal.cron_state();
+  v_tick maintenance.job_status;
+  v_silence record;
+  v_fires constant boolean := exists (select from unnest(p_jobs) as s where s.active);
+begin
+  select s.* into v_tick
+  from unnest(p_jobs) as s
+  join maintenance_internal.job as j on j.job_name = s.job_name
+  where j.statement = maintenance_internal.tick_statement();
+  -- What worked once and has stopped is worse than what was never set up.
+  severity := case when v_tick.last_run_at is null and v_tick.late_since is null
+    then 'warning' else 'critical' end;
+
+  if v_tick.job_name is null then
+    fault := 'No job calls the tick, which looks after all others';
+    mend := 'select * from maintenance.register(''tick'');';
+    return next;
+  elsif v_tick.late_since is not null then
+    select * into v_silence
+    from maintenance_internal.cron_silence(v_tick.job_name, v_tick.late_since);
+    fault := format('No tick since %s: %s', to_char(
+      coalesce(v_tick.last_run_at, v_tick.late_since), 'YYYY-MM-DD HH24:MI'), v_silence.cause);
+    mend := v_silence.mend;
+    return next;
+  elsif not v_tick.enabled then
+    fault := format('The job %s, which looks after all others, is disabled', v_tick.job_name);
+    mend := format('select maintenance.enable_job(%L);', v_tick.job_name);
+    return next;
+  elsif v_state.gap is not null and not v_tick.active then
+    fault := 'Nothing is fired here: ' || v_state.gap;
+    mend := v_state.mend;
+    return next;
+  elsif v_tick.scheduling in ('removed by an operator', 'inactive in pg_cron', 'no schedule') then
+    fault := format('The job %s, which looks after all others, is not fired: %s', v_tick.job_name,
+      v_tick.scheduling);
+    mend := case when v_fires then format('select maintenance.set_schedule(%L, ''* * * * *'');',
+      v_tick.job_name) else 'select * from maintenance.register();' end;
+    return next;
+  elsif v_tick.last_status = 'failed' then
+    fault := 'The tick fails: ' || v_tick.last_error;
+    mend := format('select error_detail from maintenance.run_history where job_name = %L;',
+      v_tick.job_name);
+    return next;
+  end if;
+
+  -- Jobs that nobody has stopped, and that nobody will fire.
+  for fault, mend, severity in
+    select format('%s%s: %s', string_agg(s.job_name, ', ' order by s.n) filter (where s.n <= 3),
+        case when count(*) > 3 then format(' and %s more', count(*) - 3) else '' end, s.scheduling),
+      case
+        when s.scheduling = 'not installed yet'
+          then 'select * from maintenance.install_schedules();'
+        when s.scheduling like 'in pg_cron for%' then format('As a superuser: update cron.job set '
+          'username = %L where database = %L and jobname like ''maintenance:%%''; then, as %s: '
+          'select * from maintenance.install_schedules();',
+          v_state.username, current_database(), v_state.username)
+        else string_agg(format('select maintenance.set_schedule(%L, %L);', s.job_name,
+          coalesce(case when maintenance_internal.nearest_slot(s.declared_schedule,
+            now(), true, 'UTC') is not null then s.declared_schedule end, '0 3 * * *')), ' '
+          order by s.n) filter (where s.n <= 3)
+      end,
+      case when bool_or(s.job_name = v_tick.job_name) then severity else 'warning' end
+    from (
+      select j.*, row_number() over (partition by j.scheduling order by j.job_name) as n
+      from unnest(p_jobs) as j
+      where j.enabled and (j.scheduling = 'not installed yet'
+        or j.scheduling like 'in pg_cron for the role%' or j.active and j.next_run_at is null)
+    ) as s
+    group by s.scheduling
+    order by bool_or(s.job_name = v_tick.job_name) desc, s.scheduling
+  loop
+    return next;
+  end loop;
+end
+$$;
+-- end of sql/engine/schedule/scheduler_faults.sql
+
+-- from sql/engine/schedule/lint_schedule.sql 51f15263de43d134
+-- Schedules that fire nothing, and those that are too narrow for their job. For lint.
+
+create function maintenance_internal.lint_schedule(p_job_name text)
+returns setof maintenance.finding
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+begin atomic
+  select s.job_name, 'warning', format('its schedule "%s": %s', s.schedule, s.scheduling),
+    format('select maintenance.set_schedule(%L, %L);', s.job_name, '0 3 * * *')
+  from maintenance.job_status as s
+  where s.active and s.next_run_at is null and s.job_name = coalesce(p_job_name, s.job_name)
+  union all
+  select s.job_name, 'warning', format('its last run took %s, and it is due again after %s: '
+    'pg_cron runs it back to back', date_trunc('second', l.took), l.pause),
+    case when s.kind = 'statement' then 'A rarer schedule: maintenance.set_schedule(...).'
+      else format('select maintenance.configure_job(%L, budget => %L); or a rarer schedule.',
+        s.job_name, l.pause / 2) end
+  from (
+    select v.*, v.next_run_at + interval '1 second' as after,
+      (maintenance_internal.cron_state()).zone as zone
+    from maintenance.job_status as v
+    where v.active and v.job_name = coalesce(p_job_name, v.job_name)
+  ) as s
+  cross join lateral (
+    select r.finished_at - r.started_at as took,
+      maintenance_internal.nearest_slot(s.schedule, s.after, true, s.zone) - s.next_run_at as pause
+    from maintenance_internal.job as j
+    join maintenance_internal.run as r on r.job_id = j.job_id and r.status <> 'skipped'
+    where j.job_name = s.job_name
+    order by r.started_at desc
+    limit 1
+  ) as l
+  where l.took > l.pause;
+end;
+-- end of sql/engine/schedule/lint_schedule.sql
+
 -- from sql/engine/schedule/cron_command.sql 8cb98f109f4e3d56
 -- What pg_cron is to run for a job.
 
@@ -7438,19 +7922,62 @@ return case when p_job.statement is not null and p_job.enabled then p_job.statem
   else format('call maintenance.run_job(%L)', p_job.job_name) end;
 -- end of sql/engine/schedule/cron_command.sql
 
--- from sql/engine/schedule/cron_statements.sql adcd178a01ae269c
+-- from sql/engine/schedule/cron_statements.sql b9b2133cf236abd5
 -- For a database that is not pg_cron's, on the same server: what schedules its jobs from there.
+
+-- By what name pg_cron knows a job of this database there: it keeps one of a name for each role,
+-- whatever the database, and cuts what is longer than 63 bytes.
+create function maintenance_internal.cron_name(p_job_name text)
+returns text
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+return case
+  when octet_length(p_job_name || current_database()) <= 50
+    then format('maintenance:%s@%s', p_job_name, current_database())
+  else format('maintenance:%s@%s', left(p_job_name, 38),
+    left(md5(p_job_name || '@' || current_database()), 12))
+end;
 
 create function maintenance_internal.cron_statement(p_job maintenance_internal.job, p_schedule text)
 returns text
 language sql
 stable
 set search_path = pg_catalog, pg_temp
--- pg_cron knows a job by its name and its role, whatever the database: so the name begins with the
--- database.
-return format('select cron.schedule_in_database(%L, %L, %L, %L, %L);',
-  left(current_database() || '/' || p_job.job_name, 63), p_schedule,
-  maintenance_internal.cron_command(p_job), current_database(), current_user);
+return case
+  when p_schedule is null then format(
+    'select cron.unschedule(jobid) from cron.job where database = %L and jobname in (%L, %L);',
+    current_database(), maintenance_internal.cron_name(p_job.job_name),
+    'maintenance:' || p_job.job_name)
+  else format('select cron.schedule_in_database(%L, %L, %L, %L, %L);',
+    maintenance_internal.cron_name(p_job.job_name), p_schedule,
+    maintenance_internal.cron_command(p_job), current_database(), current_user)
+end;
+
+-- Where pg_cron fires jobs of this database and cannot be told from here: says what is to be said,
+-- after a job has changed.
+create function maintenance_internal.tell_elsewhere(
+  p_job maintenance_internal.job,
+  p_schedule text)
+returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_state record := maintenance_internal.cron_state();
+begin
+  if v_state.gap is not null
+    and exists (select from maintenance_internal.run as r where r.trigger = 'schedule')
+  then
+    raise warning 'pg_cron, which fires the jobs of this database, has not heard of "%": %',
+        p_job.job_name, v_state.gap
+      using hint = case when v_state.cron_oid is not null and p_schedule is not null
+        then v_state.mend || ' Then: select * from maintenance.install_schedules();'
+        else 'As a superuser, where pg_cron lives: '
+          || maintenance_internal.cron_statement(p_job, p_schedule) end;
+  end if;
+end
+$$;
 
 create function maintenance.cron_statements()
 returns setof text
@@ -7472,19 +7999,30 @@ comment on function maintenance.cron_statements() is
   'owner. One row per job.';
 -- end of sql/engine/schedule/cron_statements.sql
 
--- from sql/engine/schedule/write_cron_job.sql a167356d92b73ea1
+-- from sql/engine/schedule/write_cron_job.sql 6f78a99d648871bc
 -- Puts a job into pg_cron, or changes it there: cron.schedule is an upsert by name that keeps the
--- id, and the active flag with it.
+-- id, and the active flag with it. What is inactive starts again only where that is asked: it has
+-- to be made anew then, since only a superuser may set the flag.
 
-create function maintenance_internal.write_cron_job(p_job maintenance_internal.job, p_schedule text)
+create function maintenance_internal.write_cron_job(
+  p_job maintenance_internal.job,
+  p_schedule text,
+  p_start boolean default false)
 returns void
 language plpgsql
 set search_path = pg_catalog, pg_temp
 set row_security = on
 as $$
 declare
+  v_cron_job_id bigint;
   v_message text;
 begin
+  for v_cron_job_id in
+    select c.cron_job_id from maintenance_internal.cron_jobs() as c
+    where p_start and c.job_name = p_job.job_name and not c.active
+  loop
+    execute 'select cron.unschedule($1)' using v_cron_job_id;
+  end loop;
   execute format('select cron.schedule(%L, %L, %L)',
     'maintenance:' || p_job.job_name, p_schedule, maintenance_internal.cron_command(p_job));
 exception when invalid_parameter_value or internal_error then
@@ -7496,7 +8034,7 @@ end
 $$;
 -- end of sql/engine/schedule/write_cron_job.sql
 
--- from sql/engine/schedule/remove_schedule.sql 0bee47523a23b80e
+-- from sql/engine/schedule/remove_schedule.sql 511fee48acb45252
 -- Takes a job out of pg_cron, and forgets that it was there.
 
 create function maintenance_internal.remove_schedule(p_job maintenance_internal.job)
@@ -7508,6 +8046,7 @@ as $$
 declare
   v_state record := maintenance_internal.cron_state();
   v_cron_job_id bigint;
+  v_role name;
 begin
   for v_cron_job_id in
     select c.cron_job_id
@@ -7523,7 +8062,17 @@ begin
       null; -- pg_cron's word for a job that is not there: an operator removed it
     end;
   end if;
-  delete from maintenance_internal.installed_schedule as i where i.job_id = p_job.job_id;
+  if p_job.schedule is not null then
+    perform maintenance_internal.tell_elsewhere(p_job, null);
+  end if;
+  delete from maintenance_internal.installed_schedule as i
+  where i.job_id = p_job.job_id
+  returning i.username into v_role;
+  if v_state.readable and v_role <> v_state.username then
+    raise warning '"%" may still be in pg_cron for the role %', p_job.job_name, v_role
+      using hint = format('As a superuser: select cron.unschedule(jobid) from cron.job where '
+        'jobname = %L and username = %L;', 'maintenance:' || p_job.job_name, v_role);
+  end if;
 end
 $$;
 
@@ -7562,9 +8111,8 @@ begin
       return next;
     elsif v_state.gap like 'pg_cron lives in%' or v_state.gap is not null and exists (
         select from maintenance_internal.run as r where r.trigger = 'schedule') then
-      outcome := format('%s; where it lives, if it was scheduled there: select '
-        'cron.unschedule(jobid) from cron.job where jobname = %L and database = %L;', v_state.gap,
-        left(current_database() || '/' || v_job.job_name, 63), current_database());
+      outcome := format('%s; where it lives, if it was scheduled there: %s', v_state.gap,
+        maintenance_internal.cron_statement(v_job, null));
       return next;
     end if;
   end loop;
@@ -7572,53 +8120,57 @@ end
 $$;
 -- end of sql/engine/schedule/remove_schedule.sql
 
--- from sql/engine/schedule/record_schedule_edit.sql 22cbd2012dd550c7
--- Keeps what has changed in pg_cron since the last look at a job there: its schedule, whether it is
--- active, whether it is there at all. pg_cron does not say who edits it; our own calls do.
+-- from sql/engine/schedule/record_schedule_edits.sql 0a333c02af4ba729
+-- Keeps what has changed in pg_cron since the last look there, of one job or of all: its schedule,
+-- whether it is active, whether it is there at all. pg_cron does not say who edits it; our own
+-- calls do. What is there after a restore, or since the owner was renamed, is ours again.
 
-create function maintenance_internal.record_schedule_edit(p_job_id integer, p_changed_by text)
+create function maintenance_internal.record_schedule_edits(
+  p_changed_by text default 'pg_cron',
+  p_job_id integer default null)
 returns void
-language plpgsql
+language sql
 set search_path = pg_catalog, pg_temp
-as $$
-declare
-  v_job_name text := (
-    select j.job_name from maintenance_internal.job as j where j.job_id = p_job_id);
-  v_state record := maintenance_internal.cron_state();
-  v_seen jsonb;
-  v_found jsonb;
-begin
-  if not v_state.readable then
-    return;
-  end if;
-  select jsonb_build_object('schedule', c.schedule, 'active', c.active) into v_found
-  from maintenance_internal.cron_jobs() as c
-  where c.job_name = v_job_name;
-  v_found := coalesce(v_found, '{"schedule": null, "active": null}');
-  select i.seen into v_seen
-  from maintenance_internal.installed_schedule as i
-  where i.job_id = p_job_id and i.seen is distinct from v_found
-    and i.database_oid = v_state.database_oid and i.cron_oid = v_state.cron_oid
-    and i.username = v_state.username
-  for update skip locked;
-  if not found then
-    return;
-  end if;
-  if v_seen is not null then
+begin atomic
+  with state as materialized (
+    select s.* from maintenance_internal.cron_state() as s where s.readable
+  ), cron as materialized (
+    select c.* from maintenance_internal.cron_jobs() as c
+  ), found as materialized (
+    select i.job_id, j.job_name, i.seen, s.database_oid, s.cron_oid, s.username,
+      jsonb_build_object('schedule', c.schedule, 'active', c.active) as there
+    from maintenance_internal.installed_schedule as i
+    join maintenance_internal.job as j on j.job_id = i.job_id
+    cross join state as s
+    left join cron as c on c.job_name = j.job_name
+    where (p_job_id is null or i.job_id = p_job_id)
+      and case when (i.database_oid, i.cron_oid, i.username)
+          = (s.database_oid, s.cron_oid, s.username)
+        then i.seen is distinct from jsonb_build_object('schedule', c.schedule, 'active', c.active)
+        else c.job_name is not null end
+    for no key update of i, j skip locked
+  ), edit as (
     insert into maintenance.edit (job_name, changed_by, what)
-    select v_job_name, p_changed_by,
-      jsonb_object_agg(s.key, jsonb_build_array(s.value, v_found -> s.key))
-    from jsonb_each(v_seen) as s
-    where s.value is distinct from v_found -> s.key;
-  end if;
+    select f.job_name, p_changed_by,
+      jsonb_object_agg(s.key, jsonb_build_array(s.value, f.there -> s.key))
+    from found as f
+    cross join lateral jsonb_each(f.seen) as s
+    where s.value is distinct from f.there -> s.key
+    group by f.job_id, f.job_name
+  ), promise as (
+    update maintenance_internal.job as j
+    set promised_at = now()
+    from found as f
+    where j.job_id = f.job_id and f.seen is not null
+  )
   update maintenance_internal.installed_schedule as i
-  set seen = v_found
-  where i.job_id = p_job_id;
-end
-$$;
--- end of sql/engine/schedule/record_schedule_edit.sql
+  set seen = f.there, database_oid = f.database_oid, cron_oid = f.cron_oid, username = f.username
+  from found as f
+  where i.job_id = f.job_id;
+end;
+-- end of sql/engine/schedule/record_schedule_edits.sql
 
--- from sql/engine/schedule/sync_schedule.sql d3bd698c250bd003
+-- from sql/engine/schedule/sync_schedule.sql 6f38a595dccffb1b
 -- Brings pg_cron and what was declared together for one job, and says what it did.
 -- Schedule, active flag and absence belong to the operator; the command belongs to us. Where
 -- pg_cron was made anew, the database restored or the owner renamed, they are as they were last
@@ -7707,12 +8259,13 @@ begin
     cron_oid = excluded.cron_oid,
     username = excluded.username,
     command = excluded.command,
-    since = case when i.schedule is not distinct from excluded.schedule
-      and i.database_oid = excluded.database_oid then i.since else now() end,
     schedule = case when v_is_edited and v_is_installed then i.schedule else excluded.schedule end,
     seen = case when v_state.readable then i.seen
       else jsonb_build_object('schedule', v_wanted, 'active', true) end;
-  perform maintenance_internal.record_schedule_edit(v_job.job_id, session_user);
+  perform maintenance_internal.record_schedule_edits(session_user, v_job.job_id);
+  if not v_is_there or not v_is_installed then
+    update maintenance_internal.job as j set promised_at = now() where j.job_id = v_job.job_id;
+  end if;
 
   return case
     when not v_is_there and v_installed.username <> v_state.username
@@ -7729,7 +8282,53 @@ end
 $$;
 -- end of sql/engine/schedule/sync_schedule.sql
 
--- from sql/engine/schedule/install_schedules.sql 5f17e4ca8e2ba019
+-- from sql/engine/schedule/repair_addresses.sql 6ae8d3c51a5b0570
+-- A row of cron.job keeps the server's address from when it was scheduled. After a restore, a
+-- failover or a change of the port pg_cron fires in vain, or on the old server: such rows are made
+-- anew, with the address that this server gives to new ones. What is inactive stays as it is.
+
+create function maintenance_internal.repair_addresses()
+returns text[]
+language plpgsql
+set search_path = pg_catalog, pg_temp
+set row_security = on
+as $$
+declare
+  v_node text;
+  v_port integer;
+  v_id bigint;
+  v_cron record;
+  v_repaired text[] := '{}';
+begin
+  if not (maintenance_internal.cron_state()).readable then
+    return v_repaired;
+  end if;
+  begin -- a row that is gone again with this block
+    execute 'select cron.schedule(''maintenance:'', ''0 0 1 1 *'', ''select 1'')' into v_id;
+    execute 'select j.nodename, j.nodeport from cron.job as j where j.jobid = $1'
+    into v_node, v_port using v_id;
+    raise exception using errcode = 'PM099';
+  exception when sqlstate 'PM099' then
+    null;
+  end;
+  for v_cron in execute
+    'select c.*, j.job_name from cron.job as c '
+    'join maintenance_internal.job as j on c.jobname::text = ''maintenance:'' || j.job_name '
+    'where c.username = current_user and c.database = current_database() and c.active '
+    'and (c.nodename, c.nodeport) <> ($1, $2)'
+  using v_node, v_port
+  loop
+    execute 'select cron.unschedule($1)' using v_cron.jobid;
+    execute 'select cron.schedule($1, $2, $3)'
+    using v_cron.jobname, v_cron.schedule, v_cron.command;
+    v_repaired := v_repaired || v_cron.job_name::text;
+  end loop;
+  return v_repaired;
+end
+$$;
+-- end of sql/engine/schedule/repair_addresses.sql
+
+-- from sql/engine/schedule/install_schedules.sql 11b81426ae7e683b
 -- Puts every declared schedule into pg_cron that was never there, and repairs commands.
 
 create function maintenance_internal.sync_schedules(
@@ -7740,6 +8339,7 @@ language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 declare
+  v_repaired constant text[] := maintenance_internal.repair_addresses();
   v_context text;
 begin
   for sync_schedules.job_name in
@@ -7749,6 +8349,9 @@ begin
   loop
     begin
       outcome := maintenance_internal.sync_schedule(sync_schedules.job_name, p_removed_too);
+      if sync_schedules.job_name = any (v_repaired) then
+        outcome := 'address repaired';
+      end if;
     exception when others then
       get stacked diagnostics v_context = pg_exception_context;
       outcome := 'failed: ' || maintenance_internal.error_text(sqlstate, sqlerrm, v_context);
@@ -7758,6 +8361,12 @@ begin
     where s.job_name = sync_schedules.job_name;
     return next;
   end loop;
+  -- What is written while pg_cron reads its jobs, as at a migration's commit, 1.4 may not hear of
+  -- before they change again: so one is written once more, as it is.
+  perform maintenance_internal.write_cron_job(j, c.schedule)
+  from maintenance_internal.cron_jobs() as c
+  join maintenance_internal.job as j on j.job_name = c.job_name
+  where c.active and j.statement = maintenance_internal.tick_statement();
 end
 $$;
 
@@ -7774,11 +8383,12 @@ $$;
 
 comment on function maintenance.install_schedules() is
   'Creates the pg_cron jobs maintenance:<job_name> that were never installed here and repairs '
-  'their commands; what an operator edited, deactivated or removed stays so. One row per job; '
-  'a second call changes nothing. A job that fails says so in its row and stops no other.';
+  'their commands, and the address of the server in them; what an operator edited, deactivated '
+  'or removed stays so. One row per job; a second call changes nothing. A job that fails says so '
+  'in its row and stops no other.';
 -- end of sql/engine/schedule/install_schedules.sql
 
--- from sql/engine/schedule/set_schedule.sql 8407fd0c05941ce9
+-- from sql/engine/schedule/set_schedule.sql d753bae6a06a06d4
 -- Changes when a job runs, in pg_cron, as an operator does it.
 
 create function maintenance.set_schedule(job_name text, schedule text)
@@ -7797,7 +8407,11 @@ begin
     raise exception 'a schedule is needed for %', v_job.job_name
       using errcode = 'PM006', hint = 'To stop a job: select maintenance.disable_job(...).';
   end if;
-  perform maintenance.next_run_at(set_schedule.schedule, now());
+  if maintenance.next_run_at(set_schedule.schedule, now()) is null then
+    raise warning '"%" will never run: no day fits its schedule "%"', v_job.job_name,
+        set_schedule.schedule
+      using hint = 'Minute, hour, day of month, month, day of week: 30 February never comes.';
+  end if;
   perform from maintenance_internal.job as j where j.job_id = v_job.job_id for update;
   if v_state.gap is not null then
     raise exception '% cannot be scheduled here: %', v_job.job_name, v_state.gap
@@ -7805,7 +8419,7 @@ begin
         || maintenance_internal.cron_statement(v_job, set_schedule.schedule);
   end if;
 
-  perform maintenance_internal.write_cron_job(v_job, set_schedule.schedule);
+  perform maintenance_internal.write_cron_job(v_job, set_schedule.schedule, true);
   -- What was declared stays on record: whatever pg_cron shows beside it is the operator's.
   insert into maintenance_internal.installed_schedule as i
     (job_id, database_oid, cron_oid, username, schedule, command, seen)
@@ -7814,9 +8428,10 @@ begin
       then jsonb_build_object('schedule', set_schedule.schedule, 'active', true) end)
   on conflict (job_id) do update
   set database_oid = excluded.database_oid, cron_oid = excluded.cron_oid,
-    username = excluded.username, command = excluded.command, since = now(),
+    username = excluded.username, command = excluded.command,
     seen = coalesce(excluded.seen, i.seen);
-  perform maintenance_internal.record_schedule_edit(v_job.job_id, session_user);
+  perform maintenance_internal.record_schedule_edits(session_user, v_job.job_id);
+  update maintenance_internal.job as j set promised_at = now() where j.job_id = v_job.job_id;
 
   select * into v_status from maintenance.job_status as s where s.job_name = v_job.job_name;
   return v_status;
@@ -7825,11 +8440,12 @@ $$;
 
 comment on function maintenance.set_schedule(text, text) is
   'Sets a job''s schedule in pg_cron (five-field cron, UTC) and returns its job_status row; it '
-  'survives every later migration, like an edit in pg_cron itself. '
+  'survives every later migration, like an edit in pg_cron itself. One that was inactive there '
+  'starts again. '
   'Errors: PM001 no such job, PM006 schedule, PM010 no pg_cron here (the hint has the statement).';
 -- end of sql/engine/schedule/set_schedule.sql
 
--- from sql/engine/schedule/enable_job.sql 2fdca282c2ff0502
+-- from sql/engine/schedule/enable_job.sql 04e2d86c6aded88e
 -- Our own flag: whether a job runs, whoever starts it.
 
 create function maintenance_internal.set_enabled(p_job_name text, p_enabled boolean)
@@ -7842,10 +8458,15 @@ declare
   v_status maintenance.job_status;
 begin
   update maintenance_internal.job as j
-  set enabled = p_enabled, updated_at = now()
+  set enabled = p_enabled, updated_at = now(),
+    promised_at = case when j.enabled <> p_enabled then now() else j.promised_at end
   where j.job_id = v_job.job_id;
   if v_job.kind = 'statement' then
     perform maintenance_internal.sync_schedule(p_job_name); -- its command changes
+    v_job.enabled := p_enabled;
+    if v_job.schedule is not null then
+      perform maintenance_internal.tell_elsewhere(v_job, v_job.schedule);
+    end if;
   end if;
   select * into v_status from maintenance.job_status as s where s.job_name = p_job_name;
   return v_status;
@@ -7876,9 +8497,94 @@ comment on function maintenance.disable_job(text) is
   'Returns its job_status row. Errors: PM001 no such job.';
 -- end of sql/engine/schedule/enable_job.sql
 
--- from sql/engine/health/backlog.sql 3f01971582ab70e4
--- One row per backlog: what is due now under each rule, read with the rule itself, up to 10,000.
+-- from sql/engine/health/job_faults.sql d5fed67f21c8ef9f
+-- The rows of maintenance_status about all jobs, of every kind: whose last run did not succeed, and
+-- who should have run and left no trace.
+
+-- What runs a job at once. A statement that no function can hold is run by pg_cron, or by hand.
+create function maintenance_internal.run_advice(p_job maintenance.job_status)
+returns text
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+return case
+  when (p_job).kind = 'statement' then (
+    select format('%s; (its receipt comes when pg_cron fires it%s)', rtrim(j.statement, '; '),
+      to_char((p_job).next_run_at, ', YYYY-MM-DD HH24:MI'))
+    from maintenance_internal.job as j
+    where j.job_name = (p_job).job_name)
+  else format('call maintenance.run_job(%L);', (p_job).job_name)
+end;
+
+create function maintenance_internal.job_faults(
+  p_jobs maintenance.job_status[],
+  out task text,
+  out count bigint,
+  out description text,
+  out severity text,
+  out oldest timestamptz,
+  out advice text)
+returns setof record
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+declare
+  v_shown constant integer := 3;
+  v_tick text := (select j.job_name from maintenance_internal.job as j
+    where j.statement = maintenance_internal.tick_statement());
+  v_silence record;
+  v_late maintenance.job_status[] := array(
+    select s from unnest(p_jobs) as s where s.late_since is not null
+    order by s.job_name is distinct from v_tick, s.late_since, s.job_name);
+begin
+  return query
+    select 'jobs_failing', count(*), 'Jobs whose last run did not succeed',
+      case when count(*) > 0 then 'warning' else 'ok' end, min(f.last_run_at),
+      string_agg(format('%s: %s%s.', f.job_name, f.last_status, ': ' || f.last_error), ' '
+        order by f.n) filter (where f.n <= v_shown)
+        || ' Mend it, then: ' || string_agg(maintenance_internal.run_advice(f.s), ' '
+          order by f.kind = 'statement', f.n) filter (where f.n <= v_shown)
+        || case when count(*) > v_shown then format(' And %s more: select job_name, '
+          'last_error from maintenance.job_status where last_status <> ''succeeded'';',
+          count(*) - v_shown) else '' end
+    from (
+      select s, s.*, row_number() over (order by s.last_run_at desc, s.job_name) as n
+      from unnest(p_jobs) as s
+      where s.enabled and s.job_name is distinct from v_tick
+        and s.last_status in ('failed', 'timeout', 'cancelled', 'interrupted')
+    ) as f;
+
+  task := 'jobs_late';
+  count := cardinality(v_late);
+  description := 'Jobs that should have run by their schedule, and left no trace';
+  severity := case when count = 0 then 'ok' when v_late[1].job_name = v_tick then 'critical'
+    else 'warning' end;
+  if count > 0 then
+    select * into v_silence
+    from maintenance_internal.cron_silence(v_late[1].job_name, v_late[1].late_since);
+    select min((l.job).late_since),
+      format('%s since %s: %s. ', string_agg((l.job).job_name, ', ' order by l.n)
+          filter (where l.n <= v_shown)
+          || case when count > v_shown then format(' and %s more', count - v_shown) else '' end,
+        to_char(min((l.job).late_since), 'YYYY-MM-DD HH24:MI'), v_silence.cause)
+      || concat_ws(' ', v_silence.mend, 'To make up for it: ' || string_agg(
+        maintenance_internal.run_advice(l.job), ' ' order by (l.job).kind = 'statement', l.n)
+        filter (where l.n <= v_shown and (l.job).job_name is distinct from v_tick))
+    into oldest, advice
+    from (select n, v_late[n] as job from generate_subscripts(v_late, 1) as n) as l;
+  end if;
+  return next;
+end
+$$;
+-- end of sql/engine/health/job_faults.sql
+
+-- from sql/engine/health/backlog.sql d1a1920ded19b100
+-- One row per backlog: what is due now under each rule, read with the rule itself, up to 10,000;
+-- then what is to be said of all jobs, and of pg_cron.
 -- Each count stands in a block of its own: a broken rule makes its own row critical and no other.
+-- Locks are waited for a second in all.
 
 create function maintenance_internal.backlog()
 returns table (
@@ -7904,9 +8610,12 @@ declare
   v_cap constant integer := 10000;
   v_path constant text := maintenance_internal.owner_path();
   v_zone constant text := (maintenance_internal.cron_state()).zone;
-  v_status record;
+  v_row record;
+  v_job maintenance.job_status;
+  v_jobs constant maintenance.job_status[] := array(
+    select s from maintenance.job_status as s);
   v_policy maintenance_internal.policy;
-  v_late interval;
+  v_age interval;
   v_message text;
   v_state text;
   v_context text;
@@ -7918,97 +8627,153 @@ begin
     description := 'The engine is installed, and no job is registered: nothing is maintained here';
     advice := 'select * from maintenance.register();';
     return next;
+    return;
   end if;
-  for v_status in
-    select s.*, j.job_id, j.backlog_name, j.backlog_function
-    from maintenance.job_status as s
+  for v_row in
+    select s, j.job_id, j.promised_at, j.backlog_name, j.backlog_function
+    from unnest(v_jobs) as s
     join maintenance_internal.job as j on j.job_name = s.job_name
     where j.kind = 'policy' or j.backlog_function is not null
     -- The engine's own come after the application's.
     order by exists (select from maintenance_internal.policy as p
       where p.job_id = j.job_id and p.target ~ '^maintenance(_internal)?\.'), j.job_id
   loop
-    task := coalesce(v_status.backlog_name, v_status.job_name);
+    v_job := v_row.s;
+    task := coalesce(v_row.backlog_name, v_job.job_name);
     count := null;
     oldest := null;
-    description := v_status.description;
-    job_name := v_status.job_name;
-    schedule := v_status.schedule;
-    active := v_status.active;
-    last_run_at := v_status.last_run_at;
-    last_status := v_status.last_status;
-    next_run_at := v_status.next_run_at;
-    v_late := interval '0';
+    description := v_job.description;
+    job_name := v_job.job_name;
+    schedule := v_job.schedule;
+    active := v_job.active;
+    last_run_at := v_job.last_run_at;
+    last_status := v_job.last_status;
+    next_run_at := v_job.next_run_at;
     begin
-      if v_status.kind = 'policy' then
-        v_policy := maintenance_internal.find_policy(v_status.job_name);
+      if v_job.kind = 'policy' then
+        v_policy := maintenance_internal.find_policy(v_job.job_name);
         select c.due, c.oldest into backlog.count, backlog.oldest
         from maintenance_internal.count_due(
           v_policy, maintenance_internal.clock() - v_policy.keep, v_cap, v_path) as c;
-        v_late := case when isfinite(oldest)
+        v_age := case when isfinite(oldest)
           then maintenance_internal.clock() - v_policy.keep - oldest end;
       else
         select c.due, c.oldest into backlog.count, backlog.oldest
-        from maintenance_internal.call_backlog(v_status.backlog_function, v_cap, v_path) as c;
-        v_late := case when isfinite(oldest) then maintenance_internal.clock() - oldest end;
+        from maintenance_internal.call_backlog(v_row.backlog_function, v_cap, v_path) as c;
+        v_age := case when isfinite(oldest) then maintenance_internal.clock() - oldest end;
       end if;
       if count >= v_cap then
         description := description || format('; at least %s', v_cap);
       end if;
 
-      -- Rows fall due between two runs: late are those that two firings should have taken.
-      select case when count = 0 then 'ok'
-          when v_status.last_status in ('failed', 'cancelled', 'interrupted')
-            or not v_status.active
-            or v_status.next_run_at is null
-            or v_late > 2 * (n.following - v_status.next_run_at) then 'warning'
-          else 'notice' end
-      into severity
-      from (
-        select maintenance_internal.nearest_slot(
-          schedule, v_status.next_run_at, true, v_zone) as following
-      ) as n;
-
-      advice := case
-        when count = 0 then null
-        when v_status.running then 'A run is going on.'
-        when v_status.last_status in ('cancelled', 'interrupted') then format(
-          'The last run was %s. %scall maintenance.run_job(%L);', v_status.last_status,
-          (select l.finding || ': ' || l.fix || ' Then: '
+      severity := 'warning';
+      advice := null;
+      if count = 0 then
+        severity := 'ok';
+      elsif v_job.running then
+        severity := 'notice';
+        advice := 'A run is going on.';
+      elsif v_job.last_status in ('failed', 'timeout', 'cancelled', 'interrupted') then
+        advice := case when v_job.last_status = 'failed'
+          then format('The last run failed: %s. Mend it, then: ', v_job.last_error)
+          else format('The last run was %s. ', v_job.last_status) || coalesce((
+            select l.finding || ': ' || l.fix || ' Then: '
             from maintenance_internal.job as j, maintenance_internal.lint_session(j) as l
-            where j.job_id = v_status.job_id limit 1), job_name)
-        when v_status.last_status = 'failed' then format(
-          'The last run failed: %s. Mend it, then: call maintenance.run_job(%L);',
-          v_status.last_error, job_name)
-        when not v_status.enabled
-          then format('Disabled. select maintenance.enable_job(%L);', job_name)
-        when v_status.active and v_status.next_run_at is null then format(
-          'Its schedule: %s. select maintenance.set_schedule(%L, %L);',
-          v_status.scheduling, job_name, coalesce(v_status.declared_schedule, '0 3 * * *'))
-        when not v_status.active then format(
-          'Not scheduled (%s). call maintenance.run_job(%L);',
-          v_status.scheduling, job_name)
-        when severity = 'warning' then format(
-          'Behind its schedule. select * from maintenance.preview(%L);', job_name)
-      end;
+            where j.job_id = v_row.job_id limit 1), '') end
+          || maintenance_internal.run_advice(v_job);
+      elsif not v_job.enabled then
+        advice := format('Disabled. select maintenance.enable_job(%L);', job_name);
+      elsif v_job.late_since is not null then
+        advice := format('No run since %s, when one was due: see jobs_late. %s',
+          to_char(v_job.late_since, 'YYYY-MM-DD HH24:MI'),
+          maintenance_internal.run_advice(v_job));
+      elsif v_job.scheduling = 'not installed yet' then
+        advice := 'Not in pg_cron yet. select * from maintenance.install_schedules();';
+      elsif v_job.scheduling in ('removed by an operator', 'inactive in pg_cron')
+        or active and next_run_at is null then
+        advice := format('Not fired: %s. select maintenance.set_schedule(%L, %L);',
+          v_job.scheduling, job_name, coalesce(v_job.declared_schedule, '0 3 * * *'));
+      elsif not active then
+        advice := format('Not fired: %s. %s', v_job.scheduling,
+          maintenance_internal.run_advice(v_job));
+      elsif v_age > 2 * (maintenance_internal.nearest_slot(schedule, next_run_at, true, v_zone)
+          - next_run_at)
+        -- Rows fall due between two runs: late are those that two firings should have taken, since
+        -- there was one.
+        and maintenance_internal.nearest_slot(schedule, v_row.promised_at, true, v_zone)
+          <= maintenance_internal.clock() then
+        advice := format('Behind its schedule. select * from maintenance.preview(%L);', job_name);
+      else
+        severity := 'notice';
+      end if;
     exception when others or assert_failure then
       get stacked diagnostics v_state = returned_sqlstate, v_message = message_text,
         v_context = pg_exception_context;
       severity := 'critical';
-      description := format('%s: cannot be counted: %s', v_status.description,
+      description := format('%s: cannot be counted: %s', v_job.description,
         maintenance_internal.error_text(v_state, v_message, v_context));
-      advice := case when v_state = '55P03' and v_status.kind = 'policy' then format(
-          'Locked by somebody else: select * from pg_locks where relation = %L::regclass;',
-          v_policy.target)
-        else format('select * from maintenance.lint(%L);', job_name) end;
+      advice := format('select * from maintenance.lint(%L);', job_name);
+      if v_state = '55P03' then
+        perform set_config('lock_timeout', '20ms', true); -- the second is over
+        advice := maintenance_internal.lock_advice(
+          case when v_job.kind = 'policy' then v_policy.target end);
+      end if;
     end;
     return next;
   end loop;
+
+  job_name := null;
+  schedule := null;
+  active := null;
+  last_run_at := null;
+  last_status := null;
+  next_run_at := null;
+  for task, count, description, severity, oldest, advice in
+    select f.task, f.count, f.description, f.severity, f.oldest, f.advice
+    from maintenance_internal.job_faults(v_jobs) as f
+  loop
+    return next;
+  end loop;
+  task := 'scheduler';
+  oldest := null;
+  description := 'What keeps pg_cron from firing the jobs of this database';
+  select count(*), coalesce(min(f.severity), 'ok'),
+    string_agg(concat_ws('. ', f.fault, f.mend), ' ' order by f.severity, f.fault)
+  into backlog.count, backlog.severity, backlog.advice
+  from maintenance_internal.scheduler_faults(v_jobs) as f;
+  return next;
 end
 $$;
+
+-- Who holds a lock that keeps a rule from being counted: on its table; or else on any, since it may
+-- look into others.
+create function maintenance_internal.lock_advice(p_target text)
+returns text
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+begin atomic
+  select coalesce(
+    string_agg(distinct format('%s is locked by process %s: select state, state_change, query '
+      'from pg_stat_activity where pid = %2$s;', l.relation::regclass, l.pid), ' '),
+    'Its table was locked by somebody else: look again.')
+  from (
+    select k.relation, k.pid, k.is_target, bool_or(k.is_target) over () as any_target
+    from (
+      select o.relation, o.pid, o.relation = to_regclass(p_target)::oid
+        or o.relation = any (maintenance_internal.leaf_tables(to_regclass(p_target))) as is_target
+      from pg_locks as o
+      join pg_class as c on c.oid = o.relation and c.relkind in ('r', 'p', 'm')
+      where o.locktype = 'relation' and o.mode = 'AccessExclusiveLock' and o.granted
+        and o.pid <> pg_backend_pid() and c.relnamespace <> 'pg_catalog'::regnamespace
+        and o.database = (select d.oid from pg_database as d where d.datname = current_database())
+    ) as k
+  ) as l
+  where l.is_target or l.any_target is not true;
+end;
 -- end of sql/engine/health/backlog.sql
 
--- from sql/engine/health/maintenance_status.sql e7552ec0f6a30dcb
+-- from sql/engine/health/maintenance_status.sql 874c09b58a0fd4dc
 -- The front door: what is still to be done, and whether anybody is on it.
 
 create view public.maintenance_status as
@@ -8032,27 +8797,64 @@ select t.task, t.count, t.severity, t.oldest, null, t.advice, null, null, null, 
 from maintenance_internal.task_backlog() as t;
 
 comment on view public.maintenance_status is
-  'One row per backlog: what is due, and the job that takes it; then the tasks that are due, that '
-  'wait for a decision, and that are dead.';
+  'One row per backlog: what is due, and the job that takes it; then jobs_failing, jobs_late and '
+  'scheduler, about all jobs; then the tasks that are due, that wait for a decision, and that are '
+  'dead.';
 comment on column public.maintenance_status.task is
   'the name of the backlog; the job''s own name where it has no other';
 comment on column public.maintenance_status.count is
-  'rows due now, by the job''s own rule; counted up to 10,000, then the description says at least';
+  'rows due now, by the job''s own rule; counted up to 10,000, then the description says at '
+  'least. Jobs whose last run did not succeed; jobs that should have run by their schedule and '
+  'left no trace; what keeps pg_cron from firing; tasks';
 comment on column public.maintenance_status.severity is
   'ok: nothing is due. notice: a job will take it. warning: the job is behind, failed, disabled or '
-  'not scheduled; tasks wait for an hour or for a decision, or are dead. critical: the rule is '
-  'broken';
-comment on column public.maintenance_status.oldest is 'the time of the oldest row that is due';
+  'not fired, or late; tasks wait for an hour or for a decision, or are dead. critical: the rule '
+  'is broken or its table locked; pg_cron fires nothing any more';
+comment on column public.maintenance_status.oldest is
+  'the time of the oldest row that is due; since when the first job is late or failing';
 comment on column public.maintenance_status.next_run_at is 'when pg_cron starts the job next';
 comment on column public.maintenance_status.advice is
   'what to do about it, with the statement to paste; null where there is nothing to do';
-comment on column public.maintenance_status.job_name is 'the job that takes it; null for tasks';
+comment on column public.maintenance_status.job_name is
+  'the job that takes it; null for the rows about all jobs, and tasks';
 comment on column public.maintenance_status.schedule is 'the job''s schedule in force';
 comment on column public.maintenance_status.active is 'pg_cron will start the job';
 comment on column public.maintenance_status.last_run_at is 'when the job''s last run began';
 comment on column public.maintenance_status.last_status is 'how that run ended';
 comment on column public.maintenance_status.description is 'what the backlog is, in words';
 -- end of sql/engine/health/maintenance_status.sql
+
+-- from sql/engine/health/todo.sql 62b7a8d824410de5
+-- What somebody should act on, and nothing else.
+
+-- Lines of at most so many characters: broken at blanks, or behind a bracket.
+create function maintenance_internal.wrap_text(p_text text, p_width integer)
+returns text
+language sql
+immutable
+set search_path = pg_catalog, pg_temp
+return regexp_replace(
+  regexp_replace(p_text, format('(.{1,%s})(?:\s+|$)|(.{1,%s}[(,;])|(\S{%s})', p_width, p_width - 1,
+    p_width), e'\\1\\2\\3\n', 'g'),
+  e'\n$', '');
+
+create view maintenance.todo as
+select
+  s.task,
+  s.count,
+  maintenance_internal.wrap_text(coalesce(s.advice, s.description),
+    greatest(70 - max(length(s.task)) over () - max(length(s.count::text)) over (), 30)) as advice
+from public.maintenance_status as s
+where s.severity in ('warning', 'critical')
+order by s.severity, s.task;
+
+comment on view maintenance.todo is
+  'What somebody should act on, the critical first, in 80 columns; no row is good news. To paste '
+  'an advice, take it from maintenance_status, or make status, which do not break its lines.';
+comment on column maintenance.todo.task is 'as in maintenance_status';
+comment on column maintenance.todo.count is 'rows, tasks or jobs that it is about';
+comment on column maintenance.todo.advice is 'what to do, with the statement';
+-- end of sql/engine/health/todo.sql
 
 -- from sql/engine/health/index_health.sql 5d77386bd705b7c1
 -- Every index of the application: its size and whether anything reads it.
@@ -8162,7 +8964,7 @@ comment on function maintenance.index_report_step(integer) is
   'details (S4-05 to S4-07).';
 -- end of sql/engine/health/index_report_step.sql
 
--- from sql/engine/names.sql fb62b8c9daf16822
+-- from sql/engine/names.sql 402fcf712b2bcff9
 -- The names that the files of sql/engine/ make in our schemas. Written by make migration.
 
 create function maintenance_internal.engine_names()
@@ -8215,6 +9017,7 @@ return array[
   'maintenance.task',
   'maintenance.task_request',
   'maintenance.tick',
+  'maintenance.todo',
   'maintenance.trigger_jobs',
   'maintenance.undo_task',
   'maintenance.uninstall',
@@ -8241,6 +9044,7 @@ return array[
   'maintenance_internal.choose_way',
   'maintenance_internal.clock',
   'maintenance_internal.close_dead_runs',
+  'maintenance_internal.close_lost_statements',
   'maintenance_internal.columns_of',
   'maintenance_internal.count_due',
   'maintenance_internal.count_fault',
@@ -8250,8 +9054,10 @@ return array[
   'maintenance_internal.cron_fault',
   'maintenance_internal.cron_field',
   'maintenance_internal.cron_jobs',
+  'maintenance_internal.cron_name',
   'maintenance_internal.cron_runs',
   'maintenance_internal.cron_setting',
+  'maintenance_internal.cron_silence',
   'maintenance_internal.cron_state',
   'maintenance_internal.cron_statement',
   'maintenance_internal.decide_stop',
@@ -8280,6 +9086,7 @@ return array[
   'maintenance_internal.is_own_change',
   'maintenance_internal.is_trusted',
   'maintenance_internal.job',
+  'maintenance_internal.job_faults',
   'maintenance_internal.judge_fault',
   'maintenance_internal.keys_off',
   'maintenance_internal.lane',
@@ -8292,11 +9099,13 @@ return array[
   'maintenance_internal.lint_path',
   'maintenance_internal.lint_references',
   'maintenance_internal.lint_rights',
+  'maintenance_internal.lint_schedule',
   'maintenance_internal.lint_session',
   'maintenance_internal.lint_triggers',
   'maintenance_internal.lint_trust',
   'maintenance_internal.list_rows',
   'maintenance_internal.list_statement',
+  'maintenance_internal.lock_advice',
   'maintenance_internal.lock_class',
   'maintenance_internal.lock_leased',
   'maintenance_internal.lock_task',
@@ -8330,11 +9139,12 @@ return array[
   'maintenance_internal.put_turns',
   'maintenance_internal.record_call',
   'maintenance_internal.record_edit',
-  'maintenance_internal.record_schedule_edit',
+  'maintenance_internal.record_schedule_edits',
   'maintenance_internal.record_statements',
   'maintenance_internal.refuse_inside_transaction',
   'maintenance_internal.remove_schedule',
   'maintenance_internal.remove_schedules',
+  'maintenance_internal.repair_addresses',
   'maintenance_internal.restore_row',
   'maintenance_internal.retire_row',
   'maintenance_internal.revoke_defaults',
@@ -8343,8 +9153,10 @@ return array[
   'maintenance_internal.row_keys',
   'maintenance_internal.rows_per_page',
   'maintenance_internal.run',
+  'maintenance_internal.run_advice',
   'maintenance_internal.run_or_raise',
   'maintenance_internal.run_step',
+  'maintenance_internal.scheduler_faults',
   'maintenance_internal.set_enabled',
   'maintenance_internal.settle_piece',
   'maintenance_internal.settle_task',
@@ -8366,6 +9178,8 @@ return array[
   'maintenance_internal.task_backlog',
   'maintenance_internal.task_state',
   'maintenance_internal.tell_due',
+  'maintenance_internal.tell_elsewhere',
+  'maintenance_internal.tick_statement',
   'maintenance_internal.try_update',
   'maintenance_internal.turn',
   'maintenance_internal.undo_change',
@@ -8374,12 +9188,13 @@ return array[
   'maintenance_internal.upsert_job',
   'maintenance_internal.usage_number',
   'maintenance_internal.work_singly',
+  'maintenance_internal.wrap_text',
   'maintenance_internal.write_cron_job',
   'maintenance_internal.write_row'
 ];
 -- end of sql/engine/names.sql
 
--- from sql/engine/uninstall.sql bb540f38501ca773
+-- from sql/engine/uninstall.sql 2939f43fa6037559
 -- The way out: schedules, schemas and roles go, and nothing that is not ours.
 
 create function maintenance.uninstall(confirm text)
@@ -8484,7 +9299,7 @@ begin
 
   return query select * from maintenance_internal.remove_schedules();
   perform set_config('client_min_messages', 'warning', true); -- not a line per object
-  drop view public.maintenance_status;
+  drop view maintenance.todo, public.maintenance_status;
   for v_row in
     select p.oid::regprocedure as function from pg_proc as p where p.oid = any (v_functions)
   loop
@@ -8695,7 +9510,7 @@ end
 $$;
 -- end of sql/engine/pin.sql
 
--- from sql/engine/roles.sql c8d49d7d3374b578
+-- from sql/engine/roles.sql 3cb75dcb373d674a
 -- Who may call what. Last in the build, so that it sees everything.
 --
 --   maintenance_viewer    reads status and history
@@ -8716,6 +9531,7 @@ declare
   -- as the owner, calls in its reader's name.
   v_viewer constant text[] := array[
     'table public.maintenance_status',
+    'table maintenance.todo',
     'table maintenance.job_status',
     'table maintenance.run_history',
     'table maintenance.edit',
@@ -8730,6 +9546,8 @@ declare
     'function maintenance_internal.is_alive(integer, integer, timestamptz)',
     'function maintenance_internal.nearest_slot(text, timestamptz, boolean, text)',
     'function maintenance_internal.clock()',
+    'function maintenance_internal.tick_statement()',
+    'function maintenance_internal.wrap_text(text, integer)',
     'function maintenance.version()',
     'function maintenance.next_run_at(text, timestamptz)',
     'function maintenance.lint(text)',

@@ -18,6 +18,7 @@ declare
   -- as the owner, calls in its reader's name.
   v_viewer constant text[] := array[
     'table public.maintenance_status',
+    'table maintenance.todo',
     'table maintenance.job_status',
     'table maintenance.run_history',
     'table maintenance.edit',
@@ -32,6 +33,8 @@ declare
     'function maintenance_internal.is_alive(integer, integer, timestamptz)',
     'function maintenance_internal.nearest_slot(text, timestamptz, boolean, text)',
     'function maintenance_internal.clock()',
+    'function maintenance_internal.tick_statement()',
+    'function maintenance_internal.wrap_text(text, integer)',
     'function maintenance.version()',
     'function maintenance.next_run_at(text, timestamptz)',
     'function maintenance.lint(text)',

@@ -1,5 +1,5 @@
 -- The release, and a hash of the files of sql/engine/. Written by make migration.
 
 comment on schema maintenance is
-  'pg-maintenance 0.0.0, state e873ff92bd7cd131: '
+  'pg-maintenance 0.0.0, state 42ab083984099230: '
   'what people call and read; \df maintenance.* is the manual.';

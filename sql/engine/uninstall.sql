@@ -102,7 +102,7 @@ begin
 
   return query select * from maintenance_internal.remove_schedules();
   perform set_config('client_min_messages', 'warning', true); -- not a line per object
-  drop view public.maintenance_status;
+  drop view maintenance.todo, public.maintenance_status;
   for v_row in
     select p.oid::regprocedure as function from pg_proc as p where p.oid = any (v_functions)
   loop

@@ -87,6 +87,7 @@ create temporary table viewer as select unnest(array[
   'read maintenance.job_status',
   'read maintenance.run_history',
   'read maintenance.table_bloat',
+  'read maintenance.todo',
   'read maintenance_status']) as what;
 select results_eq(format('select c from pg_temp.can(%L) as c order by c collate "C"', :'viewer'),
   'select what from viewer order by what collate "C"', 'a viewer reads status, history and rules');
@@ -124,7 +125,9 @@ select results_eq(format('select c from (select pg_temp.can(%L) as c except sele
   'maintenance_internal.run_step(bigint)',
   'maintenance_internal.start_run(text,boolean)',
   'maintenance_internal.task_backlog()',
+  'maintenance_internal.tick_statement()',
   'maintenance_internal.unlike_shipped(text)',
+  'maintenance_internal.wrap_text(text,integer)',
   'mark_stuck_import_runs()',
   'read maintenance.change',
   'read maintenance.task',

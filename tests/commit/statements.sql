@@ -4,7 +4,7 @@
 \set QUIET on
 set client_min_messages = error;
 create extension pgtap;
-select plan(40);
+select plan(53);
 \ir connect.psql
 select current_database() || '_stranger' as stranger \gset
 create role :"stranger";
@@ -67,7 +67,7 @@ select current_database() as "DB" \gset
 \! $AS_SUPERUSER -d $DB -c 'alter schema cron owner to current_user; alter table cron.job owner to current_user'
 \! $AS_SUPERUSER -d $DB -c 'grant all on schema cron to public; grant all on cron.job, cron.job_run_details to public'
 \else
-select skip('there is no superuser to make up pg_cron', 26);
+select skip('there is no superuser to make up pg_cron', 39);
 select * from finish();
 \q
 \endif
@@ -101,7 +101,7 @@ call maintenance.tick();
 select is(public.receipt(), '1|succeeded|done', 'the receipt of a VACUUM says when it is done');
 select results_eq($$select h.trigger, h.slot = date_trunc('minute', h.started_at), h.started_at = d.start_time,
   h.finished_at = d.end_time, r.backend_pid from maintenance.run_history as h join maintenance_internal.run as r
-  using (run_id), cron.job_run_details as d$$,
+  using (run_id), cron.job_run_details as d where h.job_name = 'vac'$$,
   $$values ('schedule', true, true, true, 4711)$$, 'the receipt of a VACUUM has the times and the process of pg_cron');
 call maintenance.tick();
 select is(public.receipt(), '1|succeeded|done', 'the receipt of a VACUUM that is done is not written again');
@@ -125,40 +125,49 @@ select is(public.receipt(),
   'a VACUUM by a role that owns one of its tables, and not the shared catalogue, is failed');
 delete from cron.job_run_details where runid = 33;
 delete from maintenance_internal.run where cron_run_id = 33;
-select public.fired(14, 'vacuum (skip_locked) public.t, public.p') \g /dev/null
+select public.fired(34, 'vacuum (skip_locked) public.t, public.p') \g /dev/null
 vacuum public.t;
 call maintenance.tick();
 select is(public.receipt(), '4|succeeded|done|{"left_out": {"public.p1": "its lock was not free"}}',
   'the receipt of a VACUUM names the one of two tables that was locked');
-select public.fired(15, 'vacuum (skip_locked) public.p', began => now() + interval '1 second') \g /dev/null
+select public.fired(35, 'vacuum (skip_locked) public.p', began => now() + interval '1 second') \g /dev/null
 call maintenance.tick();
 select is(public.receipt(), '5|failed|error|PM019|public.p1 was left out: its lock was not free',
   'a VACUUM whose only table was locked is failed');
-select public.fired(16, 'vacuum full public.u') \g /dev/null
+select public.fired(36, 'vacuum full public.u') \g /dev/null
 call maintenance.tick();
 select is(public.receipt(), '6|succeeded|done', 'VACUUM FULL leaves no trace, so pg_cron is believed');
-select public.fired(17, 'vacuum public.u', began => pg_postmaster_start_time() - interval '1 hour') \g /dev/null
+select public.fired(37, 'vacuum public.u', began => pg_postmaster_start_time() - interval '1 hour') \g /dev/null
 call maintenance.tick();
 select is(public.receipt(), '7|succeeded|done', 'pg_cron is believed where a restart may have taken the statistics');
-select public.fired(18, 'analyze public.u') \g /dev/null
+select public.fired(38, 'analyze public.u') \g /dev/null
 call maintenance.tick();
 select is(public.receipt(), '8|failed|error|PM019|public.u was left out: the statistics show no trace of it',
   'an ANALYZE that touched nothing is failed, whatever pg_cron says');
-select public.fired(19, 'analyze public.u') \g /dev/null
+select public.fired(39, 'analyze public.u') \g /dev/null
 analyze public.u;
 call maintenance.tick();
 select is(public.receipt(), '9|succeeded|done', 'an ANALYZE that leaves its trace has succeeded');
-select public.fired(20, 'vacuum public.t', 'failed') \g /dev/null
+select public.fired(40, 'vacuum public.t', 'failed') \g /dev/null
 call maintenance.tick();
 select is(public.receipt(), '10|failed|error|PM019|pg_cron reports a failure',
   'a VACUUM that pg_cron reports as failed is failed');
 select is((select error_detail ->> 'message' from maintenance_internal.run order by run_id desc limit 1),
   'ERROR: secret', 'the receipt of a failed VACUUM keeps its message for the owner');
-select public.fired(21, 'vacuum public.t', 'failed', began => null) \g /dev/null
+select public.fired(41, 'vacuum public.t', 'failed', began => null) \g /dev/null
 call maintenance.tick();
 call maintenance.tick();
 select is(public.receipt(), '11|failed|error|PM019|pg_cron reports a failure',
   'a failure without a time, where pg_cron could not connect, has one receipt');
+-- pg_cron is made anew.
+select $$create table cron.anew as table cron.job; drop table cron.job; alter table cron.anew rename to job;
+  grant all on cron.job to public$$ as anew \gset
+\if :is_super
+:anew;
+\else
+\setenv ANEW :anew
+\! $AS_SUPERUSER -d $DB -c "$ANEW"
+\endif
 truncate cron.job_run_details;
 select public.fired(11, 'vacuum public.t') \g /dev/null
 vacuum public.t;
@@ -166,22 +175,108 @@ call maintenance.tick();
 select is(public.receipt(), '12|succeeded|done', 'run numbers of pg_cron that begin anew are other runs');
 
 -- What leaves a receipt of its own, or is nobody's.
-select public.fired(22, $$call maintenance.run_job('vac')$$) \g /dev/null
-select public.fired(23, 'vacuum public.u', job => 3), public.fired(24, 'vacuum public.u', job => 4),
-  public.fired(25, 'call maintenance.tick()', job => 2) \g /dev/null
+select public.fired(43, 'vacuum public.u', job => 3), public.fired(44, 'vacuum public.u', job => 4),
+  public.fired(45, 'call maintenance.tick()', job => 2) \g /dev/null
 call maintenance.tick();
-select is((select count(*) from maintenance.run_history), 12::bigint,
+select is((select count(*) from maintenance.run_history where job_name <> 'tick'), 12::bigint,
   'the tick writes no receipt for what has its own, nor for a job that is not ours');
-select public.fired(26, 'call maintenance.tick()', 'failed', job => 2) \g /dev/null
+select public.fired(46, 'vacuum public.t', 'failed') \g /dev/null
 select dblink_exec('other', 'begin'),
   (select x from dblink('other', $$select maintenance_internal.take_turn('statements')$$) as d (x text)) \g /dev/null
 call maintenance.tick();
-select is(public.receipt('tick'), null, 'two ticks do not write at once');
-select dblink_disconnect('other') \g /dev/null
-call pg_temp.wait_for($$not exists (select from pg_locks where locktype = 'advisory')$$);
+select is(public.receipt(), '12|succeeded|done', 'two ticks do not write at once');
+select dblink_exec('other', 'rollback') \g /dev/null
 call maintenance.tick();
-select is(public.receipt('tick'), '1|failed|error|PM019|pg_cron reports a failure',
-  'a tick that failed is told by the next one');
+select is(public.receipt(), '13|failed|error|PM019|pg_cron reports a failure', '... the next one writes it');
+
+-- C10: what leaves a receipt itself is no statement, however its call is spelled.
+create table public.events (at timestamptz);
+select maintenance.set_policy('upper', 'public.events', 'delete', 'at', '1 day') \g /dev/null
+insert into cron.job values (5, '* * * * *', $$CALL maintenance.run_job('upper')$$, default, default,
+  'maintenance:upper');
+select public.fired(47, $$CALL maintenance.run_job('upper')$$, job => 5),
+  public.fired(48, $$select 1; call maintenance.run_job('upper')$$, job => 5) \g /dev/null
+update maintenance_internal.job set enabled = false where job_name = 'vac';
+select maintenance.run_now('vac') \g /dev/null
+select public.fired(49, $$CALL maintenance.run_job('vac')$$,
+  began => clock_timestamp() - interval '1 second') \g /dev/null
+call maintenance.tick();
+select is(public.receipt('upper'), null, 'C10: a call of run_job in capitals gets no second receipt');
+select is(public.receipt(), '14|skipped|disabled', 'C10: ... nor does that of a disabled statement');
+update maintenance_internal.job set enabled = true where job_name = 'vac';
+
+-- C11: what we cannot read of a schedule, or of a statement, stops nothing.
+update cron.job set schedule = '*/1/1 * * * *' where jobid = 1;
+select public.fired(50, 'vacuum a.b.c.d') \g /dev/null
+vacuum public.t;
+select public.fired(51, 'vacuum public.t') \g /dev/null
+vacuum public.t;
+call maintenance.tick();
+select results_eq($$select status, slot,
+  details from maintenance.run_history where job_name = 'vac' order by run_id desc
+  limit 2$$, $$values ('succeeded', null::timestamptz, '{}'::jsonb),
+    ('succeeded', null, '{"unproven": "SQLSTATE 42601"}')$$,
+  'C11: receipts of a schedule that only pg_cron can read, and of a statement that cannot be looked into');
+update cron.job set schedule = '* * * * * 2026' where jobid = 1;
+select public.fired(52, 'vacuum public.t') \g /dev/null
+vacuum public.t;
+call maintenance.tick();
+select is((select slot from maintenance.run_history where job_name = 'vac' order by run_id desc limit 1),
+  date_trunc('minute', now()), 'C11: pg_cron ignores a sixth field, and so do we');
+
+-- C15: what was noted once does not come back.
+delete from maintenance_internal.run where job_name = 'vac';
+call maintenance.tick();
+select is(public.receipt(), null, 'C15: receipts that were purged do not come back');
+select results_eq($$select noted, noted_in from maintenance_internal.turn where name = 'statements'$$,
+  $$select max(runid), 'cron.job'::regclass::oid from cron.job_run_details$$,
+  'P4: up to which number pg_cron''s history is noted is remembered');
+
+-- Receipts of statements whose end nobody will tell.
+select public.fired(60 + i, 'vacuum public.t', case i when 1 then 'connecting' else 'running' end)
+  from generate_series(1, 5) as i \g /dev/null
+update cron.job_run_details as d set job_pid = (select pid from dblink('other',
+  'select pg_backend_pid()') as w (pid int)),
+  start_time = (select backend_start from pg_stat_activity as a, dblink('other',
+    'select pg_backend_pid()') as w (pid int)
+    where a.pid = w.pid) where runid = 65;
+update cron.job_run_details set job_pid = null, start_time = null where runid = 61;
+call maintenance.tick();
+select results_eq($$select cron_run_id::int, status from maintenance_internal.run where job_name = 'vac' order by 1$$,
+  $$select i, 'running' from generate_series(61, 65) as i$$, 'what begins, and what goes on, has a receipt');
+update maintenance_internal.run set touched_at = now() - interval '2 minutes'
+where status = 'running' and cron_run_id > 0;
+update maintenance_internal.run set job_id = -1 where cron_run_id = 63;
+delete from cron.job_run_details where runid = 64;
+call maintenance.tick();
+select results_eq($$select cron_run_id::int, status,
+  stop_reason from maintenance_internal.run where job_name = 'vac' order by 1$$,
+  $$values (61, 'interrupted', 'backend_gone'), (62, 'interrupted', 'backend_gone'), (63, 'interrupted', 'job_dropped'),
+    (64, 'interrupted', 'history_gone'), (65, 'running', null)$$,
+  'a receipt whose process is gone, whose job was dropped, whose row is gone, is closed with that reason');
+update cron.job_run_details set status = 'succeeded', end_time = now() where runid > 60;
+vacuum public.t;
+call maintenance.tick();
+select results_eq($$select cron_run_id::int, status from maintenance_internal.run where job_name = 'vac'
+  and status <> 'interrupted'$$, $$values (65, 'succeeded')$$, 'one that is at work is closed when it ends');
+
+-- The tick leaves one receipt of its own; a step that fails stops no other, and is told until it is mended.
+select results_eq($$select status, slot = date_trunc('minute', started_at), started_at > now() - interval '5 seconds'
+  from maintenance.run_history where job_name = 'tick'$$, $$values ('succeeded', true, true)$$,
+  'the tick keeps one receipt, of the last one');
+alter function maintenance_internal.close_dead_runs(integer) rename to aside;
+create function maintenance_internal.close_dead_runs() returns void language plpgsql
+set search_path = pg_catalog, pg_temp as 'begin raise exception ''secret''; end';
+select public.fired(70, 'vacuum public.t', 'failed') \g /dev/null
+call maintenance.tick();
+select is(public.receipt('tick'), '1|failed|error|P0001|close_dead_runs: SQLSTATE P0001',
+  'a step of the tick that fails is on its receipt');
+select is(public.receipt(), '6|failed|error|PM019|pg_cron reports a failure', '... and stops no other');
+drop function maintenance_internal.close_dead_runs();
+alter function maintenance_internal.aside(integer) rename to close_dead_runs;
+call maintenance.tick();
+select is(public.receipt('tick'), '1|succeeded|done', '... until it is mended');
+select dblink_disconnect('other') \g /dev/null
 
 -- A history of before the last seven days goes.
 insert into cron.job_run_details select 1, -g, 1, current_user, 'x', 'succeeded', '', now() - interval '8 days', now()

@@ -8,10 +8,16 @@ migrate "$url"
 cluster_superuser "$home" app -c 'create table public.not_ours (i integer)' \
   -c 'alter database app owner to postgres' -c 'grant all on schema public to app_owner'
 # A database that is not pg_cron's: its jobs are put there by hand, with the statements it prints.
-make_database "${prefix}_elsewhere"
-elsewhere=$(in_database "$url" "${prefix}_elsewhere")
+# Its name leaves no room for those of jobs.
+other=${prefix}_elsewhere_by_a_name_that_leaves_no_room_for_a_job
+make_database "$other"
+elsewhere=$(in_database "$url" "$other")
 migrate "$elsewhere"
-statement=$(on "$elsewhere" psql -qXAt -c 'select maintenance.cron_statements()' | grep /cleanup_expired_sessions)
+on "$elsewhere" psql -qXAt -c 'select maintenance.cron_statements()' >"$folder/statements"
+cluster_superuser "$home" app -o /dev/null <"$folder/statements"
+[ "$(cluster_superuser "$home" app -Atc "select count(distinct jobname) from cron.job where database = '$other'")" = \
+  "$(wc -l <"$folder/statements")" ] || not_ok 'jobs of two databases, or of one, under the same name'
+statement=$(grep cleanup_expired_sessions "$folder/statements")
 cluster_superuser "$home" app -o /dev/null -c "${statement/0 \* \* \* \*/* * * * *}"
 on "$elsewhere" psql -qX -c 'insert into public.sessions (expires_at) values (now())'
 
@@ -25,8 +31,8 @@ cluster_superuser "$home" app -c 'alter database app owner to app_owner'
 on "$url" psql -qX -o /dev/null -c "select * from maintenance.uninstall('app')" || not_ok 'uninstall'
 [ "$(cluster_superuser "$home" app -Atc "select count(*) from cron.job where jobname like 'maintenance:%'")" = 0 ] ||
   not_ok 'uninstall leaves jobs in pg_cron'
-on "$elsewhere" psql -qXAt -c "select w.outcome from maintenance.uninstall('${prefix}_elsewhere') as w" |
-  sed -n 's/.*: \(select cron.unschedule(.*\)/\1/p' | grep cleanup_expired_sessions >"$folder/unschedule"
+on "$elsewhere" psql -qXAt -c "select w.outcome from maintenance.uninstall('$other') as w" |
+  sed -n 's/.*: \(select cron.unschedule(.*\)/\1/p' >"$folder/unschedule"
 cluster_superuser "$home" app -o /dev/null <"$folder/unschedule" || not_ok 'the statement that uninstall prints'
 [ "$(cluster_superuser "$home" app -Atc 'select count(*) from cron.job')" = 0 ] || not_ok 'a job is left in pg_cron'
 exit $result

@@ -11,7 +11,8 @@ select set_eq($$select job_name from maintenance_internal.job where job_name !~ 
   'weekly_index_report'], 'the rules are set over tables that somebody else made');
 select set_eq($$select task, count, severity from public.maintenance_status where count > 0$$,
   $$values ('stuck_runs', 1::bigint, 'warning'), ('old_temp_uploads', 1, 'warning'), ('old_raw_items', 1, 'warning'),
-    ('expired_sessions', 1, 'warning')$$, 'the backlogs of tables that somebody else made are counted');
+    ('expired_sessions', 1, 'warning'), ('scheduler', 1, 'warning')$$,
+      'the backlogs of tables that somebody else made are counted');
 select is(maintenance.run_now(j) ->> 'success', 'true', j || ' runs')
 from unnest(array['mark_stuck_import_runs', 'cleanup_temp_uploads', 'cleanup_old_raw_items',
   'cleanup_expired_sessions']) as j;

@@ -34,7 +34,8 @@ select is_empty($$select name from routine where prosecdef
 select is_empty($$select name from routine where prosecdef
     and not proconfig @> array[case when oid in ('maintenance_internal.cron_state()'::regprocedure,
       'maintenance_internal.cron_jobs()'::regprocedure,
-      'maintenance_internal.cron_runs()'::regprocedure) then 'row_security=on' else 'row_security=off' end]$$,
+      'maintenance_internal.cron_runs(bigint,bigint[])'::regprocedure)
+      then 'row_security=on' else 'row_security=off' end]$$,
   'row_security is off in definer functions, or on for pg_cron''s tables');
 select is_empty($$select name from routine where pronamespace <> 'maintenance_internal'::regnamespace
   and obj_description(oid, 'pg_proc') is null$$, 'every routine that people call is commented');
@@ -64,6 +65,7 @@ create function pg_temp.granted(role text, kind text) returns setof text languag
 select set_eq($$select pg_temp.granted('maintenance_viewer', 'routine')$$, array['maintenance_internal.backlog()',
   'maintenance_internal.task_backlog()', 'maintenance_internal.cron_state()', 'maintenance_internal.cron_jobs()',
   'maintenance_internal.cron_fault(text)', 'maintenance_internal.clock()',
+  'maintenance_internal.tick_statement()', 'maintenance_internal.wrap_text(text,integer)',
   'maintenance_internal.unlike_shipped(text)',
   'maintenance_internal.is_alive(integer,integer,timestamp with time zone)',
   'maintenance_internal.nearest_slot(text,timestamp with time zone,boolean,text)'],

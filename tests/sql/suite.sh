@@ -9,6 +9,8 @@ if [ -z "${DATABASE_URL:-}" ]; then
     -c 'grant usage on foreign data wrapper nowhere to app_owner'
   # Nothing fires between two assertions.
   cluster_superuser "$home" app -c 'update cron.job set active = false'
+  sleep 2 # 1.4 may not have heard of it, just after a migration
+  cluster_superuser "$home" app -c 'update cron.job set active = false'
   database=app
 fi
 pgtap "$(in_database "$url" "$database")" tests/sql || result=1

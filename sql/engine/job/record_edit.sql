@@ -19,7 +19,8 @@ begin
     select jsonb_object_agg(o.key, jsonb_build_array(o.value, n.value)) into v_what
     from jsonb_each(to_jsonb(old)) as o
     join jsonb_each(to_jsonb(new)) as n on n.key = o.key
-    where o.value is distinct from n.value and o.key not in ('updated_at', 'description');
+    where o.value is distinct from n.value
+      and o.key not in ('updated_at', 'promised_at', 'description');
   end if;
   if v_what is not null then
     insert into maintenance.edit (job_name, what) values (v_job_name, v_what);

@@ -16,6 +16,7 @@ create table maintenance_internal.job (
   budget interval not null default interval '5 minutes',
   max_batches integer,
   max_rows bigint,
+  promised_at timestamptz not null default now(),
   created_at timestamptz not null default now(),
   updated_at timestamptz not null default now(),
   constraint job_pkey primary key (job_id),
@@ -44,6 +45,8 @@ comment on column maintenance_internal.job.backlog_function is
   'function jobs: qualified name of a function (cap integer) that counts what is due';
 comment on column maintenance_internal.job.budget is
   'a run stops cleanly after this much wall-clock time';
+comment on column maintenance_internal.job.promised_at is
+  'when its schedule in force began to count, or it was enabled: no slot before it was ever owed';
 
 create table maintenance.edit (
   edit_id bigint generated always as identity,

@@ -50,11 +50,21 @@ begin
   set step = excluded.step,
     statement = excluded.statement,
     schedule = excluded.schedule,
+    promised_at = case when j.schedule is distinct from excluded.schedule then now()
+      else j.promised_at end,
     description = excluded.description,
     backlog_name = excluded.backlog_name,
     backlog_function = excluded.backlog_function,
     updated_at = now()
   returning * into v_job;
+  if (v_job.schedule, v_job.statement) is distinct from (v_before.schedule, v_before.statement) then
+    perform maintenance_internal.tell_elsewhere(v_job, v_job.schedule);
+  end if;
+  if v_job.schedule is not null and maintenance.next_run_at(v_job.schedule, now()) is null then
+    raise warning '"%" will never run: no day fits its schedule "%"', v_job.job_name,
+        v_job.schedule
+      using hint = 'Minute, hour, day of month, month, day of week: 30 February never comes.';
+  end if;
   return v_job;
 end
 $$;

@@ -72,6 +72,7 @@ begin
           || format('Set the job again, or: select maintenance.drop_job(%L);', v_job.job_name);
     end;
   end loop;
+  return query select * from maintenance_internal.lint_schedule(lint.job_name);
   return query
     select null, p.severity, p.finding, p.fix
     from maintenance_internal.lint_path() as p
@@ -103,6 +104,7 @@ comment on function maintenance.lint(text) is
   'index or the rule). warning: a run or the status would be slow (no index for the rule, an '
   'unindexed foreign key), or do what nobody meant (a trigger that may silence the change, '
   'seconds that look like days, another policy that keeps the same rows for another time, ages '
-  'of another millennium, a rule that asks its session, a schema that is left out of the '
+  'of another millennium, a rule that asks its session, a schedule that fires nothing or is too '
+  'narrow, a schema that is left out of the '
   'owner''s path). notice: rows of other tables that go too, or keep rows, by foreign keys; '
   'triggers that write. No row is good news. Errors: PM001 no such job.';

@@ -9,8 +9,9 @@ set search_path = pg_catalog, pg_temp
 set lock_timeout = '5s'
 return (
   select r.started_at
-  from maintenance_internal.run as r
-  where r.job_name = last_success.job_name and r.status = 'succeeded'
-  order by r.run_id desc
+  from maintenance_internal.job as j
+  join maintenance_internal.run as r on r.job_id = j.job_id and r.status = 'succeeded'
+  where j.job_name = last_success.job_name
+  order by r.started_at desc
   limit 1
 );

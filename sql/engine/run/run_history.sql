@@ -39,7 +39,8 @@ comment on column maintenance.run_history.rows_refused is 'due rows that could n
 comment on column maintenance.run_history.batches is 'committed batches';
 comment on column maintenance.run_history.stop_reason is
   'done, budget, max_rows, max_batches, rows_locked, no_effect, refused_rows, rule_changed, '
-  'lock_timeout, error, cancelled, already_running, disabled, backend_gone, left_open';
+  'lock_timeout, error, cancelled, already_running, disabled, backend_gone, left_open, '
+  'history_gone, job_dropped';
 comment on column maintenance.run_history.error is
   'the first error, without any row''s text: SQLSTATE, constraint and table';
 comment on column maintenance.run_history.sqlstate is 'the SQLSTATE of that error';

@@ -66,8 +66,8 @@ begin
       perform maintenance_internal.check_keys(v_leaves);
       select r.cut_leaf, r.cut into v_at.behind_leaf, v_at.behind
       from maintenance_internal.run as r
-      where r.job_name = v_job.job_name and r.status <> 'skipped'
-      order by r.run_id desc
+      where r.job_id = v_job.job_id and r.status <> 'skipped'
+      order by r.started_at desc
       limit 1;
     exception when others then
       get stacked diagnostics v_run.sqlstate = returned_sqlstate, v_message = message_text,

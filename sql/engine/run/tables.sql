@@ -80,8 +80,17 @@ create table maintenance_internal.run (
 ) with (fillfactor = 50);
 
 create index run_job_name_idx on maintenance_internal.run (job_name, run_id);
-create index run_cron_run_id_idx on maintenance_internal.run (cron_run_id)
-where cron_run_id is not null;
+-- Of each job the last run, the last that was skipped, and the last that succeeded. By the time: an
+-- order that the primary key has, too, would have it walked backwards for a job without any.
+create index run_last_idx on maintenance_internal.run (job_id, started_at)
+where status <> 'skipped';
+create index run_skipped_idx on maintenance_internal.run (job_id, started_at)
+where status = 'skipped';
+create index run_succeeded_idx on maintenance_internal.run (job_id, started_at)
+where status = 'succeeded';
+-- Statements that go on.
+create index run_statement_idx on maintenance_internal.run (cron_run_id)
+where status = 'running' and cron_run_id is not null;
 create index run_finished_at_idx on maintenance_internal.run (finished_at);
 -- One run of a job at a time; what pg_cron runs itself is not ours to keep apart.
 create unique index run_running_idx on maintenance_internal.run (job_id)
@@ -104,7 +113,8 @@ comment on column maintenance_internal.run.error_detail is
   'owner alone';
 comment on column maintenance_internal.run.stop_reason is
   'done, budget, max_rows, max_batches, rows_locked, no_effect, refused_rows, rule_changed, '
-  'lock_timeout, error, cancelled, already_running, disabled, backend_gone, left_open';
+  'lock_timeout, error, cancelled, already_running, disabled, backend_gone, left_open, '
+  'history_gone, job_dropped';
 comment on column maintenance_internal.run.cut is
   'where in cut_leaf a run ended that was at what had failed: the next one begins behind it';
 

@@ -87,6 +87,11 @@ begin
     return;
   end if;
 
+  v_last := case v_place when 5 then 6 else v_highs[v_place] end;
+  if v_part ~ '/' and maintenance_internal.cron_field(
+    regexp_replace(v_part, '^([a-zA-Z0-9]+)/', format('\1-%s/', v_last)), v_place) is not null then
+    fix := 'Write it as: ' || regexp_replace(v_part, '/', format('-%s/', v_last));
+  end if;
   select array_agg((maintenance_internal.cron_field(e.word, v_place))[1] order by e.n)
   into v_ends
   from unnest(regexp_match(v_part, '^([a-zA-Z0-9]+)-([a-zA-Z0-9]+)(?:/\d+)?$'))
@@ -95,7 +100,6 @@ begin
     fault := format('its %s "%s" runs backwards, and pg_cron never fires for it',
       v_names[v_place], v_part);
     v_low := v_lows[v_place];
-    v_last := case v_place when 5 then 6 else v_highs[v_place] end;
     v_first := case when v_ends[1] > v_last then v_low else v_ends[1] end; -- Sunday is 0 and 7
     fix := 'Write it as: ' || case
       when v_part ~ v_step then (

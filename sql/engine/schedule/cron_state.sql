@@ -1,13 +1,15 @@
 -- What can be done with pg_cron from this database.
 --   gap       why jobs cannot be scheduled here; null where they can
+--   mend      what to do about that
 --   readable  cron.job can be read; where it cannot, the declared schedules are the truth
---   zone      the time zone of its schedules: GMT before pg_cron 1.5, a setting of the server since
+--   zone      of its schedules: GMT before pg_cron 1.5, a setting of the server since
 -- and database_oid, cron_oid (of cron.job) and username (whom it runs our jobs as), which tell
 -- these from others that were made of a copy, anew, or before the owner was renamed.
 -- cron.job shows each role its own rows by a policy: row security has to be on here.
 
 create function maintenance_internal.cron_state(
   out gap text,
+  out mend text,
   out readable boolean,
   out zone text,
   out database_oid oid,
@@ -23,6 +25,8 @@ as $$
 declare
   v_other text;
   v_home text := maintenance_internal.cron_setting('database_name');
+  v_elsewhere constant text := 'In the database where pg_cron lives, a superuser says what '
+    'select * from maintenance.cron_statements(); prints.';
 begin
   -- Not to_regclass, which raises where the schema may not be used; and not anybody's schema cron.
   cron_oid := (
@@ -37,16 +41,26 @@ begin
           and d.refclassid = 'pg_extension'::regclass)
       or (select r.rolsuper from pg_roles as r where r.oid = c.relowner)
         and (select r.rolsuper from pg_roles as r where r.oid = n.nspowner)));
-  gap := case
-    when cron_oid is not null then
-      case when not has_schema_privilege('cron', 'usage')
-        then format('%s may not use the schema cron', current_user) end
-    when to_regnamespace('cron') is not null
-      then 'the schema cron of this database is somebody''s own, and not pg_cron''s'
-    when v_home = current_database() then 'pg_cron is loaded, but not created in this database'
-    when v_home is not null then format('pg_cron lives in the database %s', v_home)
-    else 'pg_cron is not in this database'
-  end;
+  if cron_oid is not null then
+    if not has_schema_privilege('cron', 'usage') then
+      gap := format('%s may not use the schema cron', current_user);
+      mend := format('As a superuser: grant usage on schema cron to %I;', current_user);
+    end if;
+  elsif to_regnamespace('cron') is not null then
+    gap := 'the schema cron of this database is somebody''s own, and not pg_cron''s';
+    mend := v_elsewhere;
+  elsif v_home = current_database() then
+    gap := 'pg_cron is loaded, but not created in this database';
+    mend := format('As a superuser: create extension pg_cron; grant usage on schema cron to %I; '
+      'then, as %s: select * from maintenance.install_schedules();', current_user, current_user);
+  elsif v_home is not null then
+    gap := format('pg_cron lives in the database %s', v_home);
+    mend := v_elsewhere;
+  else
+    gap := 'pg_cron is not in this database';
+    mend := 'Where the server has none: README.md, "Adopt it", step 1. ' || v_elsewhere;
+  end if;
+
   readable := case when gap is null then has_table_privilege('cron.job', 'select') else false end;
   if readable then
     -- A copy of pg_cron's database has rows that nobody fires; after a rename pg_cron goes on to
@@ -59,9 +73,10 @@ begin
     into v_other;
     if v_other is not null then
       readable := false;
-      gap := format('cron.job is of the database %s, before it was renamed or copied to this one; '
-        'if renamed, a superuser says: update cron.job set database = %L where database = %L and '
-        'jobname like ''maintenance:%%'';', v_other, current_database(), v_other);
+      gap := format('cron.job is of the database %s, from before a rename, or a copy', v_other);
+      mend := format('If it was renamed, as a superuser: update cron.job set database = %L where '
+        'database = %L and jobname like ''maintenance:%%''; if it is a copy: %s',
+        current_database(), v_other, lower(left(v_elsewhere, 1)) || substr(v_elsewhere, 2));
     end if;
   end if;
   zone := coalesce(maintenance_internal.cron_setting('timezone'), 'UTC');

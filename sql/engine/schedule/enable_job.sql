@@ -10,10 +10,15 @@ declare
   v_status maintenance.job_status;
 begin
   update maintenance_internal.job as j
-  set enabled = p_enabled, updated_at = now()
+  set enabled = p_enabled, updated_at = now(),
+    promised_at = case when j.enabled <> p_enabled then now() else j.promised_at end
   where j.job_id = v_job.job_id;
   if v_job.kind = 'statement' then
     perform maintenance_internal.sync_schedule(p_job_name); -- its command changes
+    v_job.enabled := p_enabled;
+    if v_job.schedule is not null then
+      perform maintenance_internal.tell_elsewhere(v_job, v_job.schedule);
+    end if;
   end if;
   select * into v_status from maintenance.job_status as s where s.job_name = p_job_name;
   return v_status;

@@ -8,6 +8,7 @@ language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 declare
+  v_repaired constant text[] := maintenance_internal.repair_addresses();
   v_context text;
 begin
   for sync_schedules.job_name in
@@ -17,6 +18,9 @@ begin
   loop
     begin
       outcome := maintenance_internal.sync_schedule(sync_schedules.job_name, p_removed_too);
+      if sync_schedules.job_name = any (v_repaired) then
+        outcome := 'address repaired';
+      end if;
     exception when others then
       get stacked diagnostics v_context = pg_exception_context;
       outcome := 'failed: ' || maintenance_internal.error_text(sqlstate, sqlerrm, v_context);
@@ -26,6 +30,12 @@ begin
     where s.job_name = sync_schedules.job_name;
     return next;
   end loop;
+  -- What is written while pg_cron reads its jobs, as at a migration's commit, 1.4 may not hear of
+  -- before they change again: so one is written once more, as it is.
+  perform maintenance_internal.write_cron_job(j, c.schedule)
+  from maintenance_internal.cron_jobs() as c
+  join maintenance_internal.job as j on j.job_name = c.job_name
+  where c.active and j.statement = maintenance_internal.tick_statement();
 end
 $$;
 
@@ -42,5 +52,6 @@ $$;
 
 comment on function maintenance.install_schedules() is
   'Creates the pg_cron jobs maintenance:<job_name> that were never installed here and repairs '
-  'their commands; what an operator edited, deactivated or removed stays so. One row per job; '
-  'a second call changes nothing. A job that fails says so in its row and stops no other.';
+  'their commands, and the address of the server in them; what an operator edited, deactivated '
+  'or removed stays so. One row per job; a second call changes nothing. A job that fails says so '
+  'in its row and stops no other.';

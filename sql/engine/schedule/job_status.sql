@@ -8,55 +8,100 @@ select
   j.enabled,
   case when g.readable then c.schedule else j.schedule end as schedule,
   j.schedule as declared_schedule,
-  j.enabled and case when g.readable then coalesce(c.active, false)
-    else g.gap is null and i.job_id is not null end as active,
+  f.fires is not null as active,
   case
+    when f.is_proven and w.late_since is null then 'scheduled, as its receipts show: ' || g.gap
     when g.gap is not null then 'not scheduled here: ' || g.gap
     when not g.readable then 'cron.job cannot be read here'
     when c.schedule is null and j.schedule is null then 'no schedule'
+    when c.schedule is null and i.job_id is null and o.username <> g.username
+      then format('in pg_cron for the role %s, and not for %s', o.username, g.username)
+        collate pg_catalog."default"
     when c.schedule is null and i.job_id is null then 'not installed yet'
     when c.schedule is null then 'removed by an operator'
     when not c.active then 'inactive in pg_cron'
-    when f.fault is not null then 'edited by an operator: ' || f.fault
-    when c.schedule is distinct from i.schedule then 'edited by an operator'
+    when x.fault is not null then 'edited by an operator: ' || x.fault
+    when w.next_run_at is null and f.fires is not null then 'scheduled, and never due: no day fits'
+    when c.schedule is distinct from coalesce(i.schedule, j.schedule) then 'edited by an operator'
     else 'scheduled'
   end as scheduling,
-  maintenance_internal.nearest_slot(
-    case when not j.enabled then null
-      when c.active then c.schedule
-      when g.gap is null and not g.readable and i.job_id is not null then j.schedule end,
-    maintenance_internal.clock(), true, g.zone) as next_run_at,
+  w.next_run_at,
+  w.late_since,
   l.is_alive as running,
   l.started_at as last_run_at,
   case when l.status = 'running' and not l.is_alive then 'interrupted' else l.status end
     as last_status,
   l.error as last_error,
   p.started_at as last_success_at,
-  jsonb_strip_nulls(jsonb_build_object('keep', o.keep, 'batch_size', j.batch_size,
+  jsonb_strip_nulls(jsonb_build_object('keep', y.keep, 'batch_size', j.batch_size,
     'budget', j.budget, 'max_batches', j.max_batches, 'max_rows', j.max_rows)) as options,
   maintenance_internal.unlike_shipped(j.job_name) as unlike_shipped
 from maintenance_internal.job as j
 cross join maintenance_internal.cron_state() as g
 left join maintenance_internal.cron_jobs() as c on c.job_name = j.job_name
-left join lateral maintenance_internal.cron_fault(c.schedule) as f on c.schedule is not null
-left join maintenance_internal.policy as o on o.job_id = j.job_id
+left join lateral maintenance_internal.cron_fault(c.schedule) as x on c.schedule is not null
+left join maintenance_internal.policy as y on y.job_id = j.job_id
+left join maintenance_internal.installed_schedule as o
+  on o.job_id = j.job_id and o.database_oid = g.database_oid and o.cron_oid = g.cron_oid
 left join maintenance_internal.installed_schedule as i
-  on i.job_id = j.job_id and i.database_oid = g.database_oid and i.cron_oid = g.cron_oid
-    and i.username = g.username
+  on i.job_id = o.job_id and o.username = g.username
 left join lateral (
   select r.*, r.status = 'running' and (r.cron_run_id is not null
       or maintenance_internal.is_alive(r.job_id, r.backend_pid, r.touched_at)) as is_alive
   from maintenance_internal.run as r
-  where r.job_name = j.job_name and r.status <> 'skipped'
-  order by r.run_id desc
+  where r.job_id = j.job_id and r.status <> 'skipped'
+  order by r.started_at desc
   limit 1
 ) as l on true
 left join lateral (
   select r.started_at from maintenance_internal.run as r
-  where r.job_name = j.job_name and r.status = 'succeeded'
-  order by r.run_id desc
+  where r.job_id = j.job_id and r.status = 'skipped'
+  order by r.started_at desc
   limit 1
-) as p on true;
+) as k on true
+left join lateral (
+  select r.started_at from maintenance_internal.run as r
+  where r.job_id = j.job_id and r.status = 'succeeded'
+  order by r.started_at desc
+  limit 1
+) as p on true
+-- The schedule that somebody fires it by: pg_cron here, or one that cannot be seen, elsewhere.
+cross join lateral (
+  select q.is_proven,
+    case
+      when not j.enabled then null
+      when c.active then c.schedule
+      when g.gap is null and not g.readable and i.job_id is not null or q.is_proven
+        then j.schedule
+    end as fires
+  from (
+    select g.gap is not null and exists (
+      select from maintenance_internal.run as r
+      where r.job_id = j.job_id and r.status <> 'skipped' and (r.trigger = 'schedule'
+        or j.statement = maintenance_internal.tick_statement())) as is_proven
+  ) as q
+) as f
+-- What it owes: the first slot since it last began, or since its schedule began to count. Late is
+-- one that came two minutes ago (three for a statement, whose receipt is a tick behind), and that
+-- nobody is at; not while the server has only just started, nor before the tick has seen an edit.
+cross join lateral (
+  select maintenance_internal.nearest_slot(f.fires,
+    greatest(l.started_at, k.started_at, j.promised_at), true, g.zone) as owed
+) as n
+cross join lateral (
+  select
+    case when n.owed > maintenance_internal.clock() then n.owed else
+      maintenance_internal.nearest_slot(f.fires, maintenance_internal.clock(), true, g.zone) end
+      as next_run_at,
+    case when n.owed <= maintenance_internal.clock() - case
+          when j.statement <> maintenance_internal.tick_statement() then interval '3 minutes'
+          else interval '2 minutes' end
+        and l.is_alive is not true
+        and pg_postmaster_start_time() < maintenance_internal.clock() - interval '2 minutes'
+        and (i.seen is null or c.schedule is null
+          or i.seen = jsonb_build_object('schedule', c.schedule, 'active', c.active))
+      then n.owed end as late_since
+) as w;
 
 comment on view maintenance.job_status is
   'One row per job: its schedule in force, when it runs next, and how it ran last.';
@@ -76,7 +121,11 @@ comment on column maintenance.job_status.active is 'pg_cron will start it, and i
 comment on column maintenance.job_status.scheduling is
   'scheduled, or why not, or what is wrong with the schedule that somebody put into pg_cron';
 comment on column maintenance.job_status.next_run_at is
-  'when pg_cron starts it next; null where it will not';
+  'when pg_cron starts it next; null where it will not, or where its schedule cannot be read: '
+  'scheduling says why';
+comment on column maintenance.job_status.late_since is
+  'the first slot, of its schedule, that has come and gone without any receipt; null where it is '
+  'not late';
 comment on column maintenance.job_status.running is 'a run is going on, and is at work';
 comment on column maintenance.job_status.last_run_at is
   'when its last run began; skipped ones do not count';

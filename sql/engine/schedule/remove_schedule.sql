@@ -9,6 +9,7 @@ as $$
 declare
   v_state record := maintenance_internal.cron_state();
   v_cron_job_id bigint;
+  v_role name;
 begin
   for v_cron_job_id in
     select c.cron_job_id
@@ -24,7 +25,17 @@ begin
       null; -- pg_cron's word for a job that is not there: an operator removed it
     end;
   end if;
-  delete from maintenance_internal.installed_schedule as i where i.job_id = p_job.job_id;
+  if p_job.schedule is not null then
+    perform maintenance_internal.tell_elsewhere(p_job, null);
+  end if;
+  delete from maintenance_internal.installed_schedule as i
+  where i.job_id = p_job.job_id
+  returning i.username into v_role;
+  if v_state.readable and v_role <> v_state.username then
+    raise warning '"%" may still be in pg_cron for the role %', p_job.job_name, v_role
+      using hint = format('As a superuser: select cron.unschedule(jobid) from cron.job where '
+        'jobname = %L and username = %L;', 'maintenance:' || p_job.job_name, v_role);
+  end if;
 end
 $$;
 
@@ -63,9 +74,8 @@ begin
       return next;
     elsif v_state.gap like 'pg_cron lives in%' or v_state.gap is not null and exists (
         select from maintenance_internal.run as r where r.trigger = 'schedule') then
-      outcome := format('%s; where it lives, if it was scheduled there: select '
-        'cron.unschedule(jobid) from cron.job where jobname = %L and database = %L;', v_state.gap,
-        left(current_database() || '/' || v_job.job_name, 63), current_database());
+      outcome := format('%s; where it lives, if it was scheduled there: %s', v_state.gap,
+        maintenance_internal.cron_statement(v_job, null));
       return next;
     end if;
   end loop;

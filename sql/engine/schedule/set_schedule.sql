@@ -16,7 +16,11 @@ begin
     raise exception 'a schedule is needed for %', v_job.job_name
       using errcode = 'PM006', hint = 'To stop a job: select maintenance.disable_job(...).';
   end if;
-  perform maintenance.next_run_at(set_schedule.schedule, now());
+  if maintenance.next_run_at(set_schedule.schedule, now()) is null then
+    raise warning '"%" will never run: no day fits its schedule "%"', v_job.job_name,
+        set_schedule.schedule
+      using hint = 'Minute, hour, day of month, month, day of week: 30 February never comes.';
+  end if;
   perform from maintenance_internal.job as j where j.job_id = v_job.job_id for update;
   if v_state.gap is not null then
     raise exception '% cannot be scheduled here: %', v_job.job_name, v_state.gap
@@ -24,7 +28,7 @@ begin
         || maintenance_internal.cron_statement(v_job, set_schedule.schedule);
   end if;
 
-  perform maintenance_internal.write_cron_job(v_job, set_schedule.schedule);
+  perform maintenance_internal.write_cron_job(v_job, set_schedule.schedule, true);
   -- What was declared stays on record: whatever pg_cron shows beside it is the operator's.
   insert into maintenance_internal.installed_schedule as i
     (job_id, database_oid, cron_oid, username, schedule, command, seen)
@@ -33,9 +37,10 @@ begin
       then jsonb_build_object('schedule', set_schedule.schedule, 'active', true) end)
   on conflict (job_id) do update
   set database_oid = excluded.database_oid, cron_oid = excluded.cron_oid,
-    username = excluded.username, command = excluded.command, since = now(),
+    username = excluded.username, command = excluded.command,
     seen = coalesce(excluded.seen, i.seen);
-  perform maintenance_internal.record_schedule_edit(v_job.job_id, session_user);
+  perform maintenance_internal.record_schedule_edits(session_user, v_job.job_id);
+  update maintenance_internal.job as j set promised_at = now() where j.job_id = v_job.job_id;
 
   select * into v_status from maintenance.job_status as s where s.job_name = v_job.job_name;
   return v_status;
@@ -44,5 +49,6 @@ $$;
 
 comment on function maintenance.set_schedule(text, text) is
   'Sets a job''s schedule in pg_cron (five-field cron, UTC) and returns its job_status row; it '
-  'survives every later migration, like an edit in pg_cron itself. '
+  'survives every later migration, like an edit in pg_cron itself. One that was inactive there '
+  'starts again. '
   'Errors: PM001 no such job, PM006 schedule, PM010 no pg_cron here (the hint has the statement).';

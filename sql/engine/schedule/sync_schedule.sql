@@ -86,12 +86,13 @@ begin
     cron_oid = excluded.cron_oid,
     username = excluded.username,
     command = excluded.command,
-    since = case when i.schedule is not distinct from excluded.schedule
-      and i.database_oid = excluded.database_oid then i.since else now() end,
     schedule = case when v_is_edited and v_is_installed then i.schedule else excluded.schedule end,
     seen = case when v_state.readable then i.seen
       else jsonb_build_object('schedule', v_wanted, 'active', true) end;
-  perform maintenance_internal.record_schedule_edit(v_job.job_id, session_user);
+  perform maintenance_internal.record_schedule_edits(session_user, v_job.job_id);
+  if not v_is_there or not v_is_installed then
+    update maintenance_internal.job as j set promised_at = now() where j.job_id = v_job.job_id;
+  end if;
 
   return case
     when not v_is_there and v_installed.username <> v_state.username

@@ -7,7 +7,6 @@ create table maintenance_internal.installed_schedule (
   username name not null,
   schedule text,
   command text not null,
-  since timestamptz not null default now(),
   seen jsonb,
   constraint installed_schedule_pkey primary key (job_id),
   constraint installed_schedule_job_id_fkey foreign key (job_id)
@@ -21,7 +20,5 @@ comment on column maintenance_internal.installed_schedule.cron_oid is
   'the table cron.job that it was put into: after drop and create extension it is another one';
 comment on column maintenance_internal.installed_schedule.username is
   'whom pg_cron runs it as: after the owner was renamed, nobody';
-comment on column maintenance_internal.installed_schedule.since is
-  'when this schedule was first put into pg_cron: no slot before it was ever promised';
 comment on column maintenance_internal.installed_schedule.seen is
   'schedule and active as pg_cron had them at the last look; what differs is an edit';

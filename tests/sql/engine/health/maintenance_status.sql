@@ -1,7 +1,7 @@
 -- maintenance_status: every backlog a row, true counts, no row hidden by another's fault.
 begin;
 create extension pgtap;
-select plan(25);
+select plan(27);
 
 select columns_are('public', 'maintenance_status', array['task', 'count', 'description', 'severity',
   'oldest', 'job_name', 'schedule', 'active', 'last_run_at', 'last_status', 'next_run_at', 'advice']);
@@ -31,9 +31,10 @@ select results_eq($$select count, oldest from pg_temp.row('purge')$$,
 select to_regclass('cron.job') is null as no_cron \gset
 \if :no_cron
 select is((pg_temp.row('purge')).severity, 'warning', 'a job with due rows that is not scheduled here is a warning');
-select ok((pg_temp.row('purge')).advice like 'Not scheduled (not scheduled here: pg_cron%',
+select ok((pg_temp.row('purge')).advice
+    like 'Not fired: not scheduled here: pg_cron%call maintenance.run_job(''purge'');',
   'the advice says why a job is not scheduled');
-select pass('no pg_cron here') from generate_series(1, 4);
+select pass('no pg_cron here') from generate_series(1, 6);
 \else
 select is((pg_temp.row('purge')).severity, 'notice', 'a job with due rows that its schedule will take is a notice');
 select is((pg_temp.row('purge')).advice, null, 'a job with due rows that its schedule will take has no advice');
@@ -45,6 +46,15 @@ select results_eq($$select severity, active, advice from pg_temp.row('purge')$$,
     'a disabled job with a backlog is a warning');
 select maintenance.enable_job('purge');
 update public.events set at = at - interval '3 days';
+select is((pg_temp.row('purge')).severity, 'notice', 'a new rule is not behind before it was fired once');
+update maintenance_internal.job set promised_at = now() - interval '3 days' where job_name = 'purge';
+select set_config('maintenance.fake_now', (now() + interval '3 minutes')::text, true); -- the server has just started
+select ok((pg_temp.row('purge')).advice ~ '^No run since .*, when one was due: see jobs_late. call maintenance.run_job',
+  'a job that was not fired is late');
+select set_config('maintenance.fake_now', '', true);
+insert into maintenance_internal.run (job_id, job_name, trigger, status, finished_at, stop_reason)
+select job_id, job_name, 'schedule', 'succeeded', now(),
+  'budget' from maintenance_internal.job where job_name = 'purge';
 select is((pg_temp.row('purge')).severity, 'warning', 'rows that two firings should have taken are a warning');
 select is((pg_temp.row('purge')).advice, 'Behind its schedule. select * from maintenance.preview(''purge'');',
   'a job that is behind its schedule has advice');
@@ -79,7 +89,7 @@ select is((select count from public.maintenance_status where task = 'old_temp_up
 select is_empty($$select table_schema, table_name from information_schema.role_table_grants
   where grantee = 'maintenance_viewer' and (table_schema, table_name) not in (('public', 'maintenance_status'),
     ('maintenance', 'job_status'), ('maintenance', 'run_history'), ('maintenance', 'edit'),
-      ('maintenance', 'index_health'), ('maintenance', 'table_bloat'))$$,
+      ('maintenance', 'index_health'), ('maintenance', 'table_bloat'), ('maintenance', 'todo'))$$,
   'a viewer has no right on any table');
 reset role;
 create function pg_temp.cost(query text) returns numeric language plpgsql as

@@ -52,7 +52,7 @@ select results_eq($$select scheduling, next_run_at from maintenance.job_status w
     null::timestamptz)$$, 'C-010: a range that runs backwards is told');
 select results_eq($$select severity, advice from public.maintenance_status where task = 'purge'$$,
   $$values ('warning',
-    'Its schedule: edited by an operator: its hour "22-4" runs backwards, and pg_cron never fires for it. select '
+    'Not fired: edited by an operator: its hour "22-4" runs backwards, and pg_cron never fires for it. select '
       'maintenance.set_schedule(''purge'', ''0 5 * * *'');')$$,
         'C-010: a schedule with a range that runs backwards is a warning');
 select cron.schedule('maintenance:purge', '0 3 1 1 * 2027', $$call maintenance.run_job('purge')$$);

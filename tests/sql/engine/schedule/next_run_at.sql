@@ -1,7 +1,7 @@
 -- next_run_at reads cron expressions as pg_cron does.
 begin;
 create extension pgtap;
-select plan(77);
+select plan(78);
 
 create function pg_temp.next(schedule text, after text default '2026-11-24 12:34:56+00')
 returns text language sql
@@ -136,7 +136,8 @@ select is(pg_temp.refusal(s), r, format('"%s" is refused with its reason', s)) f
     ('0 0 * *', 'it has 4 fields, and not five'),
   ('', 'it has 0 fields, and not five'), ('@reboot', '@reboot names no time'),
     ('@MIDNIGHT', 'it has 1 fields, and not five'), ('0 0 L * *', 'its day of month "L" cannot be read'),
-    ('5/10 * * * *', 'its minute "5/10" cannot be read'),
+    ('5/10 * * * *', 'its minute "5/10" cannot be read: 5-59/10'),
+  ('0 0 * * tue/2', 'its day of week "tue/2" cannot be read: tue-6/2'),
   ('0 0 $,15 * *', 'its day of month "$" cannot be read'), ('0 $ * * *', 'its hour "$" cannot be read'),
     ('0 5-/2 * * *', 'its hour "5-/2" cannot be read')) as v (s, r);
 -- A step above the field's highest value, which pg_cron refuses from 1.6.5 on: what it means, ready to be pasted.

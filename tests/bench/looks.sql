@@ -1,0 +1,35 @@
+-- :jobs jobs, two fifths of them policies, and :receipts receipts, most of them of one job; pg_cron has
+-- fired :firings statements (tests/bench/cron.sql). Then the pages that each look reads, a job, the
+-- second time in a session.
+create table public.t (at timestamptz);
+create index on public.t (at);
+create function public.step(batch_size integer) returns bigint language sql return 0;
+\o /dev/null
+select maintenance.set_policy('policy_' || i, 'public.t', 'delete', 'at', '1 day', schedule => '0 3 * * *')
+from generate_series(1, 2 * :jobs / 5) as i;
+select maintenance.set_job('function_' || i, 'public.step', '0 3 * * *') from generate_series(1, 2 * :jobs / 5) as i;
+select maintenance.set_statement('statement_' || i, 'analyze public.t', '0 3 * * *')
+from generate_series(1, :jobs / 5) as i;
+select maintenance.install_schedules();
+insert into maintenance_internal.run (job_id, job_name, trigger, slot, status, started_at, finished_at, stop_reason)
+select j.job_id, j.job_name, 'schedule', r.at, 'succeeded', r.at, r.at, 'done'
+from (select i, now() - i * interval '1 minute' as at from generate_series(1, :receipts) as i) as r
+join (select *, row_number() over (order by job_id desc) as n, count(*) over () as jobs
+  from maintenance_internal.job) as j
+  on j.n = case when r.i % 10 = 0 then 1 + r.i / 10 % j.jobs else 1 end;
+select public.fire(:firings);
+call maintenance.tick();
+\o
+vacuum analyze;
+create function public.tick() returns void language plpgsql as 'begin call maintenance.tick(); end';
+create function public.pages(look text) returns numeric language plpgsql as $$
+declare
+  plan json;
+begin
+  execute look;
+  execute 'explain (analyze, buffers, timing off, format json) ' || look into plan;
+  return (plan #>> '{0,Plan,Shared Hit Blocks}')::numeric + (plan #>> '{0,Plan,Shared Read Blocks}')::numeric;
+end $$;
+select l.name, round(public.pages(l.look) / (select count(*) from maintenance_internal.job), 1)
+from (values ('maintenance_status', 'select * from public.maintenance_status'),
+  ('job_status', 'select * from maintenance.job_status'), ('tick', 'select public.tick()')) as l (name, look);
