@@ -25,8 +25,17 @@ pgtap "$url" tests/e2e/cron_fires.sql || result=1
 pgtap "$elsewhere" tests/e2e/elsewhere.sql || result=1
 # These speak for the superuser, too, and of make up.
 AS_SUPERUSER=$(superuser_command "$home") OWNERS_URL=$url \
-  pgtap "$url" tests/e2e/rights_to_cron.sql tests/e2e/operators_edits.sql tests/e2e/made_anew.sql || result=1
+  pgtap "$url" tests/e2e/{advice,rights_to_cron,operators_edits,made_anew}.sql || result=1
 cluster_superuser "$home" app -c 'alter database app owner to app_owner'
+# Where a job is dropped, and where its schedule changes, what is to be said to pg_cron is printed.
+on "$elsewhere" psql -qX -o /dev/null -c "select maintenance.drop_job('cleanup_temp_uploads')" \
+  -c "select maintenance.set_policy('cleanup_expired_sessions', 'public.sessions', 'delete', 'expires_at', '0 days',
+    schedule => '7 * * * *', backlog_name => 'expired_sessions')" 2>"$folder/said"
+grep -oE 'select cron\.(un)?schedule.*' "$folder/said" >"$folder/statements" || not_ok "printed: $(<"$folder/said")"
+cluster_superuser "$home" app -o /dev/null <"$folder/statements"
+left=$(cluster_superuser "$home" app -Atc "select string_agg(schedule, ' ') from cron.job where database = '$other'
+  and jobname ~ 'cleanup_(temp_uploads|expired_sessions)'")
+[ "$left" = '7 * * * *' ] || not_ok "a job that was dropped, and one that was changed: $left"
 # The way out takes what pg_cron has of ours, and prints what is to be said where pg_cron lives.
 on "$url" psql -qX -o /dev/null -c "select * from maintenance.uninstall('app')" || not_ok 'uninstall'
 [ "$(cluster_superuser "$home" app -Atc "select count(*) from cron.job where jobname like 'maintenance:%'")" = 0 ] ||

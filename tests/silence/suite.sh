@@ -106,7 +106,7 @@ lane_launcher() {
     1.[0-5]*)
       # A copy of pg_cron's own database, which nobody may be connected to while it is made.
       database=postgres as_super -c 'create database copy template app owner app_owner'
-      until_true 180 'the status' ask -c "select s.severity = 'critical'
+      until_true 185 'the status' ask -c "select s.severity = 'critical'
         and s.advice ~ 'No tick since .*: the launcher of pg_cron is not there. Restart the server'
         from public.maintenance_status as s where s.task = 'scheduler'" || true
       restart
