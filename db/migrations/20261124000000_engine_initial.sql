@@ -459,11 +459,11 @@ comment on function maintenance.version() is
   'that it was made of.';
 -- end of sql/engine/version.sql
 
--- from sql/engine/state.sql 0976ccea304125e1
+-- from sql/engine/state.sql 839c3df59507c5e9
 -- The release, and a hash of the files of sql/engine/. Written by make migration.
 
 comment on schema maintenance is
-  'pg-maintenance 0.0.0, state 42ab083984099230: '
+  'pg-maintenance 0.0.0, state 34d091a973bd9ebd: '
   'what people call and read; \df maintenance.* is the manual.';
 -- end of sql/engine/state.sql
 
@@ -4610,7 +4610,7 @@ comment on procedure maintenance.tick() is
   'is told on its own receipt, the one of the job tick, which calls it.';
 -- end of sql/engine/statement/tick.sql
 
--- from sql/engine/statement/record_statements.sql d37d25dea650936a
+-- from sql/engine/statement/record_statements.sql 39c96d1facff478c
 -- Writes the receipts of statement jobs, from what pg_cron says of them: pg_cron runs them as they
 -- stand, so nothing of ours is there when they begin or end. Each firing is noted once, by the
 -- number that it has in pg_cron's history; a receipt that is still open is looked at again.
@@ -4651,7 +4651,7 @@ begin
   for v_firing in
     select f.*, j.job_id, r.run_id
     from maintenance_internal.cron_runs(v_noted, coalesce(v_open, '{}')) as f
-    left join maintenance_internal.job as j on j.job_name = f.job_name and j.kind = 'statement'
+    left join maintenance_internal.job as j on j.job_name = f.job_name
       and j.statement <> maintenance_internal.tick_statement() -- it leaves its own
     left join maintenance_internal.run as r
       on r.cron_run_id = any (v_open) and r.cron_run_id = f.cron_run_id and r.status = 'running'
@@ -7448,7 +7448,7 @@ end
 $$;
 -- end of sql/engine/schedule/purge_cron_history_step.sql
 
--- from sql/engine/schedule/nearest_slot.sql 8dff99d62c3f63b9
+-- from sql/engine/schedule/nearest_slot.sql ee6e44c80fe6f0ba
 -- The scheduled minute of what stands in pg_cron, which may be more than we would take: next after
 -- a time or, not forward, the last up to it. Null for a schedule that never fires, or that only
 -- pg_cron can read. p_zone is pg_cron's time zone, of cron_state.
@@ -7465,11 +7465,20 @@ security definer
 set search_path = pg_catalog, pg_temp
 set lock_timeout = '5s'
 as $$
-begin
+declare
   -- pg_cron ignores what stands behind the fifth field.
-  return maintenance_internal.nearest_minute(
-    coalesce(substring(p_schedule from '^[ \t]*(?:[^ \t]+[ \t]+){4}[^ \t]+'), p_schedule),
-    p_at at time zone p_zone, p_forward) at time zone p_zone;
+  v_schedule constant text :=
+    coalesce(substring(p_schedule from '^[ \t]*(?:[^ \t]+[ \t]+){4}[^ \t]+'), p_schedule);
+  v_minute timestamp;
+begin
+  v_minute := maintenance_internal.nearest_minute(
+    v_schedule, p_at at time zone p_zone, p_forward);
+  -- A minute that the clocks leave out never comes.
+  while v_minute <> v_minute at time zone p_zone at time zone p_zone loop
+    v_minute := maintenance_internal.nearest_minute(v_schedule,
+      v_minute - case when p_forward then interval '0' else interval '1 minute' end, p_forward);
+  end loop;
+  return v_minute at time zone p_zone;
 exception when sqlstate 'PM006' then
   return null;
 end
@@ -7652,7 +7661,7 @@ comment on column maintenance.job_status.unlike_shipped is
   'name, bring the shipped one back';
 -- end of sql/engine/schedule/job_status.sql
 
--- from sql/engine/schedule/cron_silence.sql e97ef946599d2224
+-- from sql/engine/schedule/cron_silence.sql 5e1394fc2a677923
 -- Why pg_cron has left no trace of a job since a time, as far as it can be known from here, and
 -- what to do about it. What it says itself of a firing stands in its history, which is read back
 -- for 1,000 firings, since it has no index.
@@ -7758,18 +7767,18 @@ begin
     cause := 'the launcher of pg_cron is not there';
     mend := 'Restart the server, with pg_cron in shared_preload_libraries. Where its log says role '
       '... does not exist, a superuser deletes the rows of that role from cron.job.';
-  elsif p_since < pg_postmaster_start_time() then
-    cause := format('the server was started at %s, after that',
-      to_char(pg_postmaster_start_time(), 'YYYY-MM-DD HH24:MI'));
-  elsif maintenance_internal.cron_setting('launch_active_jobs') = 'off' then
-    cause := 'cron.launch_active_jobs is off';
-    mend := 'As a superuser: alter system reset cron.launch_active_jobs; select pg_reload_conf();';
   elsif not v_known and (
     select s.kind = 'statement' and s.statement <> maintenance_internal.tick_statement()
     from maintenance_internal.job as s where s.job_name = p_job_name)
   then
     cause := 'pg_cron keeps no history, from which alone its statements get their receipts';
     mend := 'In postgresql.conf: cron.log_run = on, then restart the server.';
+  elsif p_since < pg_postmaster_start_time() then
+    cause := format('the server was started at %s, after that',
+      to_char(pg_postmaster_start_time(), 'YYYY-MM-DD HH24:MI'));
+  elsif maintenance_internal.cron_setting('launch_active_jobs') = 'off' then
+    cause := 'cron.launch_active_jobs is off';
+    mend := 'As a superuser: alter system reset cron.launch_active_jobs; select pg_reload_conf();';
   else
     select format('it runs %s, since %s', string_agg(r.job_name, ', '),
       to_char(min(r.started_at), 'HH24:MI')) into v_busy
@@ -7783,7 +7792,7 @@ end
 $$;
 -- end of sql/engine/schedule/cron_silence.sql
 
--- from sql/engine/schedule/scheduler_faults.sql d1f7a04c115a2787
+-- from sql/engine/schedule/scheduler_faults.sql df868adf3ca7a997
 -- What keeps pg_cron from firing the jobs of this database at all, or some of them for ever. The
 -- tick, which it fires every minute, shows whether it is at work.
 
@@ -7831,6 +7840,13 @@ begin
       v_tick.scheduling);
     mend := case when v_fires then format('select maintenance.set_schedule(%L, ''* * * * *'');',
       v_tick.job_name) else 'select * from maintenance.register();' end;
+    return next;
+  elsif maintenance_internal.nearest_slot(v_tick.schedule, v_tick.next_run_at, true, v_state.zone)
+    > v_tick.next_run_at + interval '5 minutes' then
+    severity := 'warning';
+    fault := format('The job %s, which looks after all others, is fired only at "%s"',
+      v_tick.job_name, v_tick.schedule);
+    mend := format('select maintenance.set_schedule(%L, ''* * * * *'');', v_tick.job_name);
     return next;
   elsif v_tick.last_status = 'failed' then
     fault := 'The tick fails: ' || v_tick.last_error;

@@ -4,7 +4,7 @@
 set client_min_messages = error;
 create extension if not exists pgtap;
 \! $AS_SUPERUSER -c 'set client_min_messages = error' -c 'create extension if not exists dblink'
-select plan(28);
+select plan(30);
 \set said 'select (regexp_match(s.advice, :pattern))[1] from public.maintenance_status as s where s.task = :task'
 create function public.row(task text) returns text language sql
 as $$ select concat_ws(' ', s.severity, s.count, s.advice) from public.maintenance_status as s where s.task = $1 $$;
@@ -77,7 +77,8 @@ update maintenance_internal.job set promised_at = now() - interval '3 days' wher
 update maintenance_internal.run set started_at = now() - interval '2 days' where job_name = 'advised';
 select set_config('maintenance.fake_now', (now() + interval '3 minutes')::text, false) \g /dev/null
 select matches(public.row('advised'), '^warning 1 No run since ', 'late');
-select matches(public.row('jobs_late'), '^(warning|critical) \d (tick, )?without_backlog, advised since ',
+select matches(public.row('jobs_late'),
+  '^(warning|critical) \d (tick, )?without_backlog, advised (and \d more )?since ',
   '... and counted, whatever its kind');
 \o /dev/null
 :said \gexec
@@ -109,6 +110,13 @@ select matches(public.row('scheduler'), '^critical 1 The job tick, which looks a
 :said \gexec
 \o
 select is(public.row('scheduler'), 'ok 0', '... and enabled by the advice');
+select cron.schedule('maintenance:tick', '0 3 * * *', 'call maintenance.tick()') \g /dev/null
+select matches(public.row('scheduler'), '^warning 1 The job tick, .*, is fired only at "0 3 \* \* \*"\. ',
+  'a rare tick');
+\o /dev/null
+:said \gexec
+\o
+select is(public.row('scheduler'), 'ok 0', '... and fired every minute by the advice');
 select cron.unschedule('maintenance:tick') \g /dev/null
 select matches(public.row('scheduler'), '^critical 1 The job tick, .*, is not fired: removed by an operator\. ',
   'a tick that was removed');

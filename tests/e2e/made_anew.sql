@@ -3,7 +3,7 @@
 \set QUIET on
 set client_min_messages = error;
 create extension if not exists pgtap;
-select plan(7);
+select plan(8);
 
 create temporary table before as select job_name, schedule from maintenance.job_status where active;
 \! $AS_SUPERUSER -o /dev/null -c 'drop extension pg_cron' -c 'create extension pg_cron' 2>/dev/null
@@ -12,6 +12,9 @@ select cmp_ok((select count(*) from before), '>', 9::bigint, 'jobs were schedule
 select results_eq('select distinct scheduling from maintenance.job_status where declared_schedule is not null',
   array['not installed yet'],
   'no job counts as removed by an operator');
+select matches((select severity || ' ' || advice from public.maintenance_status where task = 'scheduler'),
+  '^critical .* and \d+ more: not installed yet\. select \* from maintenance.install_schedules\(\);',
+  'the status says so, and what installs them');
 select set_eq('select outcome from maintenance.install_schedules()', array['created', 'removed by an operator',
   'left out: an operator had made it inactive'],
   'install_schedules schedules all of them again, but for those that an operator had stopped');

@@ -38,7 +38,7 @@ left=$(cluster_superuser "$home" app -Atc "select string_agg(schedule, ' ') from
 [ "$left" = '7 * * * *' ] || not_ok "a job that was dropped, and one that was changed: $left"
 # The way out takes what pg_cron has of ours, and prints what is to be said where pg_cron lives.
 on "$url" psql -qX -o /dev/null -c "select * from maintenance.uninstall('app')" || not_ok 'uninstall'
-[ "$(cluster_superuser "$home" app -Atc "select count(*) from cron.job where jobname like 'maintenance:%'")" = 0 ] ||
+[ "$(cluster_superuser "$home" app -Atc "select count(*) from cron.job where database = 'app'")" = 0 ] ||
   not_ok 'uninstall leaves jobs in pg_cron'
 on "$elsewhere" psql -qXAt -c "select w.outcome from maintenance.uninstall('$other') as w" |
   sed -n 's/.*: \(select cron.unschedule(.*\)/\1/p' >"$folder/unschedule"

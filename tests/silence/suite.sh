@@ -142,6 +142,23 @@ lane_stock() {
   settings "$(grep -oE 'cron.use_background_workers = on' <<<"$advice")"
   restart
   cured
+
+  state='history switched off'
+  settings 'cron.log_run = off'
+  restart
+  as_super -c 'truncate cron.job_run_details'
+  until_true 130 'a tick, which leaves a receipt of its own' ask \
+    -c "select last_run_at > now() - interval '5 seconds' from maintenance.job_status where job_name = 'tick'" || true
+  ask -o /dev/null -c "select maintenance.set_statement('noted', 'analyze public.users', '* * * * *')" \
+    -c "update maintenance_internal.job set promised_at = now() - interval '9 minutes' where job_name = 'noted'"
+  # A clock two minutes ahead, so that the server has not just started, and the tick is not late.
+  advice=$(ask -c "set maintenance.fake_now = '$(date -u -d '+119 seconds' '+%F %T+00')'" \
+    -c "select severity || ' ' || advice from public.maintenance_status where task = 'jobs_late'")
+  [[ $advice == 'warning noted since '*': pg_cron keeps no history, '* ]] || not_ok "$state: the status says $advice"
+  settings "$(grep -oE 'cron.log_run = on' <<<"$advice")"
+  restart
+  if until_true 200 'a receipt' ask -c "select last_status = 'succeeded' and late_since is null
+    from maintenance.job_status where job_name = 'noted'"; then say "$state .. told and cured"; fi
 }
 
 lane_elsewhere() {

@@ -103,18 +103,18 @@ begin
     cause := 'the launcher of pg_cron is not there';
     mend := 'Restart the server, with pg_cron in shared_preload_libraries. Where its log says role '
       '... does not exist, a superuser deletes the rows of that role from cron.job.';
-  elsif p_since < pg_postmaster_start_time() then
-    cause := format('the server was started at %s, after that',
-      to_char(pg_postmaster_start_time(), 'YYYY-MM-DD HH24:MI'));
-  elsif maintenance_internal.cron_setting('launch_active_jobs') = 'off' then
-    cause := 'cron.launch_active_jobs is off';
-    mend := 'As a superuser: alter system reset cron.launch_active_jobs; select pg_reload_conf();';
   elsif not v_known and (
     select s.kind = 'statement' and s.statement <> maintenance_internal.tick_statement()
     from maintenance_internal.job as s where s.job_name = p_job_name)
   then
     cause := 'pg_cron keeps no history, from which alone its statements get their receipts';
     mend := 'In postgresql.conf: cron.log_run = on, then restart the server.';
+  elsif p_since < pg_postmaster_start_time() then
+    cause := format('the server was started at %s, after that',
+      to_char(pg_postmaster_start_time(), 'YYYY-MM-DD HH24:MI'));
+  elsif maintenance_internal.cron_setting('launch_active_jobs') = 'off' then
+    cause := 'cron.launch_active_jobs is off';
+    mend := 'As a superuser: alter system reset cron.launch_active_jobs; select pg_reload_conf();';
   else
     select format('it runs %s, since %s', string_agg(r.job_name, ', '),
       to_char(min(r.started_at), 'HH24:MI')) into v_busy

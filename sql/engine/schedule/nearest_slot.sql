@@ -14,11 +14,20 @@ security definer
 set search_path = pg_catalog, pg_temp
 set lock_timeout = '5s'
 as $$
-begin
+declare
   -- pg_cron ignores what stands behind the fifth field.
-  return maintenance_internal.nearest_minute(
-    coalesce(substring(p_schedule from '^[ \t]*(?:[^ \t]+[ \t]+){4}[^ \t]+'), p_schedule),
-    p_at at time zone p_zone, p_forward) at time zone p_zone;
+  v_schedule constant text :=
+    coalesce(substring(p_schedule from '^[ \t]*(?:[^ \t]+[ \t]+){4}[^ \t]+'), p_schedule);
+  v_minute timestamp;
+begin
+  v_minute := maintenance_internal.nearest_minute(
+    v_schedule, p_at at time zone p_zone, p_forward);
+  -- A minute that the clocks leave out never comes.
+  while v_minute <> v_minute at time zone p_zone at time zone p_zone loop
+    v_minute := maintenance_internal.nearest_minute(v_schedule,
+      v_minute - case when p_forward then interval '0' else interval '1 minute' end, p_forward);
+  end loop;
+  return v_minute at time zone p_zone;
 exception when sqlstate 'PM006' then
   return null;
 end

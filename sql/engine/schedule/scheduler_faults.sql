@@ -46,6 +46,13 @@ begin
     mend := case when v_fires then format('select maintenance.set_schedule(%L, ''* * * * *'');',
       v_tick.job_name) else 'select * from maintenance.register();' end;
     return next;
+  elsif maintenance_internal.nearest_slot(v_tick.schedule, v_tick.next_run_at, true, v_state.zone)
+    > v_tick.next_run_at + interval '5 minutes' then
+    severity := 'warning';
+    fault := format('The job %s, which looks after all others, is fired only at "%s"',
+      v_tick.job_name, v_tick.schedule);
+    mend := format('select maintenance.set_schedule(%L, ''* * * * *'');', v_tick.job_name);
+    return next;
   elsif v_tick.last_status = 'failed' then
     fault := 'The tick fails: ' || v_tick.last_error;
     mend := format('select error_detail from maintenance.run_history where job_name = %L;',

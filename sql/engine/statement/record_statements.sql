@@ -38,7 +38,7 @@ begin
   for v_firing in
     select f.*, j.job_id, r.run_id
     from maintenance_internal.cron_runs(v_noted, coalesce(v_open, '{}')) as f
-    left join maintenance_internal.job as j on j.job_name = f.job_name and j.kind = 'statement'
+    left join maintenance_internal.job as j on j.job_name = f.job_name
       and j.statement <> maintenance_internal.tick_statement() -- it leaves its own
     left join maintenance_internal.run as r
       on r.cron_run_id = any (v_open) and r.cron_run_id = f.cron_run_id and r.status = 'running'

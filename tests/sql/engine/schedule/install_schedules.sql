@@ -1,10 +1,10 @@
 -- What is in pg_cron belongs to the operator, except for the command. Needs pg_cron in this database.
 begin;
 create extension pgtap;
-select plan(34);
+select plan(35);
 select to_regclass('cron.job') is null as no_cron \gset
 \if :no_cron
-select skip('pg_cron is not in this database', 34);
+select skip('pg_cron is not in this database', 35);
 \else
 
 create table public.events (at timestamptz);
@@ -108,6 +108,8 @@ select is(pg_temp.cron('purge'), '0 3 * * * true call maintenance.run_job(''purg
 select is((maintenance.enable_job('purge')).active, true, 'enable_job turns a disabled job on again');
 
 update maintenance_internal.installed_schedule set database_oid = 1;
+select is((select scheduling from maintenance.job_status where job_name = 'purge'), 'scheduled',
+  'what nobody edited is scheduled after a restore, too');
 select is(pg_temp.install('purge'), 'found and kept', 'a schedule recorded by another database is found and kept');
 delete from maintenance_internal.installed_schedule;
 select cron.unschedule('maintenance:purge');

@@ -1,7 +1,7 @@
 -- next_run_at reads cron expressions as pg_cron does.
 begin;
 create extension pgtap;
-select plan(78);
+select plan(79);
 
 create function pg_temp.next(schedule text, after text default '2026-11-24 12:34:56+00')
 returns text language sql
@@ -110,6 +110,10 @@ select is_empty($$
     or b.at is null and n.at < c.after + interval '800 days'$$,
   '400 random expressions agree with a minute-by-minute matcher over ten years');
 
+select results_eq($$select maintenance_internal.nearest_slot('30 2 * * *', at, forward, 'Europe/Berlin')
+  from (values ('2026-03-28 12:00+00'::timestamptz, true), ('2026-03-29 12:00+00', false)) as v (at, forward)$$,
+  $$values ('2026-03-30 00:30+00'::timestamptz), ('2026-03-28 01:30+00')$$,
+  'a minute that the clocks leave out never comes');
 -- What is refused is named, and the hint says what to write instead (C-010, C-011).
 create function pg_temp.refusal(schedule text) returns text language plpgsql as $$
 declare v_hint text;
