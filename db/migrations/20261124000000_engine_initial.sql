@@ -385,7 +385,7 @@ return case
 end;
 -- end of sql/engine/error_text.sql
 
--- from sql/engine/turn.sql 64beca757dbd511e
+-- from sql/engine/turn.sql f0af01fddf813846
 -- What one session at a time does, and not more often than it is worth. Taking a turn is a row lock
 -- until the transaction ends: an advisory lock could be held by anybody who can connect.
 
@@ -393,15 +393,15 @@ create table maintenance_internal.turn (
   name text not null,
   taken_at timestamptz not null,
   noted bigint,
-  noted_in oid,
+  noted_in text,
   constraint turn_pkey primary key (name)
 ) with (fillfactor = 50);
 
 comment on table maintenance_internal.turn is
   'leases: looking for those that ended; statements: writing the receipts of what pg_cron ran.';
 comment on column maintenance_internal.turn.noted is
-  'statements: up to which number of pg_cron''s history receipts are written; noted_in: the '
-  'table of jobs that these numbers are of (cron_state), since another one counts anew';
+  'statements: up to which number of pg_cron''s history receipts are written; noted_in: whose '
+  'numbers these are (home of cron_state), since another history counts anew';
 
 create function maintenance_internal.put_turns()
 returns void
@@ -459,11 +459,11 @@ comment on function maintenance.version() is
   'that it was made of.';
 -- end of sql/engine/version.sql
 
--- from sql/engine/state.sql 839c3df59507c5e9
+-- from sql/engine/state.sql 5b7c6c1492c1db3c
 -- The release, and a hash of the files of sql/engine/. Written by make migration.
 
 comment on schema maintenance is
-  'pg-maintenance 0.0.0, state 34d091a973bd9ebd: '
+  'pg-maintenance 0.0.0, state 0a74dfe66919e559: '
   'what people call and read; \df maintenance.* is the manual.';
 -- end of sql/engine/state.sql
 
@@ -2533,7 +2533,7 @@ begin atomic
 end;
 -- end of sql/engine/policy/lint_session.sql
 
--- from sql/engine/policy/lint.sql 0fe753f1722c006c
+-- from sql/engine/policy/lint.sql 9c234dcef1cdac45
 -- What will be slow, blocked or broken about the rules, and the statement that mends it.
 
 create type maintenance.finding as (job_name text, severity text, finding text, fix text);
@@ -2604,8 +2604,10 @@ begin
         v_context = pg_exception_context, v_hint = pg_exception_hint;
       return query select v_job.job_name, 'critical',
         maintenance_internal.error_text(v_state, v_message, v_context),
-        case when v_state in ('PM003', 'PM023') then v_hint || ' Or: ' else '' end
-          || format('Set the job again, or: select maintenance.drop_job(%L);', v_job.job_name);
+        case when v_state = '55P03' then maintenance_internal.lock_advice(v_policy.target)
+          else case when v_state in ('PM003', 'PM023') then v_hint || ' Or: ' else '' end
+            || format('Set the job again, or: select maintenance.drop_job(%L);', v_job.job_name)
+        end;
     end;
   end loop;
   return query select * from maintenance_internal.lint_schedule(lint.job_name);
@@ -4610,7 +4612,7 @@ comment on procedure maintenance.tick() is
   'is told on its own receipt, the one of the job tick, which calls it.';
 -- end of sql/engine/statement/tick.sql
 
--- from sql/engine/statement/record_statements.sql 39c96d1facff478c
+-- from sql/engine/statement/record_statements.sql 6ccbbddf0e55fd80
 -- Writes the receipts of statement jobs, from what pg_cron says of them: pg_cron runs them as they
 -- stand, so nothing of ours is there when they begin or end. Each firing is noted once, by the
 -- number that it has in pg_cron's history; a receipt that is still open is looked at again.
@@ -4626,6 +4628,7 @@ set lock_timeout = '5s'
 as $$
 declare
   v_state record := maintenance_internal.cron_state();
+  v_looked_at timestamptz;
   v_noted bigint;
   v_open bigint[];
   v_last bigint;
@@ -4636,39 +4639,43 @@ declare
   v_context text;
   v_written bigint := 0;
 begin
+  select t.taken_at, case when t.noted_in = v_state.home then t.noted end into v_looked_at, v_noted
+  from maintenance_internal.turn as t where t.name = 'statements';
   if not v_state.readable or not maintenance_internal.take_turn('statements') then
     return 0; -- somebody else is at it
   end if;
-  -- Another history counts anew; what was open in the one before is not there.
-  select t.noted into v_noted from maintenance_internal.turn as t
-  where t.name = 'statements' and t.noted_in = v_state.cron_oid;
-  if v_noted is not null then
-    v_open := array(
-      select r.cron_run_id from maintenance_internal.run as r
-      where r.status = 'running' and r.cron_run_id is not null);
+  -- Another history counts anew: of it counts what is younger than the last look at the one before,
+  -- and nobody will tell how what is open in that one ends.
+  if v_noted is null then
+    update maintenance_internal.run as r
+    set status = 'interrupted', finished_at = clock_timestamp(), stop_reason = 'history_gone'
+    where r.status = 'running' and r.cron_run_id is not null;
   end if;
+  v_open := array(
+    select r.cron_run_id from maintenance_internal.run as r
+    where r.status = 'running' and r.cron_run_id is not null);
 
   for v_firing in
     select f.*, j.job_id, r.run_id
-    from maintenance_internal.cron_runs(v_noted, coalesce(v_open, '{}')) as f
-    left join maintenance_internal.job as j on j.job_name = f.job_name
-      and j.statement <> maintenance_internal.tick_statement() -- it leaves its own
+    from maintenance_internal.cron_runs(v_noted, v_open) as f
+    -- A disabled job's is another command, which leaves a receipt itself, and so does the tick.
+    left join maintenance_internal.job as j on j.job_name = f.job_name and j.statement = f.command
+      and j.statement <> maintenance_internal.tick_statement()
     left join maintenance_internal.run as r
       on r.cron_run_id = any (v_open) and r.cron_run_id = f.cron_run_id and r.status = 'running'
     order by f.cron_run_id
   loop
-    v_last := greatest(v_last, v_firing.cron_run_id);
     v_run := null;
     v_run.run_id := v_firing.run_id;
-    -- One that has left a receipt itself was no statement: a disabled job's is a call of run_job.
-    continue when v_run.run_id is null and (v_firing.job_id is null or exists (
-      select from maintenance_internal.run as r
-      where r.job_id = v_firing.job_id and r.status = 'skipped'
-        and r.started_at between v_firing.started_at
-          and coalesce(v_firing.finished_at, clock_timestamp())));
-
     v_run.status := case when v_firing.status in ('succeeded', 'failed') then v_firing.status
       else 'running' end;
+    -- One that has only just begun may be over before anybody looks: it is left to the next tick.
+    exit when v_run.run_id is null and v_run.status = 'running'
+      and v_firing.started_at > clock_timestamp() - interval '10 seconds';
+    v_last := greatest(v_last, v_firing.cron_run_id);
+    continue when v_run.run_id is null and (v_firing.job_id is null
+      or v_noted is null and (v_firing.started_at > v_looked_at) is not true);
+
     v_run.details := '{}';
     if v_firing.status = 'failed' then
       v_run.error := 'pg_cron reports a failure';
@@ -4720,7 +4727,7 @@ begin
   end loop;
 
   update maintenance_internal.turn as t
-  set noted = greatest(v_noted, v_last, 0), noted_in = v_state.cron_oid
+  set noted = greatest(v_noted, v_last, 0), noted_in = v_state.home
   where t.name = 'statements';
   perform maintenance_internal.close_lost_statements();
   return v_written;
@@ -6952,13 +6959,12 @@ end
 $$;
 -- end of sql/engine/schedule/extension.sql
 
--- from sql/engine/schedule/tables.sql e4810edcdc0874be
+-- from sql/engine/schedule/tables.sql 92a3eecb95830b66
 -- What was put into pg_cron here, so that an operator's edit or removal can be told from ours.
 
 create table maintenance_internal.installed_schedule (
   job_id integer not null,
-  database_oid oid not null,
-  cron_oid oid,
+  home text not null,
   username name not null,
   schedule text,
   command text not null,
@@ -6969,10 +6975,11 @@ create table maintenance_internal.installed_schedule (
 );
 
 comment on table maintenance_internal.installed_schedule is
-  'What we last put into pg_cron for a job. A row of another database (a restored dump) counts as '
+  'What we last put into pg_cron for a job. A row of another home (a restored dump) counts as '
   'none. What cron.job shows beside it and this does not is the operator''s.';
-comment on column maintenance_internal.installed_schedule.cron_oid is
-  'the table cron.job that it was put into: after drop and create extension it is another one';
+comment on column maintenance_internal.installed_schedule.home is
+  'where it was put: the server, the database and the table cron.job, which are others after a '
+  'restore, or after drop and create extension';
 comment on column maintenance_internal.installed_schedule.username is
   'whom pg_cron runs it as: after the owner was renamed, nobody';
 comment on column maintenance_internal.installed_schedule.seen is
@@ -7262,14 +7269,14 @@ comment on function maintenance.next_run_at(text, timestamptz) is
   'null. Errors: PM006 not a cron expression.';
 -- end of sql/engine/schedule/next_run_at.sql
 
--- from sql/engine/schedule/cron_state.sql 95a0b97f92bc0f9a
+-- from sql/engine/schedule/cron_state.sql b3c60dc25a707dfd
 -- What can be done with pg_cron from this database.
 --   gap       why jobs cannot be scheduled here; null where they can
 --   mend      what to do about that
 --   readable  cron.job can be read; where it cannot, the declared schedules are the truth
 --   zone      of its schedules: GMT before pg_cron 1.5, a setting of the server since
--- and database_oid, cron_oid (of cron.job) and username (whom it runs our jobs as), which tell
--- these from others that were made of a copy, anew, or before the owner was renamed.
+-- and home (which server, database and table cron.job these are) and username (whom it runs our
+-- jobs as), which tell what was put into them from what a restore, a copy or a rename has left.
 -- cron.job shows each role its own rows by a policy: row security has to be on here.
 
 create function maintenance_internal.cron_state(
@@ -7277,21 +7284,21 @@ create function maintenance_internal.cron_state(
   out mend text,
   out readable boolean,
   out zone text,
-  out database_oid oid,
-  out cron_oid oid,
+  out home text,
   out username name)
 language plpgsql
 stable
 security definer
 set search_path = pg_catalog, pg_temp
 set row_security = on
-set lock_timeout = '5s'
+set lock_timeout = '200ms'
 as $$
 declare
+  cron_oid oid;
   v_other text;
   v_home text := maintenance_internal.cron_setting('database_name');
-  v_elsewhere constant text := 'In the database where pg_cron lives, a superuser says what '
-    'select * from maintenance.cron_statements(); prints.';
+  v_elsewhere constant text := 'In the database where pg_cron lives, a superuser says what this '
+    'prints: select * from maintenance.cron_statements();';
 begin
   -- Not to_regclass, which raises where the schema may not be used; and not anybody's schema cron.
   cron_oid := (
@@ -7330,12 +7337,18 @@ begin
   if readable then
     -- A copy of pg_cron's database has rows that nobody fires; after a rename pg_cron goes on to
     -- connect to the old name.
-    execute
-      'select min(c.database) from cron.job as c '
-      'join maintenance_internal.job as j on c.jobname::text = ''maintenance:'' || j.job_name '
-      'where c.username = current_user '
-      'having not bool_or(c.database = current_database())'
-    into v_other;
+    begin
+      execute
+        'select min(c.database) from cron.job as c '
+        'join maintenance_internal.job as j on c.jobname::text = ''maintenance:'' || j.job_name '
+        'where c.username = current_user '
+        'having not bool_or(c.database = current_database())'
+      into v_other;
+    exception when lock_not_available then
+      readable := false;
+      gap := 'somebody has locked cron.job';
+      mend := 'Who: select pid from pg_locks where relation = ''cron.job''::regclass;';
+    end;
     if v_other is not null then
       readable := false;
       gap := format('cron.job is of the database %s, from before a rename, or a copy', v_other);
@@ -7346,12 +7359,15 @@ begin
   end if;
   zone := coalesce(maintenance_internal.cron_setting('timezone'), 'UTC');
   username := current_user;
-  database_oid := (select d.oid from pg_database as d where d.datname = current_database());
+  home := concat_ws('/',
+    case when has_function_privilege('pg_control_system()', 'execute')
+      then (select c.system_identifier from pg_control_system() as c) end,
+    (select d.oid from pg_database as d where d.datname = current_database()), cron_oid);
 end
 $$;
 -- end of sql/engine/schedule/cron_state.sql
 
--- from sql/engine/schedule/cron_jobs.sql 9c2476e672551576
+-- from sql/engine/schedule/cron_jobs.sql 4787d3b816154641
 -- Our jobs as pg_cron has them now; no row where it cannot be read.
 -- cron.job shows each role its own rows by a policy: row security has to be on here.
 
@@ -7363,7 +7379,7 @@ rows 20
 security definer
 set search_path = pg_catalog, pg_temp
 set row_security = on
-set lock_timeout = '5s'
+set lock_timeout = '200ms'
 as $$
 begin
   if (maintenance_internal.cron_state()).readable then
@@ -7448,7 +7464,7 @@ end
 $$;
 -- end of sql/engine/schedule/purge_cron_history_step.sql
 
--- from sql/engine/schedule/nearest_slot.sql ee6e44c80fe6f0ba
+-- from sql/engine/schedule/nearest_slot.sql dce393c4dca06c86
 -- The scheduled minute of what stands in pg_cron, which may be more than we would take: next after
 -- a time or, not forward, the last up to it. Null for a schedule that never fires, or that only
 -- pg_cron can read. p_zone is pg_cron's time zone, of cron_state.
@@ -7470,6 +7486,7 @@ declare
   v_schedule constant text :=
     coalesce(substring(p_schedule from '^[ \t]*(?:[^ \t]+[ \t]+){4}[^ \t]+'), p_schedule);
   v_minute timestamp;
+  v_slot timestamptz;
 begin
   v_minute := maintenance_internal.nearest_minute(
     v_schedule, p_at at time zone p_zone, p_forward);
@@ -7478,7 +7495,13 @@ begin
     v_minute := maintenance_internal.nearest_minute(v_schedule,
       v_minute - case when p_forward then interval '0' else interval '1 minute' end, p_forward);
   end loop;
-  return v_minute at time zone p_zone;
+  -- One that they show twice means the first time that it can.
+  v_slot := v_minute at time zone p_zone;
+  if (v_slot - interval '1 hour') at time zone p_zone = v_minute
+    and (p_forward and v_slot - interval '1 hour' > p_at or not p_forward and v_slot > p_at) then
+    v_slot := v_slot - interval '1 hour';
+  end if;
+  return v_slot;
 exception when sqlstate 'PM006' then
   return null;
 end
@@ -7515,7 +7538,7 @@ return exists (
 );
 -- end of sql/engine/schedule/fired_by_cron.sql
 
--- from sql/engine/schedule/job_status.sql 28e71497c015dcee
+-- from sql/engine/schedule/job_status.sql 59621ee612a0e3a7
 -- What is in force: each job's schedule, whether it will fire, and how it ran last.
 
 create view maintenance.job_status as
@@ -7528,10 +7551,10 @@ select
   j.schedule as declared_schedule,
   f.fires is not null as active,
   case
-    when f.is_proven and w.late_since is null then 'scheduled, as its receipts show: ' || g.gap
+    when c.schedule is null and j.schedule is null then 'no schedule'
+    when f.is_proven and w.late_since is null then 'scheduled, as receipts show: ' || g.gap
     when g.gap is not null then 'not scheduled here: ' || g.gap
     when not g.readable then 'cron.job cannot be read here'
-    when c.schedule is null and j.schedule is null then 'no schedule'
     when c.schedule is null and i.job_id is null and o.username <> g.username
       then format('in pg_cron for the role %s, and not for %s', o.username, g.username)
         collate pg_catalog."default"
@@ -7560,7 +7583,7 @@ left join maintenance_internal.cron_jobs() as c on c.job_name = j.job_name
 left join lateral maintenance_internal.cron_fault(c.schedule) as x on c.schedule is not null
 left join maintenance_internal.policy as y on y.job_id = j.job_id
 left join maintenance_internal.installed_schedule as o
-  on o.job_id = j.job_id and o.database_oid = g.database_oid and o.cron_oid = g.cron_oid
+  on o.job_id = j.job_id and o.home = g.home
 left join maintenance_internal.installed_schedule as i
   on i.job_id = o.job_id and o.username = g.username
 left join lateral (
@@ -7583,7 +7606,8 @@ left join lateral (
   order by r.started_at desc
   limit 1
 ) as p on true
--- The schedule that somebody fires it by: pg_cron here, or one that cannot be seen, elsewhere.
+-- The schedule that somebody fires it by: pg_cron here, or one that cannot be seen, as the receipts
+-- of the job or of the tick prove. A statement leaves none where pg_cron's history cannot be read.
 cross join lateral (
   select q.is_proven,
     case
@@ -7593,15 +7617,22 @@ cross join lateral (
         then j.schedule
     end as fires
   from (
-    select g.gap is not null and exists (
-      select from maintenance_internal.run as r
-      where r.job_id = j.job_id and r.status <> 'skipped' and (r.trigger = 'schedule'
-        or j.statement = maintenance_internal.tick_statement())) as is_proven
+    select g.gap is not null
+      and (j.kind <> 'statement' or j.statement = maintenance_internal.tick_statement())
+      and (exists (
+        select from maintenance_internal.job as t
+        join maintenance_internal.run as r on r.job_id = t.job_id and r.status <> 'skipped'
+        where t.statement = maintenance_internal.tick_statement()
+      ) or exists (
+        select from maintenance_internal.run as r
+        where r.job_id = j.job_id and r.status <> 'skipped' and r.trigger = 'schedule'
+      )) as is_proven
   ) as q
 ) as f
 -- What it owes: the first slot since it last began, or since its schedule began to count. Late is
--- one that came two minutes ago (three for a statement, whose receipt is a tick behind), and that
--- nobody is at; not while the server has only just started, nor before the tick has seen an edit.
+-- one that came two minutes ago and that nobody is at, unless for longer than he may be; a
+-- statement, whose receipt the tick writes, when the tick has come two minutes after it. Not while
+-- the server has only just started, nor before the tick has seen an edit.
 cross join lateral (
   select maintenance_internal.nearest_slot(f.fires,
     greatest(l.started_at, k.started_at, j.promised_at), true, g.zone) as owed
@@ -7611,10 +7642,16 @@ cross join lateral (
     case when n.owed > maintenance_internal.clock() then n.owed else
       maintenance_internal.nearest_slot(f.fires, maintenance_internal.clock(), true, g.zone) end
       as next_run_at,
-    case when n.owed <= maintenance_internal.clock() - case
-          when j.statement <> maintenance_internal.tick_statement() then interval '3 minutes'
-          else interval '2 minutes' end
-        and l.is_alive is not true
+    case when n.owed <= maintenance_internal.clock() - interval '2 minutes'
+        and case
+          when j.statement <> maintenance_internal.tick_statement()
+            then not coalesce(l.is_alive, false) and n.owed <= interval '-2 minutes' + (
+              select max(r.started_at) from maintenance_internal.run as r
+              join maintenance_internal.job as t on t.job_id = r.job_id
+              where t.statement = maintenance_internal.tick_statement() and r.status <> 'skipped')
+          else (l.is_alive
+            and l.started_at > maintenance_internal.clock() - j.budget - interval '2 minutes')
+            is not true end
         and pg_postmaster_start_time() < maintenance_internal.clock() - interval '2 minutes'
         and (i.seen is null or c.schedule is null
           or i.seen = jsonb_build_object('schedule', c.schedule, 'active', c.active))
@@ -7661,10 +7698,10 @@ comment on column maintenance.job_status.unlike_shipped is
   'name, bring the shipped one back';
 -- end of sql/engine/schedule/job_status.sql
 
--- from sql/engine/schedule/cron_silence.sql 5e1394fc2a677923
+-- from sql/engine/schedule/cron_silence.sql 4c710a20b492d2ac
 -- Why pg_cron has left no trace of a job since a time, as far as it can be known from here, and
 -- what to do about it. What it says itself of a firing stands in its history, which is read back
--- for 1,000 firings, since it has no index.
+-- for 20,000 firings, since it has no index.
 -- cron.job shows each role its own rows by a policy: row security has to be on here.
 
 create function maintenance_internal.cron_silence(
@@ -7678,17 +7715,29 @@ set search_path = pg_catalog, pg_temp
 set row_security = on
 as $$
 declare
-  v_state record := maintenance_internal.cron_state();
-  v_version text := (select e.extversion from pg_extension as e where e.extname = 'pg_cron');
+  v_install constant text := 'select * from maintenance.install_schedules();';
   v_port constant text := current_setting('port');
+  v_state record := maintenance_internal.cron_state();
+  v_job maintenance_internal.job := maintenance_internal.find_job(p_job_name);
+  v_is_tick constant boolean :=
+    coalesce(v_job.statement = maintenance_internal.tick_statement(), false);
+  v_version text := (select e.extversion from pg_extension as e where e.extname = 'pg_cron');
+  v_run maintenance_internal.run;
   v_last record;
-  v_good timestamptz;
-  v_known boolean;
-  v_busy text;
+  v_role record;
 begin
   if pg_is_in_recovery() then
     cause := 'this server is a standby, and pg_cron fires on the primary alone';
     mend := 'Where there is none any more: select pg_promote();';
+    return;
+  end if;
+  select r.* into v_run from maintenance_internal.run as r
+  where r.job_id = v_job.job_id and r.status = 'running' and r.cron_run_id is null
+    and maintenance_internal.is_alive(r.job_id, r.backend_pid, r.touched_at);
+  if found then
+    cause := format('its run of %s goes on, for longer than its budget of %s',
+      to_char(v_run.started_at, 'HH24:MI'), v_job.budget);
+    mend := format('select pg_cancel_backend(%s);', v_run.backend_pid);
     return;
   elsif v_state.gap is not null then
     cause := v_state.gap;
@@ -7698,65 +7747,96 @@ begin
     cause := format('%s cannot read cron.job', v_state.username);
     mend := 'As a superuser: grant select on cron.job to public;';
     return;
+  elsif exists (
+    select from maintenance_internal.cron_jobs() as c
+    where c.job_name = p_job_name and c.command <> maintenance_internal.cron_command(v_job))
+  then
+    cause := 'somebody has changed its command in pg_cron';
+    mend := v_install;
+    return;
   end if;
 
-  execute
-    'select j.nodename, j.nodeport, d.status, d.return_message as message, d.start_time '
-    'from cron.job as j '
-    'left join lateral ('
-    '  select r.* from cron.job_run_details as r '
-    '  where r.jobid = j.jobid '
-    '  and r.runid > (select max(m.runid) from cron.job_run_details as m) - 1000 '
-    '  order by r.runid desc limit 1) as d on true '
-    'where j.jobname::text = $1 and j.username = current_user '
-    'and j.database = current_database()'
-  into v_last using 'maintenance:' || p_job_name;
-  execute
-    'select max(d.start_time) filter (where d.status = ''succeeded''), '
-    '  coalesce(max(d.start_time) > maintenance_internal.clock() - interval ''3 minutes'', '
-    '  false) '
-    'from cron.job_run_details as d '
-    'where d.runid > (select max(m.runid) from cron.job_run_details as m) - 1000'
-  into v_good, v_known;
+  begin
+    execute
+      'select j.nodename, j.nodeport, d.status, d.start_time, '
+      '  split_part(d.return_message, e''\n'', 1) as message, ('
+      '    select g.start_time from cron.job_run_details as g '
+      '    where g.jobid = j.jobid and g.status = ''succeeded'' '
+      '    and g.runid between d.runid - 20000 and d.runid '
+      '    order by g.runid desc limit 1) as good '
+      'from cron.job as j '
+      'left join lateral ('
+      '  select r.* from cron.job_run_details as r '
+      '  where r.jobid = j.jobid '
+      '  and r.runid > (select max(m.runid) from cron.job_run_details as m) - 20000 '
+      '  order by r.runid desc limit 1) as d on true '
+      'where j.jobname::text = $1 and j.username = current_user '
+      'and j.database = current_database()'
+    into v_last using 'maintenance:' || p_job_name;
+  exception when insufficient_privilege then
+    cause := format('%s cannot read pg_cron''s history', v_state.username);
+    mend := 'As a superuser: grant select on cron.job_run_details to public;';
+    return;
+  when lock_not_available then
+    cause := 'pg_cron''s history is locked by somebody';
+    mend := 'Who: select pid from pg_locks where relation = ''cron.job_run_details''::regclass;';
+    return;
+  end;
 
   if v_last.status in ('succeeded', 'failed') and coalesce(v_last.start_time >= p_since, true) then
-    cause := format('pg_cron says: %s', left(regexp_replace(v_last.message, '\s+', ' ', 'g'), 200));
+    -- What a statement of the owner's has failed with may hold a row's text.
+    cause := case
+      when v_job.kind <> 'statement' or v_is_tick or v_last.message ~ '^(connection failed|job '
+        'startup timeout|could not start background process|server restarted|FATAL: )'
+        then 'pg_cron says: ' || left(v_last.message, 200)
+      else 'pg_cron reports a failure' end;
     if v_last.nodeport::text <> v_port
       and (v_last.status = 'succeeded' or v_last.message ~ 'connection failed') then
       cause := format('pg_cron connects to port %s of %s, and this server listens at %s',
         v_last.nodeport, v_last.nodename, v_port);
-      mend := 'select * from maintenance.install_schedules();';
+      mend := v_install;
+    elsif v_last.status = 'succeeded' and v_job.kind = 'statement' and not v_is_tick then
+      cause := 'pg_cron has run it, and no tick has noted that yet';
     elsif v_last.status = 'succeeded' then
       cause := format('pg_cron says that it ran, and it did not run here: it may be another server '
-        'that it connects to (port %s of %s), or another command', v_last.nodeport,
-        v_last.nodename);
-      mend := 'select * from maintenance.install_schedules();';
+        'that it connects to, port %s of %s', v_last.nodeport, v_last.nodename);
+      mend := v_install;
     elsif v_last.message ~ 'connection failed' then
-      cause := format('pg_cron connects to %s as %s, for each firing: %s', v_last.nodename,
-        v_state.username, v_last.message)
-        || case when v_good is null then '' else
-          format('; at %s it could: were all of max_connections in use?',
-            to_char(v_good, 'YYYY-MM-DD HH24:MI')) end;
-      mend := format('In postgresql.conf: cron.use_background_workers = on, then restart the '
-        'server%s. Or let %s in from %s without a password: pg_hba.conf.',
-        case when v_version ~ '^1\.[0-4]\M'
-          then ' (pg_cron 1.4.2 or newer; before 1.5 it then runs one job at a time)' else '' end,
-        v_state.username, v_last.nodename);
+      select r.rolcanlogin, r.rolconnlimit into v_role
+      from pg_roles as r where r.rolname = v_state.username;
+      cause := format('pg_cron connects to %s as %s, for each firing: connection failed%s',
+        v_last.nodename, v_state.username, to_char(v_last.good, '"; at" YYYY-MM-DD HH24:MI "it '
+          'could, so all of max_connections may have been in use"'));
+      mend := case
+        when not v_role.rolcanlogin then format('As a superuser: alter role %I login;',
+          v_state.username)
+        when v_role.rolconnlimit >= 0 then format('As a superuser: alter role %I connection limit '
+          '-1;', v_state.username)
+        else format('%s mends an address that has changed. Else, in postgresql.conf: '
+          'cron.use_background_workers = on, then restart the server%s. Or let %s in from %s '
+          'without a password: pg_hba.conf.', v_install, case when v_version ~ '^1\.[0-4]\M'
+            then ' (pg_cron 1.4.2 or newer; before 1.5 it then runs one job at a time)' else '' end,
+          v_state.username, v_last.nodename) end;
     elsif v_last.message ~ 'read-only transaction' then
-      mend := (
+      mend := coalesce((
         select format('As a superuser: alter %s reset default_transaction_read_only;', case
           when s.setrole = 0 then format('database %I', current_database())
           when s.setdatabase = 0 then format('role %I', v_state.username)
           else format('role %I in database %I', v_state.username, current_database()) end)
         from pg_db_role_setting as s
         where s.setrole in (0, maintenance_internal.owner())
-          and s.setdatabase in (0, v_state.database_oid)
+          and s.setdatabase in (0, (
+            select d.oid from pg_database as d where d.datname = current_database()))
           and exists (select from unnest(s.setconfig) as c
             where c ~ '^default_transaction_read_only=(on|true|yes|1)$')
         order by s.setdatabase <> 0 and s.setrole <> 0 desc, s.setrole <> 0 desc
-        limit 1);
-      mend := coalesce(mend, 'As a superuser: alter system reset default_transaction_read_only; '
-        'select pg_reload_conf();');
+        limit 1), (
+        select 'As a superuser: alter system reset default_transaction_read_only; '
+          'select pg_reload_conf();'
+        from pg_settings as s
+        where s.name = 'default_transaction_read_only' and s.setting = 'on'
+          and s.source in ('configuration file', 'command line')),
+        'It is no more: the next firing shows.');
     end if;
   elsif not exists (
     -- Shown to everybody, unlike the kind of a process.
@@ -7767,10 +7847,8 @@ begin
     cause := 'the launcher of pg_cron is not there';
     mend := 'Restart the server, with pg_cron in shared_preload_libraries. Where its log says role '
       '... does not exist, a superuser deletes the rows of that role from cron.job.';
-  elsif not v_known and (
-    select s.kind = 'statement' and s.statement <> maintenance_internal.tick_statement()
-    from maintenance_internal.job as s where s.job_name = p_job_name)
-  then
+  elsif v_job.kind = 'statement' and not v_is_tick
+    and not maintenance_internal.cron_keeps_history() then
     cause := 'pg_cron keeps no history, from which alone its statements get their receipts';
     mend := 'In postgresql.conf: cron.log_run = on, then restart the server.';
   elsif p_since < pg_postmaster_start_time() then
@@ -7780,21 +7858,54 @@ begin
     cause := 'cron.launch_active_jobs is off';
     mend := 'As a superuser: alter system reset cron.launch_active_jobs; select pg_reload_conf();';
   else
-    select format('it runs %s, since %s', string_agg(r.job_name, ', '),
-      to_char(min(r.started_at), 'HH24:MI')) into v_busy
+    -- As background workers 1.4 runs one job at a time.
+    select format('pg_cron 1.4 runs one job at a time as a background worker, and is at %s since '
+        '%s', r.job_name, to_char(r.started_at, 'HH24:MI')),
+      format('It goes on when that ends, or: select pg_cancel_backend(%s);', r.backend_pid)
+    into cause, mend
     from maintenance_internal.run as r
-    where r.status = 'running' and r.trigger = 'schedule' and v_version ~ '^1\.[0-4]\M'
-    having count(*) > 0;
-    cause := concat_ws('; ', 'pg_cron has not fired it', v_busy);
-    mend := 'To have it read its jobs anew: select * from maintenance.install_schedules();';
+    join pg_stat_activity as a on a.pid = r.backend_pid and a.backend_type = 'pg_cron'
+    where r.status = 'running' and v_version ~ '^1\.[0-4]\M'
+    order by r.started_at
+    limit 1;
+    if not found then
+      cause := 'pg_cron has not fired it';
+      mend := 'To have it read its jobs anew: ' || v_install;
+    end if;
   end if;
+end
+$$;
+
+-- Whether pg_cron keeps a history, from which alone its statements get their receipts; null where
+-- that cannot be seen.
+create function maintenance_internal.cron_keeps_history()
+returns boolean
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+set row_security = on
+as $$
+declare
+  v_kept boolean;
+begin
+  if (maintenance_internal.cron_state()).readable then
+    execute
+      'select coalesce(max(d.start_time) > $1 - interval ''3 minutes'', false) '
+      'from cron.job_run_details as d '
+      'where d.runid > (select max(m.runid) from cron.job_run_details as m) - 1000'
+    into v_kept using maintenance_internal.clock();
+  end if;
+  return v_kept;
+exception when insufficient_privilege or lock_not_available then
+  return null;
 end
 $$;
 -- end of sql/engine/schedule/cron_silence.sql
 
--- from sql/engine/schedule/scheduler_faults.sql df868adf3ca7a997
+-- from sql/engine/schedule/scheduler_faults.sql 4eb495f5be535f44
 -- What keeps pg_cron from firing the jobs of this database at all, or some of them for ever. The
--- tick, which it fires every minute, shows whether it is at work.
+-- tick, which it fires every minute, shows whether it is at work. As notices: what somebody has
+-- stopped.
 
 create function maintenance_internal.scheduler_faults(p_jobs maintenance.job_status[])
 returns table (severity text, fault text, mend text)
@@ -7811,18 +7922,22 @@ begin
   select s.* into v_tick
   from unnest(p_jobs) as s
   join maintenance_internal.job as j on j.job_name = s.job_name
-  where j.statement = maintenance_internal.tick_statement();
-  -- What worked once and has stopped is worse than what was never set up.
-  severity := case when v_tick.last_run_at is null and v_tick.late_since is null
+  where j.statement = maintenance_internal.tick_statement()
+  order by j.job_id
+  limit 1;
+  -- Where nothing was ever fired since pg_cron is not here, that may be meant.
+  severity := case when v_state.gap is not null and v_tick.last_run_at is null
     then 'warning' else 'critical' end;
 
   if v_tick.job_name is null then
     fault := 'No job calls the tick, which looks after all others';
-    mend := 'select * from maintenance.register(''tick'');';
+    mend := 'As the owner: select * from maintenance.register(''tick'');';
     return next;
   elsif v_tick.late_since is not null then
     select * into v_silence
     from maintenance_internal.cron_silence(v_tick.job_name, v_tick.late_since);
+    severity := case when v_silence.cause ~ '^pg_cron 1\.4 runs one job' then 'warning'
+      else severity end;
     fault := format('No tick since %s: %s', to_char(
       coalesce(v_tick.last_run_at, v_tick.late_since), 'YYYY-MM-DD HH24:MI'), v_silence.cause);
     mend := v_silence.mend;
@@ -7839,10 +7954,11 @@ begin
     fault := format('The job %s, which looks after all others, is not fired: %s', v_tick.job_name,
       v_tick.scheduling);
     mend := case when v_fires then format('select maintenance.set_schedule(%L, ''* * * * *'');',
-      v_tick.job_name) else 'select * from maintenance.register();' end;
+      v_tick.job_name) else 'Nor is any other. The owner puts all of them back: '
+      'select * from maintenance.register();' end;
     return next;
   elsif maintenance_internal.nearest_slot(v_tick.schedule, v_tick.next_run_at, true, v_state.zone)
-    > v_tick.next_run_at + interval '5 minutes' then
+    > v_tick.next_run_at + interval '1 minute' then
     severity := 'warning';
     fault := format('The job %s, which looks after all others, is fired only at "%s"',
       v_tick.job_name, v_tick.schedule);
@@ -7850,36 +7966,71 @@ begin
     return next;
   elsif v_tick.last_status = 'failed' then
     fault := 'The tick fails: ' || v_tick.last_error;
-    mend := format('select error_detail from maintenance.run_history where job_name = %L;',
-      v_tick.job_name);
+    mend := format('As the owner: select error_detail from maintenance.run_history where job_name '
+      '= %L;', v_tick.job_name);
+    return next;
+  elsif v_tick.active and v_tick.last_run_at > maintenance_internal.clock() - interval '2 minutes'
+    and exists (
+      select from maintenance_internal.job as j
+      where j.job_name = v_tick.job_name
+        and j.promised_at < maintenance_internal.clock() - interval '3 minutes')
+    and pg_postmaster_start_time() < maintenance_internal.clock() - interval '3 minutes'
+    and not maintenance_internal.cron_keeps_history()
+  then
+    severity := 'warning';
+    fault := 'pg_cron keeps no history, from which alone its statements get their receipts';
+    mend := 'In postgresql.conf: cron.log_run = on, then restart the server.';
     return next;
   end if;
 
-  -- Jobs that nobody has stopped, and that nobody will fire.
+  -- Jobs that nobody has stopped, and that nobody will fire; then those that somebody has.
   for fault, mend, severity in
     select format('%s%s: %s', string_agg(s.job_name, ', ' order by s.n) filter (where s.n <= 3),
-        case when count(*) > 3 then format(' and %s more', count(*) - 3) else '' end, s.scheduling),
+        case when count(*) > 3 then format(' and %s more', count(*) - 3) else '' end, s.why),
       case
-        when s.scheduling = 'not installed yet'
-          then 'select * from maintenance.install_schedules();'
-        when s.scheduling like 'in pg_cron for%' then format('As a superuser: update cron.job set '
+        when s.why = 'not installed yet' then 'select * from maintenance.install_schedules();'
+        when s.why like 'in pg_cron for%' then format('As a superuser: update cron.job set '
           'username = %L where database = %L and jobname like ''maintenance:%%''; then, as %s: '
           'select * from maintenance.install_schedules();',
           v_state.username, current_database(), v_state.username)
-        else string_agg(format('select maintenance.set_schedule(%L, %L);', s.job_name,
+        else string_agg(format(case s.why
+            when 'disabled' then 'select maintenance.enable_job(%1$L);'
+            else 'select maintenance.set_schedule(%1$L, %2$L);' end, s.job_name,
           coalesce(case when maintenance_internal.nearest_slot(s.declared_schedule,
             now(), true, 'UTC') is not null then s.declared_schedule end, '0 3 * * *')), ' '
           order by s.n) filter (where s.n <= 3)
       end,
-      case when bool_or(s.job_name = v_tick.job_name) then severity else 'warning' end
+      case
+        when s.why in ('disabled', 'removed by an operator', 'inactive in pg_cron') then 'notice'
+        when bool_or(s.job_name = v_tick.job_name) then 'critical'
+        else 'warning' end
     from (
-      select j.*, row_number() over (partition by j.scheduling order by j.job_name) as n
-      from unnest(p_jobs) as j
-      where j.enabled and (j.scheduling = 'not installed yet'
-        or j.scheduling like 'in pg_cron for the role%' or j.active and j.next_run_at is null)
+      select j.*, row_number() over (partition by j.why order by j.job_name) as n
+      from (
+        select p.*, case when p.enabled then p.scheduling else 'disabled' end as why
+        from unnest(p_jobs) as p
+      ) as j
+      where j.why in ('not installed yet', 'disabled')
+        or j.why in ('removed by an operator', 'inactive in pg_cron')
+          and j.declared_schedule is not null
+        or j.why like 'in pg_cron for the role%' or j.active and j.next_run_at is null
     ) as s
-    group by s.scheduling
-    order by bool_or(s.job_name = v_tick.job_name) desc, s.scheduling
+    where s.job_name is distinct from v_tick.job_name
+      or s.why not in ('disabled', 'removed by an operator', 'inactive in pg_cron')
+    group by s.why
+    order by bool_or(s.job_name = v_tick.job_name) desc, s.why
+  loop
+    return next;
+  end loop;
+
+  severity := 'warning';
+  for fault, mend in
+    select format('pg_cron fires "maintenance:%s", which is no job here', c.job_name),
+      format('select cron.unschedule(%L);', 'maintenance:' || c.job_name)
+    from maintenance_internal.cron_jobs() as c
+    where c.active and not exists (
+      select from maintenance_internal.job as j where j.job_name = c.job_name)
+    order by c.job_name
   loop
     return next;
   end loop;
@@ -7887,7 +8038,7 @@ end
 $$;
 -- end of sql/engine/schedule/scheduler_faults.sql
 
--- from sql/engine/schedule/lint_schedule.sql 51f15263de43d134
+-- from sql/engine/schedule/lint_schedule.sql 8357d262de9da1d2
 -- Schedules that fire nothing, and those that are too narrow for their job. For lint.
 
 create function maintenance_internal.lint_schedule(p_job_name text)
@@ -7897,7 +8048,9 @@ stable
 set search_path = pg_catalog, pg_temp
 begin atomic
   select s.job_name, 'warning', format('its schedule "%s": %s', s.schedule, s.scheduling),
-    format('select maintenance.set_schedule(%L, %L);', s.job_name, '0 3 * * *')
+    format('select maintenance.set_schedule(%L, %L);', s.job_name, coalesce(
+      case when maintenance_internal.nearest_slot(s.declared_schedule, now(), true, 'UTC')
+        is not null then s.declared_schedule end, '0 3 * * *'))
   from maintenance.job_status as s
   where s.active and s.next_run_at is null and s.job_name = coalesce(p_job_name, s.job_name)
   union all
@@ -7938,7 +8091,7 @@ return case when p_job.statement is not null and p_job.enabled then p_job.statem
   else format('call maintenance.run_job(%L)', p_job.job_name) end;
 -- end of sql/engine/schedule/cron_command.sql
 
--- from sql/engine/schedule/cron_statements.sql b9b2133cf236abd5
+-- from sql/engine/schedule/cron_statements.sql 73c027231553427f
 -- For a database that is not pg_cron's, on the same server: what schedules its jobs from there.
 
 -- By what name pg_cron knows a job of this database there: it keeps one of a name for each role,
@@ -7987,7 +8140,7 @@ begin
   then
     raise warning 'pg_cron, which fires the jobs of this database, has not heard of "%": %',
         p_job.job_name, v_state.gap
-      using hint = case when v_state.cron_oid is not null and p_schedule is not null
+      using hint = case when p_schedule is not null and v_state.gap !~ '^pg_cron (lives|is)'
         then v_state.mend || ' Then: select * from maintenance.install_schedules();'
         else 'As a superuser, where pg_cron lives: '
           || maintenance_internal.cron_statement(p_job, p_schedule) end;
@@ -8136,7 +8289,7 @@ end
 $$;
 -- end of sql/engine/schedule/remove_schedule.sql
 
--- from sql/engine/schedule/record_schedule_edits.sql 0a333c02af4ba729
+-- from sql/engine/schedule/record_schedule_edits.sql 831c85dba9b62d28
 -- Keeps what has changed in pg_cron since the last look there, of one job or of all: its schedule,
 -- whether it is active, whether it is there at all. pg_cron does not say who edits it; our own
 -- calls do. What is there after a restore, or since the owner was renamed, is ours again.
@@ -8153,15 +8306,14 @@ begin atomic
   ), cron as materialized (
     select c.* from maintenance_internal.cron_jobs() as c
   ), found as materialized (
-    select i.job_id, j.job_name, i.seen, s.database_oid, s.cron_oid, s.username,
+    select i.job_id, j.job_name, i.seen, s.home, s.username,
       jsonb_build_object('schedule', c.schedule, 'active', c.active) as there
     from maintenance_internal.installed_schedule as i
     join maintenance_internal.job as j on j.job_id = i.job_id
     cross join state as s
     left join cron as c on c.job_name = j.job_name
     where (p_job_id is null or i.job_id = p_job_id)
-      and case when (i.database_oid, i.cron_oid, i.username)
-          = (s.database_oid, s.cron_oid, s.username)
+      and case when (i.home, i.username) = (s.home, s.username)
         then i.seen is distinct from jsonb_build_object('schedule', c.schedule, 'active', c.active)
         else c.job_name is not null end
     for no key update of i, j skip locked
@@ -8180,13 +8332,13 @@ begin atomic
     where j.job_id = f.job_id and f.seen is not null
   )
   update maintenance_internal.installed_schedule as i
-  set seen = f.there, database_oid = f.database_oid, cron_oid = f.cron_oid, username = f.username
+  set seen = f.there, home = f.home, username = f.username
   from found as f
   where i.job_id = f.job_id;
 end;
 -- end of sql/engine/schedule/record_schedule_edits.sql
 
--- from sql/engine/schedule/sync_schedule.sql 6f38a595dccffb1b
+-- from sql/engine/schedule/sync_schedule.sql 2c53557c80e55eb4
 -- Brings pg_cron and what was declared together for one job, and says what it did.
 -- Schedule, active flag and absence belong to the operator; the command belongs to us. Where
 -- pg_cron was made anew, the database restored or the owner renamed, they are as they were last
@@ -8218,8 +8370,7 @@ begin
   select * into v_installed
   from maintenance_internal.installed_schedule as i
   where i.job_id = v_job.job_id;
-  v_is_installed := (v_installed.database_oid, v_installed.cron_oid, v_installed.username)
-    = (v_state.database_oid, v_state.cron_oid, v_state.username);
+  v_is_installed := (v_installed.home, v_installed.username) = (v_state.home, v_state.username);
   v_is_installed := coalesce(v_is_installed, false);
   select * into v_cron from maintenance_internal.cron_jobs() as c where c.job_name = v_job.job_name;
   v_is_there := found;
@@ -8244,8 +8395,7 @@ begin
   elsif v_installed.seen -> 'active' = 'false'
     or not p_removed_too and (v_is_installed or v_installed.seen @> '{"schedule": null}') then
     update maintenance_internal.installed_schedule as i
-    set database_oid = v_state.database_oid, cron_oid = v_state.cron_oid,
-      username = v_state.username
+    set home = v_state.home, username = v_state.username
     where i.job_id = v_job.job_id;
     return case when v_installed.seen -> 'active' = 'false'
       then 'left out: an operator had made it inactive' else 'removed by an operator' end;
@@ -8266,13 +8416,12 @@ begin
   end if;
 
   insert into maintenance_internal.installed_schedule as i
-    (job_id, database_oid, cron_oid, username, schedule, command, seen)
-  values (v_job.job_id, v_state.database_oid, v_state.cron_oid, v_state.username, v_job.schedule,
+    (job_id, home, username, schedule, command, seen)
+  values (v_job.job_id, v_state.home, v_state.username, v_job.schedule,
     maintenance_internal.cron_command(v_job), case when not v_state.readable
       then jsonb_build_object('schedule', v_wanted, 'active', true) end)
   on conflict (job_id) do update
-  set database_oid = excluded.database_oid,
-    cron_oid = excluded.cron_oid,
+  set home = excluded.home,
     username = excluded.username,
     command = excluded.command,
     schedule = case when v_is_edited and v_is_installed then i.schedule else excluded.schedule end,
@@ -8298,7 +8447,7 @@ end
 $$;
 -- end of sql/engine/schedule/sync_schedule.sql
 
--- from sql/engine/schedule/repair_addresses.sql 6ae8d3c51a5b0570
+-- from sql/engine/schedule/repair_addresses.sql 171c91171814e373
 -- A row of cron.job keeps the server's address from when it was scheduled. After a restore, a
 -- failover or a change of the port pg_cron fires in vain, or on the old server: such rows are made
 -- anew, with the address that this server gives to new ones. What is inactive stays as it is.
@@ -8337,6 +8486,8 @@ begin
     execute 'select cron.unschedule($1)' using v_cron.jobid;
     execute 'select cron.schedule($1, $2, $3)'
     using v_cron.jobname, v_cron.schedule, v_cron.command;
+    update maintenance_internal.job as j set promised_at = now()
+    where j.job_name = v_cron.job_name;
     v_repaired := v_repaired || v_cron.job_name::text;
   end loop;
   return v_repaired;
@@ -8404,7 +8555,7 @@ comment on function maintenance.install_schedules() is
   'in its row and stops no other.';
 -- end of sql/engine/schedule/install_schedules.sql
 
--- from sql/engine/schedule/set_schedule.sql d753bae6a06a06d4
+-- from sql/engine/schedule/set_schedule.sql 6d4a81482c63b325
 -- Changes when a job runs, in pg_cron, as an operator does it.
 
 create function maintenance.set_schedule(job_name text, schedule text)
@@ -8432,19 +8583,19 @@ begin
   if v_state.gap is not null then
     raise exception '% cannot be scheduled here: %', v_job.job_name, v_state.gap
       using errcode = 'PM010', hint = 'In pg_cron''s own database: '
-        || maintenance_internal.cron_statement(v_job, set_schedule.schedule);
+        || maintenance_internal.cron_statement(v_job, set_schedule.schedule)
+        || ' And let the owner declare it so here, since what is declared is what it owes.';
   end if;
 
   perform maintenance_internal.write_cron_job(v_job, set_schedule.schedule, true);
   -- What was declared stays on record: whatever pg_cron shows beside it is the operator's.
   insert into maintenance_internal.installed_schedule as i
-    (job_id, database_oid, cron_oid, username, schedule, command, seen)
-  values (v_job.job_id, v_state.database_oid, v_state.cron_oid, v_state.username, v_job.schedule,
+    (job_id, home, username, schedule, command, seen)
+  values (v_job.job_id, v_state.home, v_state.username, v_job.schedule,
     maintenance_internal.cron_command(v_job), case when not v_state.readable
       then jsonb_build_object('schedule', set_schedule.schedule, 'active', true) end)
   on conflict (job_id) do update
-  set database_oid = excluded.database_oid, cron_oid = excluded.cron_oid,
-    username = excluded.username, command = excluded.command,
+  set home = excluded.home, username = excluded.username, command = excluded.command,
     seen = coalesce(excluded.seen, i.seen);
   perform maintenance_internal.record_schedule_edits(session_user, v_job.job_id);
   update maintenance_internal.job as j set promised_at = now() where j.job_id = v_job.job_id;
@@ -8513,11 +8664,12 @@ comment on function maintenance.disable_job(text) is
   'Returns its job_status row. Errors: PM001 no such job.';
 -- end of sql/engine/schedule/enable_job.sql
 
--- from sql/engine/health/job_faults.sql d5fed67f21c8ef9f
+-- from sql/engine/health/job_faults.sql fb962448c9391d98
 -- The rows of maintenance_status about all jobs, of every kind: whose last run did not succeed, and
 -- who should have run and left no trace.
 
--- What runs a job at once. A statement that no function can hold is run by pg_cron, or by hand.
+-- What runs a job at once. A statement that no function can hold leaves no receipt by hand: setting
+-- its schedule anew has it owe nothing from before.
 create function maintenance_internal.run_advice(p_job maintenance.job_status)
 returns text
 language sql
@@ -8525,8 +8677,9 @@ stable
 set search_path = pg_catalog, pg_temp
 return case
   when (p_job).kind = 'statement' then (
-    select format('%s; (its receipt comes when pg_cron fires it%s)', rtrim(j.statement, '; '),
-      to_char((p_job).next_run_at, ', YYYY-MM-DD HH24:MI'))
+    select format('%s%s; select maintenance.set_schedule(%L, %L);', rtrim(j.statement, '; '),
+      case when j.statement ~ '--' then e'\n' end, j.job_name,
+      coalesce((p_job).schedule, (p_job).declared_schedule))
     from maintenance_internal.job as j
     where j.job_name = (p_job).job_name)
   else format('call maintenance.run_job(%L);', (p_job).job_name)
@@ -8548,28 +8701,47 @@ as $$
 #variable_conflict use_column
 declare
   v_shown constant integer := 3;
-  v_tick text := (select j.job_name from maintenance_internal.job as j
+  v_tick constant text := (select min(j.job_name) from maintenance_internal.job as j
     where j.statement = maintenance_internal.tick_statement());
-  v_silence record;
   v_late maintenance.job_status[] := array(
     select s from unnest(p_jobs) as s where s.late_since is not null
     order by s.job_name is distinct from v_tick, s.late_since, s.job_name);
 begin
   return query
     select 'jobs_failing', count(*), 'Jobs whose last run did not succeed',
-      case when count(*) > 0 then 'warning' else 'ok' end, min(f.last_run_at),
-      string_agg(format('%s: %s%s.', f.job_name, f.last_status, ': ' || f.last_error), ' '
-        order by f.n) filter (where f.n <= v_shown)
-        || ' Mend it, then: ' || string_agg(maintenance_internal.run_advice(f.s), ' '
-          order by f.kind = 'statement', f.n) filter (where f.n <= v_shown)
-        || case when count(*) > v_shown then format(' And %s more: select job_name, '
-          'last_error from maintenance.job_status where last_status <> ''succeeded'';',
-          count(*) - v_shown) else '' end
+      case when count(*) > 0 then 'warning' else 'ok' end, min(f.at),
+      nullif(concat_ws(' ',
+        string_agg(format('%s: %s%s.', (f.s).job_name, f.status, ': ' || f.error), ' '
+          order by f.n) filter (where f.n <= v_shown),
+        'Mend it, then: ' || string_agg(maintenance_internal.run_advice(f.s), ' '
+          order by f.n) filter (where f.n <= v_shown and (f.s).kind <> 'statement'),
+        'To see why: ' || string_agg(split_part(maintenance_internal.run_advice(f.s),
+          ' select maintenance.set_schedule', 1), ' ' order by f.n)
+          filter (where f.n <= v_shown and (f.s).kind = 'statement'),
+        case when count(f.error) > 0 then format('In full, as the owner: select job_name, '
+          'error_detail from maintenance.run_history where error is not null order by run_id '
+          'desc limit %s;', count(f.error)) end,
+        case when count(*) > v_shown then format('And %s more: select job_name, last_error from '
+          'maintenance.job_status where last_status in (''failed'', ''timeout'', ''cancelled'', '
+          '''interrupted'');', count(*) - v_shown) end), '')
     from (
-      select s, s.*, row_number() over (order by s.last_run_at desc, s.job_name) as n
+      select s, e.status, e.error, e.at, row_number() over (order by e.at desc, s.job_name) as n
       from unnest(p_jobs) as s
+      cross join lateral (
+        select s.last_status as status, s.last_error as error, s.last_run_at as at
+        where s.last_status <> 'running'
+        union all
+        -- While one runs the one before it counts.
+        (select r.status, r.error, r.started_at
+        from maintenance_internal.job as j
+        join maintenance_internal.run as r
+          on r.job_id = j.job_id and r.status not in ('skipped', 'running')
+        where s.last_status = 'running' and j.job_name = s.job_name
+        order by r.started_at desc
+        limit 1)
+      ) as e
       where s.enabled and s.job_name is distinct from v_tick
-        and s.last_status in ('failed', 'timeout', 'cancelled', 'interrupted')
+        and e.status in ('failed', 'timeout', 'cancelled', 'interrupted')
     ) as f;
 
   task := 'jobs_late';
@@ -8578,25 +8750,38 @@ begin
   severity := case when count = 0 then 'ok' when v_late[1].job_name = v_tick then 'critical'
     else 'warning' end;
   if count > 0 then
-    select * into v_silence
-    from maintenance_internal.cron_silence(v_late[1].job_name, v_late[1].late_since);
-    select min((l.job).late_since),
-      format('%s since %s: %s. ', string_agg((l.job).job_name, ', ' order by l.n)
-          filter (where l.n <= v_shown)
-          || case when count > v_shown then format(' and %s more', count - v_shown) else '' end,
-        to_char(min((l.job).late_since), 'YYYY-MM-DD HH24:MI'), v_silence.cause)
-      || concat_ws(' ', v_silence.mend, 'To make up for it: ' || string_agg(
-        maintenance_internal.run_advice(l.job), ' ' order by (l.job).kind = 'statement', l.n)
-        filter (where l.n <= v_shown and (l.job).job_name is distinct from v_tick))
+    select concat_ws(' ',
+      string_agg(format('%s since %s: %s.%s', g.names, to_char(g.since, 'YYYY-MM-DD HH24:MI'),
+        g.cause, ' ' || g.mend), ' ' order by g.n),
+      case when count > v_shown then format('And %s more: select job_name, late_since from '
+        'maintenance.job_status where late_since is not null;', count - v_shown) end)
+    into advice
+    from (
+      select string_agg(l.job_name, ', ' order by l.n) as names, min(l.late_since) as since,
+        l.cause, l.mend, min(l.n) as n
+      from (
+        select n, v_late[n].job_name, v_late[n].late_since, c.*
+        from generate_series(1, least(count, v_shown)) as n
+        -- Where the tick is late, that is why the others are.
+        cross join lateral (
+          select case when v_late[1].job_name = v_tick then 1 else n end as k) as k
+        cross join lateral maintenance_internal.cron_silence(
+          v_late[k.k].job_name, v_late[k.k].late_since) as c
+      ) as l
+      group by l.cause, l.mend
+    ) as g;
+    select min(v_late[n].late_since), concat_ws(' ', advice, 'To make up for it: ' || string_agg(
+      maintenance_internal.run_advice(v_late[n]), ' ' order by n)
+      filter (where n <= v_shown and v_late[n].job_name is distinct from v_tick))
     into oldest, advice
-    from (select n, v_late[n] as job from generate_subscripts(v_late, 1) as n) as l;
+    from generate_subscripts(v_late, 1) as n;
   end if;
   return next;
 end
 $$;
 -- end of sql/engine/health/job_faults.sql
 
--- from sql/engine/health/backlog.sql d1a1920ded19b100
+-- from sql/engine/health/backlog.sql 1c8a48fd4bfd9a82
 -- One row per backlog: what is due now under each rule, read with the rule itself, up to 10,000;
 -- then what is to be said of all jobs, and of pg_cron.
 -- Each count stands in a block of its own: a broken rule makes its own row critical and no other.
@@ -8689,6 +8874,8 @@ begin
       elsif v_job.running then
         severity := 'notice';
         advice := 'A run is going on.';
+      elsif not v_job.enabled then
+        advice := format('Disabled. select maintenance.enable_job(%L);', job_name);
       elsif v_job.last_status in ('failed', 'timeout', 'cancelled', 'interrupted') then
         advice := case when v_job.last_status = 'failed'
           then format('The last run failed: %s. Mend it, then: ', v_job.last_error)
@@ -8697,8 +8884,6 @@ begin
             from maintenance_internal.job as j, maintenance_internal.lint_session(j) as l
             where j.job_id = v_row.job_id limit 1), '') end
           || maintenance_internal.run_advice(v_job);
-      elsif not v_job.enabled then
-        advice := format('Disabled. select maintenance.enable_job(%L);', job_name);
       elsif v_job.late_since is not null then
         advice := format('No run since %s, when one was due: see jobs_late. %s',
           to_char(v_job.late_since, 'YYYY-MM-DD HH24:MI'),
@@ -8744,19 +8929,32 @@ begin
   last_run_at := null;
   last_status := null;
   next_run_at := null;
-  for task, count, description, severity, oldest, advice in
-    select f.task, f.count, f.description, f.severity, f.oldest, f.advice
-    from maintenance_internal.job_faults(v_jobs) as f
-  loop
-    return next;
-  end loop;
-  task := 'scheduler';
-  oldest := null;
-  description := 'What keeps pg_cron from firing the jobs of this database';
-  select count(*), coalesce(min(f.severity), 'ok'),
-    string_agg(concat_ws('. ', f.fault, f.mend), ' ' order by f.severity, f.fault)
-  into backlog.count, backlog.severity, backlog.advice
-  from maintenance_internal.scheduler_faults(v_jobs) as f;
+  begin
+    for task, count, description, severity, oldest, advice in
+      select f.task, f.count, f.description, f.severity, f.oldest, f.advice
+      from maintenance_internal.job_faults(v_jobs) as f
+    loop
+      return next;
+    end loop;
+    task := 'scheduler';
+    oldest := null;
+    description := 'What keeps pg_cron from firing the jobs of this database';
+    select count(*), coalesce((array['notice', 'warning', 'critical'])[max(
+        array_position(array['notice', 'warning', 'critical'], f.severity))], 'ok'),
+      string_agg(concat_ws('. ', f.fault, f.mend), ' '
+        order by array_position(array['critical', 'warning', 'notice'], f.severity), f.fault)
+    into backlog.count, backlog.severity, backlog.advice
+    from maintenance_internal.scheduler_faults(v_jobs) as f;
+  exception when others or assert_failure then
+    get stacked diagnostics v_state = returned_sqlstate, v_message = message_text,
+      v_context = pg_exception_context;
+    task := 'scheduler';
+    count := null;
+    severity := 'critical';
+    description := 'What is to be said of all jobs, and of pg_cron, cannot be found out: '
+      || maintenance_internal.error_text(v_state, v_message, v_context);
+    advice := 'select * from maintenance.job_status;';
+  end;
   return next;
 end
 $$;
@@ -8840,33 +9038,51 @@ comment on column public.maintenance_status.last_status is 'how that run ended';
 comment on column public.maintenance_status.description is 'what the backlog is, in words';
 -- end of sql/engine/health/maintenance_status.sql
 
--- from sql/engine/health/todo.sql 62b7a8d824410de5
+-- from sql/engine/health/todo.sql 40b15ba5f607c7d5
 -- What somebody should act on, and nothing else.
 
--- Lines of at most so many characters: broken at blanks, or behind a bracket.
+-- Lines of at most so many characters, broken at blanks and behind brackets; never inside of a
+-- literal, which is longer then.
 create function maintenance_internal.wrap_text(p_text text, p_width integer)
 returns text
-language sql
+language plpgsql
 immutable
 set search_path = pg_catalog, pg_temp
-return regexp_replace(
-  regexp_replace(p_text, format('(.{1,%s})(?:\s+|$)|(.{1,%s}[(,;])|(\S{%s})', p_width, p_width - 1,
-    p_width), e'\\1\\2\\3\n', 'g'),
-  e'\n$', '');
+as $$
+declare
+  v_piece text[];
+  v_line text := '';
+  v_text text;
+begin
+  for v_piece in
+    select regexp_matches(p_text,
+      '((?:(?<=[\s(,=])''[^'']*''|[^\s(]){1,200}?(?:\(|(?=\s|$))|\()(\s*)', 'g')
+  loop
+    if v_line <> '' and length(v_line) + length(v_piece[1]) > p_width then
+      v_text := concat_ws(e'\n', v_text, rtrim(v_line));
+      v_line := '';
+    end if;
+    v_line := v_line || v_piece[1] || v_piece[2];
+  end loop;
+  return concat_ws(e'\n', v_text, nullif(rtrim(v_line), ''));
+end
+$$;
 
 create view maintenance.todo as
 select
   s.task,
   s.count,
-  maintenance_internal.wrap_text(coalesce(s.advice, s.description),
-    greatest(70 - max(length(s.task)) over () - max(length(s.count::text)) over (), 30)) as advice
+  maintenance_internal.wrap_text(coalesce(s.advice, s.description), (greatest(30,
+    72 - max(length(s.task)) over () - greatest(max(length(s.count::text)) over (), 5)))::integer)
+    as advice
 from public.maintenance_status as s
 where s.severity in ('warning', 'critical')
 order by s.severity, s.task;
 
 comment on view maintenance.todo is
-  'What somebody should act on, the critical first, in 80 columns; no row is good news. To paste '
-  'an advice, take it from maintenance_status, or make status, which do not break its lines.';
+  'What somebody should act on, the critical first, in 80 columns where names are not too long; no '
+  'row is good news. To paste an advice, take it from maintenance_status, or make status, which '
+  'do not break its lines.';
 comment on column maintenance.todo.task is 'as in maintenance_status';
 comment on column maintenance.todo.count is 'rows, tasks or jobs that it is about';
 comment on column maintenance.todo.advice is 'what to do, with the statement';
@@ -8980,7 +9196,7 @@ comment on function maintenance.index_report_step(integer) is
   'details (S4-05 to S4-07).';
 -- end of sql/engine/health/index_report_step.sql
 
--- from sql/engine/names.sql 402fcf712b2bcff9
+-- from sql/engine/names.sql a18c24b99ac586ee
 -- The names that the files of sql/engine/ make in our schemas. Written by make migration.
 
 create function maintenance_internal.engine_names()
@@ -9070,6 +9286,7 @@ return array[
   'maintenance_internal.cron_fault',
   'maintenance_internal.cron_field',
   'maintenance_internal.cron_jobs',
+  'maintenance_internal.cron_keeps_history',
   'maintenance_internal.cron_name',
   'maintenance_internal.cron_runs',
   'maintenance_internal.cron_setting',
@@ -9403,7 +9620,7 @@ comment on function maintenance.uninstall(text) is
   'foreign objects.';
 -- end of sql/engine/uninstall.sql
 
--- from sql/engine/shipped.sql 306d6621b2abd300
+-- from sql/engine/shipped.sql c6d958e7669feb2d
 -- The calls in the files of sql/engine/ that set jobs, kinds and models, and their shipping. Written
 -- by make migration.
 
@@ -9416,7 +9633,7 @@ begin atomic
   select s.kind, s.name, s.call
   from (values
   (E'job', E'tick', E'select maintenance.set_statement(\n  \'tick\',\n  statement => \'call maintenance.tick()\',\n  schedule => \'* * * * *\',\n  description => \'Receipts of the statements that pg_cron runs itself\');'),
-  (E'job', E'purge_receipts', E'select maintenance.set_policy(\n  \'purge_receipts\',\n  target => \'maintenance_internal.run\',\n  action => \'delete\',\n  age => \'finished_at\',\n  keep => \'90 days\',\n  schedule => \'40 3 * * *\',\n  description => \'Receipts that nobody needs any more\');'),
+  (E'job', E'purge_receipts', E'select maintenance.set_policy(\n  \'purge_receipts\',\n  target => \'maintenance_internal.run\',\n  action => \'delete\',\n  age => \'finished_at\',\n  keep => \'90 days\',\n  -- The last one of a job, and of its successes, stays: what it owes is counted from there.\n  matching => $$not exists (\n      select from maintenance_internal.job as j where j.job_id = run.job_id)\n    or exists (\n      select from maintenance_internal.run as l\n      where l.job_id = run.job_id and l.status <> \'skipped\' and l.started_at > run.started_at)\n    and (run.status <> \'succeeded\' or exists (\n      select from maintenance_internal.run as l\n      where l.job_id = run.job_id and l.status = \'succeeded\' and l.started_at > run.started_at))$$,\n  schedule => \'40 3 * * *\',\n  description => \'Receipts that nobody needs any more\');'),
   (E'job', E'purge_cron_history', E'select maintenance.set_job(\n  \'purge_cron_history\',\n  step => \'maintenance_internal.purge_cron_history_step\',\n  schedule => \'50 3 * * *\',\n  description => \'pg_cron\'\'s own history, a row for every firing, beyond seven days\');'),
   (E'model', E'gemini-3.5-flash-lite', E'select maintenance.set_model(\'gemini-3.5-flash-lite\', 1, 0.10, 0.40);'),
   (E'model', E'gemini-3.1-flash-lite', E'select maintenance.set_model(\'gemini-3.1-flash-lite\', 2, 0.10, 0.40);'),
@@ -9458,7 +9675,7 @@ end
 $$;
 -- end of sql/engine/revoke_defaults.sql
 
--- from sql/engine/pin.sql bcaa8c7b2b5f9a22
+-- from sql/engine/pin.sql aed7576f7419d1e8
 -- What every definer function of ours works under, whatever its caller's session says: the settings
 -- that change how a stored text is read or what it gives, and those that show what a statement
 -- inside it does. A file names its search_path and its lock_timeout; the rest is the same for all,
@@ -9517,7 +9734,8 @@ begin
         or p.proname in ('start_run', 'run_step', 'backlog', 'preview', 'lint', 'put_policy',
           'trigger_jobs', 'task_request', 'complete_task', 'approve_task', 'undo_task'))
       -- These tell the owner.
-      and not (p.proname ~ '^(set_|put_policy|configure_)' and s.name = 'client_min_messages')
+      and not (p.proname ~ '^(set_|put_policy|configure_|drop_job|(enable|disable)_job|register)'
+        and s.name = 'client_min_messages')
   loop
     execute format('alter routine %s set %s = %s', v_pin.routine, v_pin.name,
       case v_pin.name when 'datestyle' then v_pin.value else quote_literal(v_pin.value) end);

@@ -87,6 +87,7 @@ return array[
   'maintenance_internal.cron_fault',
   'maintenance_internal.cron_field',
   'maintenance_internal.cron_jobs',
+  'maintenance_internal.cron_keeps_history',
   'maintenance_internal.cron_name',
   'maintenance_internal.cron_runs',
   'maintenance_internal.cron_setting',

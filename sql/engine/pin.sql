@@ -56,7 +56,8 @@ begin
         or p.proname in ('start_run', 'run_step', 'backlog', 'preview', 'lint', 'put_policy',
           'trigger_jobs', 'task_request', 'complete_task', 'approve_task', 'undo_task'))
       -- These tell the owner.
-      and not (p.proname ~ '^(set_|put_policy|configure_)' and s.name = 'client_min_messages')
+      and not (p.proname ~ '^(set_|put_policy|configure_|drop_job|(enable|disable)_job|register)'
+        and s.name = 'client_min_messages')
   loop
     execute format('alter routine %s set %s = %s', v_pin.routine, v_pin.name,
       case v_pin.name when 'datestyle' then v_pin.value else quote_literal(v_pin.value) end);

@@ -5,15 +5,15 @@ create table maintenance_internal.turn (
   name text not null,
   taken_at timestamptz not null,
   noted bigint,
-  noted_in oid,
+  noted_in text,
   constraint turn_pkey primary key (name)
 ) with (fillfactor = 50);
 
 comment on table maintenance_internal.turn is
   'leases: looking for those that ended; statements: writing the receipts of what pg_cron ran.';
 comment on column maintenance_internal.turn.noted is
-  'statements: up to which number of pg_cron''s history receipts are written; noted_in: the '
-  'table of jobs that these numbers are of (cron_state), since another one counts anew';
+  'statements: up to which number of pg_cron''s history receipts are written; noted_in: whose '
+  'numbers these are (home of cron_state), since another history counts anew';
 
 create function maintenance_internal.put_turns()
 returns void

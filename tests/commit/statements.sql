@@ -4,7 +4,7 @@
 \set QUIET on
 set client_min_messages = error;
 create extension pgtap;
-select plan(53);
+select plan(57);
 \ir connect.psql
 select current_database() || '_stranger' as stranger \gset
 create role :"stranger";
@@ -44,7 +44,8 @@ select maintenance.set_statement('gone', 'vacuum public.t', '* * * * *') \g /dev
 
 -- pg_cron, made up.
 create schema cron;
-create table cron.job (jobid bigint, schedule text, command text, username text default current_user,
+create table cron.job (jobid bigint, schedule text, command text, nodename text default 'localhost',
+  nodeport integer default current_setting('port')::integer, username text default current_user,
   active boolean default true, jobname text, database text default current_database());
 create table cron.job_run_details (jobid bigint, runid bigint, job_pid integer, username text default current_user,
   command text, status text, return_message text, start_time timestamptz, end_time timestamptz);
@@ -67,20 +68,24 @@ select current_database() as "DB" \gset
 \! $AS_SUPERUSER -d $DB -c 'alter schema cron owner to current_user; alter table cron.job owner to current_user'
 \! $AS_SUPERUSER -d $DB -c 'grant all on schema cron to public; grant all on cron.job, cron.job_run_details to public'
 \else
-select skip('there is no superuser to make up pg_cron', 39);
+select skip('there is no superuser to make up pg_cron', 43);
 select * from finish();
 \q
 \endif
 \endif
 drop function cron.schedule(text, text, text);
-insert into cron.job values (1, '* * * * *', 'vacuum public.t', default, default, 'maintenance:vac'),
+insert into cron.job (jobid, schedule, command, username, active, jobname) values (1, '* * * * *', 'vacuum public.t',
+  default, default, 'maintenance:vac'),
   (2, '* * * * *', 'call maintenance.tick()', default, default, 'maintenance:tick'),
   (3, '* * * * *', 'vacuum public.t', default, default, 'maintenance:gone'),
     (4, '* * * * *', 'vacuum public.t', default, default, 'somebody else''s');
 delete from maintenance_internal.job where job_name = 'gone';
+-- What pg_cron runs for a statement job is its statement.
 create function public.fired(id bigint, statement text, outcome text default 'succeeded', who text default current_user,
   began timestamptz default now(), job bigint default 1) returns void language sql
 begin atomic
+  update maintenance_internal.job as j set statement = fired.statement
+  where fired.job = 1 and j.job_name = 'vac' and fired.statement !~* 'run_job';
   insert into cron.job_run_details values (job, id, 4711, who, statement, outcome, case outcome when 'failed'
     then 'ERROR: secret' end, began, case when outcome <> 'running' then began + interval '1 second' end);
 end;
@@ -91,6 +96,9 @@ begin atomic
 end;
 
 select public.fired(11, 'vacuum public.t', 'running') \g /dev/null
+call maintenance.tick();
+select is(public.receipt(), null, 'what has only just begun is left to the next tick, when it may be over');
+update cron.job_run_details set start_time = now() - interval '20 seconds';
 call maintenance.tick();
 select is(public.receipt(), '1|running', 'a VACUUM that goes on has a receipt');
 call maintenance.tick();
@@ -192,7 +200,8 @@ select is(public.receipt(), '13|failed|error|PM019|pg_cron reports a failure', '
 -- C10: what leaves a receipt itself is no statement, however its call is spelled.
 create table public.events (at timestamptz);
 select maintenance.set_policy('upper', 'public.events', 'delete', 'at', '1 day') \g /dev/null
-insert into cron.job values (5, '* * * * *', $$CALL maintenance.run_job('upper')$$, default, default,
+insert into cron.job (jobid, schedule, command, username, active, jobname) values (5, '* * * * *',
+  $$CALL maintenance.run_job('upper')$$, default, default,
   'maintenance:upper');
 select public.fired(47, $$CALL maintenance.run_job('upper')$$, job => 5),
   public.fired(48, $$select 1; call maintenance.run_job('upper')$$, job => 5) \g /dev/null
@@ -208,7 +217,7 @@ update maintenance_internal.job set enabled = true where job_name = 'vac';
 -- C11: what we cannot read of a schedule, or of a statement, stops nothing.
 update cron.job set schedule = '*/1/1 * * * *' where jobid = 1;
 select public.fired(50, 'vacuum a.b.c.d') \g /dev/null
-vacuum public.t;
+call maintenance.tick();
 select public.fired(51, 'vacuum public.t') \g /dev/null
 vacuum public.t;
 call maintenance.tick();
@@ -229,17 +238,30 @@ delete from maintenance_internal.run where job_name = 'vac';
 call maintenance.tick();
 select is(public.receipt(), null, 'C15: receipts that were purged do not come back');
 select results_eq($$select noted, noted_in from maintenance_internal.turn where name = 'statements'$$,
-  $$select max(runid), 'cron.job'::regclass::oid from cron.job_run_details$$,
+  $$select max(runid), (maintenance_internal.cron_state()).home from cron.job_run_details$$,
   'P4: up to which number pg_cron''s history is noted is remembered');
+
+-- A restore brings numbers along that are of another server's history.
+select public.fired(53, 'vacuum public.t', 'running') \g /dev/null
+update cron.job_run_details set start_time = now() - interval '20 seconds' where runid = 53;
+call maintenance.tick();
+update maintenance_internal.turn set noted = 500000, noted_in = 'elsewhere' where name = 'statements';
+update cron.job_run_details set status = 'succeeded', end_time = now() where runid = 53;
+select pg_sleep(0.01) \g /dev/null
+select public.fired(54, 'vacuum public.t') \g /dev/null
+vacuum public.t;
+call maintenance.tick();
+select results_eq($$select cron_run_id::int, status, stop_reason from maintenance_internal.run where job_name = 'vac'
+  order by run_id$$, $$values (53, 'interrupted', 'history_gone'), (54, 'succeeded', 'done')$$,
+  'another history counts anew, from what is younger than the last look');
+delete from maintenance_internal.run where job_name = 'vac';
 
 -- Receipts of statements whose end nobody will tell.
 select public.fired(60 + i, 'vacuum public.t', case i when 1 then 'connecting' else 'running' end)
   from generate_series(1, 5) as i \g /dev/null
-update cron.job_run_details as d set job_pid = (select pid from dblink('other',
-  'select pg_backend_pid()') as w (pid int)),
-  start_time = (select backend_start from pg_stat_activity as a, dblink('other',
-    'select pg_backend_pid()') as w (pid int)
-    where a.pid = w.pid) where runid = 65;
+update cron.job_run_details set start_time = now() - interval '20 seconds' where runid > 60;
+update cron.job_run_details as d set job_pid = pid from dblink('other', 'select pg_backend_pid()') as w (pid int)
+where runid = 65;
 update cron.job_run_details set job_pid = null, start_time = null where runid = 61;
 call maintenance.tick();
 select results_eq($$select cron_run_id::int, status from maintenance_internal.run where job_name = 'vac' order by 1$$,
@@ -259,6 +281,25 @@ vacuum public.t;
 call maintenance.tick();
 select results_eq($$select cron_run_id::int, status from maintenance_internal.run where job_name = 'vac'
   and status <> 'interrupted'$$, $$values (65, 'succeeded')$$, 'one that is at work is closed when it ends');
+
+-- What a statement failed with may hold a row's text: it is the owner's to read.
+select public.fired(66, 'vacuum public.t', 'failed') \g /dev/null
+update maintenance_internal.turn set noted = 66 where name = 'statements';
+update maintenance_internal.job set promised_at = now() - interval '9 minutes' where job_name = 'vac';
+update maintenance_internal.run set started_at = now() - interval '9 minutes' where job_name = 'vac';
+update cron.job set schedule = '* * * * *' where jobid = 1;
+update maintenance_internal.installed_schedule set seen = null;
+call maintenance.tick();
+select set_config('maintenance.fake_now', (now() + interval '3 minutes')::text, false) \g /dev/null
+update maintenance_internal.run set started_at = now() - interval '8 minutes' where job_name = 'tick';
+select is((select late_since from maintenance.job_status where job_name = 'vac'), null,
+  'a statement is not late before a tick has come two minutes after its slot');
+update maintenance_internal.run set started_at = now() + interval '3 minutes' where job_name = 'tick';
+select matches((select advice from public.maintenance_status where task = 'jobs_late'),
+  '^vac since [-0-9: ]+: pg_cron reports a failure\. To make up for it: vacuum public.t; select ',
+  'a statement is late when a tick has come two minutes after its slot; of its failure no text is shown');
+set maintenance.fake_now = '';
+call maintenance.tick();
 
 -- The tick leaves one receipt of its own; a step that fails stops no other, and is told until it is mended.
 select results_eq($$select status, slot = date_trunc('minute', started_at), started_at > now() - interval '5 seconds'

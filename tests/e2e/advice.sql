@@ -118,7 +118,7 @@ select matches(public.row('scheduler'), '^warning 1 The job tick, .*, is fired o
 \o
 select is(public.row('scheduler'), 'ok 0', '... and fired every minute by the advice');
 select cron.unschedule('maintenance:tick') \g /dev/null
-select matches(public.row('scheduler'), '^critical 1 The job tick, .*, is not fired: removed by an operator\. ',
+select matches(public.row('scheduler'), '^critical \d The job tick, .*, is not fired: removed by an operator\. ',
   'a tick that was removed');
 \o /dev/null
 :said \gexec
@@ -126,7 +126,7 @@ select matches(public.row('scheduler'), '^critical 1 The job tick, .*, is not fi
 select is(public.row('scheduler'), 'ok 0', '... and put back by the advice');
 select cron.unschedule(jobid) from cron.job where jobname like 'maintenance:%' \g /dev/null
 \set pattern '''(select \\* from maintenance.register[^;]*;)'''
-select matches(public.row('scheduler'), '^critical 1 The job tick, .*, is not fired: removed by an operator\. ',
+select matches(public.row('scheduler'), '^critical \d The job tick, .*, is not fired: removed by an operator\. ',
   'all jobs were removed');
 \o /dev/null
 :said \gexec

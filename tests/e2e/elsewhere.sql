@@ -22,7 +22,7 @@ select is((select count(*) from public.sessions), 0::bigint,
   'a job of a database that is not pg_cron''s deletes the expired session');
 select results_eq($$select active, next_run_at > now(), scheduling from maintenance.job_status
   where job_name = 'cleanup_expired_sessions'$$,
-  $$values (true, true, 'scheduled, as its receipts show: pg_cron is not in this database')$$,
+  $$values (true, true, 'scheduled, as receipts show: pg_cron is not in this database')$$,
     'its receipt is the proof that it is scheduled');
 select results_eq($$select count, severity from public.maintenance_status where task in ('scheduler', 'jobs_late')$$,
   $$values (0::bigint, 'ok'), (0, 'ok')$$, 'nothing is wrong there');

@@ -3,7 +3,7 @@
 \set QUIET on
 set client_min_messages = error;
 create extension if not exists pgtap;
-select plan(19);
+select plan(23);
 
 \! $AS_SUPERUSER -c 'revoke all on schema cron from app_owner, public'
 select cmp_ok((select count(*) from public.maintenance_status), '>', 9::bigint,
@@ -14,7 +14,7 @@ select cmp_ok((select count(*) from maintenance.job_status), '>', 9::bigint,
   'no right to cron: job_status has its rows');
 select set_eq('select distinct scheduling from maintenance.job_status',
   array['not scheduled here: app_owner may not use the schema cron',
-    'scheduled, as its receipts show: app_owner may not use the schema cron'],
+    'scheduled, as receipts show: app_owner may not use the schema cron'],
     'no right to cron: job_status says so, and what is fired all the same');
 select set_has('select schedule from maintenance.job_status', $$values ('0 3 * * *'), ('0 * * * *')$$,
   'no right to cron: job_status shows the declared schedules');
@@ -47,6 +47,29 @@ select lives_ok('call maintenance.tick()', 'cron.job is closed: the tick goes on
 \! $AS_SUPERUSER -c 'grant select on cron.job to public'
 select is((select schedule from maintenance.job_status where job_name = 'late'), '5 3 * * *',
   'cron.job is open again: a schedule that was set meanwhile is in pg_cron');
+
+-- Its history is closed, or somebody has locked its tables: the status has its rows, and says so.
+\! $AS_SUPERUSER -c 'revoke select on cron.job_run_details from public'
+call maintenance.tick();
+select matches((select severity || ': ' || advice from public.maintenance_status where task = 'scheduler'),
+  '^critical: The tick fails: record_statements: permission denied for table job_run_details', 'the history is closed: '
+  'the status says so');
+select set_config('maintenance.fake_now', (now() + interval '4 minutes')::text, false) \g /dev/null
+select matches((select advice from public.maintenance_status where task = 'scheduler'),
+  'app_owner cannot read pg_cron''s history\. As a superuser: grant select on cron.job_run_details to public;',
+  'the history is closed, and the tick is late: what opens it is said');
+set maintenance.fake_now = '';
+\! $AS_SUPERUSER -c 'grant select on cron.job_run_details to public'
+call maintenance.tick();
+select is((select count(*) from public.maintenance_status where severity = 'critical'), 0::bigint,
+  'the history is open '
+  'again: nothing is critical');
+\! $AS_SUPERUSER -c 'begin; lock cron.job; select pg_sleep(4)' >/dev/null 2>&1 </dev/null &
+select pg_sleep(1) \g /dev/null
+select cmp_ok((select count(*) from public.maintenance_status), '>', 9::bigint,
+  'cron.job is locked: the status has its '
+  'rows');
+select pg_sleep(4) \g /dev/null
 
 -- The database was renamed, or is a copy: the rows in cron.job are of another one.
 \! $AS_SUPERUSER -c "update cron.job set database = 'app_before' where jobname like 'maintenance:%'"

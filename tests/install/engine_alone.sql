@@ -9,10 +9,10 @@ select is((select count(*) from pg_class where relnamespace = 'public'::regnames
 select is((select string_agg(job_name, ' ' order by job_id) from maintenance_internal.job),
   'tick purge_receipts purge_cron_history', 'only the engine''s own jobs are set');
 select results_eq('select task, severity, advice from public.maintenance_status where count > 0',
-  $$values ('scheduler', 'warning',
-    'Nothing is fired here: pg_cron is not in this database. Where the server has none: '
-    'README.md, "Adopt it", step 1. In the database where pg_cron lives, a superuser says what select * from '
-    'maintenance.cron_statements(); prints.')$$,
+  $$values ('scheduler', 'warning', 'Nothing is fired here: pg_cron is not in this database. Where the server '
+    'has none: '
+    'README.md, "Adopt it", step 1. In the database where pg_cron lives, a superuser says what this prints: select * '
+    'from maintenance.cron_statements();')$$,
   'nothing is due in an empty database, but that nothing is fired there');
 
 create table public.audit (id bigint primary key, created_at timestamptz);

@@ -129,7 +129,7 @@ lane_launcher() {
   fired succeeded
   for _ in $(seq 20); do ask -c 'select pg_sleep(600)' >/dev/null 2>&1 </dev/null & done
   fired failed
-  look=as_super silent 'were all of max_connections in use?'
+  look=as_super silent 'all of max_connections may have been in use'
   as_super -o /dev/null -c "select pg_terminate_backend(pid) from pg_stat_activity where query like 'select pg_sleep%'"
   cured
 }
@@ -154,7 +154,10 @@ lane_stock() {
   # A clock two minutes ahead, so that the server has not just started, and the tick is not late.
   advice=$(ask -c "set maintenance.fake_now = '$(date -u -d '+119 seconds' '+%F %T+00')'" \
     -c "select severity || ' ' || advice from public.maintenance_status where task = 'jobs_late'")
-  [[ $advice == 'warning noted since '*': pg_cron keeps no history, '* ]] || not_ok "$state: the status says $advice"
+  [[ $advice == 'warning noted since '*': pg_cron keeps no history, '* ]] ||
+    not_ok "$state: the status says $advice: $(ask -c "select * from maintenance.job_status where kind = 'statement'")"
+  until_true 200 'the row scheduler' ask -c "select severity = 'warning' and advice ~ '^pg_cron keeps no history'
+    from public.maintenance_status where task = 'scheduler'" || true
   settings "$(grep -oE 'cron.log_run = on' <<<"$advice")"
   restart
   if until_true 200 'a receipt' ask -c "select last_status = 'succeeded' and late_since is null

@@ -29,7 +29,8 @@ select is_empty($$select name from routine where prosecdef
         'task_request', 'complete_task', 'approve_task', 'undo_task')
         then array['timezone_abbreviations', 'lc_monetary', 'lc_numeric', 'lc_time'] else '{}' end
       || case when proname <> 'set_policy' then array['timezone', 'datestyle', 'intervalstyle'] else '{}' end
-      || case when proname !~ '^(set_|put_policy|configure_)' then array['client_min_messages'] else '{}' end)$$,
+      || case when proname !~ '^(set_|put_policy|configure_|drop_job|(enable|disable)_job|register)'
+        then array['client_min_messages'] else '{}' end)$$,
   'every definer function pins what bends a text that it executes, or shows what it does');
 select is_empty($$select name from routine where prosecdef
     and not proconfig @> array[case when oid in ('maintenance_internal.cron_state()'::regprocedure,

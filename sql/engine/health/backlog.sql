@@ -90,6 +90,8 @@ begin
       elsif v_job.running then
         severity := 'notice';
         advice := 'A run is going on.';
+      elsif not v_job.enabled then
+        advice := format('Disabled. select maintenance.enable_job(%L);', job_name);
       elsif v_job.last_status in ('failed', 'timeout', 'cancelled', 'interrupted') then
         advice := case when v_job.last_status = 'failed'
           then format('The last run failed: %s. Mend it, then: ', v_job.last_error)
@@ -98,8 +100,6 @@ begin
             from maintenance_internal.job as j, maintenance_internal.lint_session(j) as l
             where j.job_id = v_row.job_id limit 1), '') end
           || maintenance_internal.run_advice(v_job);
-      elsif not v_job.enabled then
-        advice := format('Disabled. select maintenance.enable_job(%L);', job_name);
       elsif v_job.late_since is not null then
         advice := format('No run since %s, when one was due: see jobs_late. %s',
           to_char(v_job.late_since, 'YYYY-MM-DD HH24:MI'),
@@ -145,19 +145,32 @@ begin
   last_run_at := null;
   last_status := null;
   next_run_at := null;
-  for task, count, description, severity, oldest, advice in
-    select f.task, f.count, f.description, f.severity, f.oldest, f.advice
-    from maintenance_internal.job_faults(v_jobs) as f
-  loop
-    return next;
-  end loop;
-  task := 'scheduler';
-  oldest := null;
-  description := 'What keeps pg_cron from firing the jobs of this database';
-  select count(*), coalesce(min(f.severity), 'ok'),
-    string_agg(concat_ws('. ', f.fault, f.mend), ' ' order by f.severity, f.fault)
-  into backlog.count, backlog.severity, backlog.advice
-  from maintenance_internal.scheduler_faults(v_jobs) as f;
+  begin
+    for task, count, description, severity, oldest, advice in
+      select f.task, f.count, f.description, f.severity, f.oldest, f.advice
+      from maintenance_internal.job_faults(v_jobs) as f
+    loop
+      return next;
+    end loop;
+    task := 'scheduler';
+    oldest := null;
+    description := 'What keeps pg_cron from firing the jobs of this database';
+    select count(*), coalesce((array['notice', 'warning', 'critical'])[max(
+        array_position(array['notice', 'warning', 'critical'], f.severity))], 'ok'),
+      string_agg(concat_ws('. ', f.fault, f.mend), ' '
+        order by array_position(array['critical', 'warning', 'notice'], f.severity), f.fault)
+    into backlog.count, backlog.severity, backlog.advice
+    from maintenance_internal.scheduler_faults(v_jobs) as f;
+  exception when others or assert_failure then
+    get stacked diagnostics v_state = returned_sqlstate, v_message = message_text,
+      v_context = pg_exception_context;
+    task := 'scheduler';
+    count := null;
+    severity := 'critical';
+    description := 'What is to be said of all jobs, and of pg_cron, cannot be found out: '
+      || maintenance_internal.error_text(v_state, v_message, v_context);
+    advice := 'select * from maintenance.job_status;';
+  end;
   return next;
 end
 $$;

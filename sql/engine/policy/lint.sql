@@ -68,8 +68,10 @@ begin
         v_context = pg_exception_context, v_hint = pg_exception_hint;
       return query select v_job.job_name, 'critical',
         maintenance_internal.error_text(v_state, v_message, v_context),
-        case when v_state in ('PM003', 'PM023') then v_hint || ' Or: ' else '' end
-          || format('Set the job again, or: select maintenance.drop_job(%L);', v_job.job_name);
+        case when v_state = '55P03' then maintenance_internal.lock_advice(v_policy.target)
+          else case when v_state in ('PM003', 'PM023') then v_hint || ' Or: ' else '' end
+            || format('Set the job again, or: select maintenance.drop_job(%L);', v_job.job_name)
+        end;
     end;
   end loop;
   return query select * from maintenance_internal.lint_schedule(lint.job_name);

@@ -9,7 +9,7 @@ rows 20
 security definer
 set search_path = pg_catalog, pg_temp
 set row_security = on
-set lock_timeout = '5s'
+set lock_timeout = '200ms'
 as $$
 begin
   if (maintenance_internal.cron_state()).readable then

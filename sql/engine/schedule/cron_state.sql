@@ -3,8 +3,8 @@
 --   mend      what to do about that
 --   readable  cron.job can be read; where it cannot, the declared schedules are the truth
 --   zone      of its schedules: GMT before pg_cron 1.5, a setting of the server since
--- and database_oid, cron_oid (of cron.job) and username (whom it runs our jobs as), which tell
--- these from others that were made of a copy, anew, or before the owner was renamed.
+-- and home (which server, database and table cron.job these are) and username (whom it runs our
+-- jobs as), which tell what was put into them from what a restore, a copy or a rename has left.
 -- cron.job shows each role its own rows by a policy: row security has to be on here.
 
 create function maintenance_internal.cron_state(
@@ -12,21 +12,21 @@ create function maintenance_internal.cron_state(
   out mend text,
   out readable boolean,
   out zone text,
-  out database_oid oid,
-  out cron_oid oid,
+  out home text,
   out username name)
 language plpgsql
 stable
 security definer
 set search_path = pg_catalog, pg_temp
 set row_security = on
-set lock_timeout = '5s'
+set lock_timeout = '200ms'
 as $$
 declare
+  cron_oid oid;
   v_other text;
   v_home text := maintenance_internal.cron_setting('database_name');
-  v_elsewhere constant text := 'In the database where pg_cron lives, a superuser says what '
-    'select * from maintenance.cron_statements(); prints.';
+  v_elsewhere constant text := 'In the database where pg_cron lives, a superuser says what this '
+    'prints: select * from maintenance.cron_statements();';
 begin
   -- Not to_regclass, which raises where the schema may not be used; and not anybody's schema cron.
   cron_oid := (
@@ -65,12 +65,18 @@ begin
   if readable then
     -- A copy of pg_cron's database has rows that nobody fires; after a rename pg_cron goes on to
     -- connect to the old name.
-    execute
-      'select min(c.database) from cron.job as c '
-      'join maintenance_internal.job as j on c.jobname::text = ''maintenance:'' || j.job_name '
-      'where c.username = current_user '
-      'having not bool_or(c.database = current_database())'
-    into v_other;
+    begin
+      execute
+        'select min(c.database) from cron.job as c '
+        'join maintenance_internal.job as j on c.jobname::text = ''maintenance:'' || j.job_name '
+        'where c.username = current_user '
+        'having not bool_or(c.database = current_database())'
+      into v_other;
+    exception when lock_not_available then
+      readable := false;
+      gap := 'somebody has locked cron.job';
+      mend := 'Who: select pid from pg_locks where relation = ''cron.job''::regclass;';
+    end;
     if v_other is not null then
       readable := false;
       gap := format('cron.job is of the database %s, from before a rename, or a copy', v_other);
@@ -81,6 +87,9 @@ begin
   end if;
   zone := coalesce(maintenance_internal.cron_setting('timezone'), 'UTC');
   username := current_user;
-  database_oid := (select d.oid from pg_database as d where d.datname = current_database());
+  home := concat_ws('/',
+    case when has_function_privilege('pg_control_system()', 'execute')
+      then (select c.system_identifier from pg_control_system() as c) end,
+    (select d.oid from pg_database as d where d.datname = current_database()), cron_oid);
 end
 $$;

@@ -46,7 +46,7 @@ begin
   then
     raise warning 'pg_cron, which fires the jobs of this database, has not heard of "%": %',
         p_job.job_name, v_state.gap
-      using hint = case when v_state.cron_oid is not null and p_schedule is not null
+      using hint = case when p_schedule is not null and v_state.gap !~ '^pg_cron (lives|is)'
         then v_state.mend || ' Then: select * from maintenance.install_schedules();'
         else 'As a superuser, where pg_cron lives: '
           || maintenance_internal.cron_statement(p_job, p_schedule) end;

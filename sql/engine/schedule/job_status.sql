@@ -10,10 +10,10 @@ select
   j.schedule as declared_schedule,
   f.fires is not null as active,
   case
-    when f.is_proven and w.late_since is null then 'scheduled, as its receipts show: ' || g.gap
+    when c.schedule is null and j.schedule is null then 'no schedule'
+    when f.is_proven and w.late_since is null then 'scheduled, as receipts show: ' || g.gap
     when g.gap is not null then 'not scheduled here: ' || g.gap
     when not g.readable then 'cron.job cannot be read here'
-    when c.schedule is null and j.schedule is null then 'no schedule'
     when c.schedule is null and i.job_id is null and o.username <> g.username
       then format('in pg_cron for the role %s, and not for %s', o.username, g.username)
         collate pg_catalog."default"
@@ -42,7 +42,7 @@ left join maintenance_internal.cron_jobs() as c on c.job_name = j.job_name
 left join lateral maintenance_internal.cron_fault(c.schedule) as x on c.schedule is not null
 left join maintenance_internal.policy as y on y.job_id = j.job_id
 left join maintenance_internal.installed_schedule as o
-  on o.job_id = j.job_id and o.database_oid = g.database_oid and o.cron_oid = g.cron_oid
+  on o.job_id = j.job_id and o.home = g.home
 left join maintenance_internal.installed_schedule as i
   on i.job_id = o.job_id and o.username = g.username
 left join lateral (
@@ -65,7 +65,8 @@ left join lateral (
   order by r.started_at desc
   limit 1
 ) as p on true
--- The schedule that somebody fires it by: pg_cron here, or one that cannot be seen, elsewhere.
+-- The schedule that somebody fires it by: pg_cron here, or one that cannot be seen, as the receipts
+-- of the job or of the tick prove. A statement leaves none where pg_cron's history cannot be read.
 cross join lateral (
   select q.is_proven,
     case
@@ -75,15 +76,22 @@ cross join lateral (
         then j.schedule
     end as fires
   from (
-    select g.gap is not null and exists (
-      select from maintenance_internal.run as r
-      where r.job_id = j.job_id and r.status <> 'skipped' and (r.trigger = 'schedule'
-        or j.statement = maintenance_internal.tick_statement())) as is_proven
+    select g.gap is not null
+      and (j.kind <> 'statement' or j.statement = maintenance_internal.tick_statement())
+      and (exists (
+        select from maintenance_internal.job as t
+        join maintenance_internal.run as r on r.job_id = t.job_id and r.status <> 'skipped'
+        where t.statement = maintenance_internal.tick_statement()
+      ) or exists (
+        select from maintenance_internal.run as r
+        where r.job_id = j.job_id and r.status <> 'skipped' and r.trigger = 'schedule'
+      )) as is_proven
   ) as q
 ) as f
 -- What it owes: the first slot since it last began, or since its schedule began to count. Late is
--- one that came two minutes ago (three for a statement, whose receipt is a tick behind), and that
--- nobody is at; not while the server has only just started, nor before the tick has seen an edit.
+-- one that came two minutes ago and that nobody is at, unless for longer than he may be; a
+-- statement, whose receipt the tick writes, when the tick has come two minutes after it. Not while
+-- the server has only just started, nor before the tick has seen an edit.
 cross join lateral (
   select maintenance_internal.nearest_slot(f.fires,
     greatest(l.started_at, k.started_at, j.promised_at), true, g.zone) as owed
@@ -93,10 +101,16 @@ cross join lateral (
     case when n.owed > maintenance_internal.clock() then n.owed else
       maintenance_internal.nearest_slot(f.fires, maintenance_internal.clock(), true, g.zone) end
       as next_run_at,
-    case when n.owed <= maintenance_internal.clock() - case
-          when j.statement <> maintenance_internal.tick_statement() then interval '3 minutes'
-          else interval '2 minutes' end
-        and l.is_alive is not true
+    case when n.owed <= maintenance_internal.clock() - interval '2 minutes'
+        and case
+          when j.statement <> maintenance_internal.tick_statement()
+            then not coalesce(l.is_alive, false) and n.owed <= interval '-2 minutes' + (
+              select max(r.started_at) from maintenance_internal.run as r
+              join maintenance_internal.job as t on t.job_id = r.job_id
+              where t.statement = maintenance_internal.tick_statement() and r.status <> 'skipped')
+          else (l.is_alive
+            and l.started_at > maintenance_internal.clock() - j.budget - interval '2 minutes')
+            is not true end
         and pg_postmaster_start_time() < maintenance_internal.clock() - interval '2 minutes'
         and (i.seen is null or c.schedule is null
           or i.seen = jsonb_build_object('schedule', c.schedule, 'active', c.active))

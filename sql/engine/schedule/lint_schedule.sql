@@ -7,7 +7,9 @@ stable
 set search_path = pg_catalog, pg_temp
 begin atomic
   select s.job_name, 'warning', format('its schedule "%s": %s', s.schedule, s.scheduling),
-    format('select maintenance.set_schedule(%L, %L);', s.job_name, '0 3 * * *')
+    format('select maintenance.set_schedule(%L, %L);', s.job_name, coalesce(
+      case when maintenance_internal.nearest_slot(s.declared_schedule, now(), true, 'UTC')
+        is not null then s.declared_schedule end, '0 3 * * *'))
   from maintenance.job_status as s
   where s.active and s.next_run_at is null and s.job_name = coalesce(p_job_name, s.job_name)
   union all

@@ -19,6 +19,7 @@ declare
   v_schedule constant text :=
     coalesce(substring(p_schedule from '^[ \t]*(?:[^ \t]+[ \t]+){4}[^ \t]+'), p_schedule);
   v_minute timestamp;
+  v_slot timestamptz;
 begin
   v_minute := maintenance_internal.nearest_minute(
     v_schedule, p_at at time zone p_zone, p_forward);
@@ -27,7 +28,13 @@ begin
     v_minute := maintenance_internal.nearest_minute(v_schedule,
       v_minute - case when p_forward then interval '0' else interval '1 minute' end, p_forward);
   end loop;
-  return v_minute at time zone p_zone;
+  -- One that they show twice means the first time that it can.
+  v_slot := v_minute at time zone p_zone;
+  if (v_slot - interval '1 hour') at time zone p_zone = v_minute
+    and (p_forward and v_slot - interval '1 hour' > p_at or not p_forward and v_slot > p_at) then
+    v_slot := v_slot - interval '1 hour';
+  end if;
+  return v_slot;
 exception when sqlstate 'PM006' then
   return null;
 end

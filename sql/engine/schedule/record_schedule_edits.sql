@@ -14,15 +14,14 @@ begin atomic
   ), cron as materialized (
     select c.* from maintenance_internal.cron_jobs() as c
   ), found as materialized (
-    select i.job_id, j.job_name, i.seen, s.database_oid, s.cron_oid, s.username,
+    select i.job_id, j.job_name, i.seen, s.home, s.username,
       jsonb_build_object('schedule', c.schedule, 'active', c.active) as there
     from maintenance_internal.installed_schedule as i
     join maintenance_internal.job as j on j.job_id = i.job_id
     cross join state as s
     left join cron as c on c.job_name = j.job_name
     where (p_job_id is null or i.job_id = p_job_id)
-      and case when (i.database_oid, i.cron_oid, i.username)
-          = (s.database_oid, s.cron_oid, s.username)
+      and case when (i.home, i.username) = (s.home, s.username)
         then i.seen is distinct from jsonb_build_object('schedule', c.schedule, 'active', c.active)
         else c.job_name is not null end
     for no key update of i, j skip locked
@@ -41,7 +40,7 @@ begin atomic
     where j.job_id = f.job_id and f.seen is not null
   )
   update maintenance_internal.installed_schedule as i
-  set seen = f.there, database_oid = f.database_oid, cron_oid = f.cron_oid, username = f.username
+  set seen = f.there, home = f.home, username = f.username
   from found as f
   where i.job_id = f.job_id;
 end;

@@ -1,5 +1,6 @@
 -- What keeps pg_cron from firing the jobs of this database at all, or some of them for ever. The
--- tick, which it fires every minute, shows whether it is at work.
+-- tick, which it fires every minute, shows whether it is at work. As notices: what somebody has
+-- stopped.
 
 create function maintenance_internal.scheduler_faults(p_jobs maintenance.job_status[])
 returns table (severity text, fault text, mend text)
@@ -16,18 +17,22 @@ begin
   select s.* into v_tick
   from unnest(p_jobs) as s
   join maintenance_internal.job as j on j.job_name = s.job_name
-  where j.statement = maintenance_internal.tick_statement();
-  -- What worked once and has stopped is worse than what was never set up.
-  severity := case when v_tick.last_run_at is null and v_tick.late_since is null
+  where j.statement = maintenance_internal.tick_statement()
+  order by j.job_id
+  limit 1;
+  -- Where nothing was ever fired since pg_cron is not here, that may be meant.
+  severity := case when v_state.gap is not null and v_tick.last_run_at is null
     then 'warning' else 'critical' end;
 
   if v_tick.job_name is null then
     fault := 'No job calls the tick, which looks after all others';
-    mend := 'select * from maintenance.register(''tick'');';
+    mend := 'As the owner: select * from maintenance.register(''tick'');';
     return next;
   elsif v_tick.late_since is not null then
     select * into v_silence
     from maintenance_internal.cron_silence(v_tick.job_name, v_tick.late_since);
+    severity := case when v_silence.cause ~ '^pg_cron 1\.4 runs one job' then 'warning'
+      else severity end;
     fault := format('No tick since %s: %s', to_char(
       coalesce(v_tick.last_run_at, v_tick.late_since), 'YYYY-MM-DD HH24:MI'), v_silence.cause);
     mend := v_silence.mend;
@@ -44,10 +49,11 @@ begin
     fault := format('The job %s, which looks after all others, is not fired: %s', v_tick.job_name,
       v_tick.scheduling);
     mend := case when v_fires then format('select maintenance.set_schedule(%L, ''* * * * *'');',
-      v_tick.job_name) else 'select * from maintenance.register();' end;
+      v_tick.job_name) else 'Nor is any other. The owner puts all of them back: '
+      'select * from maintenance.register();' end;
     return next;
   elsif maintenance_internal.nearest_slot(v_tick.schedule, v_tick.next_run_at, true, v_state.zone)
-    > v_tick.next_run_at + interval '5 minutes' then
+    > v_tick.next_run_at + interval '1 minute' then
     severity := 'warning';
     fault := format('The job %s, which looks after all others, is fired only at "%s"',
       v_tick.job_name, v_tick.schedule);
@@ -55,36 +61,71 @@ begin
     return next;
   elsif v_tick.last_status = 'failed' then
     fault := 'The tick fails: ' || v_tick.last_error;
-    mend := format('select error_detail from maintenance.run_history where job_name = %L;',
-      v_tick.job_name);
+    mend := format('As the owner: select error_detail from maintenance.run_history where job_name '
+      '= %L;', v_tick.job_name);
+    return next;
+  elsif v_tick.active and v_tick.last_run_at > maintenance_internal.clock() - interval '2 minutes'
+    and exists (
+      select from maintenance_internal.job as j
+      where j.job_name = v_tick.job_name
+        and j.promised_at < maintenance_internal.clock() - interval '3 minutes')
+    and pg_postmaster_start_time() < maintenance_internal.clock() - interval '3 minutes'
+    and not maintenance_internal.cron_keeps_history()
+  then
+    severity := 'warning';
+    fault := 'pg_cron keeps no history, from which alone its statements get their receipts';
+    mend := 'In postgresql.conf: cron.log_run = on, then restart the server.';
     return next;
   end if;
 
-  -- Jobs that nobody has stopped, and that nobody will fire.
+  -- Jobs that nobody has stopped, and that nobody will fire; then those that somebody has.
   for fault, mend, severity in
     select format('%s%s: %s', string_agg(s.job_name, ', ' order by s.n) filter (where s.n <= 3),
-        case when count(*) > 3 then format(' and %s more', count(*) - 3) else '' end, s.scheduling),
+        case when count(*) > 3 then format(' and %s more', count(*) - 3) else '' end, s.why),
       case
-        when s.scheduling = 'not installed yet'
-          then 'select * from maintenance.install_schedules();'
-        when s.scheduling like 'in pg_cron for%' then format('As a superuser: update cron.job set '
+        when s.why = 'not installed yet' then 'select * from maintenance.install_schedules();'
+        when s.why like 'in pg_cron for%' then format('As a superuser: update cron.job set '
           'username = %L where database = %L and jobname like ''maintenance:%%''; then, as %s: '
           'select * from maintenance.install_schedules();',
           v_state.username, current_database(), v_state.username)
-        else string_agg(format('select maintenance.set_schedule(%L, %L);', s.job_name,
+        else string_agg(format(case s.why
+            when 'disabled' then 'select maintenance.enable_job(%1$L);'
+            else 'select maintenance.set_schedule(%1$L, %2$L);' end, s.job_name,
           coalesce(case when maintenance_internal.nearest_slot(s.declared_schedule,
             now(), true, 'UTC') is not null then s.declared_schedule end, '0 3 * * *')), ' '
           order by s.n) filter (where s.n <= 3)
       end,
-      case when bool_or(s.job_name = v_tick.job_name) then severity else 'warning' end
+      case
+        when s.why in ('disabled', 'removed by an operator', 'inactive in pg_cron') then 'notice'
+        when bool_or(s.job_name = v_tick.job_name) then 'critical'
+        else 'warning' end
     from (
-      select j.*, row_number() over (partition by j.scheduling order by j.job_name) as n
-      from unnest(p_jobs) as j
-      where j.enabled and (j.scheduling = 'not installed yet'
-        or j.scheduling like 'in pg_cron for the role%' or j.active and j.next_run_at is null)
+      select j.*, row_number() over (partition by j.why order by j.job_name) as n
+      from (
+        select p.*, case when p.enabled then p.scheduling else 'disabled' end as why
+        from unnest(p_jobs) as p
+      ) as j
+      where j.why in ('not installed yet', 'disabled')
+        or j.why in ('removed by an operator', 'inactive in pg_cron')
+          and j.declared_schedule is not null
+        or j.why like 'in pg_cron for the role%' or j.active and j.next_run_at is null
     ) as s
-    group by s.scheduling
-    order by bool_or(s.job_name = v_tick.job_name) desc, s.scheduling
+    where s.job_name is distinct from v_tick.job_name
+      or s.why not in ('disabled', 'removed by an operator', 'inactive in pg_cron')
+    group by s.why
+    order by bool_or(s.job_name = v_tick.job_name) desc, s.why
+  loop
+    return next;
+  end loop;
+
+  severity := 'warning';
+  for fault, mend in
+    select format('pg_cron fires "maintenance:%s", which is no job here', c.job_name),
+      format('select cron.unschedule(%L);', 'maintenance:' || c.job_name)
+    from maintenance_internal.cron_jobs() as c
+    where c.active and not exists (
+      select from maintenance_internal.job as j where j.job_name = c.job_name)
+    order by c.job_name
   loop
     return next;
   end loop;

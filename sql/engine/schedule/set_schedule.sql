@@ -25,19 +25,19 @@ begin
   if v_state.gap is not null then
     raise exception '% cannot be scheduled here: %', v_job.job_name, v_state.gap
       using errcode = 'PM010', hint = 'In pg_cron''s own database: '
-        || maintenance_internal.cron_statement(v_job, set_schedule.schedule);
+        || maintenance_internal.cron_statement(v_job, set_schedule.schedule)
+        || ' And let the owner declare it so here, since what is declared is what it owes.';
   end if;
 
   perform maintenance_internal.write_cron_job(v_job, set_schedule.schedule, true);
   -- What was declared stays on record: whatever pg_cron shows beside it is the operator's.
   insert into maintenance_internal.installed_schedule as i
-    (job_id, database_oid, cron_oid, username, schedule, command, seen)
-  values (v_job.job_id, v_state.database_oid, v_state.cron_oid, v_state.username, v_job.schedule,
+    (job_id, home, username, schedule, command, seen)
+  values (v_job.job_id, v_state.home, v_state.username, v_job.schedule,
     maintenance_internal.cron_command(v_job), case when not v_state.readable
       then jsonb_build_object('schedule', set_schedule.schedule, 'active', true) end)
   on conflict (job_id) do update
-  set database_oid = excluded.database_oid, cron_oid = excluded.cron_oid,
-    username = excluded.username, command = excluded.command,
+  set home = excluded.home, username = excluded.username, command = excluded.command,
     seen = coalesce(excluded.seen, i.seen);
   perform maintenance_internal.record_schedule_edits(session_user, v_job.job_id);
   update maintenance_internal.job as j set promised_at = now() where j.job_id = v_job.job_id;

@@ -29,8 +29,7 @@ begin
   select * into v_installed
   from maintenance_internal.installed_schedule as i
   where i.job_id = v_job.job_id;
-  v_is_installed := (v_installed.database_oid, v_installed.cron_oid, v_installed.username)
-    = (v_state.database_oid, v_state.cron_oid, v_state.username);
+  v_is_installed := (v_installed.home, v_installed.username) = (v_state.home, v_state.username);
   v_is_installed := coalesce(v_is_installed, false);
   select * into v_cron from maintenance_internal.cron_jobs() as c where c.job_name = v_job.job_name;
   v_is_there := found;
@@ -55,8 +54,7 @@ begin
   elsif v_installed.seen -> 'active' = 'false'
     or not p_removed_too and (v_is_installed or v_installed.seen @> '{"schedule": null}') then
     update maintenance_internal.installed_schedule as i
-    set database_oid = v_state.database_oid, cron_oid = v_state.cron_oid,
-      username = v_state.username
+    set home = v_state.home, username = v_state.username
     where i.job_id = v_job.job_id;
     return case when v_installed.seen -> 'active' = 'false'
       then 'left out: an operator had made it inactive' else 'removed by an operator' end;
@@ -77,13 +75,12 @@ begin
   end if;
 
   insert into maintenance_internal.installed_schedule as i
-    (job_id, database_oid, cron_oid, username, schedule, command, seen)
-  values (v_job.job_id, v_state.database_oid, v_state.cron_oid, v_state.username, v_job.schedule,
+    (job_id, home, username, schedule, command, seen)
+  values (v_job.job_id, v_state.home, v_state.username, v_job.schedule,
     maintenance_internal.cron_command(v_job), case when not v_state.readable
       then jsonb_build_object('schedule', v_wanted, 'active', true) end)
   on conflict (job_id) do update
-  set database_oid = excluded.database_oid,
-    cron_oid = excluded.cron_oid,
+  set home = excluded.home,
     username = excluded.username,
     command = excluded.command,
     schedule = case when v_is_edited and v_is_installed then i.schedule else excluded.schedule end,

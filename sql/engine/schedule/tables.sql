@@ -2,8 +2,7 @@
 
 create table maintenance_internal.installed_schedule (
   job_id integer not null,
-  database_oid oid not null,
-  cron_oid oid,
+  home text not null,
   username name not null,
   schedule text,
   command text not null,
@@ -14,10 +13,11 @@ create table maintenance_internal.installed_schedule (
 );
 
 comment on table maintenance_internal.installed_schedule is
-  'What we last put into pg_cron for a job. A row of another database (a restored dump) counts as '
+  'What we last put into pg_cron for a job. A row of another home (a restored dump) counts as '
   'none. What cron.job shows beside it and this does not is the operator''s.';
-comment on column maintenance_internal.installed_schedule.cron_oid is
-  'the table cron.job that it was put into: after drop and create extension it is another one';
+comment on column maintenance_internal.installed_schedule.home is
+  'where it was put: the server, the database and the table cron.job, which are others after a '
+  'restore, or after drop and create extension';
 comment on column maintenance_internal.installed_schedule.username is
   'whom pg_cron runs it as: after the owner was renamed, nobody';
 comment on column maintenance_internal.installed_schedule.seen is

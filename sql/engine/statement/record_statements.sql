@@ -13,6 +13,7 @@ set lock_timeout = '5s'
 as $$
 declare
   v_state record := maintenance_internal.cron_state();
+  v_looked_at timestamptz;
   v_noted bigint;
   v_open bigint[];
   v_last bigint;
@@ -23,39 +24,43 @@ declare
   v_context text;
   v_written bigint := 0;
 begin
+  select t.taken_at, case when t.noted_in = v_state.home then t.noted end into v_looked_at, v_noted
+  from maintenance_internal.turn as t where t.name = 'statements';
   if not v_state.readable or not maintenance_internal.take_turn('statements') then
     return 0; -- somebody else is at it
   end if;
-  -- Another history counts anew; what was open in the one before is not there.
-  select t.noted into v_noted from maintenance_internal.turn as t
-  where t.name = 'statements' and t.noted_in = v_state.cron_oid;
-  if v_noted is not null then
-    v_open := array(
-      select r.cron_run_id from maintenance_internal.run as r
-      where r.status = 'running' and r.cron_run_id is not null);
+  -- Another history counts anew: of it counts what is younger than the last look at the one before,
+  -- and nobody will tell how what is open in that one ends.
+  if v_noted is null then
+    update maintenance_internal.run as r
+    set status = 'interrupted', finished_at = clock_timestamp(), stop_reason = 'history_gone'
+    where r.status = 'running' and r.cron_run_id is not null;
   end if;
+  v_open := array(
+    select r.cron_run_id from maintenance_internal.run as r
+    where r.status = 'running' and r.cron_run_id is not null);
 
   for v_firing in
     select f.*, j.job_id, r.run_id
-    from maintenance_internal.cron_runs(v_noted, coalesce(v_open, '{}')) as f
-    left join maintenance_internal.job as j on j.job_name = f.job_name
-      and j.statement <> maintenance_internal.tick_statement() -- it leaves its own
+    from maintenance_internal.cron_runs(v_noted, v_open) as f
+    -- A disabled job's is another command, which leaves a receipt itself, and so does the tick.
+    left join maintenance_internal.job as j on j.job_name = f.job_name and j.statement = f.command
+      and j.statement <> maintenance_internal.tick_statement()
     left join maintenance_internal.run as r
       on r.cron_run_id = any (v_open) and r.cron_run_id = f.cron_run_id and r.status = 'running'
     order by f.cron_run_id
   loop
-    v_last := greatest(v_last, v_firing.cron_run_id);
     v_run := null;
     v_run.run_id := v_firing.run_id;
-    -- One that has left a receipt itself was no statement: a disabled job's is a call of run_job.
-    continue when v_run.run_id is null and (v_firing.job_id is null or exists (
-      select from maintenance_internal.run as r
-      where r.job_id = v_firing.job_id and r.status = 'skipped'
-        and r.started_at between v_firing.started_at
-          and coalesce(v_firing.finished_at, clock_timestamp())));
-
     v_run.status := case when v_firing.status in ('succeeded', 'failed') then v_firing.status
       else 'running' end;
+    -- One that has only just begun may be over before anybody looks: it is left to the next tick.
+    exit when v_run.run_id is null and v_run.status = 'running'
+      and v_firing.started_at > clock_timestamp() - interval '10 seconds';
+    v_last := greatest(v_last, v_firing.cron_run_id);
+    continue when v_run.run_id is null and (v_firing.job_id is null
+      or v_noted is null and (v_firing.started_at > v_looked_at) is not true);
+
     v_run.details := '{}';
     if v_firing.status = 'failed' then
       v_run.error := 'pg_cron reports a failure';
@@ -107,7 +112,7 @@ begin
   end loop;
 
   update maintenance_internal.turn as t
-  set noted = greatest(v_noted, v_last, 0), noted_in = v_state.cron_oid
+  set noted = greatest(v_noted, v_last, 0), noted_in = v_state.home
   where t.name = 'statements';
   perform maintenance_internal.close_lost_statements();
   return v_written;

@@ -107,7 +107,7 @@ select is(pg_temp.cron('purge'), '0 3 * * * true call maintenance.run_job(''purg
   'disable_job leaves pg_cron alone');
 select is((maintenance.enable_job('purge')).active, true, 'enable_job turns a disabled job on again');
 
-update maintenance_internal.installed_schedule set database_oid = 1;
+update maintenance_internal.installed_schedule set home = 'elsewhere';
 select is((select scheduling from maintenance.job_status where job_name = 'purge'), 'scheduled',
   'what nobody edited is scheduled after a restore, too');
 select is(pg_temp.install('purge'), 'found and kept', 'a schedule recorded by another database is found and kept');

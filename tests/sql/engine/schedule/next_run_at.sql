@@ -1,7 +1,7 @@
 -- next_run_at reads cron expressions as pg_cron does.
 begin;
 create extension pgtap;
-select plan(79);
+select plan(80);
 
 create function pg_temp.next(schedule text, after text default '2026-11-24 12:34:56+00')
 returns text language sql
@@ -110,6 +110,11 @@ select is_empty($$
     or b.at is null and n.at < c.after + interval '800 days'$$,
   '400 random expressions agree with a minute-by-minute matcher over ten years');
 
+select results_eq($$select maintenance_internal.nearest_slot('* * * * *', '2026-10-25 00:15+00', forward,
+    'Europe/Berlin')
+  from (values (true), (false)) as v (forward)$$,
+  $$values ('2026-10-25 00:16+00'::timestamptz), ('2026-10-25 00:15+00')$$,
+  'a minute that the clocks show twice is the one that comes first');
 select results_eq($$select maintenance_internal.nearest_slot('30 2 * * *', at, forward, 'Europe/Berlin')
   from (values ('2026-03-28 12:00+00'::timestamptz, true), ('2026-03-29 12:00+00', false)) as v (at, forward)$$,
   $$values ('2026-03-30 00:30+00'::timestamptz), ('2026-03-28 01:30+00')$$,
