@@ -62,13 +62,11 @@ set maintenance.fake_now = '';
 \! $AS_SUPERUSER -c 'grant select on cron.job_run_details to public'
 call maintenance.tick();
 select is((select count(*) from public.maintenance_status where severity = 'critical'), 0::bigint,
-  'the history is open '
-  'again: nothing is critical');
+  'the history is open again: nothing is critical');
 \! $AS_SUPERUSER -c 'begin; lock cron.job; select pg_sleep(4)' >/dev/null 2>&1 </dev/null &
 select pg_sleep(1) \g /dev/null
 select cmp_ok((select count(*) from public.maintenance_status), '>', 9::bigint,
-  'cron.job is locked: the status has its '
-  'rows');
+  'cron.job is locked: the status has its rows');
 select pg_sleep(4) \g /dev/null
 
 -- The database was renamed, or is a copy: the rows in cron.job are of another one.
