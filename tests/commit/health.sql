@@ -3,7 +3,7 @@
 \set QUIET on
 set client_min_messages = error;
 create extension pgtap;
-select plan(21);
+select plan(22);
 \ir connect.psql
 
 select unnest(array[is(h ->> 'healthy', 'true', 'S4-03: a fresh database is healthy'),
@@ -69,6 +69,8 @@ select is((select string_agg(distinct advice, ' ') from looked where severity = 
   'C-014: a locked table does not keep the status from answering; who has locked it is told');
 select results_eq($$select task, count from looked where severity = 'critical' and job_name !~ '^also'$$,
   $$values ('expired_sessions', null::bigint)$$, 'C-014: the rows of its rules alone are critical');
+select matches((select fix from maintenance.lint('cleanup_expired_sessions') where severity = 'critical'),
+  '^public\.sessions is locked by process \d+: select ', 'lint says who has locked a table, and not to drop the rule');
 select dblink_exec('other', 'rollback') \g /dev/null
 select maintenance.drop_job('also_' || i) from generate_series(1, 9) as i \g /dev/null
 select is((select severity from public.maintenance_status where task = 'expired_sessions'), 'warning',
