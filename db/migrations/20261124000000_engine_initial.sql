@@ -459,11 +459,11 @@ comment on function maintenance.version() is
   'that it was made of.';
 -- end of sql/engine/version.sql
 
--- from sql/engine/state.sql 5b7c6c1492c1db3c
+-- from sql/engine/state.sql 0ea9163760cff2c0
 -- The release, and a hash of the files of sql/engine/. Written by make migration.
 
 comment on schema maintenance is
-  'pg-maintenance 0.0.0, state 0a74dfe66919e559: '
+  'pg-maintenance 0.0.0, state 6672831b3f21c2bf: '
   'what people call and read; \df maintenance.* is the manual.';
 -- end of sql/engine/state.sql
 
@@ -598,7 +598,7 @@ end
 $$;
 -- end of sql/engine/job/find_job.sql
 
--- from sql/engine/job/upsert_job.sql 4efaf3c968d77fad
+-- from sql/engine/job/upsert_job.sql 48f51c7c1456f6fa
 -- The upsert behind set_policy, set_job and set_statement: the job's own row and its schedule.
 
 create function maintenance_internal.upsert_job(p_job maintenance_internal.job)
@@ -642,6 +642,9 @@ begin
     raise warning '"%" loses what this call does not name: %', p_job.job_name, v_dropped
       using hint = 'Setting a job replaces it: name again what is meant to stay.';
   end if;
+  if v_before.statement <> p_job.statement then
+    perform maintenance_internal.record_statements(); -- of what it was
+  end if;
   insert into maintenance_internal.job as j
     (job_name, kind, step, statement, schedule, description, backlog_name, backlog_function)
   values
@@ -658,7 +661,8 @@ begin
     backlog_function = excluded.backlog_function,
     updated_at = now()
   returning * into v_job;
-  if (v_job.schedule, v_job.statement) is distinct from (v_before.schedule, v_before.statement) then
+  if (v_job.schedule, v_job.statement) is distinct from (v_before.schedule, v_before.statement)
+    and (v_job.schedule is not null or v_before.schedule is not null) then
     perform maintenance_internal.tell_elsewhere(v_job, v_job.schedule);
   end if;
   if v_job.schedule is not null and maintenance.next_run_at(v_job.schedule, now()) is null then
@@ -4377,7 +4381,7 @@ comment on column maintenance.run_history.error_detail is
   'engine''s owner alone';
 -- end of sql/engine/run/run_history.sql
 
--- from sql/engine/statement/set_statement.sql 7f770dc9f5e79815
+-- from sql/engine/statement/set_statement.sql f56f1792c10020a9
 -- Sets a statement job: one top-level statement that no function can hold, run by pg_cron itself.
 
 create function maintenance.set_statement(
@@ -4424,6 +4428,19 @@ begin
     ~* '^callmaintenance\.run_job\(' then
     raise exception 'the statement "%" runs another job', set_statement.statement
       using errcode = 'PM007', hint = 'Give that job the schedule: maintenance.set_schedule(...).';
+  end if;
+
+  -- The tick is known by its statement, and there is one.
+  if regexp_replace(set_statement.statement, '--[^\n]*|/\*.*?\*/|\s|"|;', '', 'g')
+    ~* '^callmaintenance\.tick\(\)$' then
+    statement := maintenance_internal.tick_statement();
+    if exists (
+      select from maintenance_internal.job as j
+      where j.statement = set_statement.statement and j.job_name <> set_statement.job_name)
+    then
+      raise exception 'another job calls the tick already'
+        using errcode = 'PM007', hint = 'One is enough: it looks after all jobs.';
+    end if;
   end if;
 
   v_job.job_name := set_statement.job_name;
@@ -4541,7 +4558,7 @@ begin atomic
 end;
 -- end of sql/engine/statement/skipped_tables.sql
 
--- from sql/engine/statement/tick.sql dfb469c5224efe1c
+-- from sql/engine/statement/tick.sql 67427faf3a39d223
 -- What has to be looked at every minute, in milliseconds. A step that fails stops no other. Of the
 -- tick one receipt is kept, and written anew each time: it is the sign that pg_cron is at work.
 
@@ -4584,7 +4601,9 @@ begin
   v_run.status := case when v_run.error is null then 'succeeded' else 'failed' end;
   v_run.stop_reason := case when v_run.error is null then 'done' else 'error' end;
   update maintenance_internal.run as r
-  set trigger = v_run.trigger, slot = date_trunc('minute', now()), status = v_run.status,
+  -- That pg_cron has fired it once is kept, whoever calls it meanwhile.
+  set trigger = case when r.trigger = 'schedule' then r.trigger else v_run.trigger end,
+    slot = date_trunc('minute', now()), status = v_run.status,
     started_at = now(), touched_at = clock_timestamp(), finished_at = clock_timestamp(),
     backend_pid = pg_backend_pid(), stop_reason = v_run.stop_reason, error = v_run.error,
     sqlstate = v_run.sqlstate, error_detail = v_run.error_detail
@@ -7269,7 +7288,7 @@ comment on function maintenance.next_run_at(text, timestamptz) is
   'null. Errors: PM006 not a cron expression.';
 -- end of sql/engine/schedule/next_run_at.sql
 
--- from sql/engine/schedule/cron_state.sql b3c60dc25a707dfd
+-- from sql/engine/schedule/cron_state.sql 010227a1372ddfea
 -- What can be done with pg_cron from this database.
 --   gap       why jobs cannot be scheduled here; null where they can
 --   mend      what to do about that
@@ -7347,7 +7366,8 @@ begin
     exception when lock_not_available then
       readable := false;
       gap := 'somebody has locked cron.job';
-      mend := 'Who: select pid from pg_locks where relation = ''cron.job''::regclass;';
+      mend := 'Who: select pid, relation::regclass from pg_locks where mode = '
+        '''AccessExclusiveLock'';';
     end;
     if v_other is not null then
       readable := false;
@@ -7538,7 +7558,7 @@ return exists (
 );
 -- end of sql/engine/schedule/fired_by_cron.sql
 
--- from sql/engine/schedule/job_status.sql 59621ee612a0e3a7
+-- from sql/engine/schedule/job_status.sql 22939831c43e5cbc
 -- What is in force: each job's schedule, whether it will fire, and how it ran last.
 
 create view maintenance.job_status as
@@ -7622,7 +7642,7 @@ cross join lateral (
       and (exists (
         select from maintenance_internal.job as t
         join maintenance_internal.run as r on r.job_id = t.job_id and r.status <> 'skipped'
-        where t.statement = maintenance_internal.tick_statement()
+        where t.statement = maintenance_internal.tick_statement() and r.trigger = 'schedule'
       ) or exists (
         select from maintenance_internal.run as r
         where r.job_id = j.job_id and r.status <> 'skipped' and r.trigger = 'schedule'
@@ -7698,7 +7718,7 @@ comment on column maintenance.job_status.unlike_shipped is
   'name, bring the shipped one back';
 -- end of sql/engine/schedule/job_status.sql
 
--- from sql/engine/schedule/cron_silence.sql 4c710a20b492d2ac
+-- from sql/engine/schedule/cron_silence.sql dc0ea0710459c495
 -- Why pg_cron has left no trace of a job since a time, as far as it can be known from here, and
 -- what to do about it. What it says itself of a firing stands in its history, which is read back
 -- for 20,000 firings, since it has no index.
@@ -7737,7 +7757,7 @@ begin
   if found then
     cause := format('its run of %s goes on, for longer than its budget of %s',
       to_char(v_run.started_at, 'HH24:MI'), v_job.budget);
-    mend := format('select pg_cancel_backend(%s);', v_run.backend_pid);
+    mend := format('Whoever runs it says: select pg_cancel_backend(%s);', v_run.backend_pid);
     return;
   elsif v_state.gap is not null then
     cause := v_state.gap;
@@ -7779,7 +7799,8 @@ begin
     return;
   when lock_not_available then
     cause := 'pg_cron''s history is locked by somebody';
-    mend := 'Who: select pid from pg_locks where relation = ''cron.job_run_details''::regclass;';
+    mend := 'Who: select pid, relation::regclass from pg_locks where mode = '
+      '''AccessExclusiveLock'';';
     return;
   end;
 
@@ -7902,7 +7923,7 @@ end
 $$;
 -- end of sql/engine/schedule/cron_silence.sql
 
--- from sql/engine/schedule/scheduler_faults.sql 4eb495f5be535f44
+-- from sql/engine/schedule/scheduler_faults.sql d844ab2f71154e31
 -- What keeps pg_cron from firing the jobs of this database at all, or some of them for ever. The
 -- tick, which it fires every minute, shows whether it is at work. As notices: what somebody has
 -- stopped.
@@ -8026,7 +8047,7 @@ begin
   severity := 'warning';
   for fault, mend in
     select format('pg_cron fires "maintenance:%s", which is no job here', c.job_name),
-      format('select cron.unschedule(%L);', 'maintenance:' || c.job_name)
+      format('As the owner: select cron.unschedule(%L);', 'maintenance:' || c.job_name)
     from maintenance_internal.cron_jobs() as c
     where c.active and not exists (
       select from maintenance_internal.job as j where j.job_name = c.job_name)
@@ -8203,7 +8224,7 @@ end
 $$;
 -- end of sql/engine/schedule/write_cron_job.sql
 
--- from sql/engine/schedule/remove_schedule.sql 511fee48acb45252
+-- from sql/engine/schedule/remove_schedule.sql 312db94faf7c38b2
 -- Takes a job out of pg_cron, and forgets that it was there.
 
 create function maintenance_internal.remove_schedule(p_job maintenance_internal.job)
@@ -8217,6 +8238,9 @@ declare
   v_cron_job_id bigint;
   v_role name;
 begin
+  if p_job.kind = 'statement' then
+    perform maintenance_internal.record_statements(); -- which go by what stands in pg_cron
+  end if;
   for v_cron_job_id in
     select c.cron_job_id
     from maintenance_internal.cron_jobs() as c
@@ -8447,7 +8471,7 @@ end
 $$;
 -- end of sql/engine/schedule/sync_schedule.sql
 
--- from sql/engine/schedule/repair_addresses.sql 171c91171814e373
+-- from sql/engine/schedule/repair_addresses.sql 908087555fc7cad5
 -- A row of cron.job keeps the server's address from when it was scheduled. After a restore, a
 -- failover or a change of the port pg_cron fires in vain, or on the old server: such rows are made
 -- anew, with the address that this server gives to new ones. What is inactive stays as it is.
@@ -8476,6 +8500,7 @@ begin
   exception when sqlstate 'PM099' then
     null;
   end;
+  perform maintenance_internal.record_statements(); -- which go by what stands in pg_cron
   for v_cron in execute
     'select c.*, j.job_name from cron.job as c '
     'join maintenance_internal.job as j on c.jobname::text = ''maintenance:'' || j.job_name '
@@ -8555,7 +8580,7 @@ comment on function maintenance.install_schedules() is
   'in its row and stops no other.';
 -- end of sql/engine/schedule/install_schedules.sql
 
--- from sql/engine/schedule/set_schedule.sql 6d4a81482c63b325
+-- from sql/engine/schedule/set_schedule.sql 3d332224c0a18c72
 -- Changes when a job runs, in pg_cron, as an operator does it.
 
 create function maintenance.set_schedule(job_name text, schedule text)
@@ -8582,9 +8607,8 @@ begin
   perform from maintenance_internal.job as j where j.job_id = v_job.job_id for update;
   if v_state.gap is not null then
     raise exception '% cannot be scheduled here: %', v_job.job_name, v_state.gap
-      using errcode = 'PM010', hint = 'In pg_cron''s own database: '
-        || maintenance_internal.cron_statement(v_job, set_schedule.schedule)
-        || ' And let the owner declare it so here, since what is declared is what it owes.';
+      using errcode = 'PM010', hint = 'What the owner declares here is what it owes. In pg_cron''s '
+        'own database: ' || maintenance_internal.cron_statement(v_job, set_schedule.schedule);
   end if;
 
   perform maintenance_internal.write_cron_job(v_job, set_schedule.schedule, true);
@@ -8664,7 +8688,7 @@ comment on function maintenance.disable_job(text) is
   'Returns its job_status row. Errors: PM001 no such job.';
 -- end of sql/engine/schedule/enable_job.sql
 
--- from sql/engine/health/job_faults.sql fb962448c9391d98
+-- from sql/engine/health/job_faults.sql c6ceb2587bafaa14
 -- The rows of maintenance_status about all jobs, of every kind: whose last run did not succeed, and
 -- who should have run and left no trace.
 
@@ -8715,12 +8739,10 @@ begin
           order by f.n) filter (where f.n <= v_shown),
         'Mend it, then: ' || string_agg(maintenance_internal.run_advice(f.s), ' '
           order by f.n) filter (where f.n <= v_shown and (f.s).kind <> 'statement'),
-        'To see why: ' || string_agg(split_part(maintenance_internal.run_advice(f.s),
-          ' select maintenance.set_schedule', 1), ' ' order by f.n)
-          filter (where f.n <= v_shown and (f.s).kind = 'statement'),
-        case when count(f.error) > 0 then format('In full, as the owner: select job_name, '
-          'error_detail from maintenance.run_history where error is not null order by run_id '
-          'desc limit %s;', count(f.error)) end,
+        'In full, as the owner: select distinct on (job_name) job_name, error_detail from '
+          'maintenance.run_history where job_name in (' || string_agg(quote_literal(
+          (f.s).job_name), ', ' order by f.n) filter (where f.n <= v_shown and f.error <> '')
+          || ') and error <> '''' order by job_name, run_id desc;',
         case when count(*) > v_shown then format('And %s more: select job_name, last_error from '
           'maintenance.job_status where last_status in (''failed'', ''timeout'', ''cancelled'', '
           '''interrupted'');', count(*) - v_shown) end), '')
@@ -8781,7 +8803,7 @@ end
 $$;
 -- end of sql/engine/health/job_faults.sql
 
--- from sql/engine/health/backlog.sql 1c8a48fd4bfd9a82
+-- from sql/engine/health/backlog.sql 568353287739947d
 -- One row per backlog: what is due now under each rule, read with the rule itself, up to 10,000;
 -- then what is to be said of all jobs, and of pg_cron.
 -- Each count stands in a block of its own: a broken rule makes its own row critical and no other.
@@ -8813,8 +8835,7 @@ declare
   v_zone constant text := (maintenance_internal.cron_state()).zone;
   v_row record;
   v_job maintenance.job_status;
-  v_jobs constant maintenance.job_status[] := array(
-    select s from maintenance.job_status as s);
+  v_jobs maintenance.job_status[];
   v_policy maintenance_internal.policy;
   v_age interval;
   v_message text;
@@ -8826,10 +8847,20 @@ begin
     count := 0;
     severity := 'critical';
     description := 'The engine is installed, and no job is registered: nothing is maintained here';
-    advice := 'select * from maintenance.register();';
+    advice := 'As the owner: select * from maintenance.register();';
     return next;
     return;
   end if;
+  begin
+    v_jobs := array(select s from maintenance.job_status as s);
+  exception when lock_not_available then
+    task := 'scheduler';
+    severity := 'critical';
+    description := 'A table of the kit is locked: what is due, and how jobs ran, cannot be told';
+    advice := maintenance_internal.lock_advice(null);
+    return next;
+    return;
+  end;
   for v_row in
     select s, j.job_id, j.promised_at, j.backlog_name, j.backlog_function
     from unnest(v_jobs) as s
@@ -9620,7 +9651,7 @@ comment on function maintenance.uninstall(text) is
   'foreign objects.';
 -- end of sql/engine/uninstall.sql
 
--- from sql/engine/shipped.sql c6d958e7669feb2d
+-- from sql/engine/shipped.sql 3c9ac6fcb4fc7f3d
 -- The calls in the files of sql/engine/ that set jobs, kinds and models, and their shipping. Written
 -- by make migration.
 
@@ -9633,7 +9664,7 @@ begin atomic
   select s.kind, s.name, s.call
   from (values
   (E'job', E'tick', E'select maintenance.set_statement(\n  \'tick\',\n  statement => \'call maintenance.tick()\',\n  schedule => \'* * * * *\',\n  description => \'Receipts of the statements that pg_cron runs itself\');'),
-  (E'job', E'purge_receipts', E'select maintenance.set_policy(\n  \'purge_receipts\',\n  target => \'maintenance_internal.run\',\n  action => \'delete\',\n  age => \'finished_at\',\n  keep => \'90 days\',\n  -- The last one of a job, and of its successes, stays: what it owes is counted from there.\n  matching => $$not exists (\n      select from maintenance_internal.job as j where j.job_id = run.job_id)\n    or exists (\n      select from maintenance_internal.run as l\n      where l.job_id = run.job_id and l.status <> \'skipped\' and l.started_at > run.started_at)\n    and (run.status <> \'succeeded\' or exists (\n      select from maintenance_internal.run as l\n      where l.job_id = run.job_id and l.status = \'succeeded\' and l.started_at > run.started_at))$$,\n  schedule => \'40 3 * * *\',\n  description => \'Receipts that nobody needs any more\');'),
+  (E'job', E'purge_receipts', E'select maintenance.set_policy(\n  \'purge_receipts\',\n  target => \'maintenance_internal.run\',\n  action => \'delete\',\n  age => \'finished_at\',\n  keep => \'90 days\',\n  -- The last of a job, of its successes and of what was skipped stays: what it owes is counted\n  -- from there.\n  matching => $$not exists (\n      select from maintenance_internal.job as j where j.job_id = run.job_id)\n    or run.status = \'skipped\' and exists (\n      select from maintenance_internal.run as l\n      where l.job_id = run.job_id and l.status = \'skipped\' and l.started_at > run.started_at)\n    or exists (\n      select from maintenance_internal.run as l\n      where l.job_id = run.job_id and l.status <> \'skipped\' and l.started_at > run.started_at)\n    and (run.status <> \'succeeded\' or exists (\n      select from maintenance_internal.run as l\n      where l.job_id = run.job_id and l.status = \'succeeded\' and l.started_at > run.started_at))$$,\n  schedule => \'40 3 * * *\',\n  description => \'Receipts that nobody needs any more\');'),
   (E'job', E'purge_cron_history', E'select maintenance.set_job(\n  \'purge_cron_history\',\n  step => \'maintenance_internal.purge_cron_history_step\',\n  schedule => \'50 3 * * *\',\n  description => \'pg_cron\'\'s own history, a row for every firing, beyond seven days\');'),
   (E'model', E'gemini-3.5-flash-lite', E'select maintenance.set_model(\'gemini-3.5-flash-lite\', 1, 0.10, 0.40);'),
   (E'model', E'gemini-3.1-flash-lite', E'select maintenance.set_model(\'gemini-3.1-flash-lite\', 2, 0.10, 0.40);'),

@@ -12,9 +12,13 @@ select maintenance.set_policy(
   action => 'delete',
   age => 'finished_at',
   keep => '90 days',
-  -- The last one of a job, and of its successes, stays: what it owes is counted from there.
+  -- The last of a job, of its successes and of what was skipped stays: what it owes is counted
+  -- from there.
   matching => $$not exists (
       select from maintenance_internal.job as j where j.job_id = run.job_id)
+    or run.status = 'skipped' and exists (
+      select from maintenance_internal.run as l
+      where l.job_id = run.job_id and l.status = 'skipped' and l.started_at > run.started_at)
     or exists (
       select from maintenance_internal.run as l
       where l.job_id = run.job_id and l.status <> 'skipped' and l.started_at > run.started_at)

@@ -1,5 +1,5 @@
 -- The release, and a hash of the files of sql/engine/. Written by make migration.
 
 comment on schema maintenance is
-  'pg-maintenance 0.0.0, state 0a74dfe66919e559: '
+  'pg-maintenance 0.0.0, state 6672831b3f21c2bf: '
   'what people call and read; \df maintenance.* is the manual.';

@@ -4,7 +4,7 @@
 \set QUIET on
 set client_min_messages = error;
 create extension pgtap;
-select plan(57);
+select plan(58);
 \ir connect.psql
 select current_database() || '_stranger' as stranger \gset
 create role :"stranger";
@@ -68,7 +68,7 @@ select current_database() as "DB" \gset
 \! $AS_SUPERUSER -d $DB -c 'alter schema cron owner to current_user; alter table cron.job owner to current_user'
 \! $AS_SUPERUSER -d $DB -c 'grant all on schema cron to public; grant all on cron.job, cron.job_run_details to public'
 \else
-select skip('there is no superuser to make up pg_cron', 43);
+select skip('there is no superuser to make up pg_cron', 44);
 select * from finish();
 \q
 \endif
@@ -254,6 +254,15 @@ call maintenance.tick();
 select results_eq($$select cron_run_id::int, status, stop_reason from maintenance_internal.run where job_name = 'vac'
   order by run_id$$, $$values (53, 'interrupted', 'history_gone'), (54, 'succeeded', 'done')$$,
   'another history counts anew, from what is younger than the last look');
+delete from maintenance_internal.run where job_name = 'vac';
+
+-- What a job was when it was fired is noted before it becomes another.
+select public.fired(55, 'vacuum public.t') \g /dev/null
+vacuum public.t;
+create function cron.schedule(text, text, text) returns bigint language sql return 1;
+select maintenance.set_statement('vac', 'vacuum public.u') \g /dev/null
+drop function cron.schedule(text, text, text);
+select is(public.receipt(), '1|succeeded|done', 'a firing is noted before its statement changes');
 delete from maintenance_internal.run where job_name = 'vac';
 
 -- Receipts of statements whose end nobody will tell.

@@ -5,7 +5,7 @@ set client_min_messages = error;
 create extension pgtap;
 select plan(9);
 select results_eq('select task, severity, advice from public.maintenance_status where severity = ''critical''',
-  $$values ('registered_jobs', 'critical', 'select * from maintenance.register();')$$,
+  $$values ('registered_jobs', 'critical', 'As the owner: select * from maintenance.register();')$$,
   'the status is critical where no job is registered');
 create function pg_temp.hint(statement text) returns text language plpgsql as $$
 declare v_hint text;

@@ -29,8 +29,7 @@ declare
   v_zone constant text := (maintenance_internal.cron_state()).zone;
   v_row record;
   v_job maintenance.job_status;
-  v_jobs constant maintenance.job_status[] := array(
-    select s from maintenance.job_status as s);
+  v_jobs maintenance.job_status[];
   v_policy maintenance_internal.policy;
   v_age interval;
   v_message text;
@@ -42,10 +41,20 @@ begin
     count := 0;
     severity := 'critical';
     description := 'The engine is installed, and no job is registered: nothing is maintained here';
-    advice := 'select * from maintenance.register();';
+    advice := 'As the owner: select * from maintenance.register();';
     return next;
     return;
   end if;
+  begin
+    v_jobs := array(select s from maintenance.job_status as s);
+  exception when lock_not_available then
+    task := 'scheduler';
+    severity := 'critical';
+    description := 'A table of the kit is locked: what is due, and how jobs ran, cannot be told';
+    advice := maintenance_internal.lock_advice(null);
+    return next;
+    return;
+  end;
   for v_row in
     select s, j.job_id, j.promised_at, j.backlog_name, j.backlog_function
     from unnest(v_jobs) as s

@@ -48,12 +48,10 @@ begin
           order by f.n) filter (where f.n <= v_shown),
         'Mend it, then: ' || string_agg(maintenance_internal.run_advice(f.s), ' '
           order by f.n) filter (where f.n <= v_shown and (f.s).kind <> 'statement'),
-        'To see why: ' || string_agg(split_part(maintenance_internal.run_advice(f.s),
-          ' select maintenance.set_schedule', 1), ' ' order by f.n)
-          filter (where f.n <= v_shown and (f.s).kind = 'statement'),
-        case when count(f.error) > 0 then format('In full, as the owner: select job_name, '
-          'error_detail from maintenance.run_history where error is not null order by run_id '
-          'desc limit %s;', count(f.error)) end,
+        'In full, as the owner: select distinct on (job_name) job_name, error_detail from '
+          'maintenance.run_history where job_name in (' || string_agg(quote_literal(
+          (f.s).job_name), ', ' order by f.n) filter (where f.n <= v_shown and f.error <> '')
+          || ') and error <> '''' order by job_name, run_id desc;',
         case when count(*) > v_shown then format('And %s more: select job_name, last_error from '
           'maintenance.job_status where last_status in (''failed'', ''timeout'', ''cancelled'', '
           '''interrupted'');', count(*) - v_shown) end), '')

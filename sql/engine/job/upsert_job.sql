@@ -41,6 +41,9 @@ begin
     raise warning '"%" loses what this call does not name: %', p_job.job_name, v_dropped
       using hint = 'Setting a job replaces it: name again what is meant to stay.';
   end if;
+  if v_before.statement <> p_job.statement then
+    perform maintenance_internal.record_statements(); -- of what it was
+  end if;
   insert into maintenance_internal.job as j
     (job_name, kind, step, statement, schedule, description, backlog_name, backlog_function)
   values
@@ -57,7 +60,8 @@ begin
     backlog_function = excluded.backlog_function,
     updated_at = now()
   returning * into v_job;
-  if (v_job.schedule, v_job.statement) is distinct from (v_before.schedule, v_before.statement) then
+  if (v_job.schedule, v_job.statement) is distinct from (v_before.schedule, v_before.statement)
+    and (v_job.schedule is not null or v_before.schedule is not null) then
     perform maintenance_internal.tell_elsewhere(v_job, v_job.schedule);
   end if;
   if v_job.schedule is not null and maintenance.next_run_at(v_job.schedule, now()) is null then

@@ -36,7 +36,7 @@ begin
   if found then
     cause := format('its run of %s goes on, for longer than its budget of %s',
       to_char(v_run.started_at, 'HH24:MI'), v_job.budget);
-    mend := format('select pg_cancel_backend(%s);', v_run.backend_pid);
+    mend := format('Whoever runs it says: select pg_cancel_backend(%s);', v_run.backend_pid);
     return;
   elsif v_state.gap is not null then
     cause := v_state.gap;
@@ -78,7 +78,8 @@ begin
     return;
   when lock_not_available then
     cause := 'pg_cron''s history is locked by somebody';
-    mend := 'Who: select pid from pg_locks where relation = ''cron.job_run_details''::regclass;';
+    mend := 'Who: select pid, relation::regclass from pg_locks where mode = '
+      '''AccessExclusiveLock'';';
     return;
   end;
 

@@ -75,7 +75,8 @@ begin
     exception when lock_not_available then
       readable := false;
       gap := 'somebody has locked cron.job';
-      mend := 'Who: select pid from pg_locks where relation = ''cron.job''::regclass;';
+      mend := 'Who: select pid, relation::regclass from pg_locks where mode = '
+        '''AccessExclusiveLock'';';
     end;
     if v_other is not null then
       readable := false;

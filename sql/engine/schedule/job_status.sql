@@ -81,7 +81,7 @@ cross join lateral (
       and (exists (
         select from maintenance_internal.job as t
         join maintenance_internal.run as r on r.job_id = t.job_id and r.status <> 'skipped'
-        where t.statement = maintenance_internal.tick_statement()
+        where t.statement = maintenance_internal.tick_statement() and r.trigger = 'schedule'
       ) or exists (
         select from maintenance_internal.run as r
         where r.job_id = j.job_id and r.status <> 'skipped' and r.trigger = 'schedule'

@@ -11,6 +11,9 @@ declare
   v_cron_job_id bigint;
   v_role name;
 begin
+  if p_job.kind = 'statement' then
+    perform maintenance_internal.record_statements(); -- which go by what stands in pg_cron
+  end if;
   for v_cron_job_id in
     select c.cron_job_id
     from maintenance_internal.cron_jobs() as c

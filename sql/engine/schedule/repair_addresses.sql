@@ -26,6 +26,7 @@ begin
   exception when sqlstate 'PM099' then
     null;
   end;
+  perform maintenance_internal.record_statements(); -- which go by what stands in pg_cron
   for v_cron in execute
     'select c.*, j.job_name from cron.job as c '
     'join maintenance_internal.job as j on c.jobname::text = ''maintenance:'' || j.job_name '

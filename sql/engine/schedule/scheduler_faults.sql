@@ -121,7 +121,7 @@ begin
   severity := 'warning';
   for fault, mend in
     select format('pg_cron fires "maintenance:%s", which is no job here', c.job_name),
-      format('select cron.unschedule(%L);', 'maintenance:' || c.job_name)
+      format('As the owner: select cron.unschedule(%L);', 'maintenance:' || c.job_name)
     from maintenance_internal.cron_jobs() as c
     where c.active and not exists (
       select from maintenance_internal.job as j where j.job_name = c.job_name)

@@ -24,9 +24,8 @@ begin
   perform from maintenance_internal.job as j where j.job_id = v_job.job_id for update;
   if v_state.gap is not null then
     raise exception '% cannot be scheduled here: %', v_job.job_name, v_state.gap
-      using errcode = 'PM010', hint = 'In pg_cron''s own database: '
-        || maintenance_internal.cron_statement(v_job, set_schedule.schedule)
-        || ' And let the owner declare it so here, since what is declared is what it owes.';
+      using errcode = 'PM010', hint = 'What the owner declares here is what it owes. In pg_cron''s '
+        'own database: ' || maintenance_internal.cron_statement(v_job, set_schedule.schedule);
   end if;
 
   perform maintenance_internal.write_cron_job(v_job, set_schedule.schedule, true);

@@ -46,6 +46,19 @@ begin
       using errcode = 'PM007', hint = 'Give that job the schedule: maintenance.set_schedule(...).';
   end if;
 
+  -- The tick is known by its statement, and there is one.
+  if regexp_replace(set_statement.statement, '--[^\n]*|/\*.*?\*/|\s|"|;', '', 'g')
+    ~* '^callmaintenance\.tick\(\)$' then
+    statement := maintenance_internal.tick_statement();
+    if exists (
+      select from maintenance_internal.job as j
+      where j.statement = set_statement.statement and j.job_name <> set_statement.job_name)
+    then
+      raise exception 'another job calls the tick already'
+        using errcode = 'PM007', hint = 'One is enough: it looks after all jobs.';
+    end if;
+  end if;
+
   v_job.job_name := set_statement.job_name;
   v_job.kind := 'statement';
   v_job.statement := set_statement.statement;

@@ -40,7 +40,9 @@ begin
   v_run.status := case when v_run.error is null then 'succeeded' else 'failed' end;
   v_run.stop_reason := case when v_run.error is null then 'done' else 'error' end;
   update maintenance_internal.run as r
-  set trigger = v_run.trigger, slot = date_trunc('minute', now()), status = v_run.status,
+  -- That pg_cron has fired it once is kept, whoever calls it meanwhile.
+  set trigger = case when r.trigger = 'schedule' then r.trigger else v_run.trigger end,
+    slot = date_trunc('minute', now()), status = v_run.status,
     started_at = now(), touched_at = clock_timestamp(), finished_at = clock_timestamp(),
     backend_pid = pg_backend_pid(), stop_reason = v_run.stop_reason, error = v_run.error,
     sqlstate = v_run.sqlstate, error_detail = v_run.error_detail
