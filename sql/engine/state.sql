@@ -1,5 +1,5 @@
 -- The release, and a hash of the files of sql/engine/. Written by make migration.
 
 comment on schema maintenance is
-  'pg-maintenance 0.0.0, state 6672831b3f21c2bf: '
+  'pg-maintenance 0.0.0, state 46c9792d113cf89f: '
   'what people call and read; \df maintenance.* is the manual.';

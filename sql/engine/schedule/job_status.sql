@@ -89,9 +89,9 @@ cross join lateral (
   ) as q
 ) as f
 -- What it owes: the first slot since it last began, or since its schedule began to count. Late is
--- one that came two minutes ago and that nobody is at, unless for longer than he may be; a
--- statement, whose receipt the tick writes, when the tick has come two minutes after it. Not while
--- the server has only just started, nor before the tick has seen an edit.
+-- one that came two minutes ago and that nobody is at; a statement, whose receipt the tick writes,
+-- when the tick has come two minutes after it. Not while the server has only just started, nor
+-- before the tick has seen an edit. Late, too, is a run that goes on for longer than its budget.
 cross join lateral (
   select maintenance_internal.nearest_slot(f.fires,
     greatest(l.started_at, k.started_at, j.promised_at), true, g.zone) as owed
@@ -101,16 +101,16 @@ cross join lateral (
     case when n.owed > maintenance_internal.clock() then n.owed else
       maintenance_internal.nearest_slot(f.fires, maintenance_internal.clock(), true, g.zone) end
       as next_run_at,
-    case when n.owed <= maintenance_internal.clock() - interval '2 minutes'
-        and case
-          when j.statement <> maintenance_internal.tick_statement()
-            then not coalesce(l.is_alive, false) and n.owed <= interval '-2 minutes' + (
-              select max(r.started_at) from maintenance_internal.run as r
-              join maintenance_internal.job as t on t.job_id = r.job_id
-              where t.statement = maintenance_internal.tick_statement() and r.status <> 'skipped')
-          else (l.is_alive
-            and l.started_at > maintenance_internal.clock() - j.budget - interval '2 minutes')
-            is not true end
+    case
+      when l.is_alive and j.kind <> 'statement'
+        and l.started_at + j.budget < maintenance_internal.clock() - interval '2 minutes'
+        then l.started_at + j.budget
+      when n.owed <= maintenance_internal.clock() - interval '2 minutes'
+        and l.is_alive is not true
+        and ((j.statement <> maintenance_internal.tick_statement()) is not true or n.owed <= (
+          select max(r.started_at) - interval '2 minutes' from maintenance_internal.run as r
+          join maintenance_internal.job as t on t.job_id = r.job_id
+          where t.statement = maintenance_internal.tick_statement() and r.status <> 'skipped'))
         and pg_postmaster_start_time() < maintenance_internal.clock() - interval '2 minutes'
         and (i.seen is null or c.schedule is null
           or i.seen = jsonb_build_object('schedule', c.schedule, 'active', c.active))
@@ -138,8 +138,8 @@ comment on column maintenance.job_status.next_run_at is
   'when pg_cron starts it next; null where it will not, or where its schedule cannot be read: '
   'scheduling says why';
 comment on column maintenance.job_status.late_since is
-  'the first slot, of its schedule, that has come and gone without any receipt; null where it is '
-  'not late';
+  'the first slot, of its schedule, that has come and gone without any receipt; or when the run '
+  'that goes on should have been over; null where it is not late';
 comment on column maintenance.job_status.running is 'a run is going on, and is at work';
 comment on column maintenance.job_status.last_run_at is
   'when its last run began; skipped ones do not count';

@@ -142,7 +142,7 @@ select pg_temp.receipt('hourly', '2040-01-11 03:00:06+00', 'running', 'manual', 
 update maintenance_internal.run set touched_at = clock_timestamp() where status = 'running';
 select matches((pg_temp.row('jobs_failing')).advice, '^hourly: interrupted',
   'while one runs, the one before it counts');
-select is(pg_temp.late('2040-01-11 03:16+00'), 'hourly 11 03:13',
+select is(pg_temp.late('2040-01-11 03:16+00'), 'hourly 11 03:05',
   'who is at work for longer than he may '
   'be is late');
 select matches((pg_temp.row('jobs_late')).advice,
