@@ -155,6 +155,7 @@ select pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', false);
 \ir engine/schedule/cron_runs.sql
 \ir engine/schedule/purge_cron_history_step.sql
 \ir engine/schedule/nearest_slot.sql
+\ir engine/schedule/check_schedule.sql
 \ir engine/schedule/fired_by_cron.sql
 \ir engine/schedule/job_status.sql
 \ir engine/schedule/cron_silence.sql

@@ -459,11 +459,11 @@ comment on function maintenance.version() is
   'that it was made of.';
 -- end of sql/engine/version.sql
 
--- from sql/engine/state.sql 45af2a27d5eb1834
+-- from sql/engine/state.sql 1f3af30176b552c1
 -- The release, and a hash of the files of sql/engine/. Written by make migration.
 
 comment on schema maintenance is
-  'pg-maintenance 0.0.0, state 46c9792d113cf89f: '
+  'pg-maintenance 0.0.0, state 2390b4e6cc819b28: '
   'what people call and read; \df maintenance.* is the manual.';
 -- end of sql/engine/state.sql
 
@@ -598,7 +598,7 @@ end
 $$;
 -- end of sql/engine/job/find_job.sql
 
--- from sql/engine/job/upsert_job.sql 48f51c7c1456f6fa
+-- from sql/engine/job/upsert_job.sql dfbd6736e15bc0c9
 -- The upsert behind set_policy, set_job and set_statement: the job's own row and its schedule.
 
 create function maintenance_internal.upsert_job(p_job maintenance_internal.job)
@@ -616,7 +616,7 @@ begin
       using errcode = 'PM002',
         hint = 'Up to 51 letters, digits, ".", "_" and "-", a letter or a digit first.';
   end if;
-  perform maintenance.next_run_at(p_job.schedule, now());
+  perform maintenance_internal.check_schedule(p_job.job_name, p_job.schedule);
 
   select * into v_before from maintenance_internal.job as j where j.job_name = p_job.job_name;
   if v_before.kind <> p_job.kind then
@@ -664,11 +664,6 @@ begin
   if (v_job.schedule, v_job.statement) is distinct from (v_before.schedule, v_before.statement)
     and (v_job.schedule is not null or v_before.schedule is not null) then
     perform maintenance_internal.tell_elsewhere(v_job, v_job.schedule);
-  end if;
-  if v_job.schedule is not null and maintenance.next_run_at(v_job.schedule, now()) is null then
-    raise warning '"%" will never run: no day fits its schedule "%"', v_job.job_name,
-        v_job.schedule
-      using hint = 'Minute, hour, day of month, month, day of week: 30 February never comes.';
   end if;
   return v_job;
 end
@@ -6479,7 +6474,7 @@ comment on function maintenance.trigger_jobs(text, interval, boolean, boolean) i
   '(null before the first). Errors: PM002 spread, PM015 no such trigger.';
 -- end of sql/engine/queue/trigger_jobs.sql
 
--- from sql/engine/queue/task_backlog.sql 23c104dcd81a61e1
+-- from sql/engine/queue/task_backlog.sql d671dab14138c7c7
 -- The tasks' rows of maintenance_status: what is due, what waits for a decision, what is dead. None
 -- where there is no kind.
 
@@ -6552,6 +6547,10 @@ begin
       order by t.finished_at
       limit v_cap
     ) as d;
+exception when lock_not_available then -- says so, and takes no other row of the status with it
+  return query
+    select 'tasks_due', null::bigint, 'Tasks that wait for a worker: cannot be counted', 'critical',
+      null::timestamptz, maintenance_internal.lock_advice('maintenance.task');
 end
 $$;
 -- end of sql/engine/queue/task_backlog.sql
@@ -7288,7 +7287,7 @@ comment on function maintenance.next_run_at(text, timestamptz) is
   'null. Errors: PM006 not a cron expression.';
 -- end of sql/engine/schedule/next_run_at.sql
 
--- from sql/engine/schedule/cron_state.sql 010227a1372ddfea
+-- from sql/engine/schedule/cron_state.sql d551436e9430ef08
 -- What can be done with pg_cron from this database.
 --   gap       why jobs cannot be scheduled here; null where they can
 --   mend      what to do about that
@@ -7313,14 +7312,14 @@ set row_security = on
 set lock_timeout = '200ms'
 as $$
 declare
-  cron_oid oid;
+  v_cron_oid oid;
   v_other text;
   v_home text := maintenance_internal.cron_setting('database_name');
   v_elsewhere constant text := 'In the database where pg_cron lives, a superuser says what this '
     'prints: select * from maintenance.cron_statements();';
 begin
   -- Not to_regclass, which raises where the schema may not be used; and not anybody's schema cron.
-  cron_oid := (
+  v_cron_oid := (
     select c.oid
     from pg_class as c
     join pg_namespace as n on n.oid = c.relnamespace
@@ -7332,7 +7331,7 @@ begin
           and d.refclassid = 'pg_extension'::regclass)
       or (select r.rolsuper from pg_roles as r where r.oid = c.relowner)
         and (select r.rolsuper from pg_roles as r where r.oid = n.nspowner)));
-  if cron_oid is not null then
+  if v_cron_oid is not null then
     if not has_schema_privilege('cron', 'usage') then
       gap := format('%s may not use the schema cron', current_user);
       mend := format('As a superuser: grant usage on schema cron to %I;', current_user);
@@ -7382,7 +7381,7 @@ begin
   home := concat_ws('/',
     case when has_function_privilege('pg_control_system()', 'execute')
       then (select c.system_identifier from pg_control_system() as c) end,
-    (select d.oid from pg_database as d where d.datname = current_database()), cron_oid);
+    (select d.oid from pg_database as d where d.datname = current_database()), v_cron_oid);
 end
 $$;
 -- end of sql/engine/schedule/cron_state.sql
@@ -7540,6 +7539,34 @@ return maintenance_internal.nearest_slot(
     (p_job).schedule),
   p_at, false, (maintenance_internal.cron_state()).zone);
 -- end of sql/engine/schedule/nearest_slot.sql
+
+-- from sql/engine/schedule/check_schedule.sql f2cfa21dfbe55483
+-- A schedule that somebody gives to a job: refused where it cannot be read (PM006), and told where
+-- no day fits it.
+
+create function maintenance_internal.check_schedule(p_job_name text, p_schedule text)
+returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  if p_schedule is not null and maintenance.next_run_at(p_schedule, now()) is null then
+    raise warning '"%" will never run: no day fits its schedule "%"', p_job_name, p_schedule
+      using hint = 'Minute, hour, day of month, month, day of week: 30 February never comes.';
+  end if;
+end
+$$;
+
+-- What gives a job a schedule that is fired: the declared one, where that can be.
+create function maintenance_internal.schedule_advice(p_job_name text, p_declared text)
+returns text
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+return format('select maintenance.set_schedule(%L, %L);', p_job_name, case
+  when maintenance_internal.nearest_slot(p_declared, now(), true, 'UTC') is not null then p_declared
+  else '0 3 * * *' end);
+-- end of sql/engine/schedule/check_schedule.sql
 
 -- from sql/engine/schedule/fired_by_cron.sql 6ccd3a4c4e8ca165
 -- Whether pg_cron started this session: as a background worker, or over a connection of its own,
@@ -7923,7 +7950,7 @@ end
 $$;
 -- end of sql/engine/schedule/cron_silence.sql
 
--- from sql/engine/schedule/scheduler_faults.sql d844ab2f71154e31
+-- from sql/engine/schedule/scheduler_faults.sql 5012c2b9b06b34e9
 -- What keeps pg_cron from firing the jobs of this database at all, or some of them for ever. The
 -- tick, which it fires every minute, shows whether it is at work. As notices: what somebody has
 -- stopped.
@@ -8014,11 +8041,9 @@ begin
           'username = %L where database = %L and jobname like ''maintenance:%%''; then, as %s: '
           'select * from maintenance.install_schedules();',
           v_state.username, current_database(), v_state.username)
-        else string_agg(format(case s.why
-            when 'disabled' then 'select maintenance.enable_job(%1$L);'
-            else 'select maintenance.set_schedule(%1$L, %2$L);' end, s.job_name,
-          coalesce(case when maintenance_internal.nearest_slot(s.declared_schedule,
-            now(), true, 'UTC') is not null then s.declared_schedule end, '0 3 * * *')), ' '
+        else string_agg(case s.why
+            when 'disabled' then format('select maintenance.enable_job(%L);', s.job_name)
+            else maintenance_internal.schedule_advice(s.job_name, s.declared_schedule) end, ' '
           order by s.n) filter (where s.n <= 3)
       end,
       case
@@ -8059,7 +8084,7 @@ end
 $$;
 -- end of sql/engine/schedule/scheduler_faults.sql
 
--- from sql/engine/schedule/lint_schedule.sql 8357d262de9da1d2
+-- from sql/engine/schedule/lint_schedule.sql 79deba40eb7b248b
 -- Schedules that fire nothing, and those that are too narrow for their job. For lint.
 
 create function maintenance_internal.lint_schedule(p_job_name text)
@@ -8069,9 +8094,7 @@ stable
 set search_path = pg_catalog, pg_temp
 begin atomic
   select s.job_name, 'warning', format('its schedule "%s": %s', s.schedule, s.scheduling),
-    format('select maintenance.set_schedule(%L, %L);', s.job_name, coalesce(
-      case when maintenance_internal.nearest_slot(s.declared_schedule, now(), true, 'UTC')
-        is not null then s.declared_schedule end, '0 3 * * *'))
+    maintenance_internal.schedule_advice(s.job_name, s.declared_schedule)
   from maintenance.job_status as s
   where s.active and s.next_run_at is null and s.job_name = coalesce(p_job_name, s.job_name)
   union all
@@ -8081,9 +8104,9 @@ begin atomic
       else format('select maintenance.configure_job(%L, budget => %L); or a rarer schedule.',
         s.job_name, l.pause / 2) end
   from (
-    select v.*, v.next_run_at + interval '1 second' as after,
-      (maintenance_internal.cron_state()).zone as zone
+    select v.*, v.next_run_at + interval '1 second' as after, g.zone
     from maintenance.job_status as v
+    cross join maintenance_internal.cron_state() as g
     where v.active and v.job_name = coalesce(p_job_name, v.job_name)
   ) as s
   cross join lateral (
@@ -8580,7 +8603,7 @@ comment on function maintenance.install_schedules() is
   'in its row and stops no other.';
 -- end of sql/engine/schedule/install_schedules.sql
 
--- from sql/engine/schedule/set_schedule.sql 3d332224c0a18c72
+-- from sql/engine/schedule/set_schedule.sql 92d25ae75a628e8d
 -- Changes when a job runs, in pg_cron, as an operator does it.
 
 create function maintenance.set_schedule(job_name text, schedule text)
@@ -8599,11 +8622,7 @@ begin
     raise exception 'a schedule is needed for %', v_job.job_name
       using errcode = 'PM006', hint = 'To stop a job: select maintenance.disable_job(...).';
   end if;
-  if maintenance.next_run_at(set_schedule.schedule, now()) is null then
-    raise warning '"%" will never run: no day fits its schedule "%"', v_job.job_name,
-        set_schedule.schedule
-      using hint = 'Minute, hour, day of month, month, day of week: 30 February never comes.';
-  end if;
+  perform maintenance_internal.check_schedule(v_job.job_name, set_schedule.schedule);
   perform from maintenance_internal.job as j where j.job_id = v_job.job_id for update;
   if v_state.gap is not null then
     raise exception '% cannot be scheduled here: %', v_job.job_name, v_state.gap
@@ -8803,7 +8822,7 @@ end
 $$;
 -- end of sql/engine/health/job_faults.sql
 
--- from sql/engine/health/backlog.sql 568353287739947d
+-- from sql/engine/health/backlog.sql c4d52c66692a0684
 -- One row per backlog: what is due now under each rule, read with the rule itself, up to 10,000;
 -- then what is to be said of all jobs, and of pg_cron.
 -- Each count stands in a block of its own: a broken rule makes its own row critical and no other.
@@ -8923,8 +8942,8 @@ begin
         advice := 'Not in pg_cron yet. select * from maintenance.install_schedules();';
       elsif v_job.scheduling in ('removed by an operator', 'inactive in pg_cron')
         or active and next_run_at is null then
-        advice := format('Not fired: %s. select maintenance.set_schedule(%L, %L);',
-          v_job.scheduling, job_name, coalesce(v_job.declared_schedule, '0 3 * * *'));
+        advice := format('Not fired: %s. %s', v_job.scheduling,
+          maintenance_internal.schedule_advice(job_name, v_job.declared_schedule));
       elsif not active then
         advice := format('Not fired: %s. %s', v_job.scheduling,
           maintenance_internal.run_advice(v_job));
@@ -9227,7 +9246,7 @@ comment on function maintenance.index_report_step(integer) is
   'details (S4-05 to S4-07).';
 -- end of sql/engine/health/index_report_step.sql
 
--- from sql/engine/names.sql a18c24b99ac586ee
+-- from sql/engine/names.sql 5095f1d7a84d724c
 -- The names that the files of sql/engine/ make in our schemas. Written by make migration.
 
 create function maintenance_internal.engine_names()
@@ -9303,6 +9322,7 @@ return array[
   'maintenance_internal.check_keep',
   'maintenance_internal.check_keys',
   'maintenance_internal.check_relations',
+  'maintenance_internal.check_schedule',
   'maintenance_internal.check_session',
   'maintenance_internal.choose_way',
   'maintenance_internal.clock',
@@ -9420,6 +9440,7 @@ return array[
   'maintenance_internal.run_advice',
   'maintenance_internal.run_or_raise',
   'maintenance_internal.run_step',
+  'maintenance_internal.schedule_advice',
   'maintenance_internal.scheduler_faults',
   'maintenance_internal.set_enabled',
   'maintenance_internal.settle_piece',

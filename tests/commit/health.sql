@@ -3,7 +3,7 @@
 \set QUIET on
 set client_min_messages = error;
 create extension pgtap;
-select plan(22);
+select plan(23);
 \ir connect.psql
 
 select unnest(array[is(h ->> 'healthy', 'true', 'S4-03: a fresh database is healthy'),
@@ -75,6 +75,15 @@ select dblink_exec('other', 'rollback') \g /dev/null
 select maintenance.drop_job('also_' || i) from generate_series(1, 9) as i \g /dev/null
 select is((select severity from public.maintenance_status where task = 'expired_sessions'), 'warning',
   'C-014: the status counts expired sessions again when the lock is gone');
+
+select dblink_exec('other', 'begin'), dblink_exec('other', 'lock table maintenance.task in access exclusive mode')
+\g /dev/null
+select results_eq($$select task, severity, advice ~ '^maintenance\.task is locked by process'
+  from public.maintenance_status
+  where task in ('expired_sessions', 'scheduler', 'tasks_due') and (task = 'tasks_due' or severity <> 'critical')
+  order by task$$, $$values ('expired_sessions', 'warning', false), ('scheduler', 'warning', false),
+    ('tasks_due', 'critical', true)$$, 'a lock on the tasks takes no other row of the status with it');
+select dblink_exec('other', 'rollback') \g /dev/null
 
 -- The weekly VACUUM goes round what autovacuum is at.
 select dblink_exec('other', 'begin'), dblink_exec('other',

@@ -63,11 +63,24 @@ set maintenance.fake_now = '';
 call maintenance.tick();
 select is((select count(*) from public.maintenance_status where severity = 'critical'), 0::bigint,
   'the history is open again: nothing is critical');
-\! $AS_SUPERUSER -c 'begin; lock cron.job; select pg_sleep(4)' >/dev/null 2>&1 </dev/null &
-select pg_sleep(1) \g /dev/null
-select cmp_ok((select count(*) from public.maintenance_status), '>', 9::bigint,
+create procedure public.until(is_locked boolean) language plpgsql as $$
+begin
+  for i in 1 .. 600 loop
+    exit when is_locked = exists (select from pg_locks where relation = 'cron.job'::regclass and granted
+      and mode = 'AccessExclusiveLock');
+    perform pg_sleep(0.05);
+    commit;
+  end loop;
+end $$;
+\! $AS_SUPERUSER -c 'begin; lock cron.job; select pg_sleep(10)' >/dev/null 2>&1 </dev/null &
+call public.until(true);
+select results_eq($$select count(*) > 9, max(scheduling) ~ 'somebody has locked cron\.job'
+  from maintenance.job_status, (select count(*) from public.maintenance_status) as s$$, $$values (true, true)$$,
   'cron.job is locked: the status has its rows');
-select pg_sleep(4) \g /dev/null
+\setenv END 'select pg_terminate_backend(pid) from pg_stat_activity where query ~ ''^begin; lock'''
+\! $AS_SUPERUSER -o /dev/null -c "$END"
+call public.until(false);
+drop procedure public.until(boolean);
 
 -- The database was renamed, or is a copy: the rows in cron.job are of another one.
 \! $AS_SUPERUSER -c "update cron.job set database = 'app_before' where jobname like 'maintenance:%'"

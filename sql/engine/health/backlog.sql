@@ -117,8 +117,8 @@ begin
         advice := 'Not in pg_cron yet. select * from maintenance.install_schedules();';
       elsif v_job.scheduling in ('removed by an operator', 'inactive in pg_cron')
         or active and next_run_at is null then
-        advice := format('Not fired: %s. select maintenance.set_schedule(%L, %L);',
-          v_job.scheduling, job_name, coalesce(v_job.declared_schedule, '0 3 * * *'));
+        advice := format('Not fired: %s. %s', v_job.scheduling,
+          maintenance_internal.schedule_advice(job_name, v_job.declared_schedule));
       elsif not active then
         advice := format('Not fired: %s. %s', v_job.scheduling,
           maintenance_internal.run_advice(v_job));

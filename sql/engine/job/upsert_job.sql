@@ -15,7 +15,7 @@ begin
       using errcode = 'PM002',
         hint = 'Up to 51 letters, digits, ".", "_" and "-", a letter or a digit first.';
   end if;
-  perform maintenance.next_run_at(p_job.schedule, now());
+  perform maintenance_internal.check_schedule(p_job.job_name, p_job.schedule);
 
   select * into v_before from maintenance_internal.job as j where j.job_name = p_job.job_name;
   if v_before.kind <> p_job.kind then
@@ -63,11 +63,6 @@ begin
   if (v_job.schedule, v_job.statement) is distinct from (v_before.schedule, v_before.statement)
     and (v_job.schedule is not null or v_before.schedule is not null) then
     perform maintenance_internal.tell_elsewhere(v_job, v_job.schedule);
-  end if;
-  if v_job.schedule is not null and maintenance.next_run_at(v_job.schedule, now()) is null then
-    raise warning '"%" will never run: no day fits its schedule "%"', v_job.job_name,
-        v_job.schedule
-      using hint = 'Minute, hour, day of month, month, day of week: 30 February never comes.';
   end if;
   return v_job;
 end

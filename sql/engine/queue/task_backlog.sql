@@ -70,5 +70,9 @@ begin
       order by t.finished_at
       limit v_cap
     ) as d;
+exception when lock_not_available then -- says so, and takes no other row of the status with it
+  return query
+    select 'tasks_due', null::bigint, 'Tasks that wait for a worker: cannot be counted', 'critical',
+      null::timestamptz, maintenance_internal.lock_advice('maintenance.task');
 end
 $$;

@@ -22,14 +22,14 @@ set row_security = on
 set lock_timeout = '200ms'
 as $$
 declare
-  cron_oid oid;
+  v_cron_oid oid;
   v_other text;
   v_home text := maintenance_internal.cron_setting('database_name');
   v_elsewhere constant text := 'In the database where pg_cron lives, a superuser says what this '
     'prints: select * from maintenance.cron_statements();';
 begin
   -- Not to_regclass, which raises where the schema may not be used; and not anybody's schema cron.
-  cron_oid := (
+  v_cron_oid := (
     select c.oid
     from pg_class as c
     join pg_namespace as n on n.oid = c.relnamespace
@@ -41,7 +41,7 @@ begin
           and d.refclassid = 'pg_extension'::regclass)
       or (select r.rolsuper from pg_roles as r where r.oid = c.relowner)
         and (select r.rolsuper from pg_roles as r where r.oid = n.nspowner)));
-  if cron_oid is not null then
+  if v_cron_oid is not null then
     if not has_schema_privilege('cron', 'usage') then
       gap := format('%s may not use the schema cron', current_user);
       mend := format('As a superuser: grant usage on schema cron to %I;', current_user);
@@ -91,6 +91,6 @@ begin
   home := concat_ws('/',
     case when has_function_privilege('pg_control_system()', 'execute')
       then (select c.system_identifier from pg_control_system() as c) end,
-    (select d.oid from pg_database as d where d.datname = current_database()), cron_oid);
+    (select d.oid from pg_database as d where d.datname = current_database()), v_cron_oid);
 end
 $$;

@@ -7,9 +7,7 @@ stable
 set search_path = pg_catalog, pg_temp
 begin atomic
   select s.job_name, 'warning', format('its schedule "%s": %s', s.schedule, s.scheduling),
-    format('select maintenance.set_schedule(%L, %L);', s.job_name, coalesce(
-      case when maintenance_internal.nearest_slot(s.declared_schedule, now(), true, 'UTC')
-        is not null then s.declared_schedule end, '0 3 * * *'))
+    maintenance_internal.schedule_advice(s.job_name, s.declared_schedule)
   from maintenance.job_status as s
   where s.active and s.next_run_at is null and s.job_name = coalesce(p_job_name, s.job_name)
   union all
@@ -19,9 +17,9 @@ begin atomic
       else format('select maintenance.configure_job(%L, budget => %L); or a rarer schedule.',
         s.job_name, l.pause / 2) end
   from (
-    select v.*, v.next_run_at + interval '1 second' as after,
-      (maintenance_internal.cron_state()).zone as zone
+    select v.*, v.next_run_at + interval '1 second' as after, g.zone
     from maintenance.job_status as v
+    cross join maintenance_internal.cron_state() as g
     where v.active and v.job_name = coalesce(p_job_name, v.job_name)
   ) as s
   cross join lateral (

@@ -88,11 +88,9 @@ begin
           'username = %L where database = %L and jobname like ''maintenance:%%''; then, as %s: '
           'select * from maintenance.install_schedules();',
           v_state.username, current_database(), v_state.username)
-        else string_agg(format(case s.why
-            when 'disabled' then 'select maintenance.enable_job(%1$L);'
-            else 'select maintenance.set_schedule(%1$L, %2$L);' end, s.job_name,
-          coalesce(case when maintenance_internal.nearest_slot(s.declared_schedule,
-            now(), true, 'UTC') is not null then s.declared_schedule end, '0 3 * * *')), ' '
+        else string_agg(case s.why
+            when 'disabled' then format('select maintenance.enable_job(%L);', s.job_name)
+            else maintenance_internal.schedule_advice(s.job_name, s.declared_schedule) end, ' '
           order by s.n) filter (where s.n <= 3)
       end,
       case

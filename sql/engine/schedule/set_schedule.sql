@@ -16,11 +16,7 @@ begin
     raise exception 'a schedule is needed for %', v_job.job_name
       using errcode = 'PM006', hint = 'To stop a job: select maintenance.disable_job(...).';
   end if;
-  if maintenance.next_run_at(set_schedule.schedule, now()) is null then
-    raise warning '"%" will never run: no day fits its schedule "%"', v_job.job_name,
-        set_schedule.schedule
-      using hint = 'Minute, hour, day of month, month, day of week: 30 February never comes.';
-  end if;
+  perform maintenance_internal.check_schedule(v_job.job_name, set_schedule.schedule);
   perform from maintenance_internal.job as j where j.job_id = v_job.job_id for update;
   if v_state.gap is not null then
     raise exception '% cannot be scheduled here: %', v_job.job_name, v_state.gap
