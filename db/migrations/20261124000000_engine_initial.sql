@@ -459,11 +459,11 @@ comment on function maintenance.version() is
   'that it was made of.';
 -- end of sql/engine/version.sql
 
--- from sql/engine/state.sql 1f3af30176b552c1
+-- from sql/engine/state.sql 9688110a588e35c5
 -- The release, and a hash of the files of sql/engine/. Written by make migration.
 
 comment on schema maintenance is
-  'pg-maintenance 0.0.0, state 2390b4e6cc819b28: '
+  'pg-maintenance 0.0.0, state bb0f2b761771d527: '
   'what people call and read; \df maintenance.* is the manual.';
 -- end of sql/engine/state.sql
 
@@ -7745,10 +7745,10 @@ comment on column maintenance.job_status.unlike_shipped is
   'name, bring the shipped one back';
 -- end of sql/engine/schedule/job_status.sql
 
--- from sql/engine/schedule/cron_silence.sql dc0ea0710459c495
+-- from sql/engine/schedule/cron_silence.sql ad55cb6a151e1fda
 -- Why pg_cron has left no trace of a job since a time, as far as it can be known from here, and
--- what to do about it. What it says itself of a firing stands in its history, which is read back
--- for 20,000 firings, since it has no index.
+-- what to do about it. What it says itself of a firing that has ended stands in its history, which
+-- is read back for 20,000 firings, since it has no index.
 -- cron.job shows each role its own rows by a policy: row security has to be on here.
 
 create function maintenance_internal.cron_silence(
@@ -7814,7 +7814,7 @@ begin
       'from cron.job as j '
       'left join lateral ('
       '  select r.* from cron.job_run_details as r '
-      '  where r.jobid = j.jobid '
+      '  where r.jobid = j.jobid and r.status in (''succeeded'', ''failed'') '
       '  and r.runid > (select max(m.runid) from cron.job_run_details as m) - 20000 '
       '  order by r.runid desc limit 1) as d on true '
       'where j.jobname::text = $1 and j.username = current_user '
@@ -7831,7 +7831,7 @@ begin
     return;
   end;
 
-  if v_last.status in ('succeeded', 'failed') and coalesce(v_last.start_time >= p_since, true) then
+  if v_last.status is not null and coalesce(v_last.start_time >= p_since, true) then
     -- What a statement of the owner's has failed with may hold a row's text.
     cause := case
       when v_job.kind <> 'statement' or v_is_tick or v_last.message ~ '^(connection failed|job '

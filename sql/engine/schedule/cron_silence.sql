@@ -1,6 +1,6 @@
 -- Why pg_cron has left no trace of a job since a time, as far as it can be known from here, and
--- what to do about it. What it says itself of a firing stands in its history, which is read back
--- for 20,000 firings, since it has no index.
+-- what to do about it. What it says itself of a firing that has ended stands in its history, which
+-- is read back for 20,000 firings, since it has no index.
 -- cron.job shows each role its own rows by a policy: row security has to be on here.
 
 create function maintenance_internal.cron_silence(
@@ -66,7 +66,7 @@ begin
       'from cron.job as j '
       'left join lateral ('
       '  select r.* from cron.job_run_details as r '
-      '  where r.jobid = j.jobid '
+      '  where r.jobid = j.jobid and r.status in (''succeeded'', ''failed'') '
       '  and r.runid > (select max(m.runid) from cron.job_run_details as m) - 20000 '
       '  order by r.runid desc limit 1) as d on true '
       'where j.jobname::text = $1 and j.username = current_user '
@@ -83,7 +83,7 @@ begin
     return;
   end;
 
-  if v_last.status in ('succeeded', 'failed') and coalesce(v_last.start_time >= p_since, true) then
+  if v_last.status is not null and coalesce(v_last.start_time >= p_since, true) then
     -- What a statement of the owner's has failed with may hold a row's text.
     cause := case
       when v_job.kind <> 'statement' or v_is_tick or v_last.message ~ '^(connection failed|job '
