@@ -41,10 +41,6 @@ const schema = z.object({
   GEMINI_API_KEY: z
     .string({ error: "is missing: a key of the Gemini API" })
     .regex(/^[\x21-\x7e]+$/, { error: "has characters that no key has" }),
-  GEMINI_MODEL: z
-    .string()
-    .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/, { error: "is no name of a model" })
-    .optional(),
   GEMINI_BASE_URL: z
     .string()
     .refine(isSafeBaseUrl, { error: "must be an https:// URL, or http:// on this machine" })

@@ -32,7 +32,6 @@ export type Model = {
   ask(request: Request, signal: AbortSignal): Promise<{ text: string; usage: Usage }>;
 };
 
-const timeoutMs = 60_000;
 const blocked = /^(SAFETY|RECITATION|LANGUAGE|BLOCKLIST|PROHIBITED_CONTENT|SPII|IMAGE_SAFETY)$/;
 
 const responseShape = z.object({
@@ -52,6 +51,7 @@ const responseShape = z.object({
     .nullish(),
   promptFeedback: z.object({ blockReason: z.string().nullish() }).nullish(),
   usageMetadata: z.record(z.string(), z.unknown()).nullish(),
+  modelVersion: z.string().nullish(),
 });
 
 const errorShape = z.object({
@@ -60,34 +60,26 @@ const errorShape = z.object({
   errorDetails: z.array(z.record(z.string(), z.unknown())).optional().catch(undefined),
 });
 
-/** Opens Gemini. A model given here is asked instead of the one that Postgres names. */
-export function openGemini(options: {
-  apiKey: string;
-  baseUrl?: string | undefined;
-  model?: string | undefined;
-  timeoutMs?: number;
-}): Model {
+/** Opens Gemini. */
+export function openGemini(options: { apiKey: string; baseUrl?: string | undefined }): Model {
   keepCauses();
   const client = new GoogleGenerativeAI(options.apiKey);
-  const limitMs = options.timeoutMs ?? timeoutMs;
 
   return {
     async ask(request, signal) {
       signal.throwIfAborted();
       const started = performance.now();
-      const name = options.model ?? request.model;
       const usage = (metadata?: Usage | null): Usage => ({
         ...metadata,
-        model: name,
         durationMs: Math.round(performance.now() - started),
       });
       // A controller of our own for each call, cleared in any case: the SDK's timer never is.
       const timeout = new AbortController();
-      const timer = setTimeout(() => timeout.abort(), limitMs);
+      const timer = setTimeout(() => timeout.abort(), request.timeout_ms);
       try {
         const model = client.getGenerativeModel(
           {
-            model: name,
+            model: request.model,
             systemInstruction: request.system,
             generationConfig: {
               ...request.generation,
@@ -99,14 +91,15 @@ export function openGemini(options: {
           options.baseUrl === undefined ? {} : { baseUrl: options.baseUrl },
         );
         const { response } = await model.generateContent(
-          { contents: [{ role: "user", parts: [{ text: request.content }] }] },
+          { ...request.request, contents: [{ role: "user", parts: [{ text: request.content }] }] },
           { signal: AbortSignal.any([signal, timeout.signal]) },
         );
         return read(response, usage);
       } catch (error) {
         if (signal.aborted) throw signal.reason;
         if (timeout.signal.aborted) {
-          throw new ModelError("transient", `no answer within ${limitMs / 1000} seconds`, {
+          const seconds = request.timeout_ms / 1000;
+          throw new ModelError("transient", `no answer within ${seconds} seconds`, {
             usage: usage(),
           });
         }
@@ -127,11 +120,15 @@ function read(response: unknown, usage: (metadata?: Usage | null) => Usage) {
       usage: usage(),
     });
   }
-  const used = usage(parsed.data.usageMetadata);
-  const block = parsed.data.promptFeedback?.blockReason;
-  if (block) throw new ModelError("blocked", `the prompt was blocked: ${block}`, { usage: used });
   const candidate = parsed.data.candidates?.[0];
   const reason = candidate?.finishReason ?? "none";
+  const used = usage({
+    ...parsed.data.usageMetadata,
+    finishReason: reason,
+    modelVersion: parsed.data.modelVersion,
+  });
+  const block = parsed.data.promptFeedback?.blockReason;
+  if (block) throw new ModelError("blocked", `the prompt was blocked: ${block}`, { usage: used });
   if (blocked.test(reason)) {
     throw new ModelError("blocked", `the answer was blocked: ${reason}`, { usage: used });
   }
@@ -152,7 +149,10 @@ function classify(error: unknown, apiKey: string, usage: Usage): ModelError {
     .replace(/^\[GoogleGenerativeAI Error\]: /, "")
     .replaceAll(apiKey, "(key)");
   const parsed = errorShape.safeParse(error);
-  if (!parsed.success) return new ModelError("transient", said, { usage });
+  if (!parsed.success) {
+    // No status: the request did not arrive, or what came back was no JSON.
+    return new ModelError(error instanceof SyntaxError ? "transient" : "defer", said, { usage });
+  }
   const { status, errorDetails = [] } = parsed.data;
   // The words of the server behind the SDK's own, which begin with the address.
   const message = `${status}: ${said.replace(/^.*?: \[\d+[^\]]*\]\s*/s, "")}`;
@@ -165,17 +165,12 @@ function classify(error: unknown, apiKey: string, usage: Usage): ModelError {
     });
   const reasons = errorDetails.map((detail) => String(detail["reason"] ?? ""));
 
-  if (status === 429) {
-    const text = JSON.stringify(errorDetails) + said;
-    if (/PerDay|Daily|limit: 0\b/.test(text)) return as("defer", 3_600_000);
-    const delay = /"retryDelay":"([\d.]+)s"/.exec(text) ?? /retry in ([\d.]+)s/.exec(text);
-    const seconds = delay ? Number(delay[1]) : 30;
-    return as("defer", Math.round(Math.min(seconds, 3600) * 1000 * (1 + Math.random() / 5)));
-  }
-  if (status === 503 || status === 499) return as("defer", 30_000 * (1 + Math.random() / 5));
-  if ([401, 403, 404].includes(status)) return as("configuration");
+  if (status === 429) return as("defer", retryAfterMs(JSON.stringify(errorDetails) + said));
+  if (status === 503 || status === 499) return as("defer");
+  if (status === 404) return as("gone");
+  if (status === 401 || status === 403) return as("configuration");
   if (status === 400) {
-    if (reasons.includes("API_KEY_INVALID") || /API key not valid|FAILED_PRECONDITION/.test(said)) {
+    if (reasons.includes("API_KEY_INVALID") || /API key not valid/.test(said)) {
       return as("configuration");
     }
     if (/User location is not supported|billing/i.test(said)) return as("configuration");
@@ -185,6 +180,21 @@ function classify(error: unknown, apiKey: string, usage: Usage): ModelError {
   if (status === 413) return as("too_large");
   if (status >= 400 && status < 500 && status !== 408) return as("rejected");
   return as("transient");
+}
+
+/**
+ * When Gemini wants to be asked again, in milliseconds and up to a tenth more, of texts with
+ * "36.4s", "5h36m3.2s" or "812.3ms" in them; undefined where it does not say.
+ */
+export function retryAfterMs(said: string): number | undefined {
+  const delay = /"retryDelay":"([^"]*)"/.exec(said)?.[1] ?? /retry in ([\dhms.]+)/.exec(said)?.[1];
+  const parts = /^(?:(\d+)h)?(?:(\d+)m(?!s))?(?:([\d.]+)s)?(?:([\d.]+)ms)?\.?$/.exec(delay ?? "");
+  if (!delay || !parts) return undefined;
+  const [hours = 0, minutes = 0, seconds = 0, ms = 0] = parts.slice(1).map((n) => Number(n ?? 0));
+  const all = ((hours * 60 + minutes) * 60 + seconds) * 1000 + ms;
+  return Number.isFinite(all)
+    ? Math.round(Math.min(all, 24 * 3_600_000) * (1 + Math.random() / 10))
+    : undefined;
 }
 
 /** An error in words, with the causes that Node hides: a refused connection may have no message. */

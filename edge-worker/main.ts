@@ -40,7 +40,6 @@ const worker = startWorker({
   model: openGemini({
     apiKey: config.GEMINI_API_KEY,
     baseUrl: config.GEMINI_BASE_URL,
-    model: config.GEMINI_MODEL,
   }),
   log,
   name: `${hostname()}:${process.pid}`,
@@ -50,6 +49,9 @@ const worker = startWorker({
   stop: stop.signal,
 });
 log.info({ once: values.once, concurrency: config.CONCURRENCY }, "started");
+if (process.env["GEMINI_MODEL"]) {
+  log.warn("GEMINI_MODEL is not read: the rows of maintenance.model say which model is asked");
+}
 
 /** Says so where the database was made by another version than this worker is of. */
 async function compareVersions() {

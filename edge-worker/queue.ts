@@ -16,6 +16,9 @@ const requestValue = z.object({
   response_schema: z.record(z.string(), z.unknown()),
   max_output_tokens: z.number(),
   generation: z.record(z.string(), z.unknown()),
+  request: z.record(z.string(), z.unknown()),
+  timeout_ms: z.number(),
+  wait_ms: z.number(),
 });
 
 const outcomeValue = z.object({
@@ -26,8 +29,10 @@ const outcomeValue = z.object({
 
 /** A task that is leased to this worker. The lease token opens everything else. */
 export type Task = z.infer<typeof taskRow>;
-/** What a model is to be asked. */
+/** What a model is to be asked: after wait_ms, and its answer is waited for during timeout_ms. */
 export type Request = z.infer<typeof requestValue>;
+/** What was claimed; and, where it is nothing although tasks are due, why that is. */
+export type Claimed = { tasks: Task[]; held: string };
 /** What became of a task; available_at where it is ready again. */
 export type Outcome = z.infer<typeof outcomeValue>;
 
@@ -35,6 +40,7 @@ export type Outcome = z.infer<typeof outcomeValue>;
 export type FailureClass =
   | "transient"
   | "defer"
+  | "gone"
   | "configuration"
   | "rejected"
   | "blocked"
@@ -86,6 +92,11 @@ export function openQueue(databaseUrl: string, connections: number) {
   });
   // An idle connection that breaks is replaced at the next call, which reports what is wrong.
   pool.on("error", () => {});
+  // Only a claim has any, and a worker claims once at a time.
+  let notices: string[] = [];
+  pool.on("connect", (client) =>
+    client.on("notice", ({ message }) => message && notices.push(message)),
+  );
 
   async function value(sql: string, parameters: unknown[]): Promise<unknown> {
     const { rows } = await pool.query<{ value: unknown }>(sql, parameters);
@@ -93,13 +104,15 @@ export function openQueue(databaseUrl: string, connections: number) {
   }
 
   return {
-    async claim(worker: string, most: number, leaseMs: number): Promise<Task[]> {
+    /** Tasks; or none, and why none of those that are due is handed out. */
+    async claim(worker: string, most: number, leaseMs: number): Promise<Claimed> {
+      notices = [];
       const { rows } = await pool.query(
         `select task_id::text, kind, lease_token::text, attempt
         from maintenance.claim_tasks($1, $2, $3 * interval '1 millisecond')`,
         [worker, most, leaseMs],
       );
-      return z.array(taskRow).parse(rows);
+      return { tasks: z.array(taskRow).parse(rows), held: notices.join("; ") };
     },
 
     /** The request, or null where the task was closed or put off. */

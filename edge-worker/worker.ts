@@ -44,22 +44,20 @@ export function startWorker(options: WorkerOptions): { state: WorkerState; done:
   const inFlight = new Set<Promise<void>>();
   const giveBack = new AbortController();
   const putOff: string[] = [];
+  let held = "";
   let served = 0;
   let pausedUntil = 0;
 
-  /** Waits for a time, a stop or (if asked) the end of a call. */
-  async function wait(ms: number, orCall: boolean) {
+  /** Waits for a time, a stop or the end of a call. */
+  async function wait(ms: number, calls: Iterable<Promise<void>> = inFlight) {
     const timer = new AbortController();
-    const waits: Promise<unknown>[] = [
-      sleep(ms, undefined, { signal: AbortSignal.any([stop, timer.signal]) }).catch(() => {}),
-    ];
-    if (orCall) waits.push(...inFlight);
-    await Promise.race(waits);
+    const signal = AbortSignal.any([stop, timer.signal]);
+    await Promise.race([sleep(ms, undefined, { signal }).catch(() => {}), ...calls]);
     timer.abort();
   }
 
   /** Repeats a call to Postgres until it is there again; the lease token makes that harmless. */
-  async function persist(task: Task, call: () => Promise<Outcome>): Promise<Outcome | null> {
+  async function persist<T>(task: Task, call: () => Promise<T>): Promise<T | null> {
     for (let pause = 250; ; pause = Math.min(pause * 2, 10_000)) {
       try {
         return await call();
@@ -87,10 +85,11 @@ export function startWorker(options: WorkerOptions): { state: WorkerState; done:
     let result = "closed without a call";
     let outcome: Outcome | null = null;
     try {
-      const request = await queue.request(task);
+      const request = await persist(task, () => queue.request(task));
       if (request) {
         try {
           const signal = AbortSignal.any([lost.signal, giveBack.signal]);
+          if (request.wait_ms > 0) await sleep(request.wait_ms, undefined, { signal });
           const answer = await model.ask(request, signal);
           result = "answered";
           outcome = await persist(task, () => queue.complete(task, answer.text, answer.usage));
@@ -137,10 +136,7 @@ export function startWorker(options: WorkerOptions): { state: WorkerState; done:
 
   function refuse(message: string) {
     if (!state.failed) {
-      log.error(
-        { error: message },
-        "Gemini refused the configuration: GEMINI_API_KEY or the model",
-      );
+      log.error({ error: message }, "Gemini refused GEMINI_API_KEY, or its project");
     }
     state.failed = true;
     pausedUntil = Date.now() + 60_000;
@@ -152,14 +148,18 @@ export function startWorker(options: WorkerOptions): { state: WorkerState; done:
       state.tickedAt = Date.now();
       if (pausedUntil > Date.now()) {
         if (once) break;
-        await wait(Math.min(pausedUntil - Date.now(), 1000), false);
+        await wait(Math.min(pausedUntil - Date.now(), 1000), []);
         continue;
       }
       const free = concurrency - inFlight.size;
       let claimed: Task[] = [];
       if (free > 0) {
         try {
-          claimed = await queue.claim(options.name, free, leaseMs);
+          const { tasks, held: why } = await queue.claim(options.name, free, leaseMs);
+          claimed = tasks;
+          if (why !== "" && why !== held)
+            log.warn({ why }, "tasks are due, and none is handed out");
+          held = why;
           failures = 0;
           state.ready = true;
           state.failed = pausedUntil > Date.now();
@@ -171,7 +171,7 @@ export function startWorker(options: WorkerOptions): { state: WorkerState; done:
             state.failed = true;
             break;
           }
-          await wait(Math.min(500 * 2 ** failures, 30_000) * (0.75 + Math.random() / 2), false);
+          await wait(Math.min(500 * 2 ** failures, 30_000) * (0.75 + Math.random() / 2), []);
           continue;
         }
       }
@@ -181,9 +181,9 @@ export function startWorker(options: WorkerOptions): { state: WorkerState; done:
       }
       if (claimed.length > 0 && inFlight.size < concurrency) continue;
       if (once && inFlight.size === 0) break;
-      const full = inFlight.size >= concurrency;
+      // The end of a call may open the model for more.
       const pause = options.pollMs * (0.75 + Math.random() / 2);
-      await wait(full ? 3_600_000 : pause, full || once);
+      await wait(inFlight.size >= concurrency ? 3_600_000 : pause);
     }
 
     state.ready = false;
@@ -194,10 +194,10 @@ export function startWorker(options: WorkerOptions): { state: WorkerState; done:
       giveBack.abort();
       await Promise.all(inFlight);
     }
-    const next = putOff.sort()[0];
+    const next = putOff.filter((at) => Date.parse(at) > Date.now()).sort()[0];
     log.info(
       { served, put_off: putOff.length, next },
-      state.failed ? "ended by a failure" : once ? "nothing is due" : "stopped",
+      state.failed ? "ended by a failure" : !once ? "stopped" : held || "nothing is due",
     );
   }
 

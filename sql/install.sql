@@ -22,6 +22,7 @@ select pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', false);
 \ir engine/find_function.sql
 \ir engine/error_text.sql
 \ir engine/turn.sql
+\ir engine/setting.sql
 \ir engine/version.sql
 \ir engine/state.sql
 
@@ -99,14 +100,21 @@ select pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', false);
 \ir engine/statement/tick.sql
 \ir engine/statement/record_statements.sql
 
--- model: which one may be asked, and what it cost
+-- model: which one may be asked, how often, and what it costs
 \ir engine/model/tables.sql
 \ir engine/model/set_model.sql
+\ir engine/model/model_limits.sql
+\ir engine/model/model_states.sql
+\ir engine/model/record_usage.sql
+\ir engine/model/budget_hold.sql
 \ir engine/model/usage_number.sql
-\ir engine/model/record_call.sql
 
 -- queue: ask a model
 \ir engine/queue/tables.sql
+\ir engine/model/pick_models.sql
+\ir engine/model/reserve_call.sql
+\ir engine/model/cool_model.sql
+\ir engine/model/settle_call.sql
 \ir engine/queue/find_prepare.sql
 \ir engine/queue/call_kind.sql
 \ir engine/queue/set_kind.sql
@@ -114,6 +122,7 @@ select pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', false);
 \ir engine/queue/enqueue_task.sql
 \ir engine/queue/settle_task.sql
 \ir engine/queue/sweep_leases.sql
+\ir engine/queue/task_holds.sql
 \ir engine/queue/claim_tasks.sql
 \ir engine/queue/lock_task.sql
 \ir engine/queue/task_request.sql

@@ -3,7 +3,7 @@
 select pg_catalog.set_config('maintenance.path', pg_catalog.current_setting('search_path'), true);
 select pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
 
--- from sql/engine/schema.sql c32547284770e4c5
+-- from sql/engine/schema.sql 34c52b10a37c33b8
 -- The two schemas of the engine, and the guard in front of it: where a name of ours is taken,
 -- nothing is installed.
 --
@@ -31,6 +31,7 @@ select pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
 --   PM021  foreign keys are switched off, so that a delete would leave orphans
 --   PM022  the rule of a run, or its table, was changed meanwhile (on receipts; never raised)
 --   PM023  this session, of somebody else than the owner, has temporary tables
+--   PM024  no such model
 --   PM099  undoes what was only tried (never raised to a caller)
 
 do $$
@@ -282,7 +283,7 @@ end
 $$;
 -- end of sql/engine/owner.sql
 
--- from sql/engine/clock.sql f8127d5a76287711
+-- from sql/engine/clock.sql d0686f185327132d
 -- The one clock that every rule and schedule is read at: the transaction's start or, for tests, the
 -- setting maintenance.fake_now.
 -- Only the engine's owner may move it: a cut-off in the future would make every row due.
@@ -299,6 +300,22 @@ return case
   then current_setting('maintenance.fake_now', true)::timestamptz
   else now()
 end;
+
+-- The same for what passes within a transaction: leases, places and cool-downs of models. The
+-- moment itself, and never the transaction's start.
+create function maintenance_internal.moment()
+returns timestamptz
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  if coalesce(current_setting('maintenance.fake_now', true), '') = '' then
+    return clock_timestamp();
+  end if;
+  return case when maintenance_internal.clock() = now() then clock_timestamp()
+    else maintenance_internal.clock() end;
+end
+$$;
 -- end of sql/engine/clock.sql
 
 -- from sql/engine/find_function.sql f28b2afd7c461a34
@@ -385,7 +402,7 @@ return case
 end;
 -- end of sql/engine/error_text.sql
 
--- from sql/engine/turn.sql f0af01fddf813846
+-- from sql/engine/turn.sql 56133475b9086974
 -- What one session at a time does, and not more often than it is worth. Taking a turn is a row lock
 -- until the transaction ends: an advisory lock could be held by anybody who can connect.
 
@@ -398,9 +415,9 @@ create table maintenance_internal.turn (
 ) with (fillfactor = 50);
 
 comment on table maintenance_internal.turn is
-  'leases: looking for those that ended; statements: writing the receipts of what pg_cron ran.';
+  'statements: writing the receipts of what pg_cron ran.';
 comment on column maintenance_internal.turn.noted is
-  'statements: up to which number of pg_cron''s history receipts are written; noted_in: whose '
+  'up to which number of pg_cron''s history receipts are written; noted_in: whose '
   'numbers these are (home of cron_state), since another history counts anew';
 
 create function maintenance_internal.put_turns()
@@ -409,7 +426,7 @@ language sql
 set search_path = pg_catalog, pg_temp
 begin atomic
   insert into maintenance_internal.turn (name, taken_at)
-  values ('leases', '-infinity'), ('statements', '-infinity')
+  values ('statements', '-infinity')
   on conflict do nothing;
 end;
 select maintenance_internal.put_turns();
@@ -432,6 +449,103 @@ begin
 end
 $$;
 -- end of sql/engine/turn.sql
+
+-- from sql/engine/setting.sql ca60e5c56ef6de37
+-- What the owner sets once for the whole kit. What ships is a constant here, so that a release can
+-- change it; what somebody has set is a row.
+
+create view maintenance_internal.shipped_setting as
+select s.name, s.value, s.description
+from (values
+  ('daily_budget_usd', '1', 'what calls of models may cost a day, midnight to midnight in Los '
+    'Angeles as the quotas of Gemini, in USD; then no task is handed out until the next. null: no '
+    'limit')
+) as s (name, value, description);
+
+comment on view maintenance_internal.shipped_setting is 'Every setting, with the value that ships.';
+
+create table maintenance_internal.changed_setting (
+  name text not null,
+  value text,
+  set_by text not null default session_user,
+  set_at timestamptz not null default now(),
+  constraint changed_setting_pkey primary key (name)
+);
+
+comment on table maintenance_internal.changed_setting is 'The settings that somebody has changed.';
+
+create view maintenance.setting as
+select
+  s.name,
+  case when c.name is null then s.value else c.value end as value,
+  s.value as shipped,
+  c.set_by,
+  c.set_at,
+  s.description
+from maintenance_internal.shipped_setting as s
+left join maintenance_internal.changed_setting as c on c.name = s.name;
+
+comment on view maintenance.setting is
+  'What the owner may set once for the whole kit, with maintenance.configure(name, value).';
+comment on column maintenance.setting.name is 'the name, for configure';
+comment on column maintenance.setting.value is 'the value in force';
+comment on column maintenance.setting.shipped is 'the value that ships';
+comment on column maintenance.setting.set_by is 'who set it; null where it is as it ships';
+comment on column maintenance.setting.set_at is 'when it was set';
+comment on column maintenance.setting.description is 'what it means, and in which unit';
+
+create function maintenance.configure(name text, value text)
+returns void
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+set lock_timeout = '5s'
+as $$
+#variable_conflict use_column
+declare
+  v_shipped text;
+  v_number numeric;
+begin
+  select s.value into v_shipped
+  from maintenance_internal.shipped_setting as s where s.name = configure.name;
+  if not found then
+    raise exception 'there is no setting "%"', configure.name
+      using errcode = 'PM002', hint = (
+        select 'There are: ' || string_agg(s.name, ', ' order by s.name)
+        from maintenance_internal.shipped_setting as s);
+  end if;
+  begin
+    v_number := configure.value::numeric;
+  exception when invalid_text_representation or numeric_value_out_of_range then
+    v_number := -1;
+  end;
+  if v_number < 0 or v_number in ('NaN', 'Infinity') then
+    raise exception '% cannot be "%"', configure.name, left(configure.value, 50)
+      using errcode = 'PM002', hint = format('A number of 0 or more, or null. As it ships: select '
+        'maintenance.configure(%L, %L);', configure.name, v_shipped);
+  end if;
+  insert into maintenance_internal.changed_setting (name, value)
+  values (configure.name, v_number::text)
+  on conflict on constraint changed_setting_pkey do update
+  set value = excluded.value, set_by = excluded.set_by, set_at = excluded.set_at;
+end
+$$;
+
+comment on function maintenance.configure(text, text) is
+  'Sets a setting of the whole kit: maintenance.setting has them all, with their meaning. For the '
+  'engine''s owner. Errors: PM002 no such setting, or a value that it cannot have.';
+
+create function maintenance.configure(name text, value numeric)
+returns void
+language sql
+set search_path = pg_catalog, pg_temp
+begin atomic
+  select maintenance.configure(configure.name, configure.value::text);
+end;
+
+comment on function maintenance.configure(text, numeric) is
+  'The same for a value that is written as a number.';
+-- end of sql/engine/setting.sql
 
 -- from sql/engine/version.sql 0e5cfe135cce4fc1
 -- Which version is installed here, so that a program of another one can say so (state.sql).
@@ -459,11 +573,11 @@ comment on function maintenance.version() is
   'that it was made of.';
 -- end of sql/engine/version.sql
 
--- from sql/engine/state.sql 9688110a588e35c5
+-- from sql/engine/state.sql 814811138cdb6871
 -- The release, and a hash of the files of sql/engine/. Written by make migration.
 
 comment on schema maintenance is
-  'pg-maintenance 0.0.0, state bb0f2b761771d527: '
+  'pg-maintenance 0.0.0, state 6a6dffecc8ce7db1: '
   'what people call and read; \df maintenance.* is the manual.';
 -- end of sql/engine/state.sql
 
@@ -4787,101 +4901,656 @@ end
 $$;
 -- end of sql/engine/statement/record_statements.sql
 
--- from sql/engine/model/tables.sql c4c9b689a1ce2c20
--- Which models may be asked, in which order, at which price; and every call that was made.
+-- from sql/engine/model/tables.sql d9be488043f0f324
+-- Which models may be asked, in which order, how often and at which price; what is known of them
+-- meanwhile; and every call that was made.
+--
+--   model        what is declared: order, limits, prices, settings of the request
+--   model_pace   what reservations write: the next free place; and limits that a refusal has told
+--   model_usage  requests by hour: a day and a month are sums of hours, so nothing is ever reset
+--   cool_down    who is not asked now, and why: a row is a problem, an answer takes it away
+--   model_call   a row per call: made when its place is reserved, settled under its lease token
+--   model_day    calls, tokens and cost by day: what stays when calls are purged
+--
+-- Locks are taken in this order, after the task's row and the application's; and what the
+-- application reports has rows of its own, so that neither waits for the other.
 
 create table maintenance.model (
   model text not null,
+  carrier text not null default 'worker',
   position integer not null,
-  input_usd numeric not null default 0,
-  output_usd numeric not null default 0,
+  input_usd numeric,
+  output_usd numeric,
+  cached_usd numeric,
+  priced_on date,
+  per_minute integer,
+  per_hour integer,
+  per_day integer,
+  per_month integer,
   generation jsonb not null default '{}',
+  request jsonb not null default '{}',
+  timeout interval not null default '60 seconds',
   enabled boolean not null default true,
+  changed_at timestamptz not null default maintenance_internal.moment(),
   constraint model_pkey primary key (model),
-  constraint model_position_is_unique unique (position) deferrable,
-  constraint model_prices_are_not_negative check (input_usd >= 0 and output_usd >= 0),
-  constraint model_generation_is_an_object check (jsonb_typeof(generation) = 'object')
+  constraint model_position_is_unique unique (carrier, position) deferrable,
+  constraint model_carrier_is_known check (carrier in ('worker', 'application')),
+  constraint model_prices_are_not_negative
+    check (input_usd >= 0 and output_usd >= 0 and cached_usd >= 0),
+  constraint model_limits_are_not_negative
+    check (per_minute >= 0 and per_hour >= 0 and per_day >= 0 and per_month >= 0),
+  constraint model_generation_is_an_object check (jsonb_typeof(generation) = 'object'),
+  constraint model_request_is_an_object check (jsonb_typeof(request) = 'object'),
+  constraint model_timeout_is_sane check (timeout between interval '1 second' and interval '1 hour')
 );
 
 comment on table maintenance.model is
-  'The models that tasks may be sent to; the enabled one of the lowest position is asked.';
-comment on column maintenance.model.input_usd is 'price of a million tokens in, in USD';
+  'The models, in the order in which they are asked. model_status says which one can be, now.';
+comment on column maintenance.model.carrier is
+  'worker: asked for tasks. application: asked by the application itself, which reports with '
+  'record_usage';
+comment on column maintenance.model.input_usd is
+  'price of a million tokens in, in USD; null: unknown, and its calls cost nothing that is known';
 comment on column maintenance.model.output_usd is
   'price of a million tokens out, thoughts among them, in USD';
-comment on column maintenance.model.generation is 'settings passed on with every request';
+comment on column maintenance.model.cached_usd is
+  'price of a million tokens in that Gemini had in its cache; null: as the others';
+comment on column maintenance.model.priced_on is 'the day on which these prices held';
+comment on column maintenance.model.per_minute is
+  'requests allowed a minute, like the three others; null: unknown, 0: never to be asked';
+comment on column maintenance.model.generation is
+  'settings of every request, for its generationConfig: {"thinkingConfig": {...}}';
+comment on column maintenance.model.request is
+  'settings of every request, beside its contents: {"safetySettings": [...], "serviceTier": '
+  '"flex"}';
+comment on column maintenance.model.timeout is 'how long an answer is waited for';
+comment on column maintenance.model.changed_at is 'what was refused before is asked again since';
+
+create table maintenance_internal.model_pace (
+  model text not null,
+  next_at timestamptz not null default '-infinity',
+  learned_minute integer,
+  learned_day integer,
+  learned_at timestamptz,
+  constraint model_pace_pkey primary key (model),
+  constraint model_pace_model_fkey foreign key (model) references maintenance.model (model)
+    on delete cascade
+) with (fillfactor = 50);
+
+comment on table maintenance_internal.model_pace is
+  'Where the next call of a model may begin, and the limits that Gemini has told in a refusal.';
+
+create table maintenance_internal.model_usage (
+  model text not null,
+  carrier text not null,
+  hour timestamptz not null,
+  requests bigint not null default 0,
+  tokens bigint not null default 0,
+  minute timestamptz not null,
+  minute_requests bigint not null default 0,
+  constraint model_usage_pkey primary key (model, carrier, hour),
+  constraint model_usage_model_fkey foreign key (model) references maintenance.model (model)
+    on delete cascade
+) with (fillfactor = 50);
+
+comment on table maintenance_internal.model_usage is
+  'Requests of a model in an hour, by who made them, and in the last minute of it that had any; '
+  'tokens are known of the application''s alone.';
+
+create table maintenance_internal.cool_down (
+  model text not null,
+  kind text not null default '*',
+  class text not null,
+  reason text not null,
+  times integer not null default 1,
+  since timestamptz not null,
+  until timestamptz not null,
+  probing_until timestamptz,
+  constraint cool_down_pkey primary key (model, kind),
+  constraint cool_down_model_fkey foreign key (model) references maintenance.model (model)
+    on delete cascade,
+  constraint cool_down_class_is_known check (class in ('limit', 'fault', 'gone', 'refused'))
+);
+
+comment on table maintenance_internal.cool_down is
+  'Which models are not asked now, for all kinds of task (*) or for one: limit, it is asked too '
+  'often; fault, it fails; gone, it is not there; refused, it takes no request of this kind. When '
+  'until is over, one call tries (probing_until): its answer deletes the row, its failure doubles '
+  'the time.';
 
 create table maintenance.model_call (
   call_id bigint generated always as identity,
   task_id bigint not null,
   kind text not null,
-  model text,
-  outcome text not null,
+  model text not null,
+  outcome text not null default 'asked',
+  lease_token uuid not null,
+  asks_at timestamptz not null,
+  settled_at timestamptz,
   input_tokens bigint not null default 0,
   output_tokens bigint not null default 0,
+  cached_tokens bigint not null default 0,
+  is_estimate boolean not null default true,
   cost_usd numeric,
+  model_version text,
   duration interval,
   details jsonb,
   created_at timestamptz not null default clock_timestamp(),
   constraint model_call_pkey primary key (call_id)
-);
+) with (fillfactor = 80);
 
-create index model_call_kind_idx on maintenance.model_call (kind, call_id);
+create unique index model_call_open_is_unique on maintenance.model_call (lease_token)
+where settled_at is null;
 
 comment on table maintenance.model_call is
-  'Every call of a model, good or failed: what it took and what it cost. outcome: succeeded, or '
-  'the failure class. cost_usd is null where the model has no price here.';
+  'Every call of a model, good or failed: what it took and what it cost. outcome: asked while it '
+  'goes on; then succeeded, quarantined, the failure class, lost with its worker, released by a '
+  'worker that stopped, unasked where it was released before it was made.';
+comment on column maintenance.model_call.asks_at is 'its place: when the worker may ask';
+comment on column maintenance.model_call.input_tokens is 'with the cached ones';
 comment on column maintenance.model_call.output_tokens is 'candidates and thoughts together';
+comment on column maintenance.model_call.is_estimate is
+  'nobody has told the tokens: a third of the characters asked. Lost calls and time-outs are '
+  'billed all the same';
+comment on column maintenance.model_call.cost_usd is 'null where the model has no price here';
+comment on column maintenance.model_call.model_version is 'what answered, as Gemini says it';
+
+create table maintenance.model_day (
+  day date not null,
+  model text not null,
+  kind text not null,
+  calls bigint not null default 0,
+  answered bigint not null default 0,
+  input_tokens bigint not null default 0,
+  output_tokens bigint not null default 0,
+  cached_tokens bigint not null default 0,
+  cost_usd numeric not null default 0,
+  unknown_cost bigint not null default 0,
+  answered_at timestamptz,
+  constraint model_day_pkey primary key (day, model, kind)
+) with (fillfactor = 50);
+
+comment on table maintenance.model_day is
+  'What the calls of a day took and cost, by model and kind of task. A day is one of Los Angeles, '
+  'as the quotas of Gemini.';
+comment on column maintenance.model_day.answered is 'the calls that Gemini answered, well or badly';
+comment on column maintenance.model_day.unknown_cost is
+  'the calls of which cost_usd has an estimate only, or nothing, the model being without a price';
+comment on column maintenance.model_day.answered_at is 'the last answer';
 -- end of sql/engine/model/tables.sql
 
--- from sql/engine/model/set_model.sql 7d8273c01a29b5e3
--- Declares a model that tasks may be sent to.
+-- from sql/engine/model/set_model.sql 3b5529ec32d2593d
+-- Declares a model that may be asked, or changes what is given; what is null stays as it is.
 
 create function maintenance.set_model(
   model text,
-  "position" integer,
-  input_usd numeric default 0,
-  output_usd numeric default 0,
-  generation jsonb default '{}',
-  enabled boolean default true)
+  "position" integer default null,
+  input_usd numeric default null,
+  output_usd numeric default null,
+  cached_usd numeric default null,
+  priced_on date default null,
+  per_minute integer default null,
+  per_hour integer default null,
+  per_day integer default null,
+  per_month integer default null,
+  generation jsonb default null,
+  request jsonb default null,
+  timeout interval default null,
+  carrier text default null,
+  enabled boolean default null)
 returns void
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
 set lock_timeout = '5s'
 as $$
+declare
+  v_old maintenance.model;
+  v_priced constant boolean :=
+    coalesce(set_model.input_usd, set_model.output_usd, set_model.cached_usd) is not null;
 begin
   if coalesce(set_model.model, '') !~ '^[A-Za-z0-9][A-Za-z0-9._/-]{0,99}$' then
     raise exception 'the model "%" is not acceptable', set_model.model
       using errcode = 'PM002', hint = 'Up to 100 letters, digits, ".", "_", "/" and "-".';
   end if;
-  if set_model.input_usd is null or set_model.output_usd is null
-    or least(set_model.input_usd, set_model.output_usd) < 0 then
-    raise exception 'the prices % and % are not acceptable', set_model.input_usd,
-      set_model.output_usd
-      using errcode = 'PM002', hint = 'USD per million tokens in and out, zero or more.';
+  if least(set_model.input_usd, set_model.output_usd, set_model.cached_usd) < 0
+    or 'NaN' in (set_model.input_usd, set_model.output_usd, set_model.cached_usd) then
+    raise exception 'the prices %, % and % are not acceptable', set_model.input_usd,
+      set_model.output_usd, set_model.cached_usd
+      using errcode = 'PM002', hint = 'USD per million tokens in, out and in of the cache.';
   end if;
-  if set_model.generation is null or jsonb_typeof(set_model.generation) <> 'object' then
-    raise exception 'generation % is not an object', set_model.generation
+  if least(set_model.per_minute, set_model.per_hour, set_model.per_day, set_model.per_month) < -1
+  then
+    raise exception 'the limits %, %, % and % are not acceptable', set_model.per_minute,
+      set_model.per_hour, set_model.per_day, set_model.per_month
+      using errcode = 'PM002', hint = 'Requests allowed; 0: never to be asked; -1: unknown.';
+  end if;
+  if jsonb_typeof(set_model.generation) <> 'object' or jsonb_typeof(set_model.request) <> 'object'
+  then
+    raise exception 'generation % or request % is not an object', set_model.generation,
+      set_model.request
       using errcode = 'PM002', hint = 'Settings of the request: ''{"temperature": 0}''.';
   end if;
-  insert into maintenance.model as m
-    (model, position, input_usd, output_usd, generation, enabled)
-  values (set_model.model, set_model.position, set_model.input_usd, set_model.output_usd,
-    set_model.generation, set_model.enabled)
+  if set_model.request ?| array['model', 'contents', 'systemInstruction', 'generationConfig'] then
+    raise exception 'request % has what the worker puts there', set_model.request
+      using errcode = 'PM002', hint = 'What stands beside it: safetySettings, serviceTier, '
+        'cachedContent. For generationConfig there is generation.';
+  end if;
+  if set_model.timeout not between interval '1 second' and interval '1 hour' then
+    raise exception 'the timeout "%" is out of range', set_model.timeout
+      using errcode = 'PM002', hint = 'An interval from a second to an hour.';
+  end if;
+  if set_model.carrier not in ('worker', 'application') then
+    raise exception 'there is no carrier "%"', set_model.carrier
+      using errcode = 'PM002', hint = 'worker: asked for tasks. application: it asks by itself, '
+        'and calls record_usage.';
+  end if;
+
+  select * into v_old from maintenance.model as m where m.model = set_model.model for update;
+  v_old.carrier := coalesce(set_model.carrier, v_old.carrier, 'worker');
+  insert into maintenance.model as m (model, carrier, position, input_usd, output_usd, cached_usd,
+    priced_on, per_minute, per_hour, per_day, per_month, generation, request, timeout, enabled)
+  values (
+    set_model.model,
+    v_old.carrier,
+    coalesce(set_model.position, v_old.position, (
+      select coalesce(max(o.position), 0) + 1 from maintenance.model as o
+      where o.carrier = v_old.carrier)),
+    coalesce(set_model.input_usd, v_old.input_usd),
+    coalesce(set_model.output_usd, v_old.output_usd),
+    coalesce(set_model.cached_usd, v_old.cached_usd),
+    coalesce(set_model.priced_on, case when v_priced then current_date end, v_old.priced_on),
+    nullif(coalesce(set_model.per_minute, v_old.per_minute), -1),
+    nullif(coalesce(set_model.per_hour, v_old.per_hour), -1),
+    nullif(coalesce(set_model.per_day, v_old.per_day), -1),
+    nullif(coalesce(set_model.per_month, v_old.per_month), -1),
+    coalesce(set_model.generation, v_old.generation, '{}'),
+    coalesce(set_model.request, v_old.request, '{}'),
+    coalesce(set_model.timeout, v_old.timeout, '60 seconds'),
+    coalesce(set_model.enabled, v_old.enabled, true))
   on conflict on constraint model_pkey do update
-  set position = excluded.position,
+  set carrier = excluded.carrier,
+    position = excluded.position,
     input_usd = excluded.input_usd,
     output_usd = excluded.output_usd,
+    cached_usd = excluded.cached_usd,
+    priced_on = excluded.priced_on,
+    per_minute = excluded.per_minute,
+    per_hour = excluded.per_hour,
+    per_day = excluded.per_day,
+    per_month = excluded.per_month,
     generation = excluded.generation,
+    request = excluded.request,
+    timeout = excluded.timeout,
     enabled = excluded.enabled;
 end
 $$;
 
-comment on function maintenance.set_model(text, integer, numeric, numeric, jsonb, boolean) is
-  'Declares a model, or changes it. position: the enabled one of the lowest position is asked. '
-  'Prices in USD per million tokens in and out. generation: settings passed on with every '
-  'request. For the engine''s owner. Errors: PM002 argument, 23505 the position is taken.';
+comment on function maintenance.set_model(
+  text, integer, numeric, numeric, numeric, date, integer, integer, integer, integer, jsonb, jsonb,
+  interval, text, boolean) is
+  'Declares a model, or changes what is given of it: what is null stays. position: in which order '
+  'they are asked; a new one is the last. Prices in USD per million tokens in, out, and in of the '
+  'cache, with the day on which they held (today). per_minute to per_month: requests allowed, -1 '
+  'for unknown. generation, request: settings of the request, in its generationConfig and beside '
+  'it. timeout: for an answer. carrier: worker, or application, which reports by record_usage. '
+  'What was refused before is asked again at once. For the engine''s owner. Errors: PM002 '
+  'argument, 23505 the position is taken.';
+
+-- Whoever changes a model or a kind, by which way ever, wants to see whether it works now: what
+-- was learned of it before, and what it was refused for, is forgotten.
+create function maintenance_internal.forget_refusals()
+returns trigger
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+set lock_timeout = '5s'
+as $$
+begin
+  new.changed_at := maintenance_internal.moment();
+  if tg_table_name = 'model' then
+    delete from maintenance_internal.model_pace as p where p.model = new.model;
+    delete from maintenance_internal.cool_down as c where c.model = new.model;
+  else
+    delete from maintenance_internal.cool_down as c where c.kind = new.kind;
+  end if;
+  return new;
+end
+$$;
+
+create trigger forget_refusals before update on maintenance.model
+for each row execute function maintenance_internal.forget_refusals();
+
+-- A model by its name, or a clear error.
+create function maintenance_internal.find_model(p_model text)
+returns maintenance.model
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_model maintenance.model;
+begin
+  select * into v_model from maintenance.model as m where m.model = p_model;
+  if not found then
+    raise exception 'there is no model "%"', p_model
+      using errcode = 'PM024', hint = (
+        select 'There are: ' || coalesce(string_agg(m.model, ', ' order by m.model), 'none yet')
+          || '. The owner declares one: select maintenance.set_model(...);'
+        from maintenance.model as m);
+  end if;
+  return v_model;
+end
+$$;
 -- end of sql/engine/model/set_model.sql
+
+-- from sql/engine/model/model_limits.sql 4f02250db0724d52
+-- How much of each limit of a model is used: a minute and an hour of the clock, a day that begins
+-- at midnight in Los Angeles, as the quotas of Gemini, a month in UTC. An unknown limit is null.
+-- Without p_all only the spans that have a limit are counted. In plpgsql, which keeps its plan:
+-- in SQL each look would be planned anew, in 2 ms.
+
+create function maintenance_internal.quota_day(p_at timestamptz)
+returns timestamptz
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+return date_trunc('day', p_at, 'America/Los_Angeles');
+
+create function maintenance_internal.model_limits(p_now timestamptz, p_all boolean default false)
+returns table (model text, span text, allowed bigint, used bigint, resets_at timestamptz)
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+declare
+  v_minute constant timestamptz := date_trunc('minute', p_now);
+  v_hour constant timestamptz := date_trunc('hour', p_now);
+  v_day constant timestamptz := maintenance_internal.quota_day(p_now);
+  v_month constant timestamptz := date_trunc('month', p_now, 'UTC');
+begin
+  return query
+    select m.model, w.span, w.allowed, coalesce(w.used, 0)::bigint, w.resets_at
+    from maintenance.model as m
+    left join maintenance_internal.model_pace as p on p.model = m.model
+    cross join lateral (
+      select sum(u.minute_requests) filter (where u.minute = v_minute) as minute,
+        sum(u.requests) filter (where u.hour >= v_hour) as hour,
+        sum(u.requests) filter (where u.hour >= v_day) as day,
+        sum(u.requests) filter (where u.hour >= v_month) as month
+      from maintenance_internal.model_usage as u
+      where u.model = m.model and u.hour <= p_now
+        and u.hour >= case
+          when p_all or m.per_month is not null then least(v_day, v_month)
+          when m.per_day is not null or p.learned_day is not null then v_day
+          else v_hour end
+    ) as u
+    cross join lateral (values
+      ('minute', least(m.per_minute, p.learned_minute)::bigint, u.minute,
+        v_minute + interval '1 minute'),
+      ('hour', m.per_hour, u.hour, v_hour + interval '1 hour'),
+      -- A day has 23 to 25 hours.
+      ('day', least(m.per_day, p.learned_day), u.day,
+        maintenance_internal.quota_day(v_day + interval '36 hours')),
+      ('month', m.per_month, u.month,
+        date_trunc('month', v_month + interval '40 days', 'UTC'))
+    ) as w (span, allowed, used, resets_at);
+end
+$$;
+-- end of sql/engine/model/model_limits.sql
+
+-- from sql/engine/model/model_states.sql 1a41f0d3028b868f
+-- Whether each model can be asked now, and what follows from that for those who ask.
+--
+--   ok, warning     below 80 % of each of its limits, and from there on
+--   failing_over    from 95 %: asked only where no other one is below
+--   blocked         at 100 %, until the span that is used up is over
+--   cooling         it refused or failed; one call tries when until is over
+--   retired         it was not there (404): the same, for longer
+--   disabled        by its owner
+--
+-- A share is compared in whole numbers, so that 949 of 1000 is not 95 %.
+
+create function maintenance_internal.model_states(p_now timestamptz)
+returns table (
+  model text,
+  carrier text,
+  "position" integer,
+  state text,
+  percent numeric,
+  span text,
+  until timestamptz,
+  reason text)
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+begin
+  return query
+    select m.model, m.carrier, m.position,
+      case
+        when not m.enabled then 'disabled'
+        when c.class = 'gone' then 'retired'
+        when c.model is not null then 'cooling'
+        when l.percent >= 100 then 'blocked'
+        when l.percent >= 95 then 'failing_over'
+        when l.percent >= 80 then 'warning'
+        else 'ok'
+      end,
+      l.percent, l.span,
+      case when c.model is not null then c.until when l.percent >= 95 then l.resets_at end,
+      coalesce(c.reason, case when l.percent >= 80 then
+        format('%s of %s requests this %s', l.used, l.allowed, l.span) end)
+    from maintenance.model as m
+    left join maintenance_internal.cool_down as c on c.model = m.model and c.kind = '*'
+      and c.since <= p_now + interval '1 minute' -- of a clock that ran ahead
+    left join (
+      select distinct on (x.model) x.*, p.percent
+      from maintenance_internal.model_limits(p_now) as x
+      cross join lateral (
+        select case when x.allowed = 0 then 100 else trunc(x.used * 100.0 / x.allowed, 3) end
+      ) as p (percent)
+      where x.allowed is not null
+      order by x.model, p.percent desc, x.resets_at desc
+    ) as l on l.model = m.model;
+end
+$$;
+
+create function maintenance.effective_model(model text)
+returns text
+language plpgsql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+set lock_timeout = '5s'
+as $$
+#variable_conflict use_column
+declare
+  v_asked constant maintenance.model := maintenance_internal.find_model(effective_model.model);
+begin
+  return (
+    select s.model
+    from maintenance_internal.model_states(maintenance_internal.moment()) as s
+    where s.carrier = v_asked.carrier and s.state in ('ok', 'warning', 'failing_over')
+    order by s.state = 'failing_over', s.model <> v_asked.model, s.position
+    limit 1);
+end
+$$;
+
+comment on function maintenance.effective_model(text) is
+  'The model to ask now instead of this one (S2-05 to S2-07): itself while it is below 95 % of its '
+  'limits, else the first of its carrier that is, else the first that can be asked at all; null '
+  'where none can. Errors: PM024 no such model.';
+
+-- As model_status shows it: with all that is used.
+create function maintenance_internal.model_status()
+returns table (
+  model text,
+  carrier text,
+  "position" integer,
+  state text,
+  percent numeric,
+  span text,
+  until timestamptz,
+  reason text,
+  used jsonb)
+language sql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+set lock_timeout = '5s'
+begin atomic
+  select s.model, s.carrier, s.position, s.state, s.percent, s.span, s.until, s.reason, l.used
+  from maintenance_internal.moment() as n (now)
+  cross join lateral maintenance_internal.model_states(n.now) as s
+  join (
+    select x.model, jsonb_object_agg(x.span, jsonb_build_array(x.used, x.allowed)) as used
+    from maintenance_internal.moment() as n (now)
+    cross join lateral maintenance_internal.model_limits(n.now, true) as x
+    group by x.model
+  ) as l on l.model = s.model;
+end;
+
+create view maintenance.model_status as
+select s.model, s.carrier, s.position, s.state, s.percent, s.span, s.until, s.reason, s.used
+from maintenance_internal.model_status() as s
+order by s.carrier desc, s.position;
+
+comment on view maintenance.model_status is
+  'The models in their order, and whether each can be asked now (S2-03 to S2-06, S2-31).';
+comment on column maintenance.model_status.model is 'its name';
+comment on column maintenance.model_status.carrier is
+  'worker: asked for tasks; application: by the application itself';
+comment on column maintenance.model_status.position is 'in which order they are asked';
+comment on column maintenance.model_status.state is
+  'ok; warning: 80 % of a limit are used; failing_over, 95 %: the next one is asked; blocked: all '
+  'is used; cooling: it refused or failed, and is tried again; retired: it is not there; disabled';
+comment on column maintenance.model_status.percent is
+  'how much of the limit that is used most; null where no limit is known';
+comment on column maintenance.model_status.span is 'which limit that is: minute, hour, day, month';
+comment on column maintenance.model_status.until is
+  'when it is asked, or tried, again; null where it is asked now';
+comment on column maintenance.model_status.reason is
+  'why, in words; of a refusal, the task whose last_error has those of Gemini';
+comment on column maintenance.model_status.used is
+  '[requests, limit] of each span, a limit of null being unknown';
+
+create view maintenance.active_failovers as
+select s.model, maintenance.effective_model(s.model) as asked_instead, s.state, s.until, s.reason
+from maintenance_internal.model_status() as s
+where s.state in ('failing_over', 'blocked', 'retired')
+  -- One that cools for a moment is waited for.
+  or s.state = 'cooling' and s.until > maintenance_internal.clock() + interval '10 seconds'
+order by s.carrier desc, s.position;
+
+comment on view maintenance.active_failovers is
+  'Instead of which model another one is asked now, and why (S2-05, S2-31).';
+comment on column maintenance.active_failovers.model is 'the model that would be asked';
+comment on column maintenance.active_failovers.asked_instead is
+  'the one that is; null where none can be asked';
+comment on column maintenance.active_failovers.state is 'as in model_status';
+comment on column maintenance.active_failovers.until is 'when the model is asked, or tried, again';
+comment on column maintenance.active_failovers.reason is 'why, in words';
+-- end of sql/engine/model/model_states.sql
+
+-- from sql/engine/model/record_usage.sql 85bce77d7a2aee12
+-- What somebody else has asked of a model: the application with its own code, or with the key
+-- that the worker has too. It writes rows of its own, which no worker waits for.
+
+create function maintenance_internal.count_request(
+  p_model text,
+  p_carrier text,
+  p_at timestamptz,
+  p_requests bigint,
+  p_tokens bigint)
+returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  insert into maintenance_internal.model_usage as u
+    (model, carrier, hour, requests, tokens, minute, minute_requests)
+  values (p_model, p_carrier, date_trunc('hour', p_at), p_requests, p_tokens,
+    date_trunc('minute', p_at), p_requests)
+  on conflict on constraint model_usage_pkey do update
+  set requests = u.requests + excluded.requests,
+    tokens = u.tokens + excluded.tokens,
+    minute = greatest(u.minute, excluded.minute),
+    minute_requests = case
+      when u.minute < excluded.minute then excluded.minute_requests
+      when u.minute = excluded.minute then u.minute_requests + excluded.minute_requests
+      else u.minute_requests end;
+end
+$$;
+
+create function maintenance.record_usage(
+  model text,
+  requests bigint default 1,
+  tokens bigint default 0,
+  at timestamptz default null)
+returns text
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+set lock_timeout = '5s'
+as $$
+declare
+  v_now constant timestamptz := maintenance_internal.moment();
+  v_at constant timestamptz := coalesce(record_usage.at, v_now);
+begin
+  perform maintenance_internal.find_model(record_usage.model);
+  if record_usage.requests is null or record_usage.requests not between 0 and 1000000000
+    or record_usage.tokens is null or record_usage.tokens not between 0 and 1000000000000000 then
+    raise exception '% requests and % tokens are not acceptable', record_usage.requests,
+      record_usage.tokens using errcode = 'PM002', hint = 'Numbers from 0 on.';
+  end if;
+  if v_at not between v_now - interval '62 days' and v_now + interval '1 minute' then
+    raise exception 'at "%" is out of range', v_at
+      using errcode = 'PM002', hint = 'A time of the last 62 days.';
+  end if;
+  perform maintenance_internal.count_request(record_usage.model, 'application', v_at,
+    record_usage.requests, record_usage.tokens);
+  return maintenance.effective_model(record_usage.model);
+end
+$$;
+
+comment on function maintenance.record_usage(text, bigint, bigint, timestamptz) is
+  'Counts requests that the application has made of a model (S0-28, S2-03), for its limits in '
+  'model_status, and returns the model to ask next (effective_model). at: when, now if null, up to '
+  '62 days back. It holds a row of that model''s usage until the transaction ends. Errors: PM002 '
+  'argument, PM024 no such model.';
+-- end of sql/engine/model/record_usage.sql
+
+-- from sql/engine/model/budget_hold.sql 058a265539f7ab9b
+-- Why no task is handed out for the rest of the day, or null: what the calls of the day have
+-- cost, compared with the setting daily_budget_usd. Calls that go on when it is reached end as
+-- they would.
+
+create function maintenance_internal.budget_hold(p_now timestamptz)
+returns text
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_day constant timestamptz := maintenance_internal.quota_day(p_now);
+  v_budget constant numeric := (
+    select s.value::numeric from maintenance.setting as s where s.name = 'daily_budget_usd');
+  v_cost constant numeric := (
+    select coalesce(sum(d.cost_usd), 0) from maintenance.model_day as d
+    where d.day = (v_day at time zone 'America/Los_Angeles')::date);
+begin
+  if v_cost < v_budget or v_budget is null then
+    return null;
+  end if;
+  return format('the budget of %s USD a day is spent (%s); until %s', v_budget, round(v_cost, 4),
+    to_char(maintenance_internal.quota_day(v_day + interval '36 hours'),
+      'YYYY-MM-DD HH24:MI:SSOF'));
+end
+$$;
+-- end of sql/engine/model/budget_hold.sql
 
 -- from sql/engine/model/usage_number.sql b0dee5fa2e90ea86
 -- A number of a usage object from outside, or 0 where it is none that makes sense. No call takes
@@ -4899,43 +5568,7 @@ return case
 end;
 -- end of sql/engine/model/usage_number.sql
 
--- from sql/engine/model/record_call.sql 4e4195507ad13f02
--- Records one call of a model and gives its cost. What a worker says of it is bounded: the login
--- may be in other hands.
-
-create function maintenance_internal.record_call(
-  p_task_id bigint,
-  p_kind text,
-  p_model text,
-  p_outcome text,
-  p_usage jsonb,
-  p_details jsonb)
-returns numeric
-language plpgsql
-set search_path = pg_catalog, pg_temp
-as $$
-declare
-  v_model text := coalesce(left(p_usage ->> 'model', 200), p_model);
-  v_input bigint := maintenance_internal.usage_number(p_usage, 'promptTokenCount');
-  v_output bigint := maintenance_internal.usage_number(p_usage, 'candidatesTokenCount')
-    + maintenance_internal.usage_number(p_usage, 'thoughtsTokenCount');
-  v_cost numeric;
-begin
-  select trim_scale((v_input * m.input_usd + v_output * m.output_usd) / 1e6) into v_cost
-  from maintenance.model as m
-  where m.model = v_model;
-  insert into maintenance.model_call
-    (task_id, kind, model, outcome, input_tokens, output_tokens, cost_usd, duration, details)
-  values (p_task_id, p_kind, v_model, p_outcome, v_input, v_output, v_cost,
-    maintenance_internal.usage_number(p_usage, 'durationMs') * interval '1 millisecond',
-    case when length(p_details::text) <= 4000 then p_details
-      else jsonb_build_object('cut', left(p_details::text, 4000)) end);
-  return v_cost;
-end
-$$;
--- end of sql/engine/model/record_call.sql
-
--- from sql/engine/queue/tables.sql eaa0321bd7795432
+-- from sql/engine/queue/tables.sql 42532eb9b9842bd2
 -- What is asked of a model: one row per kind, and one per task.
 
 create table maintenance.kind (
@@ -4948,6 +5581,7 @@ create table maintenance.kind (
   trigger text,
   max_attempts integer not null default 5,
   max_output_tokens integer not null default 2048,
+  changed_at timestamptz not null default maintenance_internal.moment(),
   constraint kind_pkey primary key (kind),
   constraint kind_trigger_is_known
     check (trigger in ('consolidate', 'analyze', 'archive')),
@@ -4958,6 +5592,10 @@ create table maintenance.kind (
 comment on table maintenance.kind is
   'One kind of task per row: what the model is told, the shape of its answer, and the three SQL '
   'functions that choose, prepare and apply. Written by set_kind.';
+comment on column maintenance.kind.changed_at is 'what was refused before is asked again since';
+
+create trigger forget_refusals before update on maintenance.kind
+for each row execute function maintenance_internal.forget_refusals();
 
 create table maintenance.task (
   task_id bigint generated always as identity,
@@ -4970,6 +5608,7 @@ create table maintenance.task (
   attempts integer not null default 0,
   defers integer not null default 0,
   recoveries integer not null default 0,
+  cut_answers integer not null default 0,
   available_at timestamptz not null default clock_timestamp(),
   worker text,
   lease_token uuid,
@@ -4980,10 +5619,13 @@ create table maintenance.task (
   asks integer not null default 0,
   again boolean not null default false,
   model text,
+  asked_tokens integer,
+  asked_characters integer,
   context jsonb,
   input_hash text,
   last_class text,
   last_error text,
+  failed_at timestamptz,
   held_answer jsonb,
   settled_token uuid,
   result jsonb,
@@ -5005,8 +5647,9 @@ create table maintenance.task (
   constraint task_quarantined_can_be_decided
     check ((state = 'quarantined') = (held_answer is not null)
       and (state <> 'quarantined' or context is not null)),
+  constraint task_priority_is_sane check (priority between -5 and 5),
   constraint task_counts_are_not_negative
-    check (attempts >= 0 and defers >= 0 and recoveries >= 0)
+    check (attempts >= 0 and defers >= 0 and recoveries >= 0 and cut_answers >= 0)
 ) with (fillfactor = 80);
 
 create unique index task_open_is_unique on maintenance.task (kind, subject)
@@ -5021,7 +5664,16 @@ create index task_quarantined_idx on maintenance.task (task_id) where state = 'q
 comment on table maintenance.task is
   'One question to a model per row. ready waits for available_at; leased is with a worker; '
   'succeeded, skipped and dead are over; quarantined waits for a decision.';
-comment on column maintenance.task.priority is 'the lower goes first';
+comment on column maintenance.task.priority is 'the lower goes first, from -5 to 5';
+comment on column maintenance.task.defers is
+  'failures that were not its own, although no other task has met them: dead after 50';
+comment on column maintenance.task.cut_answers is
+  'answers that did not fit into max_output_tokens: it is doubled once, then less is shown';
+comment on column maintenance.task.asked_tokens is 'the max_output_tokens of the last request';
+comment on column maintenance.task.asked_characters is
+  'how long the content of the last request was';
+comment on column maintenance.task.failed_at is
+  'the last transient failure: another one is its own where the model has answered since';
 comment on column maintenance.task.leased_at is 'when it was claimed: a lease ends six hours later';
 comment on column maintenance.task.claims is
   'how often it was claimed, also where it was given back';
@@ -5034,21 +5686,6 @@ comment on column maintenance.task.held_answer is
   'the answer that waits for a decision; gone after it';
 comment on column maintenance.task.settled_token is
   'the lease that complete_task last settled: its replay returns result';
-
--- Where claims look: one row per kind and priority that ever had a task. No task of the lane is
--- ready before its watermark, so a claim skips the index entries of finished tasks, even while a
--- long transaction keeps them alive. Only a hint: a claim that finds too few tasks ignores it.
-create table maintenance_internal.lane (
-  kind text not null,
-  priority integer not null,
-  watermark timestamptz not null default '-infinity',
-  constraint lane_pkey primary key (kind, priority),
-  constraint lane_kind_fkey foreign key (kind) references maintenance.kind (kind)
-    on delete cascade
-) with (fillfactor = 50);
-
-comment on table maintenance_internal.lane is
-  'Kinds and priorities that have tasks, with a lower bound of what is ready.';
 
 -- The ledger: one operation per row, in the order of the answer. Rows are added and never changed;
 -- an undo is one more row.
@@ -5087,6 +5724,367 @@ comment on column maintenance.change.rows is
   'one per row that it changed: {table, before, after}, before being null for a new row; an undo: '
   '{table, key, outcome, reason}';
 -- end of sql/engine/queue/tables.sql
+
+-- from sql/engine/model/pick_models.sql 7e4a33c60819fc94
+-- Whom the worker asks now, for each kind of task: the first model in order below 95 % of its
+-- limits, else the first below 100 %. One that cools is waited for as long as that takes ten
+-- seconds at most, and then passed over: that is what keeps the asking from going to and fro.
+--
+-- Within a minute calls are spaced, never bursts: the place of each is reserved ahead, and the
+-- worker sleeps until then. At that pace 95 % of a minute are never reached, whether the limit
+-- counts by the clock, by a sliding minute or by tokens in a bucket, and nobody has to poll.
+
+create function maintenance_internal.pick_models(p_now timestamptz, p_kind text default null)
+returns table (kind text, model text, asks_at timestamptz, pace interval, is_probe boolean)
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+declare
+  v_patience constant interval := '10 seconds';
+begin
+  return query
+    select distinct on (k.kind) k.kind, m.model,
+      greatest(p_now, c.until, n.until, c.probing_until, n.probing_until,
+        -- A place that a clock running ahead has left behind is none.
+        case when p.next_at <= p_now + interval '3 minutes' then p.next_at end),
+      case
+        when least(m.per_minute, p.learned_minute) is null then interval '0'
+        else interval '1 minute'
+          / greatest(ceil(least(m.per_minute, p.learned_minute) * 0.95) - 1, 1)
+      end,
+      c.model is not null or n.model is not null
+    from maintenance.kind as k
+    cross join maintenance_internal.model_states(p_now) as s
+    join maintenance.model as m on m.model = s.model
+    left join maintenance_internal.model_pace as p on p.model = m.model
+    left join maintenance_internal.cool_down as c on c.model = m.model and c.kind = '*'
+      and c.since <= p_now + interval '1 minute'
+    left join maintenance_internal.cool_down as n on n.model = m.model and n.kind = k.kind
+      and n.since <= p_now + interval '1 minute'
+    where m.carrier = 'worker' and m.enabled and coalesce(s.percent, 0) < 100
+      and k.kind = coalesce(p_kind, k.kind)
+      and coalesce(greatest(c.until, n.until), p_now) <= p_now + v_patience
+      -- A call that tries is waited for as well, and no longer.
+      and coalesce(greatest(c.probing_until, n.probing_until) <= p_now
+        or greatest(c.until, n.until) > p_now - v_patience, true)
+    order by k.kind, coalesce(s.percent, 0) >= 95, m.position;
+end
+$$;
+
+-- Why a kind is asked of no model now: each of them, with what is in the way and until when.
+create function maintenance_internal.kind_hold(p_kind text, p_now timestamptz)
+returns text
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  return (
+    select format('no model can be asked for %s: %s', p_kind, coalesce(string_agg(format(
+        '%s %s%s (%s)', s.model,
+        case
+          when c.probing_until > p_now or n.probing_until > p_now then 'is being tried'
+          when n.model is not null then 'refuses this kind'
+          when s.state = 'ok' or s.state = 'warning' then 'could'
+          else 'is ' || s.state
+        end,
+        to_char(coalesce(greatest(c.until, n.until), s.until), '" until" YYYY-MM-DD HH24:MI:SSOF'),
+        coalesce(n.reason, s.reason)), '; ' order by s.position), 'none is enabled'))
+    from maintenance_internal.model_states(p_now) as s
+    left join maintenance_internal.cool_down as c on c.model = s.model and c.kind = '*'
+    left join maintenance_internal.cool_down as n on n.model = s.model and n.kind = p_kind
+    where s.carrier = 'worker' and s.state <> 'disabled');
+end
+$$;
+-- end of sql/engine/model/pick_models.sql
+
+-- from sql/engine/model/reserve_call.sql 64f393bc1c499d21
+-- Reserves the place of one call, as the last of what task_request does: a row that is null where
+-- no model can be asked now. Who asks twice under one token has one place.
+
+create function maintenance_internal.reserve_call(p_task maintenance.task, p_characters integer)
+returns maintenance.model_call
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_call maintenance.model_call;
+  v_pick record;
+  v_now timestamptz;
+begin
+  select * into v_call from maintenance.model_call as c
+  where c.lease_token = p_task.lease_token and c.settled_at is null;
+  if found then
+    return v_call;
+  end if;
+  perform from maintenance.model as m
+  where m.carrier = 'worker'
+  order by m.model
+  for no key update;
+  v_now := maintenance_internal.moment();
+  select * into v_pick from maintenance_internal.pick_models(v_now, p_task.kind);
+  if not found or v_pick.asks_at > v_now + greatest(interval '10 seconds', v_pick.pace) then
+    return null;
+  end if;
+
+  insert into maintenance_internal.model_pace as p (model, next_at)
+  values (v_pick.model, v_pick.asks_at + v_pick.pace)
+  on conflict on constraint model_pace_pkey do update set next_at = excluded.next_at;
+  if v_pick.is_probe then
+    -- Nobody else until it is settled, or has been given up.
+    update maintenance_internal.cool_down as c
+    set probing_until = v_pick.asks_at + m.timeout + interval '5 seconds'
+    from maintenance.model as m
+    where m.model = v_pick.model and c.model = m.model and c.kind in ('*', p_task.kind);
+  end if;
+  perform maintenance_internal.count_request(v_pick.model, 'worker', v_pick.asks_at, 1, 0);
+  insert into maintenance.model_call
+    (task_id, kind, model, lease_token, asks_at, input_tokens)
+  values (p_task.task_id, p_task.kind, v_pick.model, p_task.lease_token, v_pick.asks_at,
+    ceil(p_characters / 3.0))
+  returning * into v_call;
+  return v_call;
+end
+$$;
+-- end of sql/engine/model/reserve_call.sql
+
+-- from sql/engine/model/cool_model.sql 85421814617d2ca9
+-- Whose fault is a failed call? The model's (a limit, an outage, gone), the kind's on this model
+-- (it was never answered like this), or the task's own: what happened to others decides, not
+-- words. What is not the task's own makes the model cool down; true: it is the task's own.
+--
+--   limit    asked too often: 1 second, doubled with each failure up to a minute, and at least what
+--            Gemini says (a day at most); a limit of the day: until midnight in Los Angeles
+--   fault    the same, for an outage
+--   gone     a model that is not there: 1 minute, doubled up to 6 hours
+--   refused  a request of this kind: 1 minute, doubled up to an hour
+
+create function maintenance_internal.cool_model(
+  p_call maintenance.model_call,
+  p_outcome text,
+  p_details jsonb,
+  p_message text,
+  p_retry_after interval)
+returns boolean
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_now constant timestamptz := maintenance_internal.moment();
+  -- Not least(), which would make a day of null.
+  v_retry_after constant interval :=
+    case when p_retry_after > interval '1 day' then interval '1 day' else p_retry_after end;
+  v_said constant text := concat(p_details::text, ' ', p_message);
+  v_class text := case
+    when p_outcome = 'gone' then 'gone'
+    when p_outcome = 'rejected' then 'refused'
+    when p_outcome in ('defer', 'transient')
+      and (v_said ~ 'QuotaFailure|RetryInfo' or p_message ~ '^429') then 'limit'
+    when p_outcome in ('defer', 'transient') then 'fault'
+  end;
+  -- For whoever reads the status: never the words of an error, which may hold an answer's.
+  v_reason constant text := format('%s (%stask %s)',
+    case v_class
+      when 'limit' then 'asked too often'
+      when 'gone' then 'it is not there'
+      when 'refused' then 'it refuses requests of this kind'
+      else 'it fails, or cannot be reached'
+    end, substring(p_message from '^\d{3}\M') || ', ', p_call.task_id);
+  v_until timestamptz;
+  v_is_own boolean;
+begin
+  v_is_own := case
+    -- It fails while others are answered.
+    when p_outcome = 'transient' then exists (
+      select from maintenance.model_day as d
+      join maintenance.task as t on t.task_id = p_call.task_id
+      where d.model = p_call.model and d.answered_at > t.failed_at
+        and d.day >= (t.failed_at at time zone 'America/Los_Angeles')::date)
+    -- Others of its kind are answered by this model, as both are set now.
+    when p_outcome = 'rejected' then exists (
+      select from maintenance.model_day as d
+      join maintenance.kind as k on k.kind = d.kind
+      join maintenance.model as m on m.model = d.model
+      cross join greatest(k.changed_at, m.changed_at) as c (changed_at)
+      where d.model = p_call.model and d.kind = p_call.kind and d.answered_at > c.changed_at
+        and d.day >= (c.changed_at at time zone 'America/Los_Angeles')::date)
+    else v_class is null
+  end;
+  if v_class is null or v_class = 'refused' and v_is_own then
+    return v_is_own;
+  end if;
+
+  if v_class = 'limit' then
+    perform maintenance_internal.learn_limit(p_call.model, p_details, v_now);
+    if v_said ~ 'PerDay|limit: 0\M' then
+      v_until := maintenance_internal.quota_day(
+        maintenance_internal.quota_day(v_now) + interval '36 hours');
+    end if;
+  end if;
+  insert into maintenance_internal.cool_down as c (model, kind, class, reason, since, until)
+  values (p_call.model, case v_class when 'refused' then p_call.kind else '*' end, v_class,
+    v_reason, v_now,
+    coalesce(v_until,
+      v_now + greatest(v_retry_after, maintenance_internal.cool_time(v_class, 1))))
+  on conflict on constraint cool_down_pkey do update
+  -- Calls that were under way when it began say nothing new.
+  set class = excluded.class,
+    reason = excluded.reason,
+    times = c.times + (p_call.asks_at >= c.since)::integer,
+    since = case when p_call.asks_at >= c.since then v_now else c.since end,
+    probing_until = case when p_call.asks_at < c.since then c.probing_until end,
+    until = case
+      when p_call.asks_at >= c.since then coalesce(v_until, v_now + greatest(v_retry_after,
+        maintenance_internal.cool_time(excluded.class, c.times + 1)))
+      else greatest(c.until, v_until, v_now + v_retry_after) end;
+  return v_is_own;
+end
+$$;
+
+-- How long nobody asks after so many failures in a row.
+create function maintenance_internal.cool_time(p_class text, p_times integer)
+returns interval
+language sql
+immutable
+set search_path = pg_catalog, pg_temp
+return case p_class
+  when 'gone' then least(interval '1 minute' * 2 ^ least(p_times - 1, 20), interval '6 hours')
+  when 'refused' then least(interval '1 minute' * 2 ^ least(p_times - 1, 20), interval '1 hour')
+  else least(interval '1 second' * 2 ^ least(p_times - 1, 20), interval '1 minute')
+end;
+
+-- A limit that Gemini tells outright is believed where it is lower than what is known. Nothing
+-- else is guessed.
+create function maintenance_internal.learn_limit(p_model text, p_details jsonb, p_now timestamptz)
+returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_minute integer;
+  v_day integer;
+begin
+  select min((v.said ->> 'quotaValue')::integer)
+      filter (where v.said ->> 'quotaId' ~ 'RequestsPerMinute'),
+    min((v.said ->> 'quotaValue')::integer)
+      filter (where v.said ->> 'quotaId' ~ 'RequestsPerDay')
+  into v_minute, v_day
+  from jsonb_path_query(p_details, 'lax $[*].violations[*]') as v (said)
+  where v.said ->> 'quotaValue' ~ '^[1-9][0-9]{0,8}$';
+  insert into maintenance_internal.model_pace as p
+    (model, learned_minute, learned_day, learned_at)
+  select m.model, v_minute, v_day, p_now
+  from maintenance.model as m
+  left join maintenance_internal.model_pace as o on o.model = m.model
+  where m.model = p_model
+    and (v_minute < coalesce(least(m.per_minute, o.learned_minute), 1e9)
+      or v_day < coalesce(least(m.per_day, o.learned_day), 1e9))
+  on conflict on constraint model_pace_pkey do update
+  set learned_minute = least(p.learned_minute, excluded.learned_minute),
+    learned_day = least(p.learned_day, excluded.learned_day),
+    learned_at = excluded.learned_at;
+end
+$$;
+-- end of sql/engine/model/cool_model.sql
+
+-- from sql/engine/model/settle_call.sql 5cd5acf04c85caea
+-- Closes a call under its lease token: what it took and cost, what it says of the model, and
+-- whether a failure is the task's own fault. What a worker says of it is bounded: the login may
+-- be in other hands.
+
+create function maintenance_internal.settle_call(
+  p_token uuid,
+  p_outcome text,
+  p_usage jsonb default null,
+  p_details jsonb default null,
+  p_message text default null,
+  p_retry_after interval default null,
+  out cost numeric,
+  out is_own_fault boolean)
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_now constant timestamptz := maintenance_internal.moment();
+  v_outcome text := p_outcome;
+  v_answered constant boolean :=
+    p_outcome in ('succeeded', 'quarantined', 'bad_output', 'blocked');
+  v_call maintenance.model_call;
+begin
+  is_own_fault := true;
+  select * into v_call from maintenance.model_call as c
+  where c.lease_token = p_token and c.settled_at is null;
+  if not found then
+    return; -- it was never asked
+  end if;
+  if p_outcome = 'released' and v_now < v_call.asks_at then
+    v_outcome := 'unasked';
+  end if;
+
+  v_call.output_tokens := maintenance_internal.usage_number(p_usage, 'candidatesTokenCount')
+    + maintenance_internal.usage_number(p_usage, 'thoughtsTokenCount');
+  if maintenance_internal.usage_number(p_usage, 'promptTokenCount') > 0 then
+    v_call.is_estimate := false;
+    v_call.input_tokens := maintenance_internal.usage_number(p_usage, 'promptTokenCount');
+    v_call.cached_tokens := least(v_call.input_tokens,
+      maintenance_internal.usage_number(p_usage, 'cachedContentTokenCount'));
+  elsif v_outcome in ('defer', 'gone', 'configuration', 'rejected', 'too_large', 'unasked') then
+    v_call.is_estimate := false; -- refused, and not billed
+    v_call.input_tokens := 0;
+  end if;
+  select trim_scale(((v_call.input_tokens - v_call.cached_tokens) * m.input_usd
+      + v_call.cached_tokens * coalesce(m.cached_usd, m.input_usd)
+      + v_call.output_tokens * m.output_usd) / 1e6) into cost
+  from maintenance.model as m
+  where m.model = v_call.model;
+  update maintenance.model_call as c
+  set outcome = v_outcome,
+    settled_at = v_now,
+    input_tokens = v_call.input_tokens,
+    output_tokens = v_call.output_tokens,
+    cached_tokens = v_call.cached_tokens,
+    is_estimate = v_call.is_estimate,
+    cost_usd = cost,
+    model_version = left(p_usage ->> 'modelVersion', 100),
+    duration =
+      maintenance_internal.usage_number(p_usage, 'durationMs') * interval '1 millisecond',
+    details = case when length(p_details::text) <= 4000 then p_details
+      else jsonb_build_object('cut', left(p_details::text, 4000)) end
+  where c.call_id = v_call.call_id;
+
+  if v_answered then
+    delete from maintenance_internal.cool_down as c
+    where c.model = v_call.model and c.kind in ('*', v_call.kind) and c.since <= v_call.asks_at;
+  elsif v_outcome in ('lost', 'released', 'unasked') then
+    -- A call that tried, and found nothing out: the next one may.
+    update maintenance_internal.cool_down as c
+    set probing_until = null
+    where c.model = v_call.model and c.kind in ('*', v_call.kind) and c.since <= v_call.asks_at;
+  else
+    is_own_fault := maintenance_internal.cool_model(v_call, p_outcome, p_details, p_message,
+      p_retry_after);
+  end if;
+
+  insert into maintenance.model_day as d (day, model, kind, calls, answered, input_tokens,
+    output_tokens, cached_tokens, cost_usd, unknown_cost, answered_at)
+  values ((v_now at time zone 'America/Los_Angeles')::date, v_call.model, v_call.kind, 1,
+    v_answered::integer, v_call.input_tokens, v_call.output_tokens, v_call.cached_tokens,
+    coalesce(cost, 0), (v_call.is_estimate or cost is null)::integer,
+    case when v_answered then v_now end)
+  on conflict on constraint model_day_pkey do update
+  set calls = d.calls + excluded.calls,
+    answered = d.answered + excluded.answered,
+    input_tokens = d.input_tokens + excluded.input_tokens,
+    output_tokens = d.output_tokens + excluded.output_tokens,
+    cached_tokens = d.cached_tokens + excluded.cached_tokens,
+    cost_usd = d.cost_usd + excluded.cost_usd,
+    unknown_cost = d.unknown_cost + excluded.unknown_cost,
+    answered_at = greatest(d.answered_at, excluded.answered_at);
+end
+$$;
+-- end of sql/engine/model/settle_call.sql
 
 -- from sql/engine/queue/find_prepare.sql efda2c9ded5c12fe
 -- A kind's prepare by exact signature. It only reads, so it has to be declared stable.
@@ -5284,7 +6282,7 @@ end
 $$;
 -- end of sql/engine/queue/find_kind.sql
 
--- from sql/engine/queue/enqueue_task.sql 6cc960201c23cb2a
+-- from sql/engine/queue/enqueue_task.sql 7b9666ff96bb6276
 -- Asks for a task: there is at most one open task per kind and subject.
 
 create function maintenance.enqueue_task(
@@ -5318,17 +6316,16 @@ begin
     raise exception 'options of % characters are too long', length(enqueue_task.options::text)
       using errcode = 'PM002', hint = 'At most 10000: keep what is larger in a table of your own.';
   end if;
-  if not exists (select from maintenance_internal.lane as l
-    where l.kind = v_kind.kind and l.priority = v_priority) then
-    insert into maintenance_internal.lane (kind, priority) values (v_kind.kind, v_priority)
-    on conflict do nothing;
+  if v_priority not between -5 and 5 then
+    raise exception 'the priority % is out of range', v_priority
+      using errcode = 'PM002', hint = 'From -5, which goes first, to 5.';
   end if;
 
   -- An open task may be closed between the two statements: then the insert has its way next time.
   loop
     insert into maintenance.task as t (kind, subject, priority, available_at, options, force)
     values (v_kind.kind, enqueue_task.subject, v_priority,
-      greatest(enqueue_task.not_before, clock_timestamp()),
+      greatest(enqueue_task.not_before, maintenance_internal.moment()),
       coalesce(enqueue_task.options, '{}'), coalesce(enqueue_task.force, false))
     on conflict (kind, subject) where state in ('ready', 'leased') do nothing
     returning t.task_id into v_task_id;
@@ -5348,12 +6345,12 @@ $$;
 
 comment on function maintenance.enqueue_task(text, text, integer, timestamptz, jsonb, boolean) is
   'Asks for a task and returns its id. There is one open task per kind and subject: a second call '
-  'returns the first, and on a leased one asks for another go after it. priority: the lower goes '
-  'first. not_before: not claimed earlier. options: given to prepare and apply. force: ask even '
-  'where the input has not changed. Errors: PM002 argument, PM013 no such kind.';
+  'returns the first, and on a leased one asks for another go after it. priority: -5 to 5, the '
+  'lower goes first. not_before: not claimed earlier. options: given to prepare and apply. force: '
+  'ask even where the input has not changed. Errors: PM002 argument, PM013 no such kind.';
 -- end of sql/engine/queue/enqueue_task.sql
 
--- from sql/engine/queue/settle_task.sql b5e620738eabd579
+-- from sql/engine/queue/settle_task.sql 9716cf33f349fd4f
 -- Ends a lease: the one place that decides what becomes of a task and of its counters.
 --
 --   outcome        attempt     then
@@ -5362,19 +6359,22 @@ comment on function maintenance.enqueue_task(text, text, integer, timestamptz, j
 --   quarantined    burned      quarantined, with what a decision needs
 --   transient      burned      ready after a back-off, or dead after the last attempt
 --   bad_output     burned      the same
---   defer          refunded    ready after retry_after or an hour, dead after 50 of them
+--   defer          refunded    ready at once, and so is gone: it is the model that waits
 --   configuration  refunded    ready after a minute, or retry_after if that is longer
 --   released       refunded    ready at once
 --   recovered      refunded    ready at once, dead at the fifth
 --   rejected       burned      dead; too_large too
 --
--- With a settled token the result is kept, with the state in it, for the replay of that token.
+-- A transient failure that is not the task's own is refunded, and put off by itself, for a second
+-- at first and an hour at last, dead after 50; a rejected one that is not is ready at once. With
+-- a settled token the result is kept, with the state in it, for the replay of that token.
 
 create function maintenance_internal.settle_task(
   p_task maintenance.task,
   p_outcome text,
   p_message text default null,
   p_retry_after interval default null,
+  p_is_own_fault boolean default true,
   p_cost numeric default null,
   p_settled_token uuid default null,
   p_result jsonb default null)
@@ -5385,31 +6385,34 @@ as $$
 declare
   v_most_defers constant integer := 50;
   v_most_recoveries constant integer := 5;
-  v_now constant timestamptz := clock_timestamp();
+  v_now constant timestamptz := maintenance_internal.moment();
+  v_is_foreign constant boolean :=
+    p_outcome in ('transient', 'rejected') and not p_is_own_fault;
   v_task maintenance.task := p_task;
 begin
-  if p_outcome in ('skipped', 'defer', 'configuration', 'released', 'recovered') then
+  if v_is_foreign or p_outcome in ('skipped', 'defer', 'gone', 'configuration', 'released',
+    'recovered') then
     v_task.attempts := greatest(v_task.attempts - 1, 0);
   end if;
-  v_task.defers := v_task.defers + (p_outcome = 'defer')::integer;
+  v_task.defers := v_task.defers + (v_is_foreign and p_outcome = 'transient')::integer;
   v_task.recoveries := v_task.recoveries + (p_outcome = 'recovered')::integer;
   v_task.state := case
     when p_outcome = 'succeeded' then 'succeeded'
     when p_outcome in ('skipped', 'blocked', 'declined') then 'skipped'
     when p_outcome = 'quarantined' then 'quarantined'
+    when v_task.defers > v_most_defers or v_task.recoveries >= v_most_recoveries then 'dead'
+    when v_is_foreign then 'ready'
     when p_outcome in ('rejected', 'too_large')
       or p_outcome in ('transient', 'bad_output') and v_task.attempts >= (
-        select k.max_attempts from maintenance.kind as k where k.kind = v_task.kind)
-      or v_task.defers > v_most_defers
-      or v_task.recoveries >= v_most_recoveries then 'dead'
+        select k.max_attempts from maintenance.kind as k where k.kind = v_task.kind) then 'dead'
     else 'ready'
   end;
-  -- Ten seconds, doubled with every attempt, at most an hour, and a quarter more or less.
-  v_task.available_at := v_now + case p_outcome
-    when 'defer' then coalesce(p_retry_after, interval '1 hour')
-    when 'configuration' then greatest(p_retry_after, interval '1 minute')
-    when 'released' then interval '0'
-    when 'recovered' then interval '0'
+  v_task.available_at := v_now + case
+    when v_is_foreign and p_outcome = 'transient'
+      then least(interval '1 second' * 2 ^ least(v_task.defers - 1, 12), interval '1 hour')
+    when v_is_foreign or p_outcome in ('defer', 'gone', 'released', 'recovered') then interval '0'
+    when p_outcome = 'configuration' then greatest(p_retry_after, interval '1 minute')
+    -- Ten seconds, doubled with every attempt, at most an hour, and a quarter more or less.
     else greatest(p_retry_after,
       least(interval '10 seconds' * 2 ^ least(v_task.attempts - 1, 10), interval '1 hour')
         * (0.75 + random() / 2))
@@ -5417,6 +6420,9 @@ begin
   if p_outcome not in ('succeeded', 'released') then
     v_task.last_class := p_outcome;
     v_task.last_error := left(coalesce(p_message, p_outcome), 1000);
+  end if;
+  if p_outcome = 'transient' then
+    v_task.failed_at := v_now;
   end if;
   if p_settled_token is not null then
     v_task.settled_token := p_settled_token;
@@ -5430,6 +6436,7 @@ begin
     attempts = v_task.attempts,
     defers = v_task.defers,
     recoveries = v_task.recoveries,
+    cut_answers = v_task.cut_answers,
     available_at = case when v_task.state = 'ready' then v_task.available_at
       else t.available_at end,
     worker = null,
@@ -5442,6 +6449,7 @@ begin
     input_hash = v_task.input_hash,
     last_class = v_task.last_class,
     last_error = v_task.last_error,
+    failed_at = v_task.failed_at,
     settled_token = v_task.settled_token,
     result = v_task.result,
     cost_usd = t.cost_usd + coalesce(p_cost, 0),
@@ -5458,57 +6466,79 @@ end
 $$;
 -- end of sql/engine/queue/settle_task.sql
 
--- from sql/engine/queue/sweep_leases.sql f2cbbcf988d68011
--- Gives back the tasks of dead workers, and moves the lanes' watermarks up. At most once a second,
--- unless a claim found too little; what another session looks at is stepped over.
+-- from sql/engine/queue/sweep_leases.sql 7cf59c5aeba965e8
+-- Gives back the tasks of dead workers, and says how many. What another session looks at is
+-- stepped over, and the order is that in which settle_call takes its rows, so that two of these
+-- never wait for each other.
 
-create function maintenance_internal.sweep_leases(p_now boolean default false)
-returns void
+create function maintenance_internal.sweep_leases()
+returns integer
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_clock constant timestamptz := clock_timestamp();
-  v_turn boolean;
   v_task maintenance.task;
+  v_swept integer := 0;
 begin
-  v_turn := maintenance_internal.take_turn('leases',
-    case when p_now then interval '0' else interval '1 second' end);
-  if not p_now and not v_turn then
-    return;
-  end if;
-
   for v_task in
-    select t.* from maintenance.task as t
-    where t.state = 'leased' and t.lease_expires_at <= v_clock
-    order by t.lease_expires_at
-    limit 100
-    for update skip locked
+    select l.* from (
+      select t.* from maintenance.task as t
+      where t.state = 'leased' and t.lease_expires_at <= maintenance_internal.moment()
+      order by t.lease_expires_at
+      limit 100
+      for update skip locked
+    ) as l
+    order by l.model, l.kind
   loop
-    perform maintenance_internal.settle_task(v_task, 'recovered', format(
-      'the lease of %s ended without a word', v_task.worker));
+    perform maintenance_internal.settle_task(v_task, 'recovered',
+      format('the lease of %s ended without a word', v_task.worker), p_cost => c.cost)
+    from maintenance_internal.settle_call(v_task.lease_token, 'lost') as c;
+    v_swept := v_swept + 1;
   end loop;
-
-  if not v_turn then
-    return;
-  end if;
-  update maintenance_internal.lane as l
-  set watermark = w.watermark
-  from (
-    select n.kind, n.priority, coalesce(
-      (select min(t.available_at) from maintenance.task as t
-        where t.state = 'ready' and t.kind = n.kind and t.priority = n.priority),
-      v_clock) as watermark
-    from maintenance_internal.lane as n
-  ) as w
-  where l.kind = w.kind and l.priority = w.priority and l.watermark <> w.watermark;
+  return v_swept;
 end
 $$;
 -- end of sql/engine/queue/sweep_leases.sql
 
--- from sql/engine/queue/claim_tasks.sql c58b9453d791a4ca
--- Leases due tasks to a worker: the lower priority first, within a kind the longest due. It writes
--- the lease and counts the attempt, nothing else; what a task asks is worked out by task_request.
+-- from sql/engine/queue/task_holds.sql 572d32576fe0875f
+-- Why due tasks are not handed out: the budget, or that no model can be asked for a kind. No row
+-- where nothing keeps them, or none is due.
+
+create function maintenance_internal.task_holds(p_now timestamptz)
+returns table (kind text, hold text)
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_budget constant text := maintenance_internal.budget_hold(p_now);
+begin
+  return query
+    select k.kind, h.hold
+    from maintenance.kind as k
+    cross join lateral (
+      select coalesce(v_budget, maintenance_internal.kind_hold(k.kind, p_now)) as hold
+      where v_budget is not null or not exists (
+        select from maintenance_internal.pick_models(p_now, k.kind) as m
+        where m.asks_at <= p_now + greatest(interval '10 seconds', m.pace))
+    ) as h
+    where exists (
+      select from generate_series(-5, 5) as p (priority)
+      cross join lateral (
+        select from maintenance.task as t
+        where t.state = 'ready' and t.kind = k.kind and t.priority = p.priority
+          and t.available_at <= p_now
+        limit 1
+      ) as t)
+    order by k.kind;
+end
+$$;
+-- end of sql/engine/queue/task_holds.sql
+
+-- from sql/engine/queue/claim_tasks.sql 661b01bca00da00c
+-- Leases due tasks to a worker: the lower priority first, then the longest due. It writes the
+-- lease and counts the attempt, nothing else; what a task asks is worked out by task_request.
+-- What cannot be asked now is not handed out: a notice says why, and until when.
 
 create function maintenance.claim_tasks(
   worker text,
@@ -5522,9 +6552,12 @@ set lock_timeout = '5s'
 as $$
 #variable_conflict use_column
 declare
-  v_now timestamptz;
+  v_patience constant interval := '10 seconds';
+  v_now timestamptz := maintenance_internal.moment();
+  v_hold text := maintenance_internal.budget_hold(v_now);
   v_lane record;
   v_left integer := claim_tasks.max_tasks;
+  v_total integer := 0;
   v_claimed integer;
 begin
   if coalesce(btrim(claim_tasks.worker), '') = '' then
@@ -5543,28 +6576,40 @@ begin
 
   -- A claim that is lost in a crash leaves a ready task: nothing to wait for the disk for.
   perform set_config('synchronous_commit', 'off', true);
-  perform maintenance_internal.sweep_leases();
+  -- Tasks of dead workers: now and then, and wherever there are too few others.
+  if extract(microseconds from v_now)::integer % 20 = 0 then
+    perform maintenance_internal.sweep_leases();
+    v_now := maintenance_internal.moment();
+  end if;
 
-  -- The watermark saves a walk over dead index entries, but it may be too late by now: where the
-  -- first pass finds too few tasks, the second one reads each lane from its beginning.
   for v_pass in 1 .. 2 loop
-    v_now := clock_timestamp();
+    exit when v_hold is not null;
     for v_lane in
-      select l.kind, l.priority, l.bound
+      select k.kind, p.priority, k.calls
       from (
-        select n.kind, n.priority,
-          case v_pass when 1 then n.watermark else '-infinity' end as bound
-        from maintenance_internal.lane as n
-      ) as l
+        -- How many calls may begin within ten seconds, at the pace of the model: at least one,
+        -- and only one where it tries whether a cool-down is over.
+        select m.kind,
+          case
+            when m.is_probe then 1
+            when m.pace = interval '0' then 1000
+            else greatest(1, 1 + floor(extract(epoch from v_now + v_patience - m.asks_at)
+              / extract(epoch from m.pace)))
+          end as calls
+        from maintenance_internal.pick_models(v_now) as m
+        where m.asks_at <= v_now + greatest(v_patience, m.pace)
+      ) as k
+      cross join generate_series(-5, 5) as p (priority)
       cross join lateral (
         select t.available_at from maintenance.task as t
-        where t.state = 'ready' and t.kind = l.kind and t.priority = l.priority
-          and t.available_at between l.bound and v_now
+        where t.state = 'ready' and t.kind = k.kind and t.priority = p.priority
+          and t.available_at <= v_now
         order by t.available_at
         limit 1
       ) as h
-      order by l.priority, h.available_at
+      order by p.priority, h.available_at
     loop
+      continue when v_lane.calls <= v_total;
       return query
         update maintenance.task as u
         set state = 'leased',
@@ -5578,25 +6623,34 @@ begin
         where u.task_id = any(array(
           select t.task_id from maintenance.task as t
           where t.state = 'ready' and t.kind = v_lane.kind and t.priority = v_lane.priority
-            and t.available_at between v_lane.bound and v_now
+            and t.available_at <= v_now
           order by t.available_at, t.task_id
-          limit v_left
+          limit least(v_left, v_lane.calls - v_total)
           for update skip locked))
         returning u.task_id, u.kind, u.lease_token, u.attempts;
       get diagnostics v_claimed = row_count;
       v_left := v_left - v_claimed;
+      v_total := v_total + v_claimed;
       exit when v_left = 0;
     end loop;
-    exit when v_left = 0 or v_pass = 2;
-    perform maintenance_internal.sweep_leases(p_now => true);
+    exit when v_left = 0 or v_pass = 2 or maintenance_internal.sweep_leases() = 0;
+    v_now := maintenance_internal.moment();
   end loop;
+
+  if v_total = 0 then
+    for v_hold in select h.hold from maintenance_internal.task_holds(v_now) as h limit 3 loop
+      raise notice '%', v_hold;
+    end loop;
+  end if;
 end
 $$;
 
 comment on function maintenance.claim_tasks(text, integer, interval) is
   'Leases up to max_tasks due tasks to a worker and counts their attempts. The lease token is '
-  'needed for everything else; extend_lease keeps it. Two workers never get one task. In a '
-  'transaction of its own: its commit does not wait for the disk. Errors: PM002 argument.';
+  'needed for everything else; extend_lease keeps it. Two workers never get one task. Where tasks '
+  'are due and no model may be asked, or the budget of the day is spent, there is no row, and a '
+  'notice says why and until when. In a transaction of its own: its commit does not wait for the '
+  'disk. Errors: PM002 argument.';
 -- end of sql/engine/queue/claim_tasks.sql
 
 -- from sql/engine/queue/lock_task.sql 4e5e7b411c805674
@@ -5659,8 +6713,12 @@ end
 $$;
 -- end of sql/engine/queue/lock_task.sql
 
--- from sql/engine/queue/task_request.sql 580f92fb6a032fc9
--- Turns a leased task into the request for the model, or closes it where there is nothing to ask.
+-- from sql/engine/queue/task_request.sql 4bca067da06070aa
+-- Turns a leased task into the request for a model, or closes it where there is nothing to ask,
+-- or gives it back where no model can be asked now.
+--
+-- An answer that was cut is never asked for by the same request: max_output_tokens doubles once,
+-- and then prepare is told to show a half, a quarter and so on (options.share).
 
 -- Whether a row was written by this transaction, or a part of it: pg_xact_status wants the number
 -- in full, and xmin has its lower half: the number nearest to our own is meant.
@@ -5687,7 +6745,15 @@ declare
   v_task maintenance.task :=
     maintenance_internal.lock_leased(task_request.task_id, task_request.lease_token);
   v_kind maintenance.kind := maintenance_internal.find_kind(v_task.kind);
+  v_most_tokens constant integer := greatest(v_kind.max_output_tokens, 65536);
+  v_doubled constant integer := least(2::bigint * v_kind.max_output_tokens, v_most_tokens);
+  v_tokens constant integer :=
+    case when v_task.cut_answers > 0 then v_doubled else v_kind.max_output_tokens end;
+  v_halvings constant integer :=
+    v_task.cut_answers - (v_doubled > v_kind.max_output_tokens)::integer;
+  v_share constant numeric := case when v_halvings > 0 then trim_scale(0.5 ^ v_halvings) end;
   v_model maintenance.model;
+  v_call maintenance.model_call;
   v_content text;
   v_context jsonb;
   v_input_hash text;
@@ -5696,6 +6762,8 @@ declare
   v_error_context text;
 begin
   perform maintenance_internal.check_session();
+  -- Lost in a crash, the lease is lost with it, or its answer is given back.
+  perform set_config('synchronous_commit', 'off', true);
   -- What is rolled back leaves no trace: a login that is not the owner's shows its claim first.
   if exists (select from maintenance.task as t
       where t.task_id = v_task.task_id and maintenance_internal.is_own_change(t.xmin))
@@ -5706,7 +6774,8 @@ begin
   end if;
   begin
     select p.* into v_content, v_context, v_input_hash, v_skip_reason
-    from maintenance_internal.call_prepare(v_kind.prepare, v_task.subject, v_task.options) as p;
+    from maintenance_internal.call_prepare(v_kind.prepare, v_task.subject, v_task.options
+      || jsonb_strip_nulls(jsonb_build_object('share', v_share))) as p;
   exception when others or assert_failure then
     get stacked diagnostics v_error_context = pg_exception_context;
     v_error := 'prepare: ' || maintenance_internal.error_text(sqlstate, sqlerrm, v_error_context);
@@ -5734,32 +6803,49 @@ begin
     return null;
   end if;
 
-  select * into v_model from maintenance.model as m where m.enabled order by m.position limit 1;
-  if not found then
-    perform maintenance_internal.settle_task(v_task, 'configuration', 'no model is enabled');
+  if v_task.cut_answers > 0 and v_tokens <= v_task.asked_tokens
+    and length(v_content) >= v_task.asked_characters then
+    perform maintenance_internal.settle_task(v_task, 'too_large', format('the answer does not fit '
+      'into %s tokens, and prepare shows no less for options.share %s', v_tokens,
+      coalesce(v_share, 1)));
+    return null;
+  end if;
+
+  v_call := maintenance_internal.reserve_call(v_task,
+    length(v_content) + length(v_kind.instruction));
+  if v_call.call_id is null then
+    perform maintenance_internal.settle_task(v_task, 'released');
     return null;
   end if;
   update maintenance.task as t
-  set model = v_model.model,
+  set model = v_call.model,
+    asked_tokens = v_tokens,
+    asked_characters = length(v_content),
     context = v_context,
     input_hash = v_input_hash,
     asks = t.asks + 1
   where t.task_id = v_task.task_id;
-
+  select * into v_model from maintenance.model as m where m.model = v_call.model;
   return jsonb_build_object(
     'model', v_model.model,
     'system', v_kind.instruction,
     'content', v_content,
     'response_schema', v_kind.response_schema,
-    'max_output_tokens', v_kind.max_output_tokens,
-    'generation', v_model.generation);
+    'max_output_tokens', v_tokens,
+    'generation', v_model.generation,
+    'request', v_model.request,
+    'timeout_ms', extract(epoch from v_model.timeout)::bigint * 1000,
+    'wait_ms', greatest(0, ceil(1000 * extract(epoch
+      from v_call.asks_at - maintenance_internal.moment()))));
 end
 $$;
 
 comment on function maintenance.task_request(bigint, uuid) is
   'The request of a leased task: {model, system, content, response_schema, max_output_tokens, '
-  'generation}; or null where it was closed: nothing to ask, nothing changed, prepare failed '
-  '(which costs the task an attempt). Call it in a transaction of its own. '
+  'generation, request, timeout_ms, wait_ms}: wait so long, then ask. Its place within the limits '
+  'of the model is reserved. Null where it was closed (nothing to ask, nothing changed, prepare '
+  'failed, which costs an attempt, an answer that cannot fit), or given back, since no model can '
+  'be asked now. Call it in a transaction of its own; its commit does not wait for the disk. '
   'Errors: PM014 not leased under this token, or claimed in the same transaction.';
 -- end of sql/engine/queue/task_request.sql
 
@@ -5889,7 +6975,7 @@ end
 $$;
 -- end of sql/engine/queue/apply_answer.sql
 
--- from sql/engine/queue/complete_task.sql e2601e87d51a4efc
+-- from sql/engine/queue/complete_task.sql dffeb1ae274aba41
 -- Takes a model's answer: parses it, lets the kind apply it, records the cost and closes the task,
 -- in one transaction. Whatever the answer says, this returns; it raises for a stale token only.
 
@@ -5915,19 +7001,24 @@ begin
     return v_task.result;
   end if;
 
+  if v_task.context is null then
+    -- Nobody has asked; or a crash has taken what task_request wrote, which waits for no disk.
+    v_task := maintenance_internal.settle_task(v_task, 'released',
+      p_settled_token => complete_task.lease_token,
+      p_result => '{"error": "the task was never asked: task_request comes first"}');
+    return v_task.result;
+  end if;
+
   select 'bad_output' as outcome, p.reason as error, null::jsonb as result, p.answer into v_applied
   from maintenance_internal.parse_answer(complete_task.answer) as p;
-  if v_applied.error is null and v_task.context is null then
-    v_applied.error := 'the task was never asked: task_request comes first';
-  end if;
   if v_applied.error is null then
     v_task.held_answer := v_applied.answer;
     select * into v_applied from maintenance_internal.apply_answer(v_task, p_approved => false);
     v_task.input_hash := v_applied.input_hash;
   end if;
 
-  v_cost := maintenance_internal.record_call(v_task.task_id, v_task.kind, v_task.model,
-    v_applied.outcome, complete_task.usage, null);
+  v_cost := (select c.cost from maintenance_internal.settle_call(v_task.lease_token,
+    v_applied.outcome, complete_task.usage) as c);
   v_task := maintenance_internal.settle_task(v_task, v_applied.outcome, v_applied.error,
     p_cost => v_cost, p_settled_token => complete_task.lease_token,
     p_result => jsonb_build_object('result', v_applied.result, 'error', v_applied.error));
@@ -5939,7 +7030,7 @@ comment on function maintenance.complete_task(bigint, uuid, text, jsonb) is
   'Takes the answer of a leased task and applies it. Returns {state, result, error, '
   'available_at}, result being what apply returned: a bad answer is a normal return and costs an '
   'attempt, and one that goes too far waits in quarantine. A replay of the same token returns the '
-  'stored result. usage: Gemini''s usageMetadata with model and durationMs. '
+  'stored result. usage: Gemini''s usageMetadata, with modelVersion and durationMs. '
   'Errors: PM014 not leased under this token.';
 -- end of sql/engine/queue/complete_task.sql
 
@@ -5991,8 +7082,9 @@ comment on function maintenance.extend_lease(bigint, uuid, interval) is
   'of range.';
 -- end of sql/engine/queue/extend_lease.sql
 
--- from sql/engine/queue/fail_task.sql 767bee80aca6aff8
--- Says that a call failed, and of which class. What follows from it stands in settle_task.
+-- from sql/engine/queue/fail_task.sql 9c6008b11a1aec69
+-- Says that a call failed, and of which class. Whose fault that is, settle_call tells by what
+-- happened to others; what follows for the task stands in settle_task.
 
 create function maintenance.fail_task(
   task_id bigint,
@@ -6011,35 +7103,44 @@ as $$
 declare
   v_task maintenance.task :=
     maintenance_internal.lock_leased(fail_task.task_id, fail_task.lease_token);
-  v_cost numeric;
+  v_call record;
 begin
   if fail_task.failure_class is null or fail_task.failure_class not in ('transient', 'defer',
-    'configuration', 'rejected', 'blocked', 'bad_output', 'too_large') then
+    'gone', 'configuration', 'rejected', 'blocked', 'bad_output', 'too_large') then
     raise exception 'the failure class "%" is not known', fail_task.failure_class
-      using errcode = 'PM002', hint = 'transient, defer, configuration, rejected, blocked, '
+      using errcode = 'PM002', hint = 'transient, defer, gone, configuration, rejected, blocked, '
         'bad_output or too_large.';
   end if;
   if fail_task.retry_after not between interval '0' and interval '30 days' then
     raise exception 'retry_after "%" is out of range', fail_task.retry_after
       using errcode = 'PM002', hint = 'An interval from zero to 30 days.';
   end if;
-  v_cost := maintenance_internal.record_call(v_task.task_id, v_task.kind, v_task.model,
-    fail_task.failure_class, fail_task.usage, fail_task.details);
+  if fail_task.failure_class = 'bad_output' and fail_task.usage ->> 'finishReason' = 'MAX_TOKENS'
+  then
+    v_task.cut_answers := v_task.cut_answers + 1;
+  end if;
+  select * into v_call from maintenance_internal.settle_call(v_task.lease_token,
+    fail_task.failure_class, fail_task.usage, fail_task.details, fail_task.message,
+    fail_task.retry_after);
   return maintenance_internal.task_state(maintenance_internal.settle_task(v_task,
-    fail_task.failure_class, fail_task.message, fail_task.retry_after, p_cost => v_cost));
+    fail_task.failure_class, fail_task.message, fail_task.retry_after, v_call.is_own_fault,
+    v_call.cost));
 end
 $$;
 
 comment on function maintenance.fail_task(bigint, uuid, text, text, interval, jsonb, jsonb) is
-  'Ends a lease with a failure and returns {state, available_at}. failure_class: transient and '
-  'bad_output cost an attempt and wait for a back-off; defer costs none (ready after retry_after '
-  'or an hour, dead after 50); configuration gives the task back for a minute; blocked skips it '
-  'until its input changes; rejected and too_large end it. message: for people, no secret in it. '
-  'usage: as in complete_task. details: kept with the call. '
+  'Ends a lease with a failure and returns {state, available_at}. failure_class: transient (500, '
+  'a time-out) costs an attempt and waits for a back-off where the model answers others, else '
+  'nothing; bad_output costs an attempt; defer (429, 503, no network) and gone (404) cost nothing, '
+  'and the model cools down, for retry_after at least; configuration gives the task back for a '
+  'minute; blocked skips it until its input changes; rejected (400) ends it where others of its '
+  'kind were answered, else this model is not asked for its kind for a while; too_large ends it. '
+  'message: for people, no secret in it. usage: as in complete_task; with finishReason MAX_TOKENS '
+  'the next request has more room, then less to say. details: of the error, kept with the call. '
   'Errors: PM002 argument, PM014 not leased under this token.';
 -- end of sql/engine/queue/fail_task.sql
 
--- from sql/engine/queue/release_task.sql b239474452947887
+-- from sql/engine/queue/release_task.sql 7031a08d57ba6474
 -- Gives a task back as if it had never been claimed: a worker that shuts down.
 
 create function maintenance.release_task(task_id bigint, lease_token uuid)
@@ -6049,9 +7150,14 @@ security definer
 set search_path = pg_catalog, pg_temp
 set lock_timeout = '5s'
 as $$
+declare
+  v_task maintenance.task :=
+    maintenance_internal.lock_leased(release_task.task_id, release_task.lease_token);
+  v_cost constant numeric := (
+    select c.cost from maintenance_internal.settle_call(v_task.lease_token, 'released') as c);
 begin
-  return maintenance_internal.task_state(maintenance_internal.settle_task(
-    maintenance_internal.lock_leased(release_task.task_id, release_task.lease_token), 'released'));
+  return maintenance_internal.task_state(
+    maintenance_internal.settle_task(v_task, 'released', p_cost => v_cost));
 end
 $$;
 
@@ -6060,8 +7166,8 @@ comment on function maintenance.release_task(bigint, uuid) is
   'Errors: PM014 not leased under this token.';
 -- end of sql/engine/queue/release_task.sql
 
--- from sql/engine/queue/retry_task.sql 8ba6255c647513aa
--- Revives a task that is over, with all its attempts.
+-- from sql/engine/queue/retry_task.sql 9a2c9e8aa984dff8
+-- Revives what is over, hurries what waits, and takes back what is leased; with all its attempts.
 
 create function maintenance.retry_task(task_id bigint)
 returns jsonb
@@ -6072,22 +7178,33 @@ set lock_timeout = '5s'
 as $$
 declare
   v_task maintenance.task := maintenance_internal.lock_task(retry_task.task_id,
-    '{dead,skipped,ready}', 'Dead and skipped tasks are revived, ready ones hurried.');
+    '{dead,skipped,ready,leased}',
+    'Dead and skipped tasks are revived, leased ones taken back, ready ones hurried.');
+  v_twin bigint;
 begin
+  if v_task.state = 'leased' then
+    v_task := maintenance_internal.settle_task(v_task, 'released', p_cost => (
+      select c.cost from maintenance_internal.settle_call(v_task.lease_token, 'lost') as c));
+  end if;
   begin
     update maintenance.task as t
     set state = 'ready',
       attempts = 0,
       defers = 0,
       recoveries = 0,
+      cut_answers = 0,
       force = true,
-      available_at = clock_timestamp(),
+      available_at = maintenance_internal.moment(),
+      failed_at = null,
       finished_at = null
     where t.task_id = v_task.task_id
     returning * into v_task;
   exception when unique_violation then
-    raise exception 'another task of the kind % about % is open', v_task.kind, v_task.subject
-      using errcode = 'PM016', hint = 'It asks the same; wait for it.';
+    select t.task_id into v_twin from maintenance.task as t
+    where t.kind = v_task.kind and t.subject = v_task.subject and t.state in ('ready', 'leased');
+    raise exception 'task % of the kind % about % is open', v_twin, v_task.kind, v_task.subject
+      using errcode = 'PM016', hint = format('It asks the same. To have it asked at once: select '
+        'maintenance.retry_task(%s);', v_twin);
   end;
   return maintenance_internal.task_state(v_task);
 end
@@ -6095,8 +7212,55 @@ $$;
 
 comment on function maintenance.retry_task(bigint) is
   'Makes a dead or skipped task ready again at once, with all its attempts, and asks even where '
-  'its input has not changed; a ready one is due at once. Returns {state, available_at}. '
-  'Errors: PM014 no such task, PM016 it is leased or has succeeded, or another one is open.';
+  'its input has not changed; a ready one is due at once; a leased one is taken back, and what its '
+  'worker still says is refused. Returns {state, available_at}. '
+  'Errors: PM014 no such task, PM016 it has succeeded or is quarantined, or another one is open.';
+
+create function maintenance.retry_tasks(kind text)
+returns jsonb
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+set lock_timeout = '5s'
+as $$
+#variable_conflict use_column
+declare
+  v_kind maintenance.kind := maintenance_internal.find_kind(retry_tasks.kind);
+  v_revived bigint;
+  v_dead bigint;
+begin
+  with dead as (
+    -- Of several about one subject the last; none where one is open.
+    select distinct on (t.subject) t.task_id
+    from maintenance.task as t
+    where t.kind = v_kind.kind and t.state = 'dead'
+      and not exists (
+        select from maintenance.task as o
+        where o.kind = t.kind and o.subject = t.subject and o.state in ('ready', 'leased'))
+    order by t.subject, t.task_id desc
+  )
+  update maintenance.task as t
+  set state = 'ready',
+    attempts = 0,
+    defers = 0,
+    recoveries = 0,
+    cut_answers = 0,
+    force = true,
+    available_at = maintenance_internal.moment(),
+    failed_at = null,
+    finished_at = null
+  from dead
+  where t.task_id = dead.task_id and t.state = 'dead';
+  get diagnostics v_revived = row_count;
+  select count(*) into v_dead from maintenance.task as t
+  where t.kind = v_kind.kind and t.state = 'dead';
+  return jsonb_build_object('revived', v_revived, 'dead', v_dead);
+end
+$$;
+
+comment on function maintenance.retry_tasks(text) is
+  'Revives every dead task of a kind, as retry_task does one, and returns {revived, dead}: those '
+  'that stay dead are of subjects of which a later task is open. Errors: PM013 no such kind.';
 -- end of sql/engine/queue/retry_task.sql
 
 -- from sql/engine/queue/approve_task.sql 59ba1fa7b9632bf8
@@ -6386,7 +7550,7 @@ begin atomic
 end;
 -- end of sql/engine/queue/undone_keys.sql
 
--- from sql/engine/queue/trigger_jobs.sql 6f232d4e3770e2f2
+-- from sql/engine/queue/trigger_jobs.sql 02a76d699da9bcd6
 -- Asks for the tasks of every kind with a trigger, one for each of its subjects.
 
 create function maintenance.trigger_jobs(
@@ -6401,6 +7565,7 @@ set search_path = pg_catalog, pg_temp
 set lock_timeout = '5s'
 as $$
 declare
+  v_now constant timestamptz := maintenance_internal.moment();
   v_kind maintenance.kind;
   v_subjects text[];
   v_users text[] := '{}'::text[];
@@ -6435,21 +7600,17 @@ begin
       where not exists (
         select from maintenance.task as t
         where t.kind = v_kind.kind and t.subject = s.subject and t.state in ('ready', 'leased'));
-      -- The average of the latest calls; null before the first one.
-      select avg(c.input_tokens + c.output_tokens) as tokens, avg(c.cost_usd) as cost into v_past
-      from (
-        select m.* from maintenance.model_call as m
-        where m.kind = v_kind.kind and m.outcome = 'succeeded'
-        order by m.call_id desc
-        limit 100
-      ) as c;
+      -- What an answer has taken of late; null before the first one.
+      select sum(d.input_tokens + d.output_tokens) / sum(d.answered) as tokens,
+        sum(d.cost_usd) / sum(d.answered) as cost into v_past
+      from maintenance.model_day as d
+      where d.kind = v_kind.kind and d.answered > 0
+        and d.day > (v_now at time zone 'America/Los_Angeles')::date - 31;
       v_tokens := v_tokens + v_past.tokens * v_new;
       v_cost := v_cost + v_past.cost * v_new;
     else
-      insert into maintenance_internal.lane (kind, priority) values (v_kind.kind, 0)
-      on conflict do nothing;
       insert into maintenance.task as t (kind, subject, available_at, force)
-      select v_kind.kind, s.subject, clock_timestamp() + random() * trigger_jobs.spread,
+      select v_kind.kind, s.subject, v_now + random() * trigger_jobs.spread,
         coalesce(trigger_jobs.force, false)
       from unnest(v_subjects) as s (subject)
       on conflict (kind, subject) where state in ('ready', 'leased') do nothing;
@@ -6470,13 +7631,13 @@ comment on function maintenance.trigger_jobs(text, interval, boolean, boolean) i
   'Asks for the tasks of a trigger (S0-02): all, consolidate, analyze or archive; one for each '
   'subject of its kinds that has none open. Returns {success, usersProcessed, jobsPublished}. '
   'spread: due at random within this time. force: ask even where nothing has changed. dry_run: '
-  'publish nothing, and add expectedTokens and expectedCostUsd by the last 100 calls of each kind '
-  '(null before the first). Errors: PM002 spread, PM015 no such trigger.';
+  'publish nothing, and add expectedTokens and expectedCostUsd by the answers of 31 days (null '
+  'before the first). Errors: PM002 spread, PM015 no such trigger.';
 -- end of sql/engine/queue/trigger_jobs.sql
 
--- from sql/engine/queue/task_backlog.sql d671dab14138c7c7
--- The tasks' rows of maintenance_status: what is due, what waits for a decision, what is dead. None
--- where there is no kind.
+-- from sql/engine/queue/task_backlog.sql ea97b5599dd4b004
+-- The tasks' rows of maintenance_status: what is due and what keeps it, what is with a worker, what
+-- waits for a decision, what is dead. None where there is no kind.
 
 create function maintenance_internal.task_backlog()
 returns table (
@@ -6495,31 +7656,78 @@ as $$
 #variable_conflict use_column
 declare
   v_cap constant integer := 10000;
-  v_now constant timestamptz := clock_timestamp();
+  v_now constant timestamptz := maintenance_internal.moment();
+  v_row record;
+  v_hold text;
 begin
   if not exists (select from maintenance.kind) then
     return;
   end if;
+  -- The last word of Gemini's: a refused key keeps all back, and each worker for a minute.
+  select format('Gemini refuses the key of the worker, or its project (task %s): mend '
+    'GEMINI_API_KEY, and start the worker anew.', c.task_id)
+  into v_hold
+  from (
+    select m.outcome, m.task_id from maintenance.model_call as m
+    where m.settled_at is not null
+    order by m.call_id desc
+    limit 1
+  ) as c
+  where c.outcome = 'configuration';
+  if v_hold is null then
+    select string_agg(distinct upper(left(h.hold, 1)) || substr(h.hold, 2) || case
+      when h.hold ~ '^the budget' then '. More of it: select maintenance.configure('
+        '''daily_budget_usd'', ' || 1 + 2 * (
+          select s.value::numeric from maintenance.setting as s where s.name = 'daily_budget_usd')
+        || ');'
+      else '. Who is asked when: select * from maintenance.model_status;' end, ' ')
+    into v_hold
+    from maintenance_internal.task_holds(v_now) as h;
+  end if;
+
   return query
     select 'tasks_due', count(*), 'Tasks that wait for a worker' || case when count(*) >= v_cap
         then format('; at least %s', v_cap) else '' end,
       case when count(*) = 0 then 'ok'
-        when min(d.available_at) < v_now - interval '1 hour' then 'warning'
+        when min(d.available_at) < v_now - interval '1 hour' or v_hold ~ 'GEMINI_API_KEY'
+          then 'warning'
         else 'notice' end,
       min(d.available_at),
-      case when min(d.available_at) < v_now - interval '1 hour'
-        then 'Due for more than an hour: is a worker running? npm start' end
+      case when count(*) = 0 then null
+        when v_hold is not null then v_hold
+        when min(d.available_at) < v_now - interval '1 hour'
+          then 'Due for more than an hour: is a worker running? npm start' end
     from (
-      select t.available_at from maintenance_internal.lane as l
+      select t.available_at
+      from maintenance.kind as k
+      cross join generate_series(-5, 5) as p (priority)
       cross join lateral (
         select r.available_at from maintenance.task as r
-        where r.state = 'ready' and r.kind = l.kind and r.priority = l.priority
+        where r.state = 'ready' and r.kind = k.kind and r.priority = p.priority
           and r.available_at <= v_now
         order by r.available_at
         limit v_cap
       ) as t
       limit v_cap
     ) as d;
+
+  select count(*) as tasks, min(d.leased_at) as since,
+    (array_agg(d.task_id order by d.leased_at))[1] as task_id,
+    (array_agg(d.worker order by d.leased_at))[1] as worker into v_row
+  from (
+    select t.task_id, t.worker, t.leased_at from maintenance.task as t
+    where t.state = 'leased'
+    limit v_cap
+  ) as d;
+  return query
+    select 'tasks_leased', v_row.tasks, 'Tasks that are with a worker'
+        || case when v_row.tasks >= v_cap then format('; at least %s', v_cap) else '' end,
+      case when v_row.since < v_now - interval '1 hour' then 'warning' else 'ok' end,
+      v_row.since,
+      case when v_row.since < v_now - interval '1 hour' then format('Task %s is with %s for more '
+        'than an hour. To take it back: select maintenance.retry_task(%1$s);', v_row.task_id,
+        v_row.worker) end;
+
   return query
     select 'tasks_quarantined', count(*), 'Answers that went too far to be applied unasked'
         || case when count(*) >= v_cap then format('; at least %s', v_cap) else '' end,
@@ -6534,19 +7742,24 @@ begin
       order by t.task_id
       limit v_cap
     ) as d;
+
+  select count(*) as tasks, min(d.finished_at) as since,
+    string_agg(distinct format('select maintenance.retry_tasks(%L);', d.kind), ' ') as retry
+  into v_row
+  from (
+    select t.finished_at, t.kind from maintenance.task as t
+    where t.state = 'dead'
+    order by t.finished_at
+    limit v_cap
+  ) as d;
   return query
-    select 'tasks_dead', count(*), 'Tasks that were given up' || case when count(*) >= v_cap
+    select 'tasks_dead', v_row.tasks, 'Tasks that were given up' || case when v_row.tasks >= v_cap
         then format('; at least %s', v_cap) else '' end,
-      case when count(*) = 0 then 'ok' else 'warning' end,
-      min(d.finished_at),
-      case when count(*) > 0 then 'select task_id, kind, last_error from maintenance.task '
-        'where state = ''dead''; then select maintenance.retry_task(task_id);' end
-    from (
-      select t.finished_at from maintenance.task as t
-      where t.state = 'dead'
-      order by t.finished_at
-      limit v_cap
-    ) as d;
+      case when v_row.tasks = 0 then 'ok' else 'warning' end,
+      v_row.since,
+      case when v_row.tasks > 0 then 'select task_id, kind, last_error from maintenance.task '
+        'where state = ''dead''; then one: select maintenance.retry_task(task_id); or all of a '
+        'kind: ' || v_row.retry end;
 exception when lock_not_available then -- says so, and takes no other row of the status with it
   return query
     select 'tasks_due', null::bigint, 'Tasks that wait for a worker: cannot be counted', 'critical',
@@ -6555,7 +7768,7 @@ end
 $$;
 -- end of sql/engine/queue/task_backlog.sql
 
--- from sql/engine/ship/tables.sql fdbd7bb8cad77612
+-- from sql/engine/ship/tables.sql 6933836a8768ca66
 -- What was shipped, so that a later release can tell its own former values from what somebody has
 -- made of them here; and the same rows as they are in force.
 
@@ -6598,9 +7811,9 @@ select
 from maintenance_internal.job as j
 left join maintenance_internal.policy as p on p.job_id = j.job_id
 union all
-select 'kind', k.kind, to_jsonb(k) - 'kind' from maintenance.kind as k
+select 'kind', k.kind, to_jsonb(k) - array['kind', 'changed_at'] from maintenance.kind as k
 union all
-select 'model', m.model, to_jsonb(m) - 'model' from maintenance.model as m;
+select 'model', m.model, to_jsonb(m) - array['model', 'changed_at'] from maintenance.model as m;
 
 comment on view maintenance_internal.row_in_force is
   'What can be shipped, as it is now: every option of a job, with its rule; kinds; models.';
@@ -6638,7 +7851,7 @@ begin atomic
 end;
 -- end of sql/engine/ship/unlike_shipped.sql
 
--- from sql/engine/ship/ship_row.sql 51b66cdd1dc0c797
+-- from sql/engine/ship/ship_row.sql ed69c98be092f609
 -- Ships one job, kind or model: what nobody has changed here since it was last shipped becomes what
 -- the call says, and what somebody has changed or removed stays so. Where it is the rule itself, or
 -- what is asked of a model, that somebody has changed, all that belongs to it stays.
@@ -6732,6 +7945,8 @@ begin
     perform set_config('client_min_messages', 'error', true);
     if p_kind = 'job' then
       delete from maintenance_internal.job as j where j.job_name = p_name;
+    elsif p_kind = 'model' then
+      delete from maintenance.model as m where m.model = p_name;
     end if;
     execute p_call;
     select r.row into v_row from maintenance_internal.row_in_force as r
@@ -6784,7 +7999,7 @@ end
 $$;
 -- end of sql/engine/ship/ship_row.sql
 
--- from sql/engine/ship/ship.sql e6cf0f51ed9ad2f5
+-- from sql/engine/ship/ship.sql 23c6ec705800b238
 -- Ships the rows of a release, of the engine or of the reference application. One that cannot be
 -- shipped, as where a name that it needs is taken, stops no other: its outcome says so, and lint.
 -- What is not shipped any more goes, unless somebody has changed it.
@@ -6831,14 +8046,17 @@ begin
 
   -- Of two models at one place the shipped one gives way.
   update maintenance.model as m
-  set position = (select max(o.position) from maintenance.model as o) + n.number
+  set position = n.number + (
+    select max(o.position) from maintenance.model as o where o.carrier = n.carrier)
   from (
-    select c.model, row_number() over (order by c.position, c.model) as number
+    select c.model, c.carrier,
+      row_number() over (partition by c.carrier order by c.position, c.model) as number
     from maintenance.model as c
     join maintenance_internal.shipped as s
       on s.kind = 'model' and s.name = c.model and s.row is not null
     where exists (
-      select from maintenance.model as o where o.position = c.position and o.model <> c.model)
+      select from maintenance.model as o
+      where o.carrier = c.carrier and o.position = c.position and o.model <> c.model)
   ) as n
   where n.model = m.model;
   set constraints maintenance.model_position_is_unique immediate;
@@ -9246,7 +10464,7 @@ comment on function maintenance.index_report_step(integer) is
   'details (S4-05 to S4-07).';
 -- end of sql/engine/health/index_report_step.sql
 
--- from sql/engine/names.sql 5095f1d7a84d724c
+-- from sql/engine/names.sql fe5e1fd7f66ae4cc
 -- The names that the files of sql/engine/ make in our schemas. Written by make migration.
 
 create function maintenance_internal.engine_names()
@@ -9255,16 +10473,19 @@ language sql
 immutable
 set search_path = pg_catalog, pg_temp
 return array[
+  'maintenance.active_failovers',
   'maintenance.add_details',
   'maintenance.approve_task',
   'maintenance.change',
   'maintenance.claim_tasks',
   'maintenance.complete_task',
+  'maintenance.configure',
   'maintenance.configure_job',
   'maintenance.cron_statements',
   'maintenance.disable_job',
   'maintenance.drop_job',
   'maintenance.edit',
+  'maintenance.effective_model',
   'maintenance.enable_job',
   'maintenance.enqueue_task',
   'maintenance.explain_policy',
@@ -9280,12 +10501,16 @@ return array[
   'maintenance.lint',
   'maintenance.model',
   'maintenance.model_call',
+  'maintenance.model_day',
+  'maintenance.model_status',
   'maintenance.next_run_at',
   'maintenance.preview',
+  'maintenance.record_usage',
   'maintenance.register',
   'maintenance.reject_task',
   'maintenance.release_task',
   'maintenance.retry_task',
+  'maintenance.retry_tasks',
   'maintenance.run_history',
   'maintenance.run_job',
   'maintenance.run_now',
@@ -9295,6 +10520,7 @@ return array[
   'maintenance.set_policy',
   'maintenance.set_schedule',
   'maintenance.set_statement',
+  'maintenance.setting',
   'maintenance.table_bloat',
   'maintenance.task',
   'maintenance.task_request',
@@ -9308,6 +10534,7 @@ return array[
   'maintenance_internal.age_bound',
   'maintenance_internal.apply_answer',
   'maintenance_internal.backlog',
+  'maintenance_internal.budget_hold',
   'maintenance_internal.call_apply',
   'maintenance_internal.call_backlog',
   'maintenance_internal.call_prepare',
@@ -9316,6 +10543,7 @@ return array[
   'maintenance_internal.called_row',
   'maintenance_internal.calls_of',
   'maintenance_internal.change_piece',
+  'maintenance_internal.changed_setting',
   'maintenance_internal.changed_table',
   'maintenance_internal.changes_of_shipped',
   'maintenance_internal.check_deferred_statement',
@@ -9329,9 +10557,13 @@ return array[
   'maintenance_internal.close_dead_runs',
   'maintenance_internal.close_lost_statements',
   'maintenance_internal.columns_of',
+  'maintenance_internal.cool_down',
+  'maintenance_internal.cool_model',
+  'maintenance_internal.cool_time',
   'maintenance_internal.count_due',
   'maintenance_internal.count_fault',
   'maintenance_internal.count_left',
+  'maintenance_internal.count_request',
   'maintenance_internal.count_statement',
   'maintenance_internal.cron_command',
   'maintenance_internal.cron_fault',
@@ -9358,11 +10590,13 @@ return array[
   'maintenance_internal.find_index',
   'maintenance_internal.find_job',
   'maintenance_internal.find_kind',
+  'maintenance_internal.find_model',
   'maintenance_internal.find_pieces',
   'maintenance_internal.find_policy',
   'maintenance_internal.find_prepare',
   'maintenance_internal.find_target',
   'maintenance_internal.fired_by_cron',
+  'maintenance_internal.forget_refusals',
   'maintenance_internal.has_silencing_trigger',
   'maintenance_internal.installed_schedule',
   'maintenance_internal.is_alive',
@@ -9373,9 +10607,10 @@ return array[
   'maintenance_internal.job_faults',
   'maintenance_internal.judge_fault',
   'maintenance_internal.keys_off',
-  'maintenance_internal.lane',
+  'maintenance_internal.kind_hold',
   'maintenance_internal.last_success',
   'maintenance_internal.leaf_tables',
+  'maintenance_internal.learn_limit',
   'maintenance_internal.leave_leaf',
   'maintenance_internal.lint_indexes',
   'maintenance_internal.lint_keep',
@@ -9395,6 +10630,12 @@ return array[
   'maintenance_internal.lock_task',
   'maintenance_internal.message_or_failure',
   'maintenance_internal.migration',
+  'maintenance_internal.model_limits',
+  'maintenance_internal.model_pace',
+  'maintenance_internal.model_states',
+  'maintenance_internal.model_status',
+  'maintenance_internal.model_usage',
+  'maintenance_internal.moment',
   'maintenance_internal.nearest_minute',
   'maintenance_internal.nearest_slot',
   'maintenance_internal.next_piece',
@@ -9409,6 +10650,7 @@ return array[
   'maintenance_internal.parse_expression',
   'maintenance_internal.parse_once',
   'maintenance_internal.path_hint',
+  'maintenance_internal.pick_models',
   'maintenance_internal.piece',
   'maintenance_internal.piece_form',
   'maintenance_internal.piece_rows',
@@ -9421,7 +10663,7 @@ return array[
   'maintenance_internal.purge_cron_history_step',
   'maintenance_internal.put_policy',
   'maintenance_internal.put_turns',
-  'maintenance_internal.record_call',
+  'maintenance_internal.quota_day',
   'maintenance_internal.record_edit',
   'maintenance_internal.record_schedule_edits',
   'maintenance_internal.record_statements',
@@ -9429,6 +10671,7 @@ return array[
   'maintenance_internal.remove_schedule',
   'maintenance_internal.remove_schedules',
   'maintenance_internal.repair_addresses',
+  'maintenance_internal.reserve_call',
   'maintenance_internal.restore_row',
   'maintenance_internal.retire_row',
   'maintenance_internal.revoke_defaults',
@@ -9443,11 +10686,13 @@ return array[
   'maintenance_internal.schedule_advice',
   'maintenance_internal.scheduler_faults',
   'maintenance_internal.set_enabled',
+  'maintenance_internal.settle_call',
   'maintenance_internal.settle_piece',
   'maintenance_internal.settle_task',
   'maintenance_internal.ship',
   'maintenance_internal.ship_row',
   'maintenance_internal.shipped',
+  'maintenance_internal.shipped_setting',
   'maintenance_internal.size_of',
   'maintenance_internal.skipped_tables',
   'maintenance_internal.slot_of',
@@ -9461,6 +10706,7 @@ return array[
   'maintenance_internal.take_turn',
   'maintenance_internal.target_alias',
   'maintenance_internal.task_backlog',
+  'maintenance_internal.task_holds',
   'maintenance_internal.task_state',
   'maintenance_internal.tell_due',
   'maintenance_internal.tell_elsewhere',
@@ -9672,7 +10918,7 @@ comment on function maintenance.uninstall(text) is
   'foreign objects.';
 -- end of sql/engine/uninstall.sql
 
--- from sql/engine/shipped.sql 3c9ac6fcb4fc7f3d
+-- from sql/engine/shipped.sql 406a767862fbded8
 -- The calls in the files of sql/engine/ that set jobs, kinds and models, and their shipping. Written
 -- by make migration.
 
@@ -9687,9 +10933,9 @@ begin atomic
   (E'job', E'tick', E'select maintenance.set_statement(\n  \'tick\',\n  statement => \'call maintenance.tick()\',\n  schedule => \'* * * * *\',\n  description => \'Receipts of the statements that pg_cron runs itself\');'),
   (E'job', E'purge_receipts', E'select maintenance.set_policy(\n  \'purge_receipts\',\n  target => \'maintenance_internal.run\',\n  action => \'delete\',\n  age => \'finished_at\',\n  keep => \'90 days\',\n  -- The last of a job, of its successes and of what was skipped stays: what it owes is counted\n  -- from there.\n  matching => $$not exists (\n      select from maintenance_internal.job as j where j.job_id = run.job_id)\n    or run.status = \'skipped\' and exists (\n      select from maintenance_internal.run as l\n      where l.job_id = run.job_id and l.status = \'skipped\' and l.started_at > run.started_at)\n    or exists (\n      select from maintenance_internal.run as l\n      where l.job_id = run.job_id and l.status <> \'skipped\' and l.started_at > run.started_at)\n    and (run.status <> \'succeeded\' or exists (\n      select from maintenance_internal.run as l\n      where l.job_id = run.job_id and l.status = \'succeeded\' and l.started_at > run.started_at))$$,\n  schedule => \'40 3 * * *\',\n  description => \'Receipts that nobody needs any more\');'),
   (E'job', E'purge_cron_history', E'select maintenance.set_job(\n  \'purge_cron_history\',\n  step => \'maintenance_internal.purge_cron_history_step\',\n  schedule => \'50 3 * * *\',\n  description => \'pg_cron\'\'s own history, a row for every firing, beyond seven days\');'),
-  (E'model', E'gemini-3.5-flash-lite', E'select maintenance.set_model(\'gemini-3.5-flash-lite\', 1, 0.10, 0.40);'),
-  (E'model', E'gemini-3.1-flash-lite', E'select maintenance.set_model(\'gemini-3.1-flash-lite\', 2, 0.10, 0.40);'),
-  (E'model', E'gemini-2.5-flash-lite', E'select maintenance.set_model(\'gemini-2.5-flash-lite\', 3, 0.10, 0.40);')
+  (E'model', E'gemini-3.5-flash-lite', E'select maintenance.set_model(\'gemini-3.5-flash-lite\', 1, 0.30, 2.50, 0.03, \'2026-11-22\');'),
+  (E'model', E'gemini-3.1-flash-lite', E'select maintenance.set_model(\'gemini-3.1-flash-lite\', 2, 0.25, 1.50, 0.025, \'2026-11-22\');'),
+  (E'model', E'gemini-2.5-flash-lite', E'select maintenance.set_model(\'gemini-2.5-flash-lite\', 3, 0.10, 0.40, 0.01, \'2026-11-22\');')
   ) as s (kind, name, call);
 end;
 
@@ -9727,7 +10973,7 @@ end
 $$;
 -- end of sql/engine/revoke_defaults.sql
 
--- from sql/engine/pin.sql aed7576f7419d1e8
+-- from sql/engine/pin.sql 94fc83009c55a19d
 -- What every definer function of ours works under, whatever its caller's session says: the settings
 -- that change how a stored text is read or what it gives, and those that show what a statement
 -- inside it does. A file names its search_path and its lock_timeout; the rest is the same for all,
@@ -9785,7 +11031,8 @@ begin
       and (s.name not in ('timezone_abbreviations', 'lc_monetary', 'lc_numeric', 'lc_time')
         or p.proname in ('start_run', 'run_step', 'backlog', 'preview', 'lint', 'put_policy',
           'trigger_jobs', 'task_request', 'complete_task', 'approve_task', 'undo_task'))
-      -- These tell the owner.
+      -- These tell the owner; and a claim says why it hands nothing out, and calls no code of his.
+      and not (p.proname = 'claim_tasks' and s.name = 'client_min_messages')
       and not (p.proname ~ '^(set_|put_policy|configure_|drop_job|(enable|disable)_job|register)'
         and s.name = 'client_min_messages')
   loop
@@ -9796,7 +11043,7 @@ end
 $$;
 -- end of sql/engine/pin.sql
 
--- from sql/engine/roles.sql 3cb75dcb373d674a
+-- from sql/engine/roles.sql 05c71b79dffb735e
 -- Who may call what. Last in the build, so that it sees everything.
 --
 --   maintenance_viewer    reads status and history
@@ -9823,6 +11070,11 @@ declare
     'table maintenance.edit',
     'table maintenance.index_health',
     'table maintenance.table_bloat',
+    'table maintenance.setting',
+    'table maintenance.model_status',
+    'table maintenance.active_failovers',
+    'function maintenance.effective_model(text)',
+    'function maintenance_internal.model_status()',
     'function maintenance_internal.backlog()',
     'function maintenance_internal.task_backlog()',
     'function maintenance_internal.unlike_shipped(text)',
@@ -9856,7 +11108,11 @@ declare
     'function maintenance.disable_job(text)',
     'function maintenance.enqueue_task(text, text, integer, timestamptz, jsonb, boolean)',
     'function maintenance.trigger_jobs(text, interval, boolean, boolean)',
+    'table maintenance.model',
+    'table maintenance.model_day',
+    'function maintenance.record_usage(text, bigint, bigint, timestamptz)',
     'function maintenance.retry_task(bigint)',
+    'function maintenance.retry_tasks(text)',
     'function maintenance.approve_task(bigint)',
     'function maintenance.reject_task(bigint, text)',
     'function maintenance.undo_task(bigint)'];

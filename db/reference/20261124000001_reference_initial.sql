@@ -109,11 +109,11 @@ end
 $$;
 -- end of sql/reference/objects.sql
 
--- from sql/reference/state.sql c537cfc47d1790fb
+-- from sql/reference/state.sql 3533d738500f68f3
 -- The release, and a hash of the files of sql/reference/. Written by make migration.
 
 comment on function maintenance_internal.reference_objects() is
-  'pg-maintenance 0.0.0, state da3ca3823ec8b812: '
+  'pg-maintenance 0.0.0, state 52e1f0c71ff7df97: '
   'the names of the reference application, by kind.';
 -- end of sql/reference/state.sql
 
@@ -869,7 +869,7 @@ comment on function public.apply_profile(text, jsonb, jsonb, jsonb) is
   '4,000 characters. Returns {applied: [field], refused: {field: reason}}, no value.';
 -- end of sql/reference/profiles/apply_profile.sql
 
--- from sql/reference/profiles/analysis.sql 3a39d000f5527f49
+-- from sql/reference/profiles/analysis.sql 66fa91116f2b21ba
 -- Profiles: a model reads a user's last messages and nominates what they say of themselves; SQL
 -- decides (apply_profile). Rules S0-12 to S0-15.
 
@@ -893,7 +893,8 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_least constant integer := 10;
-  v_most constant integer := 50;
+  v_share constant numeric := coalesce((prepare_profile.options ->> 'share')::numeric, 1);
+  v_most integer := 50;
   v_longest constant integer := 2000;
   v_user_id uuid;
   v_count integer;
@@ -905,6 +906,13 @@ begin
     skip_reason := 'the user is gone, deleted or a guest';
     return next;
     return;
+  end if;
+
+  -- Where an answer about all of them was cut, a part of them.
+  if v_share < 1 then
+    select greatest(v_least, ceil(least(count(*), v_most) * v_share)) into v_most
+    from public.messages as p
+    where p.user_id = v_user_id and p.role = 'user' and p.deleted_at is null;
   end if;
 
   -- The hash is over ids and moments, never over rendered rows: these depend on the session.
@@ -944,7 +952,7 @@ $$;
 
 comment on function public.prepare_profile(text, jsonb) is
   'prepare of analyze_profile: the user''s last 50 messages that are not deleted, oldest first, at '
-  'least 10 (S0-12, S0-13), each cut at 2,000 characters.';
+  'least 10 (S0-12, S0-13), each cut at 2,000 characters. options.share: of these the last part.';
 
 create function public.trigger_analysis_step(batch_size integer)
 returns bigint
@@ -1312,7 +1320,7 @@ comment on function public.apply_consolidation(text, jsonb, jsonb, jsonb) is
   'the memories would go, PM018 the answer has not the shape that was asked for.';
 -- end of sql/reference/memories/apply_consolidation.sql
 
--- from sql/reference/memories/consolidation.sql 5ef108845ee3f098
+-- from sql/reference/memories/consolidation.sql 529907c0e1378ea8
 -- Consolidation: a model reads a user's memories and nominates duplicates and contradictions; SQL
 -- decides (apply_consolidation). Rules S0-07 to S0-11.
 
@@ -1339,7 +1347,8 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_least constant integer := 5;
-  v_most constant integer := 200;
+  v_share constant numeric := coalesce((prepare_consolidation.options ->> 'share')::numeric, 1);
+  v_most integer := 200;
   v_longest constant integer := 2000;
   v_user_id uuid;
   v_count integer;
@@ -1354,6 +1363,12 @@ begin
     return;
   end if;
 
+  -- Where an answer about all of them was cut, a part of them.
+  if v_share < 1 then
+    select greatest(v_least, ceil(least(count(*), v_most) * v_share)) into v_most
+    from public.memories as a
+    where a.user_id = v_user_id and a.status = 'active';
+  end if;
   select count(*),
     string_agg(jsonb_build_object('id', s.short_id, 'key', s.key,
       'text', left(s.content, v_longest), 'category', s.category, 'pinned', s.pinned,

@@ -14,3 +14,19 @@ return case
   then current_setting('maintenance.fake_now', true)::timestamptz
   else now()
 end;
+
+-- The same for what passes within a transaction: leases, places and cool-downs of models. The
+-- moment itself, and never the transaction's start.
+create function maintenance_internal.moment()
+returns timestamptz
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  if coalesce(current_setting('maintenance.fake_now', true), '') = '' then
+    return clock_timestamp();
+  end if;
+  return case when maintenance_internal.clock() = now() then clock_timestamp()
+    else maintenance_internal.clock() end;
+end
+$$;

@@ -25,6 +25,7 @@
 --   PM021  foreign keys are switched off, so that a delete would leave orphans
 --   PM022  the rule of a run, or its table, was changed meanwhile (on receipts; never raised)
 --   PM023  this session, of somebody else than the owner, has temporary tables
+--   PM024  no such model
 --   PM099  undoes what was only tried (never raised to a caller)
 
 do $$

@@ -1,5 +1,5 @@
 -- The release, and a hash of the files of sql/engine/. Written by make migration.
 
 comment on schema maintenance is
-  'pg-maintenance 0.0.0, state bb0f2b761771d527: '
+  'pg-maintenance 0.0.0, state 6a6dffecc8ce7db1: '
   'what people call and read; \df maintenance.* is the manual.';

@@ -10,9 +10,9 @@ create table maintenance_internal.turn (
 ) with (fillfactor = 50);
 
 comment on table maintenance_internal.turn is
-  'leases: looking for those that ended; statements: writing the receipts of what pg_cron ran.';
+  'statements: writing the receipts of what pg_cron ran.';
 comment on column maintenance_internal.turn.noted is
-  'statements: up to which number of pg_cron''s history receipts are written; noted_in: whose '
+  'up to which number of pg_cron''s history receipts are written; noted_in: whose '
   'numbers these are (home of cron_state), since another history counts anew';
 
 create function maintenance_internal.put_turns()
@@ -21,7 +21,7 @@ language sql
 set search_path = pg_catalog, pg_temp
 begin atomic
   insert into maintenance_internal.turn (name, taken_at)
-  values ('leases', '-infinity'), ('statements', '-infinity')
+  values ('statements', '-infinity')
   on conflict do nothing;
 end;
 select maintenance_internal.put_turns();

@@ -77,15 +77,19 @@ select results_eq(format('select c from pg_temp.can(%L) as c order by c collate 
   'maintenance.task_request(bigint,uuid)'], 'a worker has its six functions');
 create temporary table viewer as select unnest(array[
   'get_database_health_stats()',
+  'maintenance.effective_model(text)',
   'maintenance.explain_policy(text)',
   'maintenance.lint(text)',
   'maintenance.next_run_at(text,timestamp with time zone)',
   'maintenance.preview(text)',
   'maintenance.version()',
+  'read maintenance.active_failovers',
   'read maintenance.edit',
   'read maintenance.index_health',
   'read maintenance.job_status',
+  'read maintenance.model_status',
   'read maintenance.run_history',
+  'read maintenance.setting',
   'read maintenance.table_bloat',
   'read maintenance.todo',
   'read maintenance_status']) as what;
@@ -103,8 +107,10 @@ select results_eq(format('select c from (select pg_temp.can(%L) as c except sele
   'maintenance.enable_job(text)',
   'maintenance.enqueue_task(text,text,integer,timestamp with time zone,jsonb,boolean)',
   'maintenance.install_schedules()',
+  'maintenance.record_usage(text,bigint,bigint,timestamp with time zone)',
   'maintenance.reject_task(bigint,text)',
   'maintenance.retry_task(bigint)',
+  'maintenance.retry_tasks(text)',
   'maintenance.run_job(text,jsonb)',
   'maintenance.run_now(text)',
   'maintenance.set_schedule(text,text)',
@@ -119,6 +125,7 @@ select results_eq(format('select c from (select pg_temp.can(%L) as c except sele
   'maintenance_internal.end_run(bigint)',
   'maintenance_internal.is_alive(integer,integer,timestamp with time zone)',
   'maintenance_internal.message_or_failure(jsonb)',
+  'maintenance_internal.model_status()',
   'maintenance_internal.nearest_slot(text,timestamp with time zone,boolean,text)',
   'maintenance_internal.refuse_inside_transaction(text)',
   'maintenance_internal.run_or_raise(text)',
@@ -130,6 +137,8 @@ select results_eq(format('select c from (select pg_temp.can(%L) as c except sele
   'maintenance_internal.wrap_text(text,integer)',
   'mark_stuck_import_runs()',
   'read maintenance.change',
+  'read maintenance.model',
+  'read maintenance.model_day',
   'read maintenance.task',
   'refresh_subscription_summary()',
   'run_maintenance_cleanup()'],
@@ -172,8 +181,8 @@ select t from dblink(:'nobody', $$select count(pg_advisory_lock(1886216560, i)) 
   as t (t text) \g /dev/null
 select is(maintenance.run_now('purge_receipts') #>> '{data,status}', 'succeeded',
   'F4: a job runs, whatever locks a stranger holds');
-select ok(maintenance_internal.take_turn('leases') and maintenance_internal.take_turn('statements'),
-  'F4: leases are swept, and statements get their receipts');
+select ok(maintenance_internal.take_turn('statements'),
+  'F4: statements get their receipts');
 select is((select bool_or(j.running) from maintenance.job_status as j), false, 'F4: and no job is shown as running');
 select t from dblink(:'nobody', 'select pg_advisory_unlock_all()') as t (t text) \g /dev/null
 select dblink_exec(:'operator', 'set application_name = ''pg_cron''') \g /dev/null

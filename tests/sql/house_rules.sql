@@ -29,7 +29,7 @@ select is_empty($$select name from routine where prosecdef
         'task_request', 'complete_task', 'approve_task', 'undo_task')
         then array['timezone_abbreviations', 'lc_monetary', 'lc_numeric', 'lc_time'] else '{}' end
       || case when proname <> 'set_policy' then array['timezone', 'datestyle', 'intervalstyle'] else '{}' end
-      || case when proname !~ '^(set_|put_policy|configure_|drop_job|(enable|disable)_job|register)'
+      || case when proname !~ '^(set_|put_policy|configure_|drop_job|(enable|disable)_job|register|claim_tasks)'
         then array['client_min_messages'] else '{}' end)$$,
   'every definer function pins what bends a text that it executes, or shows what it does');
 select is_empty($$select name from routine where prosecdef
@@ -67,7 +67,7 @@ select set_eq($$select pg_temp.granted('maintenance_viewer', 'routine')$$, array
   'maintenance_internal.task_backlog()', 'maintenance_internal.cron_state()', 'maintenance_internal.cron_jobs()',
   'maintenance_internal.cron_fault(text)', 'maintenance_internal.clock()',
   'maintenance_internal.tick_statement()', 'maintenance_internal.wrap_text(text,integer)',
-  'maintenance_internal.unlike_shipped(text)',
+  'maintenance_internal.unlike_shipped(text)', 'maintenance_internal.model_status()',
   'maintenance_internal.is_alive(integer,integer,timestamp with time zone)',
   'maintenance_internal.nearest_slot(text,timestamp with time zone,boolean,text)'],
   'on the inside a viewer may call what the views call');

@@ -2,12 +2,12 @@
 import assert from "node:assert/strict";
 import { getEventListeners } from "node:events";
 import { after, before, beforeEach, test } from "node:test";
-import { openGemini } from "../../edge-worker/gemini.ts";
-import { db, enqueue, runOnce, setUp, task, words } from "./setup.ts";
+import { openGemini, retryAfterMs } from "../../edge-worker/gemini.ts";
+import { db, enqueue, forget, runOnce, setUp, task, words } from "./setup.ts";
 import { type Reply, startStandIn } from "./stand-in.ts";
 
 before(setUp);
-beforeEach(() => db.query("delete from maintenance.task"));
+beforeEach(forget);
 after(() => db.end());
 
 const quota = (quotaId: string, retryDelay?: string): Reply => ({
@@ -30,130 +30,103 @@ type Case = {
   name: string;
   reply: Reply;
   failureClass: string;
-  state: string;
-  attempts: number;
-  seconds?: [number, number];
+  state?: string;
+  attempts?: number;
+  /** What cools, and for how many seconds: at least, at most. */
+  cools?: [string, number, number];
 };
+/** Nobody was answered before: what may be the model's fault costs the task nothing. */
 const cases: Case[] = [
   {
     name: "429 a minute",
     reply: quota("GenerateRequestsPerMinutePerProjectPerModel", "36.4s"),
     failureClass: "defer",
-    state: "ready",
-    attempts: 0,
-    seconds: [34, 45],
+    cools: ["limit", 36.4, 40.1],
   },
   {
     name: "429 a day",
     reply: quota("GenerateRequestsPerDayPerProjectPerModel-FreeTier", "9s"),
     failureClass: "defer",
-    state: "ready",
-    attempts: 0,
-    seconds: [3500, 3700],
+    cools: ["limit", 0, 90_000],
   },
   {
     name: "429 in words",
     reply: error(429, "RESOURCE_EXHAUSTED", "Please retry in 12.5s."),
     failureClass: "defer",
-    state: "ready",
-    attempts: 0,
-    seconds: [11, 16],
+    cools: ["limit", 12.5, 13.8],
   },
   {
     name: "429 bare",
     reply: error(429, "RESOURCE_EXHAUSTED", "Resource has been exhausted (e.g. check quota)."),
     failureClass: "defer",
-    state: "ready",
-    attempts: 0,
-    seconds: [28, 37],
+    cools: ["limit", 1, 1],
   },
   {
     name: "503",
     reply: error(503, "UNAVAILABLE", "The model is overloaded."),
     failureClass: "defer",
-    state: "ready",
-    attempts: 0,
-    seconds: [28, 37],
+    cools: ["fault", 1, 1],
   },
   {
     name: "503 of a proxy",
     reply: { status: 503, html: "<html>Service Unavailable</html>" },
     failureClass: "defer",
-    state: "ready",
-    attempts: 0,
+    cools: ["fault", 1, 1],
   },
   {
     name: "500",
     reply: error(500, "INTERNAL", "An internal error has occurred."),
     failureClass: "transient",
-    state: "ready",
-    attempts: 1,
-    seconds: [6, 14],
+    cools: ["fault", 1, 1],
   },
   {
     name: "504",
     reply: error(504, "DEADLINE_EXCEEDED", "Deadline expired."),
     failureClass: "transient",
-    state: "ready",
-    attempts: 1,
+    cools: ["fault", 1, 1],
   },
-  { name: "reset", reply: "reset", failureClass: "transient", state: "ready", attempts: 1 },
+  { name: "reset", reply: "reset", failureClass: "defer", cools: ["fault", 1, 1] },
   {
     name: "hanging headers",
     reply: "hang headers",
     failureClass: "transient",
-    state: "ready",
-    attempts: 1,
+    cools: ["fault", 1, 1],
   },
-  {
-    name: "hanging body",
-    reply: "hang body",
-    failureClass: "transient",
-    state: "ready",
-    attempts: 1,
-  },
+  { name: "hanging body", reply: "hang body", failureClass: "transient", cools: ["fault", 1, 1] },
   {
     name: "a body that is no JSON",
     reply: { raw: '{"candidates": [' },
     failureClass: "transient",
-    state: "ready",
-    attempts: 1,
+    cools: ["fault", 1, 1],
   },
   {
     name: "401",
     reply: error(401, "UNAUTHENTICATED", "no"),
     failureClass: "configuration",
-    state: "ready",
-    attempts: 0,
-    seconds: [50, 61],
   },
-  {
-    name: "403",
-    reply: error(403, "PERMISSION_DENIED", "no"),
-    failureClass: "configuration",
-    state: "ready",
-    attempts: 0,
-  },
+  { name: "403", reply: error(403, "PERMISSION_DENIED", "no"), failureClass: "configuration" },
   {
     name: "404",
     reply: error(404, "NOT_FOUND", "models/x is not found"),
-    failureClass: "configuration",
-    state: "ready",
-    attempts: 0,
+    failureClass: "gone",
+    cools: ["gone", 60, 60],
   },
   {
     name: "400 region",
     reply: error(400, "FAILED_PRECONDITION", "User location is not supported for the API use."),
     failureClass: "configuration",
-    state: "ready",
-    attempts: 0,
   },
   {
     name: "400",
     reply: error(400, "INVALID_ARGUMENT", "Request contains an invalid argument."),
     failureClass: "rejected",
-    state: "dead",
-    attempts: 1,
+    cools: ["refused", 60, 60],
+  },
+  {
+    name: "400 of the settings",
+    reply: error(400, "FAILED_PRECONDITION", "Thinking level MINIMAL is not supported."),
+    failureClass: "rejected",
+    cools: ["refused", 60, 60],
   },
   {
     name: "400 too large",
@@ -189,68 +162,79 @@ const cases: Case[] = [
     name: "MAX_TOKENS",
     reply: { text: '{"word": "cut"}', finishReason: "MAX_TOKENS" },
     failureClass: "bad_output",
-    state: "ready",
     attempts: 1,
   },
-  {
-    name: "no candidate",
-    reply: { response: {} },
-    failureClass: "bad_output",
-    state: "ready",
-    attempts: 1,
-  },
-  {
-    name: "an empty text",
-    reply: { text: "" },
-    failureClass: "bad_output",
-    state: "ready",
-    attempts: 1,
-  },
+  { name: "no candidate", reply: { response: {} }, failureClass: "bad_output", attempts: 1 },
+  { name: "an empty text", reply: { text: "" }, failureClass: "bad_output", attempts: 1 },
   {
     name: "null candidates",
     reply: { response: { candidates: null, promptFeedback: null } },
     failureClass: "bad_output",
-    state: "ready",
     attempts: 1,
   },
   {
     name: "prose",
     reply: { text: "I would rather not." },
     failureClass: "bad_output",
-    state: "ready",
     attempts: 1,
   },
 ];
 
-for (const { name, reply, failureClass, state, attempts, seconds } of cases) {
+for (const { name, reply, failureClass, state = "ready", attempts = 0, cools } of cases) {
   test(`${name} is ${failureClass}: ${state}, ${attempts} attempts`, async () => {
     const standIn = await startStandIn(() => reply);
     const id = await enqueue(`error ${name}`);
-    await runOnce(standIn.url, { timeoutMs: 300 });
+    await runOnce(standIn.url, { timeoutMs: 300, oneCall: true });
     await standIn.close();
     const row = await task(id);
     assert.equal(row.last_class, failureClass);
     assert.equal(row.state, state);
     assert.equal(row.attempts, attempts);
     assert.equal(standIn.seen.length, 1, "one call, no retry in the process");
-    if (seconds) {
-      const wait = (row.available_at.getTime() - Date.now()) / 1000;
-      assert(wait > seconds[0] && wait < seconds[1], `available in ${wait} s`);
+    const { rows } = await db.query(
+      `select class, extract(epoch from until - since)::float as seconds
+      from maintenance_internal.cool_down`,
+    );
+    assert.equal(rows.length, cools ? 1 : 0);
+    if (cools) {
+      assert.equal(rows[0].class, cools[0]);
+      const { seconds } = rows[0];
+      assert(seconds >= cools[1] && seconds <= cools[2], `it cools for ${seconds} s`);
     }
     assert.deepEqual(await words(`error ${name}`), []);
     assert(!JSON.stringify(row).includes("test-key"));
-    const calls = await db.query("select outcome from maintenance.model_call where task_id = $1", [
-      id,
-    ]);
-    assert.deepEqual(calls.rows, [{ outcome: failureClass }]);
+    const calls = await db.query(
+      "select outcome, settled_at is not null as settled from maintenance.model_call",
+    );
+    assert.deepEqual(calls.rows, [{ outcome: failureClass, settled: true }]);
   });
 }
 
+test("when Gemini wants to be asked again, in all its spellings", () => {
+  const between = (said: string, least: number) => {
+    const ms = retryAfterMs(said) ?? Number.NaN;
+    assert(ms >= least && ms <= least * 1.1, `${said}: ${ms}`);
+  };
+  between('{"retryDelay":"36.4s"}', 36_400);
+  between("Please retry in 5h36m3.2s.", 20_163_200);
+  between("Please retry in 812.3ms.", 812);
+  between('{"retryDelay":"0s"}', 0);
+  between("Please retry in 200h.", 86_400_000);
+  for (const said of [
+    "prepayment credits are depleted",
+    '{"retryDelay":""}',
+    "retry in ...s",
+    "",
+  ]) {
+    assert.equal(retryAfterMs(said), undefined, said);
+  }
+});
+
 test("a refused connection says so, with host and port", async () => {
   const id = await enqueue("error refused");
-  await runOnce("http://localhost:59998");
+  await runOnce("http://localhost:59998", { oneCall: true });
   const row = await task(id);
-  assert.equal(row.last_class, "transient");
+  assert.equal(row.last_class, "defer");
   assert.match(row.last_error, /^Error fetching .*ECONNREFUSED .*:59998/);
 });
 
@@ -261,7 +245,7 @@ test("half an emoji and a zero character in an error are kept as texts", async (
     error: { status: "INTERNAL", message: broken, details: [{ reason: broken }] },
   }));
   const id = await enqueue("error emoji");
-  await runOnce(standIn.url);
+  await runOnce(standIn.url, { oneCall: true });
   await standIn.close();
   const row = await task(id);
   assert.equal(row.state, "ready");
@@ -282,6 +266,9 @@ test("a finished call leaves no timer and no listener behind", async () => {
     response_schema: { type: "object", properties: { a: { type: "string" } } },
     max_output_tokens: 10,
     generation: {},
+    request: {},
+    timeout_ms: 60_000,
+    wait_ms: 0,
   };
   const timers = () => process.getActiveResourcesInfo().filter((name) => name === "Timeout").length;
   const { signal } = new AbortController();
@@ -314,5 +301,5 @@ test("nulls in the usage are none, and the answer counts", async () => {
   await runOnce(standIn.url);
   await standIn.close();
   assert.equal((await task(id)).state, "succeeded");
-  assert.equal(Number((await task(id)).cost_usd), 0.00001);
+  assert.equal(Number((await task(id)).cost_usd), 0.00003);
 });

@@ -4,7 +4,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { Client } from "pg";
 import { pino } from "pino";
-import { openGemini } from "../../edge-worker/gemini.ts";
+import { type Model, openGemini } from "../../edge-worker/gemini.ts";
 import { openQueue } from "../../edge-worker/queue.ts";
 import { startWorker, type WorkerOptions } from "../../edge-worker/worker.ts";
 
@@ -74,8 +74,12 @@ export async function words(subject: string): Promise<string[]> {
 }
 
 /** Waits until a condition holds, and fails after a while. */
-export async function until(what: string, condition: () => boolean | Promise<boolean>) {
-  const deadline = Date.now() + 30_000;
+export async function until(
+  what: string,
+  condition: () => boolean | Promise<boolean>,
+  mostMs = 30_000,
+) {
+  const deadline = Date.now() + mostMs;
   while (!(await condition())) {
     assert(Date.now() < deadline, `waited in vain: ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 20));
@@ -95,22 +99,42 @@ export async function disconnected() {
 
 export const quiet = pino({ level: "silent" });
 
-/** Runs a worker in this process until nothing is due. */
+/** Takes everything away that earlier tests have taught the queue. */
+export async function forget() {
+  await db.query(`
+    delete from maintenance.task;
+    delete from maintenance.model_call;
+    delete from maintenance.model_day;
+    delete from maintenance_internal.cool_down;
+    delete from maintenance_internal.model_usage;
+    delete from maintenance_internal.model_pace;
+  `);
+}
+
+/** Runs a worker in this process until nothing is due, or has it stop after its first call. */
 export async function runOnce(
   baseUrl: string,
-  more: Partial<WorkerOptions> & { timeoutMs?: number } = {},
+  more: Partial<WorkerOptions> & { timeoutMs?: number; oneCall?: boolean } = {},
 ) {
   const queue = openQueue(databaseUrl, 4);
-  const { timeoutMs, ...options } = more;
+  const { timeoutMs, oneCall, ...options } = more;
+  const gemini = openGemini({ apiKey: "test-key", baseUrl });
+  const stop = new AbortController();
+  const model: Model = {
+    ask(request, signal) {
+      if (oneCall) stop.abort();
+      return gemini.ask({ ...request, timeout_ms: timeoutMs ?? request.timeout_ms }, signal);
+    },
+  };
   const worker = startWorker({
     queue,
-    model: openGemini({ apiKey: "test-key", baseUrl, ...(timeoutMs ? { timeoutMs } : {}) }),
+    model,
     log: quiet,
     name: "test",
-    concurrency: 4,
+    concurrency: oneCall ? 1 : 4,
     pollMs: 50,
     once: true,
-    stop: new AbortController().signal,
+    stop: stop.signal,
     ...options,
   });
   await worker.done;

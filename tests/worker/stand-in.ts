@@ -23,7 +23,11 @@ export type Reply =
 
 export type StandIn = { url: string; seen: Seen[]; close(): Promise<void> };
 
-const topLevel = ["contents", "systemInstruction", "generationConfig", "safetySettings"];
+const topLevel = [
+  ..."contents systemInstruction generationConfig safetySettings serviceTier cachedContent".split(
+    " ",
+  ),
+];
 const generation = [
   ..."responseMimeType responseSchema maxOutputTokens temperature topP topK seed stopSequences".split(
     " ",

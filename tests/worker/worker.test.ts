@@ -8,6 +8,7 @@ import {
   db,
   disconnected,
   enqueue,
+  forget,
   runOnce,
   setUp,
   startProgram,
@@ -19,7 +20,7 @@ import { answerByRule, faultOf, type Reply, startStandIn } from "./stand-in.ts";
 
 before(setUp);
 after(() => db.end());
-beforeEach(() => db.query("delete from maintenance.task"));
+beforeEach(forget);
 
 const word = (text: string): Reply => ({ text: JSON.stringify({ word: text }) });
 /** A reply that waits until it is let go. */
@@ -101,17 +102,24 @@ test("a wrong key ends --once with 1, burns no attempt and is never shown", asyn
   await standIn.close();
   assert.equal((await task(id)).attempts, 0);
   assert.equal((await task(id)).last_class, "configuration");
-  assert.match(program.output(), /Gemini refused the configuration/);
+  assert.match(program.output(), /Gemini refused GEMINI_API_KEY/);
   assert(!program.output().includes("S3cret"));
 });
 
 test("--once says what it put off, does not wait for it, and ends with 0", async () => {
   const standIn = await startStandIn(() => ({ status: 503, error: { message: "busy" } }));
   await enqueue("put off");
+  await db.query("update maintenance.model set enabled = position = 1");
+  await db.query(`
+    insert into maintenance_internal.cool_down (model, class, reason, times, since, until)
+    select model, 'fault', 'x', 4, now() - interval '1 second', now() from maintenance.model
+    where position = 1`);
   const program = startProgram(standIn.url, {}, ["--once"]);
   assert.equal(await program.exit, 0);
   await standIn.close();
-  assert.match(program.output(), /"served":1,"put_off":1,"next":"\d{4}-.*nothing is due/);
+  await db.query("update maintenance.model set enabled = true");
+  assert.match(program.output(), /"why":"no model can be asked for echo: .*none is handed out/);
+  assert.match(program.output(), /"served":1,"put_off":1,"msg":"no model can be asked/);
 });
 
 test("log lines hold no prompt, no answer and no key", async () => {
@@ -237,17 +245,26 @@ test("no transaction and no busy connection while a model thinks", async () => {
   await standIn.close();
 });
 
-test("GEMINI_MODEL is asked instead, and is what the call is charged as", async () => {
+test("the model's row has settings of the request; GEMINI_MODEL is not read", async () => {
   const standIn = await startStandIn(() => word("x"));
-  const id = await enqueue("model");
-  const program = startProgram(standIn.url, { GEMINI_MODEL: "gemini-2.5-flash-lite" }, ["--once"]);
+  await db.query("begin");
+  await db.query("update maintenance.model set enabled = position = 3");
+  await db.query(`select maintenance.set_model('gemini-2.5-flash-lite', generation => '{"seed": 7}',
+    request => '{"serviceTier": "flex"}')`);
+  await db.query("commit");
+  await enqueue("model");
+  const program = startProgram(standIn.url, { GEMINI_MODEL: "gemini-9" }, ["--once"]);
   assert.equal(await program.exit, 0);
   await standIn.close();
-  assert.equal(standIn.seen[0]?.model, "gemini-2.5-flash-lite");
-  const { rows } = await db.query("select model from maintenance.model_call where task_id = $1", [
-    id,
-  ]);
-  assert.deepEqual(rows, [{ model: "gemini-2.5-flash-lite" }]);
+  await db.query(
+    `select maintenance.set_model('gemini-2.5-flash-lite', generation => '{}', request => '{}')`,
+  );
+  await db.query("update maintenance.model set enabled = true");
+  const { model, body } = standIn.seen[0] ?? assert.fail("nothing was asked");
+  assert.equal(model, "gemini-2.5-flash-lite");
+  assert.equal(body["serviceTier"], "flex");
+  assert.equal((body["generationConfig"] as Record<string, unknown>)["seed"], 7);
+  assert.match(program.output(), /GEMINI_MODEL is not read/);
 });
 
 test("a worker says so where another version made the database", async () => {

@@ -1,5 +1,6 @@
--- Leases due tasks to a worker: the lower priority first, within a kind the longest due. It writes
--- the lease and counts the attempt, nothing else; what a task asks is worked out by task_request.
+-- Leases due tasks to a worker: the lower priority first, then the longest due. It writes the
+-- lease and counts the attempt, nothing else; what a task asks is worked out by task_request.
+-- What cannot be asked now is not handed out: a notice says why, and until when.
 
 create function maintenance.claim_tasks(
   worker text,
@@ -13,9 +14,12 @@ set lock_timeout = '5s'
 as $$
 #variable_conflict use_column
 declare
-  v_now timestamptz;
+  v_patience constant interval := '10 seconds';
+  v_now timestamptz := maintenance_internal.moment();
+  v_hold text := maintenance_internal.budget_hold(v_now);
   v_lane record;
   v_left integer := claim_tasks.max_tasks;
+  v_total integer := 0;
   v_claimed integer;
 begin
   if coalesce(btrim(claim_tasks.worker), '') = '' then
@@ -34,28 +38,40 @@ begin
 
   -- A claim that is lost in a crash leaves a ready task: nothing to wait for the disk for.
   perform set_config('synchronous_commit', 'off', true);
-  perform maintenance_internal.sweep_leases();
+  -- Tasks of dead workers: now and then, and wherever there are too few others.
+  if extract(microseconds from v_now)::integer % 20 = 0 then
+    perform maintenance_internal.sweep_leases();
+    v_now := maintenance_internal.moment();
+  end if;
 
-  -- The watermark saves a walk over dead index entries, but it may be too late by now: where the
-  -- first pass finds too few tasks, the second one reads each lane from its beginning.
   for v_pass in 1 .. 2 loop
-    v_now := clock_timestamp();
+    exit when v_hold is not null;
     for v_lane in
-      select l.kind, l.priority, l.bound
+      select k.kind, p.priority, k.calls
       from (
-        select n.kind, n.priority,
-          case v_pass when 1 then n.watermark else '-infinity' end as bound
-        from maintenance_internal.lane as n
-      ) as l
+        -- How many calls may begin within ten seconds, at the pace of the model: at least one,
+        -- and only one where it tries whether a cool-down is over.
+        select m.kind,
+          case
+            when m.is_probe then 1
+            when m.pace = interval '0' then 1000
+            else greatest(1, 1 + floor(extract(epoch from v_now + v_patience - m.asks_at)
+              / extract(epoch from m.pace)))
+          end as calls
+        from maintenance_internal.pick_models(v_now) as m
+        where m.asks_at <= v_now + greatest(v_patience, m.pace)
+      ) as k
+      cross join generate_series(-5, 5) as p (priority)
       cross join lateral (
         select t.available_at from maintenance.task as t
-        where t.state = 'ready' and t.kind = l.kind and t.priority = l.priority
-          and t.available_at between l.bound and v_now
+        where t.state = 'ready' and t.kind = k.kind and t.priority = p.priority
+          and t.available_at <= v_now
         order by t.available_at
         limit 1
       ) as h
-      order by l.priority, h.available_at
+      order by p.priority, h.available_at
     loop
+      continue when v_lane.calls <= v_total;
       return query
         update maintenance.task as u
         set state = 'leased',
@@ -69,22 +85,31 @@ begin
         where u.task_id = any(array(
           select t.task_id from maintenance.task as t
           where t.state = 'ready' and t.kind = v_lane.kind and t.priority = v_lane.priority
-            and t.available_at between v_lane.bound and v_now
+            and t.available_at <= v_now
           order by t.available_at, t.task_id
-          limit v_left
+          limit least(v_left, v_lane.calls - v_total)
           for update skip locked))
         returning u.task_id, u.kind, u.lease_token, u.attempts;
       get diagnostics v_claimed = row_count;
       v_left := v_left - v_claimed;
+      v_total := v_total + v_claimed;
       exit when v_left = 0;
     end loop;
-    exit when v_left = 0 or v_pass = 2;
-    perform maintenance_internal.sweep_leases(p_now => true);
+    exit when v_left = 0 or v_pass = 2 or maintenance_internal.sweep_leases() = 0;
+    v_now := maintenance_internal.moment();
   end loop;
+
+  if v_total = 0 then
+    for v_hold in select h.hold from maintenance_internal.task_holds(v_now) as h limit 3 loop
+      raise notice '%', v_hold;
+    end loop;
+  end if;
 end
 $$;
 
 comment on function maintenance.claim_tasks(text, integer, interval) is
   'Leases up to max_tasks due tasks to a worker and counts their attempts. The lease token is '
-  'needed for everything else; extend_lease keeps it. Two workers never get one task. In a '
-  'transaction of its own: its commit does not wait for the disk. Errors: PM002 argument.';
+  'needed for everything else; extend_lease keeps it. Two workers never get one task. Where tasks '
+  'are due and no model may be asked, or the budget of the day is spent, there is no row, and a '
+  'notice says why and until when. In a transaction of its own: its commit does not wait for the '
+  'disk. Errors: PM002 argument.';

@@ -23,19 +23,24 @@ begin
     return v_task.result;
   end if;
 
+  if v_task.context is null then
+    -- Nobody has asked; or a crash has taken what task_request wrote, which waits for no disk.
+    v_task := maintenance_internal.settle_task(v_task, 'released',
+      p_settled_token => complete_task.lease_token,
+      p_result => '{"error": "the task was never asked: task_request comes first"}');
+    return v_task.result;
+  end if;
+
   select 'bad_output' as outcome, p.reason as error, null::jsonb as result, p.answer into v_applied
   from maintenance_internal.parse_answer(complete_task.answer) as p;
-  if v_applied.error is null and v_task.context is null then
-    v_applied.error := 'the task was never asked: task_request comes first';
-  end if;
   if v_applied.error is null then
     v_task.held_answer := v_applied.answer;
     select * into v_applied from maintenance_internal.apply_answer(v_task, p_approved => false);
     v_task.input_hash := v_applied.input_hash;
   end if;
 
-  v_cost := maintenance_internal.record_call(v_task.task_id, v_task.kind, v_task.model,
-    v_applied.outcome, complete_task.usage, null);
+  v_cost := (select c.cost from maintenance_internal.settle_call(v_task.lease_token,
+    v_applied.outcome, complete_task.usage) as c);
   v_task := maintenance_internal.settle_task(v_task, v_applied.outcome, v_applied.error,
     p_cost => v_cost, p_settled_token => complete_task.lease_token,
     p_result => jsonb_build_object('result', v_applied.result, 'error', v_applied.error));
@@ -47,5 +52,5 @@ comment on function maintenance.complete_task(bigint, uuid, text, jsonb) is
   'Takes the answer of a leased task and applies it. Returns {state, result, error, '
   'available_at}, result being what apply returned: a bad answer is a normal return and costs an '
   'attempt, and one that goes too far waits in quarantine. A replay of the same token returns the '
-  'stored result. usage: Gemini''s usageMetadata with model and durationMs. '
+  'stored result. usage: Gemini''s usageMetadata, with modelVersion and durationMs. '
   'Errors: PM014 not leased under this token.';

@@ -31,17 +31,16 @@ begin
     raise exception 'options of % characters are too long', length(enqueue_task.options::text)
       using errcode = 'PM002', hint = 'At most 10000: keep what is larger in a table of your own.';
   end if;
-  if not exists (select from maintenance_internal.lane as l
-    where l.kind = v_kind.kind and l.priority = v_priority) then
-    insert into maintenance_internal.lane (kind, priority) values (v_kind.kind, v_priority)
-    on conflict do nothing;
+  if v_priority not between -5 and 5 then
+    raise exception 'the priority % is out of range', v_priority
+      using errcode = 'PM002', hint = 'From -5, which goes first, to 5.';
   end if;
 
   -- An open task may be closed between the two statements: then the insert has its way next time.
   loop
     insert into maintenance.task as t (kind, subject, priority, available_at, options, force)
     values (v_kind.kind, enqueue_task.subject, v_priority,
-      greatest(enqueue_task.not_before, clock_timestamp()),
+      greatest(enqueue_task.not_before, maintenance_internal.moment()),
       coalesce(enqueue_task.options, '{}'), coalesce(enqueue_task.force, false))
     on conflict (kind, subject) where state in ('ready', 'leased') do nothing
     returning t.task_id into v_task_id;
@@ -61,6 +60,6 @@ $$;
 
 comment on function maintenance.enqueue_task(text, text, integer, timestamptz, jsonb, boolean) is
   'Asks for a task and returns its id. There is one open task per kind and subject: a second call '
-  'returns the first, and on a leased one asks for another go after it. priority: the lower goes '
-  'first. not_before: not claimed earlier. options: given to prepare and apply. force: ask even '
-  'where the input has not changed. Errors: PM002 argument, PM013 no such kind.';
+  'returns the first, and on a leased one asks for another go after it. priority: -5 to 5, the '
+  'lower goes first. not_before: not claimed earlier. options: given to prepare and apply. force: '
+  'ask even where the input has not changed. Errors: PM002 argument, PM013 no such kind.';

@@ -1,4 +1,5 @@
--- Says that a call failed, and of which class. What follows from it stands in settle_task.
+-- Says that a call failed, and of which class. Whose fault that is, settle_call tells by what
+-- happened to others; what follows for the task stands in settle_task.
 
 create function maintenance.fail_task(
   task_id bigint,
@@ -17,29 +18,38 @@ as $$
 declare
   v_task maintenance.task :=
     maintenance_internal.lock_leased(fail_task.task_id, fail_task.lease_token);
-  v_cost numeric;
+  v_call record;
 begin
   if fail_task.failure_class is null or fail_task.failure_class not in ('transient', 'defer',
-    'configuration', 'rejected', 'blocked', 'bad_output', 'too_large') then
+    'gone', 'configuration', 'rejected', 'blocked', 'bad_output', 'too_large') then
     raise exception 'the failure class "%" is not known', fail_task.failure_class
-      using errcode = 'PM002', hint = 'transient, defer, configuration, rejected, blocked, '
+      using errcode = 'PM002', hint = 'transient, defer, gone, configuration, rejected, blocked, '
         'bad_output or too_large.';
   end if;
   if fail_task.retry_after not between interval '0' and interval '30 days' then
     raise exception 'retry_after "%" is out of range', fail_task.retry_after
       using errcode = 'PM002', hint = 'An interval from zero to 30 days.';
   end if;
-  v_cost := maintenance_internal.record_call(v_task.task_id, v_task.kind, v_task.model,
-    fail_task.failure_class, fail_task.usage, fail_task.details);
+  if fail_task.failure_class = 'bad_output' and fail_task.usage ->> 'finishReason' = 'MAX_TOKENS'
+  then
+    v_task.cut_answers := v_task.cut_answers + 1;
+  end if;
+  select * into v_call from maintenance_internal.settle_call(v_task.lease_token,
+    fail_task.failure_class, fail_task.usage, fail_task.details, fail_task.message,
+    fail_task.retry_after);
   return maintenance_internal.task_state(maintenance_internal.settle_task(v_task,
-    fail_task.failure_class, fail_task.message, fail_task.retry_after, p_cost => v_cost));
+    fail_task.failure_class, fail_task.message, fail_task.retry_after, v_call.is_own_fault,
+    v_call.cost));
 end
 $$;
 
 comment on function maintenance.fail_task(bigint, uuid, text, text, interval, jsonb, jsonb) is
-  'Ends a lease with a failure and returns {state, available_at}. failure_class: transient and '
-  'bad_output cost an attempt and wait for a back-off; defer costs none (ready after retry_after '
-  'or an hour, dead after 50); configuration gives the task back for a minute; blocked skips it '
-  'until its input changes; rejected and too_large end it. message: for people, no secret in it. '
-  'usage: as in complete_task. details: kept with the call. '
+  'Ends a lease with a failure and returns {state, available_at}. failure_class: transient (500, '
+  'a time-out) costs an attempt and waits for a back-off where the model answers others, else '
+  'nothing; bad_output costs an attempt; defer (429, 503, no network) and gone (404) cost nothing, '
+  'and the model cools down, for retry_after at least; configuration gives the task back for a '
+  'minute; blocked skips it until its input changes; rejected (400) ends it where others of its '
+  'kind were answered, else this model is not asked for its kind for a while; too_large ends it. '
+  'message: for people, no secret in it. usage: as in complete_task; with finishReason MAX_TOKENS '
+  'the next request has more room, then less to say. details: of the error, kept with the call. '
   'Errors: PM002 argument, PM014 not leased under this token.';

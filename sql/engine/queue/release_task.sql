@@ -7,9 +7,14 @@ security definer
 set search_path = pg_catalog, pg_temp
 set lock_timeout = '5s'
 as $$
+declare
+  v_task maintenance.task :=
+    maintenance_internal.lock_leased(release_task.task_id, release_task.lease_token);
+  v_cost constant numeric := (
+    select c.cost from maintenance_internal.settle_call(v_task.lease_token, 'released') as c);
 begin
-  return maintenance_internal.task_state(maintenance_internal.settle_task(
-    maintenance_internal.lock_leased(release_task.task_id, release_task.lease_token), 'released'));
+  return maintenance_internal.task_state(
+    maintenance_internal.settle_task(v_task, 'released', p_cost => v_cost));
 end
 $$;
 

@@ -6,19 +6,22 @@
 --   quarantined    burned      quarantined, with what a decision needs
 --   transient      burned      ready after a back-off, or dead after the last attempt
 --   bad_output     burned      the same
---   defer          refunded    ready after retry_after or an hour, dead after 50 of them
+--   defer          refunded    ready at once, and so is gone: it is the model that waits
 --   configuration  refunded    ready after a minute, or retry_after if that is longer
 --   released       refunded    ready at once
 --   recovered      refunded    ready at once, dead at the fifth
 --   rejected       burned      dead; too_large too
 --
--- With a settled token the result is kept, with the state in it, for the replay of that token.
+-- A transient failure that is not the task's own is refunded, and put off by itself, for a second
+-- at first and an hour at last, dead after 50; a rejected one that is not is ready at once. With
+-- a settled token the result is kept, with the state in it, for the replay of that token.
 
 create function maintenance_internal.settle_task(
   p_task maintenance.task,
   p_outcome text,
   p_message text default null,
   p_retry_after interval default null,
+  p_is_own_fault boolean default true,
   p_cost numeric default null,
   p_settled_token uuid default null,
   p_result jsonb default null)
@@ -29,31 +32,34 @@ as $$
 declare
   v_most_defers constant integer := 50;
   v_most_recoveries constant integer := 5;
-  v_now constant timestamptz := clock_timestamp();
+  v_now constant timestamptz := maintenance_internal.moment();
+  v_is_foreign constant boolean :=
+    p_outcome in ('transient', 'rejected') and not p_is_own_fault;
   v_task maintenance.task := p_task;
 begin
-  if p_outcome in ('skipped', 'defer', 'configuration', 'released', 'recovered') then
+  if v_is_foreign or p_outcome in ('skipped', 'defer', 'gone', 'configuration', 'released',
+    'recovered') then
     v_task.attempts := greatest(v_task.attempts - 1, 0);
   end if;
-  v_task.defers := v_task.defers + (p_outcome = 'defer')::integer;
+  v_task.defers := v_task.defers + (v_is_foreign and p_outcome = 'transient')::integer;
   v_task.recoveries := v_task.recoveries + (p_outcome = 'recovered')::integer;
   v_task.state := case
     when p_outcome = 'succeeded' then 'succeeded'
     when p_outcome in ('skipped', 'blocked', 'declined') then 'skipped'
     when p_outcome = 'quarantined' then 'quarantined'
+    when v_task.defers > v_most_defers or v_task.recoveries >= v_most_recoveries then 'dead'
+    when v_is_foreign then 'ready'
     when p_outcome in ('rejected', 'too_large')
       or p_outcome in ('transient', 'bad_output') and v_task.attempts >= (
-        select k.max_attempts from maintenance.kind as k where k.kind = v_task.kind)
-      or v_task.defers > v_most_defers
-      or v_task.recoveries >= v_most_recoveries then 'dead'
+        select k.max_attempts from maintenance.kind as k where k.kind = v_task.kind) then 'dead'
     else 'ready'
   end;
-  -- Ten seconds, doubled with every attempt, at most an hour, and a quarter more or less.
-  v_task.available_at := v_now + case p_outcome
-    when 'defer' then coalesce(p_retry_after, interval '1 hour')
-    when 'configuration' then greatest(p_retry_after, interval '1 minute')
-    when 'released' then interval '0'
-    when 'recovered' then interval '0'
+  v_task.available_at := v_now + case
+    when v_is_foreign and p_outcome = 'transient'
+      then least(interval '1 second' * 2 ^ least(v_task.defers - 1, 12), interval '1 hour')
+    when v_is_foreign or p_outcome in ('defer', 'gone', 'released', 'recovered') then interval '0'
+    when p_outcome = 'configuration' then greatest(p_retry_after, interval '1 minute')
+    -- Ten seconds, doubled with every attempt, at most an hour, and a quarter more or less.
     else greatest(p_retry_after,
       least(interval '10 seconds' * 2 ^ least(v_task.attempts - 1, 10), interval '1 hour')
         * (0.75 + random() / 2))
@@ -61,6 +67,9 @@ begin
   if p_outcome not in ('succeeded', 'released') then
     v_task.last_class := p_outcome;
     v_task.last_error := left(coalesce(p_message, p_outcome), 1000);
+  end if;
+  if p_outcome = 'transient' then
+    v_task.failed_at := v_now;
   end if;
   if p_settled_token is not null then
     v_task.settled_token := p_settled_token;
@@ -74,6 +83,7 @@ begin
     attempts = v_task.attempts,
     defers = v_task.defers,
     recoveries = v_task.recoveries,
+    cut_answers = v_task.cut_answers,
     available_at = case when v_task.state = 'ready' then v_task.available_at
       else t.available_at end,
     worker = null,
@@ -86,6 +96,7 @@ begin
     input_hash = v_task.input_hash,
     last_class = v_task.last_class,
     last_error = v_task.last_error,
+    failed_at = v_task.failed_at,
     settled_token = v_task.settled_token,
     result = v_task.result,
     cost_usd = t.cost_usd + coalesce(p_cost, 0),

@@ -1,45 +1,31 @@
--- Gives back the tasks of dead workers, and moves the lanes' watermarks up. At most once a second,
--- unless a claim found too little; what another session looks at is stepped over.
+-- Gives back the tasks of dead workers, and says how many. What another session looks at is
+-- stepped over, and the order is that in which settle_call takes its rows, so that two of these
+-- never wait for each other.
 
-create function maintenance_internal.sweep_leases(p_now boolean default false)
-returns void
+create function maintenance_internal.sweep_leases()
+returns integer
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_clock constant timestamptz := clock_timestamp();
-  v_turn boolean;
   v_task maintenance.task;
+  v_swept integer := 0;
 begin
-  v_turn := maintenance_internal.take_turn('leases',
-    case when p_now then interval '0' else interval '1 second' end);
-  if not p_now and not v_turn then
-    return;
-  end if;
-
   for v_task in
-    select t.* from maintenance.task as t
-    where t.state = 'leased' and t.lease_expires_at <= v_clock
-    order by t.lease_expires_at
-    limit 100
-    for update skip locked
+    select l.* from (
+      select t.* from maintenance.task as t
+      where t.state = 'leased' and t.lease_expires_at <= maintenance_internal.moment()
+      order by t.lease_expires_at
+      limit 100
+      for update skip locked
+    ) as l
+    order by l.model, l.kind
   loop
-    perform maintenance_internal.settle_task(v_task, 'recovered', format(
-      'the lease of %s ended without a word', v_task.worker));
+    perform maintenance_internal.settle_task(v_task, 'recovered',
+      format('the lease of %s ended without a word', v_task.worker), p_cost => c.cost)
+    from maintenance_internal.settle_call(v_task.lease_token, 'lost') as c;
+    v_swept := v_swept + 1;
   end loop;
-
-  if not v_turn then
-    return;
-  end if;
-  update maintenance_internal.lane as l
-  set watermark = w.watermark
-  from (
-    select n.kind, n.priority, coalesce(
-      (select min(t.available_at) from maintenance.task as t
-        where t.state = 'ready' and t.kind = n.kind and t.priority = n.priority),
-      v_clock) as watermark
-    from maintenance_internal.lane as n
-  ) as w
-  where l.kind = w.kind and l.priority = w.priority and l.watermark <> w.watermark;
+  return v_swept;
 end
 $$;

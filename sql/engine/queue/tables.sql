@@ -10,6 +10,7 @@ create table maintenance.kind (
   trigger text,
   max_attempts integer not null default 5,
   max_output_tokens integer not null default 2048,
+  changed_at timestamptz not null default maintenance_internal.moment(),
   constraint kind_pkey primary key (kind),
   constraint kind_trigger_is_known
     check (trigger in ('consolidate', 'analyze', 'archive')),
@@ -20,6 +21,10 @@ create table maintenance.kind (
 comment on table maintenance.kind is
   'One kind of task per row: what the model is told, the shape of its answer, and the three SQL '
   'functions that choose, prepare and apply. Written by set_kind.';
+comment on column maintenance.kind.changed_at is 'what was refused before is asked again since';
+
+create trigger forget_refusals before update on maintenance.kind
+for each row execute function maintenance_internal.forget_refusals();
 
 create table maintenance.task (
   task_id bigint generated always as identity,
@@ -32,6 +37,7 @@ create table maintenance.task (
   attempts integer not null default 0,
   defers integer not null default 0,
   recoveries integer not null default 0,
+  cut_answers integer not null default 0,
   available_at timestamptz not null default clock_timestamp(),
   worker text,
   lease_token uuid,
@@ -42,10 +48,13 @@ create table maintenance.task (
   asks integer not null default 0,
   again boolean not null default false,
   model text,
+  asked_tokens integer,
+  asked_characters integer,
   context jsonb,
   input_hash text,
   last_class text,
   last_error text,
+  failed_at timestamptz,
   held_answer jsonb,
   settled_token uuid,
   result jsonb,
@@ -67,8 +76,9 @@ create table maintenance.task (
   constraint task_quarantined_can_be_decided
     check ((state = 'quarantined') = (held_answer is not null)
       and (state <> 'quarantined' or context is not null)),
+  constraint task_priority_is_sane check (priority between -5 and 5),
   constraint task_counts_are_not_negative
-    check (attempts >= 0 and defers >= 0 and recoveries >= 0)
+    check (attempts >= 0 and defers >= 0 and recoveries >= 0 and cut_answers >= 0)
 ) with (fillfactor = 80);
 
 create unique index task_open_is_unique on maintenance.task (kind, subject)
@@ -83,7 +93,16 @@ create index task_quarantined_idx on maintenance.task (task_id) where state = 'q
 comment on table maintenance.task is
   'One question to a model per row. ready waits for available_at; leased is with a worker; '
   'succeeded, skipped and dead are over; quarantined waits for a decision.';
-comment on column maintenance.task.priority is 'the lower goes first';
+comment on column maintenance.task.priority is 'the lower goes first, from -5 to 5';
+comment on column maintenance.task.defers is
+  'failures that were not its own, although no other task has met them: dead after 50';
+comment on column maintenance.task.cut_answers is
+  'answers that did not fit into max_output_tokens: it is doubled once, then less is shown';
+comment on column maintenance.task.asked_tokens is 'the max_output_tokens of the last request';
+comment on column maintenance.task.asked_characters is
+  'how long the content of the last request was';
+comment on column maintenance.task.failed_at is
+  'the last transient failure: another one is its own where the model has answered since';
 comment on column maintenance.task.leased_at is 'when it was claimed: a lease ends six hours later';
 comment on column maintenance.task.claims is
   'how often it was claimed, also where it was given back';
@@ -96,21 +115,6 @@ comment on column maintenance.task.held_answer is
   'the answer that waits for a decision; gone after it';
 comment on column maintenance.task.settled_token is
   'the lease that complete_task last settled: its replay returns result';
-
--- Where claims look: one row per kind and priority that ever had a task. No task of the lane is
--- ready before its watermark, so a claim skips the index entries of finished tasks, even while a
--- long transaction keeps them alive. Only a hint: a claim that finds too few tasks ignores it.
-create table maintenance_internal.lane (
-  kind text not null,
-  priority integer not null,
-  watermark timestamptz not null default '-infinity',
-  constraint lane_pkey primary key (kind, priority),
-  constraint lane_kind_fkey foreign key (kind) references maintenance.kind (kind)
-    on delete cascade
-) with (fillfactor = 50);
-
-comment on table maintenance_internal.lane is
-  'Kinds and priorities that have tasks, with a lower bound of what is ready.';
 
 -- The ledger: one operation per row, in the order of the answer. Rows are added and never changed;
 -- an undo is one more row.

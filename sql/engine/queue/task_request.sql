@@ -1,4 +1,8 @@
--- Turns a leased task into the request for the model, or closes it where there is nothing to ask.
+-- Turns a leased task into the request for a model, or closes it where there is nothing to ask,
+-- or gives it back where no model can be asked now.
+--
+-- An answer that was cut is never asked for by the same request: max_output_tokens doubles once,
+-- and then prepare is told to show a half, a quarter and so on (options.share).
 
 -- Whether a row was written by this transaction, or a part of it: pg_xact_status wants the number
 -- in full, and xmin has its lower half: the number nearest to our own is meant.
@@ -25,7 +29,15 @@ declare
   v_task maintenance.task :=
     maintenance_internal.lock_leased(task_request.task_id, task_request.lease_token);
   v_kind maintenance.kind := maintenance_internal.find_kind(v_task.kind);
+  v_most_tokens constant integer := greatest(v_kind.max_output_tokens, 65536);
+  v_doubled constant integer := least(2::bigint * v_kind.max_output_tokens, v_most_tokens);
+  v_tokens constant integer :=
+    case when v_task.cut_answers > 0 then v_doubled else v_kind.max_output_tokens end;
+  v_halvings constant integer :=
+    v_task.cut_answers - (v_doubled > v_kind.max_output_tokens)::integer;
+  v_share constant numeric := case when v_halvings > 0 then trim_scale(0.5 ^ v_halvings) end;
   v_model maintenance.model;
+  v_call maintenance.model_call;
   v_content text;
   v_context jsonb;
   v_input_hash text;
@@ -34,6 +46,8 @@ declare
   v_error_context text;
 begin
   perform maintenance_internal.check_session();
+  -- Lost in a crash, the lease is lost with it, or its answer is given back.
+  perform set_config('synchronous_commit', 'off', true);
   -- What is rolled back leaves no trace: a login that is not the owner's shows its claim first.
   if exists (select from maintenance.task as t
       where t.task_id = v_task.task_id and maintenance_internal.is_own_change(t.xmin))
@@ -44,7 +58,8 @@ begin
   end if;
   begin
     select p.* into v_content, v_context, v_input_hash, v_skip_reason
-    from maintenance_internal.call_prepare(v_kind.prepare, v_task.subject, v_task.options) as p;
+    from maintenance_internal.call_prepare(v_kind.prepare, v_task.subject, v_task.options
+      || jsonb_strip_nulls(jsonb_build_object('share', v_share))) as p;
   exception when others or assert_failure then
     get stacked diagnostics v_error_context = pg_exception_context;
     v_error := 'prepare: ' || maintenance_internal.error_text(sqlstate, sqlerrm, v_error_context);
@@ -72,30 +87,47 @@ begin
     return null;
   end if;
 
-  select * into v_model from maintenance.model as m where m.enabled order by m.position limit 1;
-  if not found then
-    perform maintenance_internal.settle_task(v_task, 'configuration', 'no model is enabled');
+  if v_task.cut_answers > 0 and v_tokens <= v_task.asked_tokens
+    and length(v_content) >= v_task.asked_characters then
+    perform maintenance_internal.settle_task(v_task, 'too_large', format('the answer does not fit '
+      'into %s tokens, and prepare shows no less for options.share %s', v_tokens,
+      coalesce(v_share, 1)));
+    return null;
+  end if;
+
+  v_call := maintenance_internal.reserve_call(v_task,
+    length(v_content) + length(v_kind.instruction));
+  if v_call.call_id is null then
+    perform maintenance_internal.settle_task(v_task, 'released');
     return null;
   end if;
   update maintenance.task as t
-  set model = v_model.model,
+  set model = v_call.model,
+    asked_tokens = v_tokens,
+    asked_characters = length(v_content),
     context = v_context,
     input_hash = v_input_hash,
     asks = t.asks + 1
   where t.task_id = v_task.task_id;
-
+  select * into v_model from maintenance.model as m where m.model = v_call.model;
   return jsonb_build_object(
     'model', v_model.model,
     'system', v_kind.instruction,
     'content', v_content,
     'response_schema', v_kind.response_schema,
-    'max_output_tokens', v_kind.max_output_tokens,
-    'generation', v_model.generation);
+    'max_output_tokens', v_tokens,
+    'generation', v_model.generation,
+    'request', v_model.request,
+    'timeout_ms', extract(epoch from v_model.timeout)::bigint * 1000,
+    'wait_ms', greatest(0, ceil(1000 * extract(epoch
+      from v_call.asks_at - maintenance_internal.moment()))));
 end
 $$;
 
 comment on function maintenance.task_request(bigint, uuid) is
   'The request of a leased task: {model, system, content, response_schema, max_output_tokens, '
-  'generation}; or null where it was closed: nothing to ask, nothing changed, prepare failed '
-  '(which costs the task an attempt). Call it in a transaction of its own. '
+  'generation, request, timeout_ms, wait_ms}: wait so long, then ask. Its place within the limits '
+  'of the model is reserved. Null where it was closed (nothing to ask, nothing changed, prepare '
+  'failed, which costs an attempt, an answer that cannot fit), or given back, since no model can '
+  'be asked now. Call it in a transaction of its own; its commit does not wait for the disk. '
   'Errors: PM014 not leased under this token, or claimed in the same transaction.';

@@ -12,6 +12,7 @@ set search_path = pg_catalog, pg_temp
 set lock_timeout = '5s'
 as $$
 declare
+  v_now constant timestamptz := maintenance_internal.moment();
   v_kind maintenance.kind;
   v_subjects text[];
   v_users text[] := '{}'::text[];
@@ -46,21 +47,17 @@ begin
       where not exists (
         select from maintenance.task as t
         where t.kind = v_kind.kind and t.subject = s.subject and t.state in ('ready', 'leased'));
-      -- The average of the latest calls; null before the first one.
-      select avg(c.input_tokens + c.output_tokens) as tokens, avg(c.cost_usd) as cost into v_past
-      from (
-        select m.* from maintenance.model_call as m
-        where m.kind = v_kind.kind and m.outcome = 'succeeded'
-        order by m.call_id desc
-        limit 100
-      ) as c;
+      -- What an answer has taken of late; null before the first one.
+      select sum(d.input_tokens + d.output_tokens) / sum(d.answered) as tokens,
+        sum(d.cost_usd) / sum(d.answered) as cost into v_past
+      from maintenance.model_day as d
+      where d.kind = v_kind.kind and d.answered > 0
+        and d.day > (v_now at time zone 'America/Los_Angeles')::date - 31;
       v_tokens := v_tokens + v_past.tokens * v_new;
       v_cost := v_cost + v_past.cost * v_new;
     else
-      insert into maintenance_internal.lane (kind, priority) values (v_kind.kind, 0)
-      on conflict do nothing;
       insert into maintenance.task as t (kind, subject, available_at, force)
-      select v_kind.kind, s.subject, clock_timestamp() + random() * trigger_jobs.spread,
+      select v_kind.kind, s.subject, v_now + random() * trigger_jobs.spread,
         coalesce(trigger_jobs.force, false)
       from unnest(v_subjects) as s (subject)
       on conflict (kind, subject) where state in ('ready', 'leased') do nothing;
@@ -81,5 +78,5 @@ comment on function maintenance.trigger_jobs(text, interval, boolean, boolean) i
   'Asks for the tasks of a trigger (S0-02): all, consolidate, analyze or archive; one for each '
   'subject of its kinds that has none open. Returns {success, usersProcessed, jobsPublished}. '
   'spread: due at random within this time. force: ask even where nothing has changed. dry_run: '
-  'publish nothing, and add expectedTokens and expectedCostUsd by the last 100 calls of each kind '
-  '(null before the first). Errors: PM002 spread, PM015 no such trigger.';
+  'publish nothing, and add expectedTokens and expectedCostUsd by the answers of 31 days (null '
+  'before the first). Errors: PM002 spread, PM015 no such trigger.';

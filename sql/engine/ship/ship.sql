@@ -44,14 +44,17 @@ begin
 
   -- Of two models at one place the shipped one gives way.
   update maintenance.model as m
-  set position = (select max(o.position) from maintenance.model as o) + n.number
+  set position = n.number + (
+    select max(o.position) from maintenance.model as o where o.carrier = n.carrier)
   from (
-    select c.model, row_number() over (order by c.position, c.model) as number
+    select c.model, c.carrier,
+      row_number() over (partition by c.carrier order by c.position, c.model) as number
     from maintenance.model as c
     join maintenance_internal.shipped as s
       on s.kind = 'model' and s.name = c.model and s.row is not null
     where exists (
-      select from maintenance.model as o where o.position = c.position and o.model <> c.model)
+      select from maintenance.model as o
+      where o.carrier = c.carrier and o.position = c.position and o.model <> c.model)
   ) as n
   where n.model = m.model;
   set constraints maintenance.model_position_is_unique immediate;

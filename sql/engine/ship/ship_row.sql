@@ -91,6 +91,8 @@ begin
     perform set_config('client_min_messages', 'error', true);
     if p_kind = 'job' then
       delete from maintenance_internal.job as j where j.job_name = p_name;
+    elsif p_kind = 'model' then
+      delete from maintenance.model as m where m.model = p_name;
     end if;
     execute p_call;
     select r.row into v_row from maintenance_internal.row_in_force as r

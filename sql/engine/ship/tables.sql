@@ -40,9 +40,9 @@ select
 from maintenance_internal.job as j
 left join maintenance_internal.policy as p on p.job_id = j.job_id
 union all
-select 'kind', k.kind, to_jsonb(k) - 'kind' from maintenance.kind as k
+select 'kind', k.kind, to_jsonb(k) - array['kind', 'changed_at'] from maintenance.kind as k
 union all
-select 'model', m.model, to_jsonb(m) - 'model' from maintenance.model as m;
+select 'model', m.model, to_jsonb(m) - array['model', 'changed_at'] from maintenance.model as m;
 
 comment on view maintenance_internal.row_in_force is
   'What can be shipped, as it is now: every option of a job, with its rule; kinds; models.';

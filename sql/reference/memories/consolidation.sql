@@ -24,7 +24,8 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_least constant integer := 5;
-  v_most constant integer := 200;
+  v_share constant numeric := coalesce((prepare_consolidation.options ->> 'share')::numeric, 1);
+  v_most integer := 200;
   v_longest constant integer := 2000;
   v_user_id uuid;
   v_count integer;
@@ -39,6 +40,12 @@ begin
     return;
   end if;
 
+  -- Where an answer about all of them was cut, a part of them.
+  if v_share < 1 then
+    select greatest(v_least, ceil(least(count(*), v_most) * v_share)) into v_most
+    from public.memories as a
+    where a.user_id = v_user_id and a.status = 'active';
+  end if;
   select count(*),
     string_agg(jsonb_build_object('id', s.short_id, 'key', s.key,
       'text', left(s.content, v_longest), 'category', s.category, 'pinned', s.pinned,

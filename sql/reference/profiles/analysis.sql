@@ -21,7 +21,8 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_least constant integer := 10;
-  v_most constant integer := 50;
+  v_share constant numeric := coalesce((prepare_profile.options ->> 'share')::numeric, 1);
+  v_most integer := 50;
   v_longest constant integer := 2000;
   v_user_id uuid;
   v_count integer;
@@ -33,6 +34,13 @@ begin
     skip_reason := 'the user is gone, deleted or a guest';
     return next;
     return;
+  end if;
+
+  -- Where an answer about all of them was cut, a part of them.
+  if v_share < 1 then
+    select greatest(v_least, ceil(least(count(*), v_most) * v_share)) into v_most
+    from public.messages as p
+    where p.user_id = v_user_id and p.role = 'user' and p.deleted_at is null;
   end if;
 
   -- The hash is over ids and moments, never over rendered rows: these depend on the session.
@@ -72,7 +80,7 @@ $$;
 
 comment on function public.prepare_profile(text, jsonb) is
   'prepare of analyze_profile: the user''s last 50 messages that are not deleted, oldest first, at '
-  'least 10 (S0-12, S0-13), each cut at 2,000 characters.';
+  'least 10 (S0-12, S0-13), each cut at 2,000 characters. options.share: of these the last part.';
 
 create function public.trigger_analysis_step(batch_size integer)
 returns bigint

@@ -89,7 +89,8 @@ select is((select count from public.maintenance_status where task = 'old_temp_up
 select is_empty($$select table_schema, table_name from information_schema.role_table_grants
   where grantee = 'maintenance_viewer' and (table_schema, table_name) not in (('public', 'maintenance_status'),
     ('maintenance', 'job_status'), ('maintenance', 'run_history'), ('maintenance', 'edit'),
-      ('maintenance', 'index_health'), ('maintenance', 'table_bloat'), ('maintenance', 'todo'))$$,
+      ('maintenance', 'index_health'), ('maintenance', 'table_bloat'), ('maintenance', 'todo'),
+      ('maintenance', 'setting'),      ('maintenance', 'model_status'), ('maintenance', 'active_failovers'))$$,
   'a viewer has no right on any table');
 reset role;
 create function pg_temp.cost(query text) returns numeric language plpgsql as

@@ -18,7 +18,8 @@ select is((select count(*) from maintenance.claim_tasks('you', 10, '1 minute')),
   'a claim gets nothing when all tasks are leased');
 select is((select maintenance.task_request(task_id, lease_token) from claimed), jsonb_build_object(
   'model', 'gemini-3.5-flash-lite', 'system', 'Answer with one word.', 'content', 'Say b',
-  'response_schema', '{"type": "OBJECT"}'::jsonb, 'max_output_tokens', 2048, 'generation', '{}'::jsonb),
+  'response_schema', '{"type": "OBJECT"}'::jsonb, 'max_output_tokens', 2048, 'generation', '{}'::jsonb,
+  'request', '{}'::jsonb, 'timeout_ms', 60000, 'wait_ms', 0),
   'the request has what a worker needs and no more');
 select is((select maintenance.complete_task(task_id, lease_token, e'```json\n{"word": "yes"}\n```',
     '{"promptTokenCount": 1000000, "candidatesTokenCount": 400000, "thoughtsTokenCount": 100000, "durationMs": 1500}')
@@ -29,9 +30,9 @@ select is((select word from public.word where subject = 'b'), 'yes',
 select results_eq($$select state, attempts, cost_usd, finished_at is not null, context, t.lease_token
   from maintenance.task as t
     join claimed using (task_id)$$,
-  $$values ('succeeded', 1, 0.3, true, null::jsonb, null::uuid)$$, 'a completed task is finished and has its cost');
+  $$values ('succeeded', 1, 1.55, true, null::jsonb, null::uuid)$$, 'a completed task is finished and has its cost');
 select results_eq('select model, outcome, input_tokens, output_tokens, cost_usd, duration from maintenance.model_call',
-  $$values ('gemini-3.5-flash-lite', 'succeeded', 1000000::bigint, 500000::bigint, 0.3, interval '1.5 seconds')$$,
+  $$values ('gemini-3.5-flash-lite', 'succeeded', 1000000::bigint, 500000::bigint, 1.55, interval '1.5 seconds')$$,
   'a model call is on record, with thoughts counted as output');
 select is((select maintenance.complete_task(task_id, lease_token, 'something else') from claimed),
   '{"state": "succeeded", "result": {"changed": true}}', 'a replay returns the stored result');

@@ -1,7 +1,7 @@
 -- A kind is a row and three functions: what is refused, what prepare may do, when nothing is asked.
 begin;
 create extension pgtap;
-select plan(32);
+select plan(33);
 \ir toy.psql
 insert into public.word select 'w' || i, case i when 2 then 'skip' when 3 then 'raise' end
   from generate_series(1, 9) as i;
@@ -12,7 +12,6 @@ declare v_id bigint := maintenance.enqueue_task('word', subject, options => opti
   v_task maintenance.task;
 begin
   update maintenance.task set available_at = '2000-01-01' where task_id = v_id;
-  update maintenance_internal.lane set watermark = '-infinity';
   perform maintenance.claim_tasks('me', 1);
   select * into v_task from maintenance.task where task_id = v_id;
   return maintenance.task_request(v_id, v_task.lease_token);
@@ -111,8 +110,9 @@ select is(pg_temp.ask('w1') ->> 'content', 'Say w1', 'a blocked task is asked ag
 update maintenance.model set enabled = model = 'gemini-2.5-flash-lite';
 select is(pg_temp.ask('w7') ->> 'model', 'gemini-2.5-flash-lite', 'the first enabled model is asked');
 update maintenance.model set enabled = false;
-select pg_temp.ask('w8');
-select results_eq($$select state, last_class, last_error from pg_temp.last('w8')$$,
-  $$values ('ready', 'configuration', 'no model is enabled')$$, 'without an enabled model a task waits');
+select maintenance.enqueue_task('word', 'w8');
+select is_empty($$select * from maintenance.claim_tasks('me', 9)$$, 'without an enabled model no task is handed out');
+select is((select hold from maintenance_internal.task_holds(clock_timestamp())),
+  'no model can be asked for word: none is enabled', 'without an enabled model it is said why');
 select * from finish();
 rollback;

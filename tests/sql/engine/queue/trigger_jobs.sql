@@ -40,11 +40,11 @@ select is(maintenance.trigger_jobs('consolidate', dry_run => true),
     '"expectedCostUsd": null}',
   'a dry run says what would be published; before the first call no cost is known');
 select is((select count(*) from maintenance.task), 0::bigint, 'a dry run publishes nothing');
-insert into maintenance.model_call (task_id, kind, outcome, input_tokens, output_tokens, cost_usd)
-  values (1, 'more', 'succeeded', 900, 100, 0.002), (2, 'more', 'transient', 9, 9, 9);
+insert into maintenance.model_day (day, model, kind, calls, answered, input_tokens, output_tokens, cost_usd)
+  values (current_date - 1, 'm', 'more', 3, 2, 1800, 200, 0.004), (current_date - 40, 'm', 'more', 1, 1, 9, 9, 9);
 select is(maintenance.trigger_jobs('consolidate', dry_run => true) - array['success', 'usersProcessed',
   'jobsPublished'], '{"dryRun": true, "expectedTokens": 200000, "expectedCostUsd": 0.400000}',
-  'a dry run estimates tokens and cost from the last successful calls');
+  'a dry run estimates tokens and cost from the answers of a month');
 
 -- Users (S0-03)
 select maintenance.set_kind('users', 'Do.', '{}', 'public.profile_subjects', 'public.word_prepare', 'public.word_apply',

@@ -54,7 +54,6 @@ begin
     if random() < 0.1 then v_answer := left(v_answer, floor(random() * length(v_answer))::integer); end if;
     v_id := maintenance.enqueue_task('analyze_profile', '00000000-0000-0000-0000-000000000001', force => true);
     update maintenance.task set available_at = '2000-01-01' where task_id = v_id;
-    update maintenance_internal.lane set watermark = '-infinity';
     perform maintenance.claim_tasks('me', 1);
     select * into strict v_task from maintenance.task where task_id = v_id and state = 'leased';
     if maintenance.task_request(v_id, v_task.lease_token) is null then raise exception 'not asked'; end if;

@@ -1,0 +1,136 @@
+-- Whose fault is a failed call? The model's (a limit, an outage, gone), the kind's on this model
+-- (it was never answered like this), or the task's own: what happened to others decides, not
+-- words. What is not the task's own makes the model cool down; true: it is the task's own.
+--
+--   limit    asked too often: 1 second, doubled with each failure up to a minute, and at least what
+--            Gemini says (a day at most); a limit of the day: until midnight in Los Angeles
+--   fault    the same, for an outage
+--   gone     a model that is not there: 1 minute, doubled up to 6 hours
+--   refused  a request of this kind: 1 minute, doubled up to an hour
+
+create function maintenance_internal.cool_model(
+  p_call maintenance.model_call,
+  p_outcome text,
+  p_details jsonb,
+  p_message text,
+  p_retry_after interval)
+returns boolean
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_now constant timestamptz := maintenance_internal.moment();
+  -- Not least(), which would make a day of null.
+  v_retry_after constant interval :=
+    case when p_retry_after > interval '1 day' then interval '1 day' else p_retry_after end;
+  v_said constant text := concat(p_details::text, ' ', p_message);
+  v_class text := case
+    when p_outcome = 'gone' then 'gone'
+    when p_outcome = 'rejected' then 'refused'
+    when p_outcome in ('defer', 'transient')
+      and (v_said ~ 'QuotaFailure|RetryInfo' or p_message ~ '^429') then 'limit'
+    when p_outcome in ('defer', 'transient') then 'fault'
+  end;
+  -- For whoever reads the status: never the words of an error, which may hold an answer's.
+  v_reason constant text := format('%s (%stask %s)',
+    case v_class
+      when 'limit' then 'asked too often'
+      when 'gone' then 'it is not there'
+      when 'refused' then 'it refuses requests of this kind'
+      else 'it fails, or cannot be reached'
+    end, substring(p_message from '^\d{3}\M') || ', ', p_call.task_id);
+  v_until timestamptz;
+  v_is_own boolean;
+begin
+  v_is_own := case
+    -- It fails while others are answered.
+    when p_outcome = 'transient' then exists (
+      select from maintenance.model_day as d
+      join maintenance.task as t on t.task_id = p_call.task_id
+      where d.model = p_call.model and d.answered_at > t.failed_at
+        and d.day >= (t.failed_at at time zone 'America/Los_Angeles')::date)
+    -- Others of its kind are answered by this model, as both are set now.
+    when p_outcome = 'rejected' then exists (
+      select from maintenance.model_day as d
+      join maintenance.kind as k on k.kind = d.kind
+      join maintenance.model as m on m.model = d.model
+      cross join greatest(k.changed_at, m.changed_at) as c (changed_at)
+      where d.model = p_call.model and d.kind = p_call.kind and d.answered_at > c.changed_at
+        and d.day >= (c.changed_at at time zone 'America/Los_Angeles')::date)
+    else v_class is null
+  end;
+  if v_class is null or v_class = 'refused' and v_is_own then
+    return v_is_own;
+  end if;
+
+  if v_class = 'limit' then
+    perform maintenance_internal.learn_limit(p_call.model, p_details, v_now);
+    if v_said ~ 'PerDay|limit: 0\M' then
+      v_until := maintenance_internal.quota_day(
+        maintenance_internal.quota_day(v_now) + interval '36 hours');
+    end if;
+  end if;
+  insert into maintenance_internal.cool_down as c (model, kind, class, reason, since, until)
+  values (p_call.model, case v_class when 'refused' then p_call.kind else '*' end, v_class,
+    v_reason, v_now,
+    coalesce(v_until,
+      v_now + greatest(v_retry_after, maintenance_internal.cool_time(v_class, 1))))
+  on conflict on constraint cool_down_pkey do update
+  -- Calls that were under way when it began say nothing new.
+  set class = excluded.class,
+    reason = excluded.reason,
+    times = c.times + (p_call.asks_at >= c.since)::integer,
+    since = case when p_call.asks_at >= c.since then v_now else c.since end,
+    probing_until = case when p_call.asks_at < c.since then c.probing_until end,
+    until = case
+      when p_call.asks_at >= c.since then coalesce(v_until, v_now + greatest(v_retry_after,
+        maintenance_internal.cool_time(excluded.class, c.times + 1)))
+      else greatest(c.until, v_until, v_now + v_retry_after) end;
+  return v_is_own;
+end
+$$;
+
+-- How long nobody asks after so many failures in a row.
+create function maintenance_internal.cool_time(p_class text, p_times integer)
+returns interval
+language sql
+immutable
+set search_path = pg_catalog, pg_temp
+return case p_class
+  when 'gone' then least(interval '1 minute' * 2 ^ least(p_times - 1, 20), interval '6 hours')
+  when 'refused' then least(interval '1 minute' * 2 ^ least(p_times - 1, 20), interval '1 hour')
+  else least(interval '1 second' * 2 ^ least(p_times - 1, 20), interval '1 minute')
+end;
+
+-- A limit that Gemini tells outright is believed where it is lower than what is known. Nothing
+-- else is guessed.
+create function maintenance_internal.learn_limit(p_model text, p_details jsonb, p_now timestamptz)
+returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_minute integer;
+  v_day integer;
+begin
+  select min((v.said ->> 'quotaValue')::integer)
+      filter (where v.said ->> 'quotaId' ~ 'RequestsPerMinute'),
+    min((v.said ->> 'quotaValue')::integer)
+      filter (where v.said ->> 'quotaId' ~ 'RequestsPerDay')
+  into v_minute, v_day
+  from jsonb_path_query(p_details, 'lax $[*].violations[*]') as v (said)
+  where v.said ->> 'quotaValue' ~ '^[1-9][0-9]{0,8}$';
+  insert into maintenance_internal.model_pace as p
+    (model, learned_minute, learned_day, learned_at)
+  select m.model, v_minute, v_day, p_now
+  from maintenance.model as m
+  left join maintenance_internal.model_pace as o on o.model = m.model
+  where m.model = p_model
+    and (v_minute < coalesce(least(m.per_minute, o.learned_minute), 1e9)
+      or v_day < coalesce(least(m.per_day, o.learned_day), 1e9))
+  on conflict on constraint model_pace_pkey do update
+  set learned_minute = least(p.learned_minute, excluded.learned_minute),
+    learned_day = least(p.learned_day, excluded.learned_day),
+    learned_at = excluded.learned_at;
+end
+$$;
