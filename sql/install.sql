@@ -115,6 +115,7 @@ select pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', false);
 \ir engine/model/reserve_call.sql
 \ir engine/model/cool_model.sql
 \ir engine/model/settle_call.sql
+\ir engine/model/lint_models.sql
 \ir engine/queue/find_prepare.sql
 \ir engine/queue/call_kind.sql
 \ir engine/queue/set_kind.sql

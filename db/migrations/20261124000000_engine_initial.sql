@@ -573,11 +573,11 @@ comment on function maintenance.version() is
   'that it was made of.';
 -- end of sql/engine/version.sql
 
--- from sql/engine/state.sql 814811138cdb6871
+-- from sql/engine/state.sql c9f9d34301839a77
 -- The release, and a hash of the files of sql/engine/. Written by make migration.
 
 comment on schema maintenance is
-  'pg-maintenance 0.0.0, state 6a6dffecc8ce7db1: '
+  'pg-maintenance 0.0.0, state 17d9a170c0c6177d: '
   'what people call and read; \df maintenance.* is the manual.';
 -- end of sql/engine/state.sql
 
@@ -2646,7 +2646,7 @@ begin atomic
 end;
 -- end of sql/engine/policy/lint_session.sql
 
--- from sql/engine/policy/lint.sql 9c234dcef1cdac45
+-- from sql/engine/policy/lint.sql 4c9822b222b72dbf
 -- What will be slow, blocked or broken about the rules, and the statement that mends it.
 
 create type maintenance.finding as (job_name text, severity text, finding text, fix text);
@@ -2726,7 +2726,10 @@ begin
   return query select * from maintenance_internal.lint_schedule(lint.job_name);
   return query
     select null, p.severity, p.finding, p.fix
-    from maintenance_internal.lint_path() as p
+    from (
+      select * from maintenance_internal.lint_path()
+      union all select * from maintenance_internal.lint_models()
+    ) as p
     where lint.job_name is null;
   return query
     select null, 'critical', format('PUBLIC may execute %s functions of the kit, as %s: they were '
@@ -2757,8 +2760,9 @@ comment on function maintenance.lint(text) is
   'seconds that look like days, another policy that keeps the same rows for another time, ages '
   'of another millennium, a rule that asks its session, a schedule that fires nothing or is too '
   'narrow, a schema that is left out of the '
-  'owner''s path). notice: rows of other tables that go too, or keep rows, by foreign keys; '
-  'triggers that write. No row is good news. Errors: PM001 no such job.';
+  'owner''s path, a model without a price). notice: rows of other tables that go too, or keep '
+  'rows, by foreign keys; triggers that write; a model that is asked too often. No row is good '
+  'news. Errors: PM001 no such job.';
 -- end of sql/engine/policy/lint.sql
 
 -- from sql/engine/run/tables.sql 0280df255b74bc66
@@ -5989,7 +5993,7 @@ end
 $$;
 -- end of sql/engine/model/cool_model.sql
 
--- from sql/engine/model/settle_call.sql 5cd5acf04c85caea
+-- from sql/engine/model/settle_call.sql b443a32ff7059b5d
 -- Closes a call under its lease token: what it took and cost, what it says of the model, and
 -- whether a failure is the task's own fault. What a worker says of it is bounded: the login may
 -- be in other hands.
@@ -6057,12 +6061,12 @@ begin
   if v_answered then
     delete from maintenance_internal.cool_down as c
     where c.model = v_call.model and c.kind in ('*', v_call.kind) and c.since <= v_call.asks_at;
-  elsif v_outcome in ('lost', 'released', 'unasked') then
-    -- A call that tried, and found nothing out: the next one may.
+  else
+    -- If it was the one that tried, the next one may.
     update maintenance_internal.cool_down as c
     set probing_until = null
-    where c.model = v_call.model and c.kind in ('*', v_call.kind) and c.since <= v_call.asks_at;
-  else
+    where c.model = v_call.model and c.kind in ('*', v_call.kind) and c.since <= v_call.asks_at
+      and c.probing_until is not null;
     is_own_fault := maintenance_internal.cool_model(v_call, p_outcome, p_details, p_message,
       p_retry_after);
   end if;
@@ -6085,6 +6089,46 @@ begin
 end
 $$;
 -- end of sql/engine/model/settle_call.sql
+
+-- from sql/engine/model/lint_models.sql f521d7fd47025bf2
+-- What is to be known of the models: one without a price, which the budget does not see; one that
+-- is asked too often, and whose limit nobody has told.
+
+create function maintenance_internal.lint_models()
+returns table (severity text, finding text, fix text)
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  return query
+    select 'warning', format('the model %s has no price: what it costs counts for no budget',
+        m.model),
+      format('With USD per million tokens in and out: select maintenance.set_model(%L, '
+        'input_usd => 0.30, output_usd => 2.50);', m.model)
+    from maintenance.model as m
+    where m.carrier = 'worker' and m.enabled and (m.input_usd is null or m.output_usd is null)
+    order by m.position;
+  return query
+    select 'notice', format('the model %s has refused %s of its last %s calls as too many, and '
+        'its limit is not known', m.model, c.refused, c.calls),
+      format('With the requests a minute that your account allows: select maintenance.set_model('
+        '%L, per_minute => 15);', m.model)
+    from (
+      select l.model, count(*) as calls,
+        count(*) filter (where l.outcome = 'defer'
+          and l.details::text ~ 'QuotaFailure|RetryInfo') as refused
+      from (select * from maintenance.model_call order by call_id desc limit 1000) as l
+      group by l.model
+    ) as c
+    join maintenance.model as m on m.model = c.model
+    left join maintenance_internal.model_pace as p on p.model = m.model
+    where m.per_minute is null and p.learned_minute is null
+      and c.refused > 10 and c.refused > 0.02 * c.calls
+    order by m.position;
+end
+$$;
+-- end of sql/engine/model/lint_models.sql
 
 -- from sql/engine/queue/find_prepare.sql efda2c9ded5c12fe
 -- A kind's prepare by exact signature. It only reads, so it has to be declared stable.
@@ -10464,7 +10508,7 @@ comment on function maintenance.index_report_step(integer) is
   'details (S4-05 to S4-07).';
 -- end of sql/engine/health/index_report_step.sql
 
--- from sql/engine/names.sql fe5e1fd7f66ae4cc
+-- from sql/engine/names.sql 5bdc97c9824b88ec
 -- The names that the files of sql/engine/ make in our schemas. Written by make migration.
 
 create function maintenance_internal.engine_names()
@@ -10615,6 +10659,7 @@ return array[
   'maintenance_internal.lint_indexes',
   'maintenance_internal.lint_keep',
   'maintenance_internal.lint_meaning',
+  'maintenance_internal.lint_models',
   'maintenance_internal.lint_path',
   'maintenance_internal.lint_references',
   'maintenance_internal.lint_rights',

@@ -148,6 +148,7 @@ return array[
   'maintenance_internal.lint_indexes',
   'maintenance_internal.lint_keep',
   'maintenance_internal.lint_meaning',
+  'maintenance_internal.lint_models',
   'maintenance_internal.lint_path',
   'maintenance_internal.lint_references',
   'maintenance_internal.lint_rights',

@@ -6,6 +6,7 @@ language sql stable return ('Say ' || subject, '{"version": 1}'::jsonb, subject,
 create or replace function public.word_apply(subject text, context jsonb, answer jsonb, options jsonb)
 returns jsonb language sql return '{"changed": true}'::jsonb;
 select maintenance.enqueue_task('word', 'first') \g /dev/null
+select maintenance.configure('daily_budget_usd', null) \g /dev/null
 insert into maintenance.task (kind, subject, available_at)
 select 'word', i::text, clock_timestamp() - i * interval '1 ms' from generate_series(1, 150000) as i;
 

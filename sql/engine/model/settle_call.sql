@@ -65,12 +65,12 @@ begin
   if v_answered then
     delete from maintenance_internal.cool_down as c
     where c.model = v_call.model and c.kind in ('*', v_call.kind) and c.since <= v_call.asks_at;
-  elsif v_outcome in ('lost', 'released', 'unasked') then
-    -- A call that tried, and found nothing out: the next one may.
+  else
+    -- If it was the one that tried, the next one may.
     update maintenance_internal.cool_down as c
     set probing_until = null
-    where c.model = v_call.model and c.kind in ('*', v_call.kind) and c.since <= v_call.asks_at;
-  else
+    where c.model = v_call.model and c.kind in ('*', v_call.kind) and c.since <= v_call.asks_at
+      and c.probing_until is not null;
     is_own_fault := maintenance_internal.cool_model(v_call, p_outcome, p_details, p_message,
       p_retry_after);
   end if;

@@ -77,7 +77,10 @@ begin
   return query select * from maintenance_internal.lint_schedule(lint.job_name);
   return query
     select null, p.severity, p.finding, p.fix
-    from maintenance_internal.lint_path() as p
+    from (
+      select * from maintenance_internal.lint_path()
+      union all select * from maintenance_internal.lint_models()
+    ) as p
     where lint.job_name is null;
   return query
     select null, 'critical', format('PUBLIC may execute %s functions of the kit, as %s: they were '
@@ -108,5 +111,6 @@ comment on function maintenance.lint(text) is
   'seconds that look like days, another policy that keeps the same rows for another time, ages '
   'of another millennium, a rule that asks its session, a schedule that fires nothing or is too '
   'narrow, a schema that is left out of the '
-  'owner''s path). notice: rows of other tables that go too, or keep rows, by foreign keys; '
-  'triggers that write. No row is good news. Errors: PM001 no such job.';
+  'owner''s path, a model without a price). notice: rows of other tables that go too, or keep '
+  'rows, by foreign keys; triggers that write; a model that is asked too often. No row is good '
+  'news. Errors: PM001 no such job.';

@@ -2,7 +2,7 @@
 -- fails over, 100 % blocks, and the end of the span mends it (S2-03 to S2-07, S2-16, S2-31).
 begin;
 create extension pgtap;
-select plan(44);
+select plan(46);
 delete from maintenance.model;
 set local maintenance.fake_now = '2026-11-10 12:00:30+00';
 create function pg_temp.state(name text) returns text language sql as
@@ -98,5 +98,25 @@ select throws_ok($$select maintenance.set_model('one', input_usd => -1)$$, 'PM00
 select throws_ok($$select maintenance.set_model('one', request => '{"contents": []}')$$, 'PM002', null,
   'a setting of the request that the worker makes');
 select throws_ok($$select maintenance.set_model('one', carrier => 'me')$$, 'PM002', null, 'an unknown carrier');
+
+-- What lint says
+delete from maintenance.model;
+select maintenance.set_model('dear'), maintenance.set_model('fast', input_usd => 1, output_usd => 1),
+  maintenance.set_model('mine', carrier => 'application');
+insert into maintenance.model_call (task_id, kind, model, lease_token, asks_at, settled_at, outcome, details)
+select 1, 'k', 'fast', gen_random_uuid(), now(), now(), case when i % 4 = 0 then 'defer' else 'succeeded' end,
+  case when i % 4 = 0 then '[{"@type": "google.rpc.RetryInfo"}]'::jsonb end
+from generate_series(1, 100) as i;
+create function pg_temp.lint() returns setof text language sql as
+  $$ select severity || ': ' || finding from maintenance.lint() where finding ~ '^the model' $$;
+select results_eq('select pg_temp.lint()', array[
+  'warning: the model dear has no price: what it costs counts for no budget',
+  'notice: the model fast has refused 25 of its last 100 calls as too many, and its limit is not known'],
+  'lint names a model without a price, and one that is asked too often');
+do $$ begin
+  execute (select substring(fix from 'select .*') from maintenance.lint() where finding ~ 'dear');
+  execute (select substring(fix from 'select .*') from maintenance.lint() where finding ~ 'fast');
+end $$;
+select is_empty('select pg_temp.lint()', 'and what it says mends that');
 select * from finish();
 rollback;
