@@ -50,8 +50,9 @@ const responseShape = z.object({
     )
     .nullish(),
   promptFeedback: z.object({ blockReason: z.string().nullish() }).nullish(),
-  usageMetadata: z.record(z.string(), z.unknown()).nullish(),
-  modelVersion: z.string().nullish(),
+  // What is wrong about these costs no answer.
+  usageMetadata: z.record(z.string(), z.unknown()).nullish().catch(null),
+  modelVersion: z.string().nullish().catch(null),
 });
 
 const errorShape = z.object({
@@ -116,7 +117,7 @@ export function openGemini(options: { apiKey: string; baseUrl?: string | undefin
 function read(response: unknown, usage: (metadata?: Usage | null) => Usage) {
   const parsed = responseShape.safeParse(response);
   if (!parsed.success) {
-    throw new ModelError("bad_output", "the response has another shape than Gemini's", {
+    throw new ModelError("transient", "the response has another shape than Gemini's", {
       usage: usage(),
     });
   }
@@ -138,7 +139,15 @@ function read(response: unknown, usage: (metadata?: Usage | null) => Usage) {
     .join("");
   if (reason !== "STOP" || text === "") {
     const what = text === "" ? "no text" : "a text that was cut";
-    throw new ModelError("bad_output", `${what}, finish reason ${reason}`, { usage: used });
+    // A model that says nothing and does not say why is out of order.
+    const isSilent = text === "" && !["STOP", "MAX_TOKENS"].includes(reason);
+    throw new ModelError(
+      isSilent ? "transient" : "bad_output",
+      `${what}, finish reason ${reason}`,
+      {
+        usage: used,
+      },
+    );
   }
   return { text, usage: used };
 }
@@ -151,7 +160,10 @@ function classify(error: unknown, apiKey: string, usage: Usage): ModelError {
   const parsed = errorShape.safeParse(error);
   if (!parsed.success) {
     // No status: the request did not arrive, or what came back was no JSON.
-    return new ModelError(error instanceof SyntaxError ? "transient" : "defer", said, { usage });
+    // The words of a parser are those that it could not read.
+    return error instanceof SyntaxError
+      ? new ModelError("transient", "the response is no JSON", { usage })
+      : new ModelError("defer", said, { usage });
   }
   const { status, errorDetails = [] } = parsed.data;
   // The words of the server behind the SDK's own, which begin with the address.
@@ -165,8 +177,9 @@ function classify(error: unknown, apiKey: string, usage: Usage): ModelError {
     });
   const reasons = errorDetails.map((detail) => String(detail["reason"] ?? ""));
 
-  if (status === 429) return as("defer", retryAfterMs(JSON.stringify(errorDetails) + said));
-  if (status === 503 || status === 499) return as("defer");
+  if ([429, 503, 499].includes(status)) {
+    return as("defer", retryAfterMs(JSON.stringify(errorDetails) + said));
+  }
   if (status === 404) return as("gone");
   if (status === 401 || status === 403) return as("configuration");
   if (status === 400) {

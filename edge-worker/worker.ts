@@ -82,7 +82,7 @@ export function startWorker(options: WorkerOptions): { state: WorkerState; done:
         (error) => log.warn({ error: describeError(error) }, "the lease could not be extended"),
       );
     }, leaseMs / 4);
-    let result = "closed without a call";
+    let result = "not asked: closed, or given back";
     let outcome: Outcome | null = null;
     try {
       const request = await persist(task, () => queue.request(task));
@@ -183,7 +183,7 @@ export function startWorker(options: WorkerOptions): { state: WorkerState; done:
       if (once && inFlight.size === 0) break;
       // The end of a call may open the model for more.
       const pause = options.pollMs * (0.75 + Math.random() / 2);
-      await wait(inFlight.size >= concurrency ? 3_600_000 : pause);
+      await wait(inFlight.size >= concurrency ? Math.max(pause, 30_000) : pause);
     }
 
     state.ready = false;

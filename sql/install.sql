@@ -118,6 +118,7 @@ select pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', false);
 \ir engine/model/lint_models.sql
 \ir engine/queue/find_prepare.sql
 \ir engine/queue/call_kind.sql
+\ir engine/queue/schema_fault.sql
 \ir engine/queue/set_kind.sql
 \ir engine/queue/find_kind.sql
 \ir engine/queue/enqueue_task.sql
@@ -128,7 +129,9 @@ select pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', false);
 \ir engine/queue/lock_task.sql
 \ir engine/queue/task_request.sql
 \ir engine/queue/parse_answer.sql
+\ir engine/queue/answer_fault.sql
 \ir engine/queue/apply_answer.sql
+\ir engine/queue/pending_answer.sql
 \ir engine/queue/complete_task.sql
 \ir engine/queue/task_state.sql
 \ir engine/queue/extend_lease.sql
@@ -141,6 +144,7 @@ select pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', false);
 \ir engine/queue/undo_change.sql
 \ir engine/queue/undo_task.sql
 \ir engine/queue/undone_keys.sql
+\ir engine/queue/last_looks.sql
 \ir engine/queue/trigger_jobs.sql
 \ir engine/queue/task_backlog.sql
 

@@ -450,7 +450,7 @@ end
 $$;
 -- end of sql/engine/turn.sql
 
--- from sql/engine/setting.sql ca60e5c56ef6de37
+-- from sql/engine/setting.sql 91ee84be5206a2ba
 -- What the owner sets once for the whole kit. What ships is a constant here, so that a release can
 -- change it; what somebody has set is a row.
 
@@ -519,10 +519,10 @@ begin
   exception when invalid_text_representation or numeric_value_out_of_range then
     v_number := -1;
   end;
-  if v_number < 0 or v_number in ('NaN', 'Infinity') then
+  if v_number < 0 or v_number in ('NaN', 'Infinity') or v_number > 1e9 then
     raise exception '% cannot be "%"', configure.name, left(configure.value, 50)
-      using errcode = 'PM002', hint = format('A number of 0 or more, or null. As it ships: select '
-        'maintenance.configure(%L, %L);', configure.name, v_shipped);
+      using errcode = 'PM002', hint = format('A number from 0 to a billion, or null. As it ships: '
+        'select maintenance.configure(%L, %L);', configure.name, v_shipped);
   end if;
   insert into maintenance_internal.changed_setting (name, value)
   values (configure.name, v_number::text)
@@ -573,15 +573,15 @@ comment on function maintenance.version() is
   'that it was made of.';
 -- end of sql/engine/version.sql
 
--- from sql/engine/state.sql c9f9d34301839a77
+-- from sql/engine/state.sql 133101e2f6633fd8
 -- The release, and a hash of the files of sql/engine/. Written by make migration.
 
 comment on schema maintenance is
-  'pg-maintenance 0.0.0, state 17d9a170c0c6177d: '
+  'pg-maintenance 0.0.0, state 858467f7be343faa: '
   'what people call and read; \df maintenance.* is the manual.';
 -- end of sql/engine/state.sql
 
--- from sql/engine/job/tables.sql 47138bcf3169f160
+-- from sql/engine/job/tables.sql e9b5a954e40a1a0e
 -- What should be done, one row per job, and who changed it. Rows are written by set_policy, set_job
 -- and set_statement, and by nobody else.
 
@@ -640,6 +640,8 @@ create table maintenance.edit (
   what jsonb not null,
   constraint edit_pkey primary key (edit_id)
 );
+
+create index edit_changed_at_idx on maintenance.edit (changed_at);
 
 comment on table maintenance.edit is
   'Who changed what of a job, its rule or its schedule, and when: one row per change, kept when '
@@ -4905,7 +4907,7 @@ end
 $$;
 -- end of sql/engine/statement/record_statements.sql
 
--- from sql/engine/model/tables.sql d9be488043f0f324
+-- from sql/engine/model/tables.sql 4131b1cb14e50568
 -- Which models may be asked, in which order, how often and at which price; what is known of them
 -- meanwhile; and every call that was made.
 --
@@ -4997,6 +4999,8 @@ create table maintenance_internal.model_usage (
     on delete cascade
 ) with (fillfactor = 50);
 
+create index model_usage_hour_idx on maintenance_internal.model_usage (hour);
+
 comment on table maintenance_internal.model_usage is
   'Requests of a model in an hour, by who made them, and in the last minute of it that had any; '
   'tokens are known of the application''s alone.';
@@ -5030,6 +5034,7 @@ create table maintenance.model_call (
   outcome text not null default 'asked',
   lease_token uuid not null,
   asks_at timestamptz not null,
+  is_probe boolean not null default false,
   settled_at timestamptz,
   input_tokens bigint not null default 0,
   output_tokens bigint not null default 0,
@@ -5043,6 +5048,7 @@ create table maintenance.model_call (
   constraint model_call_pkey primary key (call_id)
 ) with (fillfactor = 80);
 
+create index model_call_created_at_idx on maintenance.model_call (created_at);
 create unique index model_call_open_is_unique on maintenance.model_call (lease_token)
 where settled_at is null;
 
@@ -5051,6 +5057,8 @@ comment on table maintenance.model_call is
   'goes on; then succeeded, quarantined, the failure class, lost with its worker, released by a '
   'worker that stopped, unasked where it was released before it was made.';
 comment on column maintenance.model_call.asks_at is 'its place: when the worker may ask';
+comment on column maintenance.model_call.is_probe is
+  'it tries whether the model, which cools, can be asked again';
 comment on column maintenance.model_call.input_tokens is 'with the cached ones';
 comment on column maintenance.model_call.output_tokens is 'candidates and thoughts together';
 comment on column maintenance.model_call.is_estimate is
@@ -5083,7 +5091,7 @@ comment on column maintenance.model_day.unknown_cost is
 comment on column maintenance.model_day.answered_at is 'the last answer';
 -- end of sql/engine/model/tables.sql
 
--- from sql/engine/model/set_model.sql 3b5529ec32d2593d
+-- from sql/engine/model/set_model.sql 0235899699951fc4
 -- Declares a model that may be asked, or changes what is given; what is null stays as it is.
 
 create function maintenance.set_model(
@@ -5109,9 +5117,9 @@ set search_path = pg_catalog, pg_temp
 set lock_timeout = '5s'
 as $$
 declare
-  v_old maintenance.model;
-  v_priced constant boolean :=
-    coalesce(set_model.input_usd, set_model.output_usd, set_model.cached_usd) is not null;
+  v_priced_on constant date := coalesce(set_model.priced_on, case
+    when coalesce(set_model.input_usd, set_model.output_usd, set_model.cached_usd) is not null
+      then current_date end);
 begin
   if coalesce(set_model.model, '') !~ '^[A-Za-z0-9][A-Za-z0-9._/-]{0,99}$' then
     raise exception 'the model "%" is not acceptable', set_model.model
@@ -5150,43 +5158,41 @@ begin
         'and calls record_usage.';
   end if;
 
-  select * into v_old from maintenance.model as m where m.model = set_model.model for update;
-  v_old.carrier := coalesce(set_model.carrier, v_old.carrier, 'worker');
   insert into maintenance.model as m (model, carrier, position, input_usd, output_usd, cached_usd,
     priced_on, per_minute, per_hour, per_day, per_month, generation, request, timeout, enabled)
   values (
     set_model.model,
-    v_old.carrier,
-    coalesce(set_model.position, v_old.position, (
+    coalesce(set_model.carrier, 'worker'),
+    coalesce(set_model.position, (
       select coalesce(max(o.position), 0) + 1 from maintenance.model as o
-      where o.carrier = v_old.carrier)),
-    coalesce(set_model.input_usd, v_old.input_usd),
-    coalesce(set_model.output_usd, v_old.output_usd),
-    coalesce(set_model.cached_usd, v_old.cached_usd),
-    coalesce(set_model.priced_on, case when v_priced then current_date end, v_old.priced_on),
-    nullif(coalesce(set_model.per_minute, v_old.per_minute), -1),
-    nullif(coalesce(set_model.per_hour, v_old.per_hour), -1),
-    nullif(coalesce(set_model.per_day, v_old.per_day), -1),
-    nullif(coalesce(set_model.per_month, v_old.per_month), -1),
-    coalesce(set_model.generation, v_old.generation, '{}'),
-    coalesce(set_model.request, v_old.request, '{}'),
-    coalesce(set_model.timeout, v_old.timeout, '60 seconds'),
-    coalesce(set_model.enabled, v_old.enabled, true))
+      where o.carrier = coalesce(set_model.carrier, 'worker') and o.model <> set_model.model)),
+    set_model.input_usd,
+    set_model.output_usd,
+    set_model.cached_usd,
+    v_priced_on,
+    nullif(set_model.per_minute, -1),
+    nullif(set_model.per_hour, -1),
+    nullif(set_model.per_day, -1),
+    nullif(set_model.per_month, -1),
+    coalesce(set_model.generation, '{}'),
+    coalesce(set_model.request, '{}'),
+    coalesce(set_model.timeout, '60 seconds'),
+    coalesce(set_model.enabled, true))
   on conflict on constraint model_pkey do update
-  set carrier = excluded.carrier,
-    position = excluded.position,
-    input_usd = excluded.input_usd,
-    output_usd = excluded.output_usd,
-    cached_usd = excluded.cached_usd,
-    priced_on = excluded.priced_on,
-    per_minute = excluded.per_minute,
-    per_hour = excluded.per_hour,
-    per_day = excluded.per_day,
-    per_month = excluded.per_month,
-    generation = excluded.generation,
-    request = excluded.request,
-    timeout = excluded.timeout,
-    enabled = excluded.enabled;
+  set carrier = coalesce(set_model.carrier, m.carrier),
+    position = coalesce(set_model.position, m.position),
+    input_usd = coalesce(set_model.input_usd, m.input_usd),
+    output_usd = coalesce(set_model.output_usd, m.output_usd),
+    cached_usd = coalesce(set_model.cached_usd, m.cached_usd),
+    priced_on = coalesce(v_priced_on, m.priced_on),
+    per_minute = nullif(coalesce(set_model.per_minute, m.per_minute), -1),
+    per_hour = nullif(coalesce(set_model.per_hour, m.per_hour), -1),
+    per_day = nullif(coalesce(set_model.per_day, m.per_day), -1),
+    per_month = nullif(coalesce(set_model.per_month, m.per_month), -1),
+    generation = coalesce(set_model.generation, m.generation),
+    request = coalesce(set_model.request, m.request),
+    timeout = coalesce(set_model.timeout, m.timeout),
+    enabled = coalesce(set_model.enabled, m.enabled);
 end
 $$;
 
@@ -5213,7 +5219,9 @@ as $$
 begin
   new.changed_at := maintenance_internal.moment();
   if tg_table_name = 'model' then
-    delete from maintenance_internal.model_pace as p where p.model = new.model;
+    update maintenance_internal.model_pace as p
+    set learned_minute = null, learned_day = null, learned_at = null
+    where p.model = new.model;
     delete from maintenance_internal.cool_down as c where c.model = new.model;
   else
     delete from maintenance_internal.cool_down as c where c.kind = new.kind;
@@ -5248,7 +5256,7 @@ end
 $$;
 -- end of sql/engine/model/set_model.sql
 
--- from sql/engine/model/model_limits.sql 4f02250db0724d52
+-- from sql/engine/model/model_limits.sql f5a2fb71b7e4661e
 -- How much of each limit of a model is used: a minute and an hour of the clock, a day that begins
 -- at midnight in Los Angeles, as the quotas of Gemini, a month in UTC. An unknown limit is null.
 -- Without p_all only the spans that have a limit are counted. In plpgsql, which keeps its plan:
@@ -5278,6 +5286,7 @@ begin
     select m.model, w.span, w.allowed, coalesce(w.used, 0)::bigint, w.resets_at
     from maintenance.model as m
     left join maintenance_internal.model_pace as p on p.model = m.model
+      and p.learned_at > p_now - interval '1 day' -- what was told is believed for a day
     cross join lateral (
       select sum(u.minute_requests) filter (where u.minute = v_minute) as minute,
         sum(u.requests) filter (where u.hour >= v_hour) as hour,
@@ -5304,7 +5313,7 @@ end
 $$;
 -- end of sql/engine/model/model_limits.sql
 
--- from sql/engine/model/model_states.sql 1a41f0d3028b868f
+-- from sql/engine/model/model_states.sql 1f040f7258399998
 -- Whether each model can be asked now, and what follows from that for those who ask.
 --
 --   ok, warning     below 80 % of each of its limits, and from there on
@@ -5377,7 +5386,8 @@ begin
   return (
     select s.model
     from maintenance_internal.model_states(maintenance_internal.moment()) as s
-    where s.carrier = v_asked.carrier and s.state in ('ok', 'warning', 'failing_over')
+    where s.carrier = v_asked.carrier and (s.state in ('ok', 'warning', 'failing_over')
+      or s.state in ('cooling', 'retired') and s.until <= maintenance_internal.moment())
     order by s.state = 'failing_over', s.model <> v_asked.model, s.position
     limit 1);
 end
@@ -5556,9 +5566,9 @@ end
 $$;
 -- end of sql/engine/model/budget_hold.sql
 
--- from sql/engine/model/usage_number.sql b0dee5fa2e90ea86
--- A number of a usage object from outside, or 0 where it is none that makes sense. No call takes
--- more than 100 million tokens, or milliseconds: a day.
+-- from sql/engine/model/usage_number.sql 560579df37e841d7
+-- A number of a usage object from outside, or 0 where it is none that makes sense: no call takes
+-- more than four million tokens, or milliseconds.
 
 create function maintenance_internal.usage_number(p_usage jsonb, p_key text)
 returns bigint
@@ -5567,12 +5577,13 @@ immutable
 set search_path = pg_catalog, pg_temp
 return case
   when jsonb_typeof(p_usage -> p_key) = 'number'
-    then least(greatest(trunc((p_usage -> p_key)::numeric), 0), 1e8)::bigint
+    and (p_usage -> p_key)::numeric between 0 and 4000000
+    then trunc((p_usage -> p_key)::numeric)::bigint
   else 0
 end;
 -- end of sql/engine/model/usage_number.sql
 
--- from sql/engine/queue/tables.sql 42532eb9b9842bd2
+-- from sql/engine/queue/tables.sql 583ae353a3897c1f
 -- What is asked of a model: one row per kind, and one per task.
 
 create table maintenance.kind (
@@ -5585,10 +5596,9 @@ create table maintenance.kind (
   trigger text,
   max_attempts integer not null default 5,
   max_output_tokens integer not null default 2048,
+  counters text[] not null default '{}',
   changed_at timestamptz not null default maintenance_internal.moment(),
   constraint kind_pkey primary key (kind),
-  constraint kind_trigger_is_known
-    check (trigger in ('consolidate', 'analyze', 'archive')),
   constraint kind_max_attempts_is_sane check (max_attempts between 1 and 100),
   constraint kind_max_output_tokens_is_positive check (max_output_tokens > 0)
 );
@@ -5596,6 +5606,8 @@ create table maintenance.kind (
 comment on table maintenance.kind is
   'One kind of task per row: what the model is told, the shape of its answer, and the three SQL '
   'functions that choose, prepare and apply. Written by set_kind.';
+comment on column maintenance.kind.counters is
+  'columns that count or date each update: an undo does not put them back, and they are no edit';
 comment on column maintenance.kind.changed_at is 'what was refused before is asked again since';
 
 create trigger forget_refusals before update on maintenance.kind
@@ -5614,6 +5626,7 @@ create table maintenance.task (
   recoveries integer not null default 0,
   cut_answers integer not null default 0,
   available_at timestamptz not null default clock_timestamp(),
+  due_at timestamptz not null default clock_timestamp(),
   worker text,
   lease_token uuid,
   lease_expires_at timestamptz,
@@ -5624,13 +5637,14 @@ create table maintenance.task (
   again boolean not null default false,
   model text,
   asked_tokens integer,
-  asked_characters integer,
+  asked_hash text,
   context jsonb,
   input_hash text,
   last_class text,
   last_error text,
   failed_at timestamptz,
   held_answer jsonb,
+  foreseen jsonb,
   settled_token uuid,
   result jsonb,
   cost_usd numeric not null default 0,
@@ -5662,6 +5676,7 @@ create index task_ready_idx on maintenance.task (kind, priority, available_at, t
 where state = 'ready';
 create index task_leased_idx on maintenance.task (lease_expires_at) where state = 'leased';
 create index task_subject_idx on maintenance.task (kind, subject, task_id);
+create index task_finished_at_idx on maintenance.task (finished_at) where finished_at is not null;
 create index task_dead_idx on maintenance.task (finished_at) where state = 'dead';
 create index task_quarantined_idx on maintenance.task (task_id) where state = 'quarantined';
 
@@ -5674,10 +5689,11 @@ comment on column maintenance.task.defers is
 comment on column maintenance.task.cut_answers is
   'answers that did not fit into max_output_tokens: it is doubled once, then less is shown';
 comment on column maintenance.task.asked_tokens is 'the max_output_tokens of the last request';
-comment on column maintenance.task.asked_characters is
-  'how long the content of the last request was';
+comment on column maintenance.task.asked_hash is 'the hash of the content of the last request';
+comment on column maintenance.task.due_at is 'since when it should have been asked';
 comment on column maintenance.task.failed_at is
-  'the last transient failure: another one is its own where the model has answered since';
+  'the last failure that may have been the model''s: another one is its own where others were '
+  'answered since';
 comment on column maintenance.task.leased_at is 'when it was claimed: a lease ends six hours later';
 comment on column maintenance.task.claims is
   'how often it was claimed, also where it was given back';
@@ -5688,14 +5704,35 @@ comment on column maintenance.task.context is
   'what prepare showed the model: short ids, real ids and versions; gone when the task is over';
 comment on column maintenance.task.held_answer is
   'the answer that waits for a decision; gone after it';
+comment on column maintenance.task.foreseen is
+  'what the approval of held_answer would do, for pending_answer';
 comment on column maintenance.task.settled_token is
   'the lease that complete_task last settled: its replay returns result';
+
+-- What is kept of a subject when its tasks are gone: what was last asked about, so that the same is
+-- not asked twice.
+create table maintenance_internal.subject (
+  kind text not null,
+  subject text not null,
+  input_hash text,
+  looked_at timestamptz not null,
+  constraint subject_pkey primary key (kind, subject),
+  constraint subject_kind_fkey foreign key (kind) references maintenance.kind (kind)
+    on delete cascade
+) with (fillfactor = 80);
+
+create index subject_looked_at_idx on maintenance_internal.subject (looked_at);
+
+comment on table maintenance_internal.subject is
+  'Of each subject of a kind, the input of its last answer, and when prepare last looked at it.';
 
 -- The ledger: one operation per row, in the order of the answer. Rows are added and never changed;
 -- an undo is one more row.
 create table maintenance.change (
   change_id bigint generated always as identity,
   task_id bigint not null,
+  kind text,
+  subject text,
   undoes bigint,
   op text,
   outcome text not null,
@@ -5705,8 +5742,8 @@ create table maintenance.change (
   rows jsonb not null default '[]',
   made_by text not null default session_user,
   created_at timestamptz not null default clock_timestamp(),
+  forgotten_at timestamptz,
   constraint change_pkey primary key (change_id),
-  constraint change_undoes_fkey foreign key (undoes) references maintenance.change (change_id),
   constraint change_is_undone_once unique (undoes),
   constraint change_outcome_is_known check (outcome in ('applied', 'refused')),
   constraint change_refused_has_a_reason check (outcome = 'applied' or reason is not null),
@@ -5714,32 +5751,44 @@ create table maintenance.change (
 );
 
 create index change_task_id_idx on maintenance.change (task_id);
-create index change_undo_idx on maintenance.change (task_id) where undoes is not null;
+create index change_undo_idx on maintenance.change (kind, subject) where undoes is not null;
+create index change_created_at_idx on maintenance.change (created_at);
+create index change_texts_idx on maintenance.change (created_at) where forgotten_at is null;
 
 comment on table maintenance.change is
-  'What answers changed, one operation per row, refused ones too; never updated, never deleted.';
+  'What answers changed, one operation per row, refused ones too. The texts in it, and with them '
+  'the undo, go after 30 days (forget_changes), the row after two years (purge_changes).';
 comment on column maintenance.change.task_id is 'the task, which may be gone: the ledger stays';
-comment on column maintenance.change.undoes is 'the change that this one reversed';
+comment on column maintenance.change.kind is 'the kind of the task, and what it was about: subject';
+comment on column maintenance.change.undoes is 'the change that this one reversed; it may be gone';
 comment on column maintenance.change.reason is 'why it was refused, without any row''s text';
 comment on column maintenance.change.note is 'why the model wanted it, in its own words';
 comment on column maintenance.change.keys is
   'what the operation is about: ids of rows, or names of fields';
+comment on column maintenance.change.forgotten_at is
+  'when rows and note were emptied: an undo is not possible any more';
 comment on column maintenance.change.rows is
   'one per row that it changed: {table, before, after}, before being null for a new row; an undo: '
   '{table, key, outcome, reason}';
 -- end of sql/engine/queue/tables.sql
 
--- from sql/engine/model/pick_models.sql 7e4a33c60819fc94
+-- from sql/engine/model/pick_models.sql acdddf4e7f9d73da
 -- Whom the worker asks now, for each kind of task: the first model in order below 95 % of its
--- limits, else the first below 100 %. One that cools is waited for as long as that takes ten
--- seconds at most, and then passed over: that is what keeps the asking from going to and fro.
+-- limits, else the first below 100 %; where its next call may begin; and how many may before ten
+-- seconds are over.
+--
+-- A model that cools is waited for where that is a moment: a limit for ten seconds, a fault at
+-- its first time. So a refusal now and then does not send the rest to and fro. Else it is passed
+-- over, but for one call that tries when its time is over; and nobody is asked before, unless
+-- there is nobody else.
 --
 -- Within a minute calls are spaced, never bursts: the place of each is reserved ahead, and the
 -- worker sleeps until then. At that pace 95 % of a minute are never reached, whether the limit
 -- counts by the clock, by a sliding minute or by tokens in a bucket, and nobody has to poll.
 
 create function maintenance_internal.pick_models(p_now timestamptz, p_kind text default null)
-returns table (kind text, model text, asks_at timestamptz, pace interval, is_probe boolean)
+returns table (kind text, model text, asks_at timestamptz, pace interval, calls integer,
+  is_probe boolean)
 language plpgsql
 stable
 set search_path = pg_catalog, pg_temp
@@ -5749,31 +5798,52 @@ declare
   v_patience constant interval := '10 seconds';
 begin
   return query
-    select distinct on (k.kind) k.kind, m.model,
-      greatest(p_now, c.until, n.until, c.probing_until, n.probing_until,
-        -- A place that a clock running ahead has left behind is none.
-        case when p.next_at <= p_now + interval '3 minutes' then p.next_at end),
+    select p.kind, p.model, p.asks_at, p.pace,
       case
-        when least(m.per_minute, p.learned_minute) is null then interval '0'
-        else interval '1 minute'
-          / greatest(ceil(least(m.per_minute, p.learned_minute) * 0.95) - 1, 1)
-      end,
-      c.model is not null or n.model is not null
-    from maintenance.kind as k
-    cross join maintenance_internal.model_states(p_now) as s
-    join maintenance.model as m on m.model = s.model
-    left join maintenance_internal.model_pace as p on p.model = m.model
-    left join maintenance_internal.cool_down as c on c.model = m.model and c.kind = '*'
-      and c.since <= p_now + interval '1 minute'
-    left join maintenance_internal.cool_down as n on n.model = m.model and n.kind = k.kind
-      and n.since <= p_now + interval '1 minute'
-    where m.carrier = 'worker' and m.enabled and coalesce(s.percent, 0) < 100
-      and k.kind = coalesce(p_kind, k.kind)
-      and coalesce(greatest(c.until, n.until), p_now) <= p_now + v_patience
-      -- A call that tries is waited for as well, and no longer.
-      and coalesce(greatest(c.probing_until, n.probing_until) <= p_now
-        or greatest(c.until, n.until) > p_now - v_patience, true)
-    order by k.kind, coalesce(s.percent, 0) >= 95, m.position;
+        when p.asks_at > p_now + greatest(v_patience, p.pace) then 0
+        when p.is_waited_for then 1
+        when p.pace = interval '0' then 1000
+        else greatest(1, 1 + floor(extract(epoch from p_now + v_patience - p.asks_at)
+          / extract(epoch from p.pace)))
+      end::integer,
+      p.is_probe
+    from (
+      select distinct on (k.kind) k.kind, m.model,
+        greatest(p_now, c.until, c.probing_until,
+          -- A place that a clock running ahead has left behind is none.
+          case when o.next_at <= p_now + interval '3 minutes' then o.next_at end) as asks_at,
+        case
+          when l.per_minute is null then interval '0'
+          else interval '1 minute' / greatest(ceil(l.per_minute * 0.95) - 1, 1)
+        end as pace,
+        c.until is not null as is_probe,
+        coalesce(c.is_short, false) as is_waited_for
+      from maintenance.kind as k
+      cross join maintenance_internal.model_states(p_now) as s
+      join maintenance.model as m on m.model = s.model
+      left join maintenance_internal.model_pace as o on o.model = m.model
+      cross join lateral (
+        select least(m.per_minute, case when o.learned_at > p_now - interval '1 day'
+          then o.learned_minute end) as per_minute
+      ) as l
+      cross join lateral (
+        select max(d.until) as until, max(d.probing_until) as probing_until,
+          bool_and(d.until - d.since <= v_patience
+            and (d.class = 'limit' or d.class = 'fault' and d.times = 1)) as is_short
+        from maintenance_internal.cool_down as d
+        where d.model = m.model and d.kind in ('*', k.kind)
+          and d.since <= p_now + interval '1 minute'
+      ) as c
+      where m.carrier = 'worker' and m.enabled and coalesce(s.percent, 0) < 100
+        and k.kind = coalesce(p_kind, k.kind)
+        and (c.until is null
+          or c.until <= p_now + v_patience
+            -- A call that tries is waited for as well, and no longer.
+            and (coalesce(c.probing_until <= p_now, true)
+              or c.is_short and c.until > p_now - v_patience))
+      order by k.kind, coalesce(c.until > p_now and not c.is_short, false),
+        coalesce(s.percent, 0) >= 95, m.position
+    ) as p;
 end
 $$;
 
@@ -5786,25 +5856,33 @@ set search_path = pg_catalog, pg_temp
 as $$
 begin
   return (
-    select format('no model can be asked for %s: %s', p_kind, coalesce(string_agg(format(
-        '%s %s%s (%s)', s.model,
-        case
-          when c.probing_until > p_now or n.probing_until > p_now then 'is being tried'
-          when n.model is not null then 'refuses this kind'
-          when s.state = 'ok' or s.state = 'warning' then 'could'
-          else 'is ' || s.state
-        end,
-        to_char(coalesce(greatest(c.until, n.until), s.until), '" until" YYYY-MM-DD HH24:MI:SSOF'),
-        coalesce(n.reason, s.reason)), '; ' order by s.position), 'none is enabled'))
+    select format('no model can be asked for %s: %s', p_kind,
+      coalesce(string_agg(format('%s %s', s.model, w.words), '; ' order by s.position),
+        'none is enabled'))
     from maintenance_internal.model_states(p_now) as s
+    left join maintenance_internal.model_pace as o on o.model = s.model
     left join maintenance_internal.cool_down as c on c.model = s.model and c.kind = '*'
     left join maintenance_internal.cool_down as n on n.model = s.model and n.kind = p_kind
+    cross join lateral (
+      select to_char(coalesce(greatest(c.until, n.until), s.until, o.next_at),
+        'YYYY-MM-DD HH24:MI:SSOF') as until
+    ) as u
+    cross join lateral (
+      select case
+        when c.probing_until > p_now or n.probing_until > p_now
+          then format('is being tried (%s)', coalesce(n.reason, c.reason))
+        when n.model is not null then format('refuses this kind until %s (%s)', u.until, n.reason)
+        when s.state in ('ok', 'warning', 'failing_over')
+          then 'has its next place at ' || u.until
+        else format('is %s until %s (%s)', s.state, u.until, s.reason)
+      end as words
+    ) as w
     where s.carrier = 'worker' and s.state <> 'disabled');
 end
 $$;
 -- end of sql/engine/model/pick_models.sql
 
--- from sql/engine/model/reserve_call.sql 64f393bc1c499d21
+-- from sql/engine/model/reserve_call.sql bce4f8c2a17ea8a6
 -- Reserves the place of one call, as the last of what task_request does: a row that is null where
 -- no model can be asked now. Who asks twice under one token has one place.
 
@@ -5829,7 +5907,7 @@ begin
   for no key update;
   v_now := maintenance_internal.moment();
   select * into v_pick from maintenance_internal.pick_models(v_now, p_task.kind);
-  if not found or v_pick.asks_at > v_now + greatest(interval '10 seconds', v_pick.pace) then
+  if not found or v_pick.calls = 0 then
     return null;
   end if;
 
@@ -5845,16 +5923,16 @@ begin
   end if;
   perform maintenance_internal.count_request(v_pick.model, 'worker', v_pick.asks_at, 1, 0);
   insert into maintenance.model_call
-    (task_id, kind, model, lease_token, asks_at, input_tokens)
+    (task_id, kind, model, lease_token, asks_at, is_probe, input_tokens)
   values (p_task.task_id, p_task.kind, v_pick.model, p_task.lease_token, v_pick.asks_at,
-    ceil(p_characters / 3.0))
+    v_pick.is_probe, ceil(p_characters / 3.0))
   returning * into v_call;
   return v_call;
 end
 $$;
 -- end of sql/engine/model/reserve_call.sql
 
--- from sql/engine/model/cool_model.sql 85421814617d2ca9
+-- from sql/engine/model/cool_model.sql ee59638c61d299cf
 -- Whose fault is a failed call? The model's (a limit, an outage, gone), the kind's on this model
 -- (it was never answered like this), or the task's own: what happened to others decides, not
 -- words. What is not the task's own makes the model cool down; true: it is the task's own.
@@ -5864,6 +5942,8 @@ $$;
 --   fault    the same, for an outage
 --   gone     a model that is not there: 1 minute, doubled up to 6 hours
 --   refused  a request of this kind: 1 minute, doubled up to an hour
+--
+-- Only the call that tried doubles it: those that were under way when it began say nothing new.
 
 create function maintenance_internal.cool_model(
   p_call maintenance.model_call,
@@ -5877,15 +5957,16 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_now constant timestamptz := maintenance_internal.moment();
+  v_today constant date := (v_now at time zone 'America/Los_Angeles')::date;
   -- Not least(), which would make a day of null.
   v_retry_after constant interval :=
     case when p_retry_after > interval '1 day' then interval '1 day' else p_retry_after end;
   v_said constant text := concat(p_details::text, ' ', p_message);
   v_class text := case
     when p_outcome = 'gone' then 'gone'
-    when p_outcome = 'rejected' then 'refused'
+    when p_outcome in ('rejected', 'too_large') then 'refused'
     when p_outcome in ('defer', 'transient')
-      and (v_said ~ 'QuotaFailure|RetryInfo' or p_message ~ '^429') then 'limit'
+      and (v_said ~ 'QuotaFailure' or p_message ~ '^429') then 'limit'
     when p_outcome in ('defer', 'transient') then 'fault'
   end;
   -- For whoever reads the status: never the words of an error, which may hold an answer's.
@@ -5896,30 +5977,37 @@ declare
       when 'refused' then 'it refuses requests of this kind'
       else 'it fails, or cannot be reached'
     end, substring(p_message from '^\d{3}\M') || ', ', p_call.task_id);
-  v_until timestamptz;
+  v_kind constant text := case v_class when 'refused' then p_call.kind else '*' end;
   v_is_own boolean;
+  v_until timestamptz;
 begin
   v_is_own := case
-    -- It fails while others are answered.
+    when v_class is null then true
+    -- It fails again and again, while others are answered.
     when p_outcome = 'transient' then exists (
       select from maintenance.model_day as d
       join maintenance.task as t on t.task_id = p_call.task_id
-      where d.model = p_call.model and d.answered_at > t.failed_at
-        and d.day >= (t.failed_at at time zone 'America/Los_Angeles')::date)
+      where d.model = p_call.model and d.day >= v_today - 1
+        and d.answered_at > greatest(t.failed_at, v_now - interval '2 minutes')
+        and t.failed_at is not null)
     -- Others of its kind are answered by this model, as both are set now.
-    when p_outcome = 'rejected' then exists (
+    when v_class = 'refused' then exists (
       select from maintenance.model_day as d
       join maintenance.kind as k on k.kind = d.kind
       join maintenance.model as m on m.model = d.model
       cross join greatest(k.changed_at, m.changed_at) as c (changed_at)
       where d.model = p_call.model and d.kind = p_call.kind and d.answered_at > c.changed_at
         and d.day >= (c.changed_at at time zone 'America/Los_Angeles')::date)
-    else v_class is null
+    else false
   end;
-  if v_class is null or v_class = 'refused' and v_is_own then
-    return v_is_own;
+  if v_is_own then
+    return true;
   end if;
 
+  perform from maintenance.model as m where m.model = p_call.model for key share;
+  if not found then
+    return false; -- it was taken away meanwhile
+  end if;
   if v_class = 'limit' then
     perform maintenance_internal.learn_limit(p_call.model, p_details, v_now);
     if v_said ~ 'PerDay|limit: 0\M' then
@@ -5927,23 +6015,21 @@ begin
         maintenance_internal.quota_day(v_now) + interval '36 hours');
     end if;
   end if;
+  -- What a clock running ahead has left behind.
+  delete from maintenance_internal.cool_down as c
+  where c.model = p_call.model and c.kind = v_kind and c.since > v_now + interval '1 minute';
   insert into maintenance_internal.cool_down as c (model, kind, class, reason, since, until)
-  values (p_call.model, case v_class when 'refused' then p_call.kind else '*' end, v_class,
-    v_reason, v_now,
-    coalesce(v_until,
-      v_now + greatest(v_retry_after, maintenance_internal.cool_time(v_class, 1))))
+  values (p_call.model, v_kind, v_class, v_reason, v_now, coalesce(v_until,
+    v_now + greatest(v_retry_after, maintenance_internal.cool_time(v_class, 1))))
   on conflict on constraint cool_down_pkey do update
-  -- Calls that were under way when it began say nothing new.
   set class = excluded.class,
     reason = excluded.reason,
-    times = c.times + (p_call.asks_at >= c.since)::integer,
-    since = case when p_call.asks_at >= c.since then v_now else c.since end,
-    probing_until = case when p_call.asks_at < c.since then c.probing_until end,
-    until = case
-      when p_call.asks_at >= c.since then coalesce(v_until, v_now + greatest(v_retry_after,
-        maintenance_internal.cool_time(excluded.class, c.times + 1)))
-      else greatest(c.until, v_until, v_now + v_retry_after) end;
-  return v_is_own;
+    times = c.times + p_call.is_probe::integer,
+    since = case when p_call.is_probe then v_now else c.since end,
+    probing_until = case when not p_call.is_probe then c.probing_until end,
+    until = greatest(c.until, v_until, v_now + v_retry_after, case when p_call.is_probe
+      then v_now + maintenance_internal.cool_time(excluded.class, c.times + 1) end);
+  return false;
 end
 $$;
 
@@ -5959,8 +6045,8 @@ return case p_class
   else least(interval '1 second' * 2 ^ least(p_times - 1, 20), interval '1 minute')
 end;
 
--- A limit that Gemini tells outright is believed where it is lower than what is known. Nothing
--- else is guessed.
+-- A limit that Gemini tells outright is believed where it is lower than what is known, for a day.
+-- Nothing else is guessed.
 create function maintenance_internal.learn_limit(p_model text, p_details jsonb, p_now timestamptz)
 returns void
 language plpgsql
@@ -5977,23 +6063,23 @@ begin
   into v_minute, v_day
   from jsonb_path_query(p_details, 'lax $[*].violations[*]') as v (said)
   where v.said ->> 'quotaValue' ~ '^[1-9][0-9]{0,8}$';
+  if v_minute is null and v_day is null then
+    return;
+  end if;
   insert into maintenance_internal.model_pace as p
     (model, learned_minute, learned_day, learned_at)
-  select m.model, v_minute, v_day, p_now
-  from maintenance.model as m
-  left join maintenance_internal.model_pace as o on o.model = m.model
-  where m.model = p_model
-    and (v_minute < coalesce(least(m.per_minute, o.learned_minute), 1e9)
-      or v_day < coalesce(least(m.per_day, o.learned_day), 1e9))
+  values (p_model, v_minute, v_day, p_now)
   on conflict on constraint model_pace_pkey do update
-  set learned_minute = least(p.learned_minute, excluded.learned_minute),
-    learned_day = least(p.learned_day, excluded.learned_day),
-    learned_at = excluded.learned_at;
+  set learned_minute = least(
+      case when p.learned_at > p_now - interval '1 day' then p.learned_minute end, v_minute),
+    learned_day = least(
+      case when p.learned_at > p_now - interval '1 day' then p.learned_day end, v_day),
+    learned_at = p_now;
 end
 $$;
 -- end of sql/engine/model/cool_model.sql
 
--- from sql/engine/model/settle_call.sql b443a32ff7059b5d
+-- from sql/engine/model/settle_call.sql e0626b204aaf9d12
 -- Closes a call under its lease token: what it took and cost, what it says of the model, and
 -- whether a failure is the task's own fault. What a worker says of it is bounded: the login may
 -- be in other hands.
@@ -6058,17 +6144,34 @@ begin
       else jsonb_build_object('cut', left(p_details::text, 4000)) end
   where c.call_id = v_call.call_id;
 
+  if v_outcome = 'unasked' then
+    -- It gives its place back, where nobody has a later one.
+    update maintenance_internal.model_pace as p
+    set next_at = v_call.asks_at
+    where p.model = v_call.model and p.next_at > v_call.asks_at and not exists (
+      select from maintenance.model_call as o
+      where o.model = v_call.model and o.settled_at is null and o.asks_at > v_call.asks_at);
+  end if;
   if v_answered then
     delete from maintenance_internal.cool_down as c
     where c.model = v_call.model and c.kind in ('*', v_call.kind) and c.since <= v_call.asks_at;
   else
-    -- If it was the one that tried, the next one may.
-    update maintenance_internal.cool_down as c
-    set probing_until = null
-    where c.model = v_call.model and c.kind in ('*', v_call.kind) and c.since <= v_call.asks_at
-      and c.probing_until is not null;
     is_own_fault := maintenance_internal.cool_model(v_call, p_outcome, p_details, p_message,
       p_retry_after);
+    if v_call.is_probe then
+      update maintenance_internal.cool_down as c -- the next one may try
+      set probing_until = null
+      where c.model = v_call.model and c.kind in ('*', v_call.kind);
+    end if;
+  end if;
+  if v_outcome = 'unasked' then
+    update maintenance_internal.model_usage as u
+    set requests = u.requests - 1,
+      minute_requests =
+        u.minute_requests - (u.minute = date_trunc('minute', v_call.asks_at))::integer
+    where u.model = v_call.model and u.carrier = 'worker'
+      and u.hour = date_trunc('hour', v_call.asks_at);
+    return; -- no call was made
   end if;
 
   insert into maintenance.model_day as d (day, model, kind, calls, answered, input_tokens,
@@ -6229,7 +6332,85 @@ end
 $$;
 -- end of sql/engine/queue/call_kind.sql
 
--- from sql/engine/queue/set_kind.sql e67200fe5b920a88
+-- from sql/engine/queue/schema_fault.sql cfcfaedd1df6a521
+-- What Gemini would not take of a response schema, with the path to it; or null. It knows a part
+-- of OpenAPI's schemas, and refuses a request as a whole for one word that it does not know.
+
+create function maintenance_internal.schema_fault(p_schema jsonb, p_path text default '$')
+returns text
+language plpgsql
+immutable
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_known constant text[] := array['type', 'format', 'title', 'description', 'nullable', 'enum',
+    'items', 'minItems', 'maxItems', 'properties', 'required', 'minProperties', 'maxProperties',
+    'propertyOrdering', 'minLength', 'maxLength', 'pattern', 'minimum', 'maximum', 'anyOf',
+    'example', 'default'];
+  v_bounds constant text[] := array['minItems', 'maxItems', 'minProperties', 'maxProperties',
+    'minLength', 'maxLength', 'minimum', 'maximum'];
+  v_type constant text := lower(p_schema ->> 'type');
+  v_fault text;
+begin
+  if jsonb_typeof(p_schema) is distinct from 'object' then
+    return p_path || ' is not an object';
+  elsif length(p_path) > 1000 then
+    return 'it is nested too deep';
+  end if;
+  select case
+      when e.key <> all (v_known) then format('%s.%s: Gemini knows no such word', p_path, e.key)
+      when e.value = 'null' then format('%s.%s is null', p_path, e.key)
+      when e.key = any (v_bounds) and jsonb_typeof(e.value) <> 'number'
+        then format('%s.%s is no number', p_path, e.key)
+      when e.key in ('enum', 'required', 'propertyOrdering', 'anyOf')
+        and (jsonb_typeof(e.value) <> 'array' or e.value = '[]')
+        then format('%s.%s is no list, or an empty one', p_path, e.key)
+      when e.key = 'nullable' and jsonb_typeof(e.value) <> 'boolean'
+        then format('%s.%s is neither true nor false', p_path, e.key)
+    end
+  into v_fault
+  from jsonb_each(p_schema) as e
+  order by 1
+  limit 1;
+  if v_fault is not null then
+    return v_fault;
+  end if;
+
+  if p_schema ? 'anyOf' then
+    return (
+      select maintenance_internal.schema_fault(a.value, format('%s.anyOf[%s]', p_path, a.nr - 1))
+        as fault
+      from jsonb_array_elements(p_schema -> 'anyOf') with ordinality as a (value, nr)
+      order by fault
+      limit 1);
+  elsif v_type is null
+    or v_type not in ('object', 'array', 'string', 'number', 'integer', 'boolean') then
+    return format('%s.type is not one of object, array, string, number, integer, boolean', p_path);
+  elsif p_schema ? 'enum' and (v_type <> 'string' or p_schema ->> 'format' is distinct from 'enum')
+  then
+    return format('%s.enum is for a string of the format enum', p_path);
+  elsif v_type = 'array' then
+    return maintenance_internal.schema_fault(p_schema -> 'items', p_path || '.items');
+  elsif v_type <> 'object' then
+    return null;
+  elsif coalesce(p_schema -> 'properties', '{}') = '{}'
+    or jsonb_typeof(p_schema -> 'properties') <> 'object' then
+    return format('%s.properties are missing: an object needs some', p_path);
+  end if;
+  select format('%s.required has %s, which is none of its properties', p_path, r.name) into v_fault
+  from jsonb_array_elements_text(coalesce(p_schema -> 'required', '[]')) as r (name)
+  where not p_schema -> 'properties' ? r.name
+  limit 1;
+  return coalesce(v_fault, (
+    select maintenance_internal.schema_fault(e.value, p_path || '.properties.' || e.key) as fault
+    from jsonb_each(p_schema -> 'properties') as e
+    order by fault
+    limit 1));
+end
+$$;
+-- end of sql/engine/queue/schema_fault.sql
+
+-- from sql/engine/queue/set_kind.sql 3388cb7e692f9a69
 -- Declares a kind of task: a row, and three SQL functions. No worker has to know it.
 
 create function maintenance.set_kind(
@@ -6241,29 +6422,33 @@ create function maintenance.set_kind(
   apply text,
   trigger text default null,
   max_attempts integer default 5,
-  max_output_tokens integer default 2048)
+  max_output_tokens integer default 2048,
+  counters text[] default '{}')
 returns void
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
 set lock_timeout = '5s'
 as $$
+declare
+  v_fault text;
 begin
   if coalesce(set_kind.kind, '') !~ '^[a-z][a-z0-9_]{0,62}$' then
     raise exception 'the kind "%" is not acceptable', set_kind.kind
       using errcode = 'PM002', hint = 'Up to 63 small letters, digits and "_", a letter first.';
   end if;
-  if coalesce(set_kind.trigger, 'analyze') not in ('consolidate', 'analyze', 'archive') then
-    raise exception 'there is no trigger "%"', set_kind.trigger
-      using errcode = 'PM015', hint = 'consolidate, analyze or archive, or null for none.';
+  if coalesce(set_kind.trigger, 'x') !~ '^[a-z][a-z0-9_]{0,62}$' or set_kind.trigger = 'all' then
+    raise exception 'the trigger "%" is not acceptable', set_kind.trigger
+      using errcode = 'PM002', hint = 'consolidate, analyze or archive, which trigger_jobs() asks '
+        'for; any other name of small letters, digits and "_" but all; or null for none.';
   end if;
   if set_kind.max_attempts is null or set_kind.max_attempts not between 1 and 100 then
     raise exception 'max_attempts % is out of range', set_kind.max_attempts
       using errcode = 'PM002', hint = '1 to 100.';
   end if;
-  if coalesce(set_kind.max_output_tokens, 0) < 1 then
+  if coalesce(set_kind.max_output_tokens, 0) not between 1 and 65536 then
     raise exception 'max_output_tokens % is out of range', set_kind.max_output_tokens
-      using errcode = 'PM002', hint = '1 or more.';
+      using errcode = 'PM002', hint = '1 to 65536.';
   end if;
   if coalesce(btrim(set_kind.instruction), '') = ''
     or jsonb_typeof(set_kind.response_schema) is distinct from 'object' then
@@ -6271,14 +6456,22 @@ begin
       using errcode = 'PM002', hint = 'A text, and a JSON object that says what an answer is.';
   end if;
 
+  v_fault := maintenance_internal.schema_fault(set_kind.response_schema);
+  if v_fault is not null then
+    raise exception 'Gemini would refuse the response schema of "%": %', set_kind.kind, v_fault
+      using errcode = 'PM002', hint = 'Its words are those of Gemini''s own Schema, a part of '
+        'OpenAPI''s: {"type": "object", "properties": {"title": {"type": "string"}}}.';
+  end if;
+
   insert into maintenance.kind as k (kind, instruction, response_schema, subjects, prepare, apply,
-    trigger, max_attempts, max_output_tokens)
+    trigger, max_attempts, max_output_tokens, counters)
   values (set_kind.kind, set_kind.instruction, set_kind.response_schema,
     maintenance_internal.find_function(set_kind.subjects, '', 'SETOF text')::regproc,
     maintenance_internal.find_prepare(set_kind.prepare)::regproc,
     maintenance_internal.find_function(
       set_kind.apply, 'text, jsonb, jsonb, jsonb', 'jsonb')::regproc,
-    set_kind.trigger, set_kind.max_attempts, set_kind.max_output_tokens)
+    set_kind.trigger, set_kind.max_attempts, set_kind.max_output_tokens,
+    coalesce(set_kind.counters, '{}'))
   on conflict on constraint kind_pkey do update
   set instruction = excluded.instruction,
     response_schema = excluded.response_schema,
@@ -6287,19 +6480,22 @@ begin
     apply = excluded.apply,
     trigger = excluded.trigger,
     max_attempts = excluded.max_attempts,
-    max_output_tokens = excluded.max_output_tokens;
+    max_output_tokens = excluded.max_output_tokens,
+    counters = excluded.counters;
 end
 $$;
 
 comment on function maintenance.set_kind(
-  text, text, jsonb, text, text, text, text, integer, integer) is
+  text, text, jsonb, text, text, text, text, integer, integer, text[]) is
   'Declares a kind of task, or changes it. instruction: the system text. response_schema: the '
-  'shape of an answer. subjects: a function () returns setof text, whom trigger_jobs asks about. '
-  'prepare: a stable function (subject text, options jsonb) returns table (content text, context '
-  'jsonb, input_hash text, skip_reason text). apply: a function (subject text, context jsonb, '
-  'answer jsonb, options jsonb) returns jsonb. trigger: consolidate, analyze, archive or null. '
-  'All are found by exact signature and belong to the engine''s owner, who alone may call this. '
-  'Errors: PM002 argument, PM007 function, PM015 trigger.';
+  'shape of an answer, which Gemini has to take and an answer has to have. subjects: a function '
+  '() returns setof text, whom trigger_jobs asks about. prepare: a stable function (subject '
+  'text, options jsonb) returns table (content text, context jsonb, input_hash text, skip_reason '
+  'text). apply: a function (subject text, context jsonb, answer jsonb, options jsonb) returns '
+  'jsonb. trigger: a name that trigger_jobs is called with, or null. counters: columns of the '
+  'tables that apply changes which count or date each update, and which an undo does not put '
+  'back. All are found by exact signature and belong to the engine''s owner, who alone may call '
+  'this. Errors: PM002 argument, PM007 function.';
 -- end of sql/engine/queue/set_kind.sql
 
 -- from sql/engine/queue/find_kind.sql 7914c10deb196c43
@@ -6326,7 +6522,7 @@ end
 $$;
 -- end of sql/engine/queue/find_kind.sql
 
--- from sql/engine/queue/enqueue_task.sql 7b9666ff96bb6276
+-- from sql/engine/queue/enqueue_task.sql 5d1ca24c1b31db5b
 -- Asks for a task: there is at most one open task per kind and subject.
 
 create function maintenance.enqueue_task(
@@ -6346,6 +6542,8 @@ as $$
 declare
   v_kind maintenance.kind := maintenance_internal.find_kind(enqueue_task.kind);
   v_priority integer := coalesce(enqueue_task.priority, 0);
+  v_due_at constant timestamptz :=
+    greatest(enqueue_task.not_before, maintenance_internal.moment());
   v_task_id bigint;
 begin
   if coalesce(enqueue_task.subject, '') = '' or length(enqueue_task.subject) > 200 then
@@ -6367,9 +6565,9 @@ begin
 
   -- An open task may be closed between the two statements: then the insert has its way next time.
   loop
-    insert into maintenance.task as t (kind, subject, priority, available_at, options, force)
-    values (v_kind.kind, enqueue_task.subject, v_priority,
-      greatest(enqueue_task.not_before, maintenance_internal.moment()),
+    insert into maintenance.task as t
+      (kind, subject, priority, available_at, due_at, options, force)
+    values (v_kind.kind, enqueue_task.subject, v_priority, v_due_at, v_due_at,
       coalesce(enqueue_task.options, '{}'), coalesce(enqueue_task.force, false))
     on conflict (kind, subject) where state in ('ready', 'leased') do nothing
     returning t.task_id into v_task_id;
@@ -6394,7 +6592,7 @@ comment on function maintenance.enqueue_task(text, text, integer, timestamptz, j
   'ask even where the input has not changed. Errors: PM002 argument, PM013 no such kind.';
 -- end of sql/engine/queue/enqueue_task.sql
 
--- from sql/engine/queue/settle_task.sql 9716cf33f349fd4f
+-- from sql/engine/queue/settle_task.sql 7b810503b5c5b11d
 -- Ends a lease: the one place that decides what becomes of a task and of its counters.
 --
 --   outcome        attempt     then
@@ -6403,15 +6601,17 @@ comment on function maintenance.enqueue_task(text, text, integer, timestamptz, j
 --   quarantined    burned      quarantined, with what a decision needs
 --   transient      burned      ready after a back-off, or dead after the last attempt
 --   bad_output     burned      the same
+--   rejected       burned      dead; too_large too
 --   defer          refunded    ready at once, and so is gone: it is the model that waits
 --   configuration  refunded    ready after a minute, or retry_after if that is longer
 --   released       refunded    ready at once
 --   recovered      refunded    ready at once, dead at the fifth
---   rejected       burned      dead; too_large too
 --
--- A transient failure that is not the task's own is refunded, and put off by itself, for a second
--- at first and an hour at last, dead after 50; a rejected one that is not is ready at once. With
--- a settled token the result is kept, with the state in it, for the replay of that token.
+-- What is not the task's own fault is refunded, too, of whatever class. A task that fails so
+-- twice in a row lets another one try first, when its model may be asked again; and where others
+-- are answered meanwhile, it is put off by itself, for a second at first and an hour at last,
+-- dead after 50 times. A transient failure is always put off so. With a settled token the result
+-- is kept, with the state in it, for the replay of that token.
 
 create function maintenance_internal.settle_task(
   p_task maintenance.task,
@@ -6430,15 +6630,23 @@ declare
   v_most_defers constant integer := 50;
   v_most_recoveries constant integer := 5;
   v_now constant timestamptz := maintenance_internal.moment();
-  v_is_foreign constant boolean :=
-    p_outcome in ('transient', 'rejected') and not p_is_own_fault;
+  v_is_foreign constant boolean := not p_is_own_fault or p_outcome in ('defer', 'gone');
   v_task maintenance.task := p_task;
+  v_is_put_off boolean;
 begin
-  if v_is_foreign or p_outcome in ('skipped', 'defer', 'gone', 'configuration', 'released',
-    'recovered') then
+  if p_task.lease_token is not null then
+    -- Whatever ended it: no call is left open.
+    p_cost := coalesce(p_cost, (
+      select c.cost from maintenance_internal.settle_call(p_task.lease_token, 'released') as c));
+  end if;
+  if v_is_foreign or p_outcome in ('skipped', 'configuration', 'released', 'recovered') then
     v_task.attempts := greatest(v_task.attempts - 1, 0);
   end if;
-  v_task.defers := v_task.defers + (v_is_foreign and p_outcome = 'transient')::integer;
+  v_is_put_off := v_is_foreign and (p_outcome = 'transient' or exists (
+    select from maintenance.model_day as d
+    where d.answered_at > p_task.failed_at
+      and d.day >= (p_task.failed_at at time zone 'America/Los_Angeles')::date));
+  v_task.defers := v_task.defers + v_is_put_off::integer;
   v_task.recoveries := v_task.recoveries + (p_outcome = 'recovered')::integer;
   v_task.state := case
     when p_outcome = 'succeeded' then 'succeeded'
@@ -6451,13 +6659,16 @@ begin
         select k.max_attempts from maintenance.kind as k where k.kind = v_task.kind) then 'dead'
     else 'ready'
   end;
-  v_task.available_at := v_now + case
-    when v_is_foreign and p_outcome = 'transient'
-      then least(interval '1 second' * 2 ^ least(v_task.defers - 1, 12), interval '1 hour')
-    when v_is_foreign or p_outcome in ('defer', 'gone', 'released', 'recovered') then interval '0'
-    when p_outcome = 'configuration' then greatest(p_retry_after, interval '1 minute')
+  v_task.available_at := case
+    when v_is_put_off
+      then v_now + least(interval '1 second' * 2 ^ least(v_task.defers - 1, 12), interval '1 hour')
+    when v_is_foreign and p_task.failed_at is not null then greatest(v_now, (
+      select max(c.until) from maintenance_internal.cool_down as c
+      where c.model = v_task.model and c.kind in ('*', v_task.kind))) + interval '1 second'
+    when v_is_foreign or p_outcome in ('released', 'recovered') then v_now
+    when p_outcome = 'configuration' then v_now + greatest(p_retry_after, interval '1 minute')
     -- Ten seconds, doubled with every attempt, at most an hour, and a quarter more or less.
-    else greatest(p_retry_after,
+    else v_now + greatest(p_retry_after,
       least(interval '10 seconds' * 2 ^ least(v_task.attempts - 1, 10), interval '1 hour')
         * (0.75 + random() / 2))
   end;
@@ -6465,7 +6676,7 @@ begin
     v_task.last_class := p_outcome;
     v_task.last_error := left(coalesce(p_message, p_outcome), 1000);
   end if;
-  if p_outcome = 'transient' then
+  if v_is_foreign or p_outcome = 'transient' then
     v_task.failed_at := v_now;
   end if;
   if p_settled_token is not null then
@@ -6490,6 +6701,7 @@ begin
     again = false,
     context = case when v_task.state = 'quarantined' then v_task.context end,
     held_answer = case when v_task.state = 'quarantined' then v_task.held_answer end,
+    foreseen = case when v_task.state = 'quarantined' then v_task.foreseen end,
     input_hash = v_task.input_hash,
     last_class = v_task.last_class,
     last_error = v_task.last_error,
@@ -6501,6 +6713,15 @@ begin
   where t.task_id = v_task.task_id
   returning * into v_task;
 
+  if v_task.state in ('succeeded', 'skipped', 'quarantined') then
+    insert into maintenance_internal.subject as s (kind, subject, input_hash, looked_at)
+    values (v_task.kind, v_task.subject,
+      case when p_outcome <> 'skipped' then v_task.input_hash end,
+      coalesce(p_task.leased_at, v_now))
+    on conflict on constraint subject_pkey do update
+    set input_hash = coalesce(excluded.input_hash, s.input_hash),
+      looked_at = case when p_task.leased_at is null then s.looked_at else excluded.looked_at end;
+  end if;
   if p_task.again and v_task.state <> 'ready' then
     perform maintenance.enqueue_task(v_task.kind, v_task.subject, v_task.priority,
       options => v_task.options, force => v_task.force);
@@ -6510,7 +6731,7 @@ end
 $$;
 -- end of sql/engine/queue/settle_task.sql
 
--- from sql/engine/queue/sweep_leases.sql 7cf59c5aeba965e8
+-- from sql/engine/queue/sweep_leases.sql 667783b150914429
 -- Gives back the tasks of dead workers, and says how many. What another session looks at is
 -- stepped over, and the order is that in which settle_call takes its rows, so that two of these
 -- never wait for each other.
@@ -6539,12 +6760,21 @@ begin
     from maintenance_internal.settle_call(v_task.lease_token, 'lost') as c;
     v_swept := v_swept + 1;
   end loop;
+  -- Calls of tasks that somebody has deleted: a lease ends after six hours.
+  perform maintenance_internal.settle_call(c.lease_token, 'lost')
+  from (
+    select m.lease_token from maintenance.model_call as m
+    where m.settled_at is null and m.asks_at < maintenance_internal.moment() - interval '7 hours'
+    order by m.model, m.kind
+    limit 100
+    for update skip locked
+  ) as c;
   return v_swept;
 end
 $$;
 -- end of sql/engine/queue/sweep_leases.sql
 
--- from sql/engine/queue/task_holds.sql 572d32576fe0875f
+-- from sql/engine/queue/task_holds.sql fd52e795fc11ed7f
 -- Why due tasks are not handed out: the budget, or that no model can be asked for a kind. No row
 -- where nothing keeps them, or none is due.
 
@@ -6564,7 +6794,7 @@ begin
       select coalesce(v_budget, maintenance_internal.kind_hold(k.kind, p_now)) as hold
       where v_budget is not null or not exists (
         select from maintenance_internal.pick_models(p_now, k.kind) as m
-        where m.asks_at <= p_now + greatest(interval '10 seconds', m.pace))
+        where m.calls > 0)
     ) as h
     where exists (
       select from generate_series(-5, 5) as p (priority)
@@ -6579,9 +6809,9 @@ end
 $$;
 -- end of sql/engine/queue/task_holds.sql
 
--- from sql/engine/queue/claim_tasks.sql 661b01bca00da00c
--- Leases due tasks to a worker: the lower priority first, then the longest due. It writes the
--- lease and counts the attempt, nothing else; what a task asks is worked out by task_request.
+-- from sql/engine/queue/claim_tasks.sql 6f46bdb921771167
+-- Leases due tasks to a worker: the lower priority first, within a kind the longest due. It writes
+-- the lease and counts the attempt, nothing else; what a task asks is worked out by task_request.
 -- What cannot be asked now is not handed out: a notice says why, and until when.
 
 create function maintenance.claim_tasks(
@@ -6596,7 +6826,6 @@ set lock_timeout = '5s'
 as $$
 #variable_conflict use_column
 declare
-  v_patience constant interval := '10 seconds';
   v_now timestamptz := maintenance_internal.moment();
   v_hold text := maintenance_internal.budget_hold(v_now);
   v_lane record;
@@ -6630,19 +6859,7 @@ begin
     exit when v_hold is not null;
     for v_lane in
       select k.kind, p.priority, k.calls
-      from (
-        -- How many calls may begin within ten seconds, at the pace of the model: at least one,
-        -- and only one where it tries whether a cool-down is over.
-        select m.kind,
-          case
-            when m.is_probe then 1
-            when m.pace = interval '0' then 1000
-            else greatest(1, 1 + floor(extract(epoch from v_now + v_patience - m.asks_at)
-              / extract(epoch from m.pace)))
-          end as calls
-        from maintenance_internal.pick_models(v_now) as m
-        where m.asks_at <= v_now + greatest(v_patience, m.pace)
-      ) as k
+      from maintenance_internal.pick_models(v_now) as k
       cross join generate_series(-5, 5) as p (priority)
       cross join lateral (
         select t.available_at from maintenance.task as t
@@ -6658,7 +6875,8 @@ begin
         update maintenance.task as u
         set state = 'leased',
           attempts = u.attempts + 1,
-          worker = left(claim_tasks.worker, 200),
+          worker = left(regexp_replace(claim_tasks.worker, '[^[:alnum:]_.:@/-]+', ' ', 'g'),
+            200),
           lease_token = gen_random_uuid(),
           leased_at = v_now,
           claims = u.claims + 1,
@@ -6757,7 +6975,7 @@ end
 $$;
 -- end of sql/engine/queue/lock_task.sql
 
--- from sql/engine/queue/task_request.sql 4bca067da06070aa
+-- from sql/engine/queue/task_request.sql 73e886fe0e272f77
 -- Turns a leased task into the request for a model, or closes it where there is nothing to ask,
 -- or gives it back where no model can be asked now.
 --
@@ -6808,6 +7026,11 @@ begin
   perform maintenance_internal.check_session();
   -- Lost in a crash, the lease is lost with it, or its answer is given back.
   perform set_config('synchronous_commit', 'off', true);
+  -- The models' rows are locked at the end: nobody else's login sits on them.
+  if not maintenance_internal.is_trusted(
+    (select r.oid from pg_roles as r where r.rolname = session_user)) then
+    perform set_config('idle_in_transaction_session_timeout', '5s', true);
+  end if;
   -- What is rolled back leaves no trace: a login that is not the owner's shows its claim first.
   if exists (select from maintenance.task as t
       where t.task_id = v_task.task_id and maintenance_internal.is_own_change(t.xmin))
@@ -6825,7 +7048,12 @@ begin
     v_error := 'prepare: ' || maintenance_internal.error_text(sqlstate, sqlerrm, v_error_context);
   end;
   if v_error is not null then
-    perform maintenance_internal.settle_task(v_task, 'transient', v_error);
+    -- The kind's fault, unless others of it were asked about and answered meanwhile.
+    perform maintenance_internal.settle_task(v_task, 'transient', v_error,
+      p_is_own_fault => exists (
+        select from maintenance.model_day as d
+        where d.kind = v_task.kind and d.answered_at > v_task.failed_at
+          and d.day >= (v_task.failed_at at time zone 'America/Los_Angeles')::date));
     return null;
   end if;
 
@@ -6835,12 +7063,8 @@ begin
     return null;
   end if;
   if not v_task.force and v_input_hash = (
-    select t.input_hash from maintenance.task as t
-    where t.kind = v_task.kind and t.subject = v_task.subject and t.task_id < v_task.task_id
-      and (t.state in ('succeeded', 'quarantined')
-        or t.state = 'skipped' and t.last_class in ('blocked', 'declined'))
-    order by t.task_id desc
-    limit 1)
+    select s.input_hash from maintenance_internal.subject as s
+    where s.kind = v_task.kind and s.subject = v_task.subject)
   then
     perform maintenance_internal.settle_task(v_task, 'skipped',
       'nothing has changed since the last answer');
@@ -6848,7 +7072,7 @@ begin
   end if;
 
   if v_task.cut_answers > 0 and v_tokens <= v_task.asked_tokens
-    and length(v_content) >= v_task.asked_characters then
+    and md5(v_content) = v_task.asked_hash then
     perform maintenance_internal.settle_task(v_task, 'too_large', format('the answer does not fit '
       'into %s tokens, and prepare shows no less for options.share %s', v_tokens,
       coalesce(v_share, 1)));
@@ -6857,19 +7081,19 @@ begin
 
   v_call := maintenance_internal.reserve_call(v_task,
     length(v_content) + length(v_kind.instruction));
-  if v_call.call_id is null then
+  select * into v_model from maintenance.model as m where m.model = v_call.model;
+  if not found then -- none can be asked, or it was taken away between two requests
     perform maintenance_internal.settle_task(v_task, 'released');
     return null;
   end if;
   update maintenance.task as t
   set model = v_call.model,
     asked_tokens = v_tokens,
-    asked_characters = length(v_content),
-    context = v_context,
+    asked_hash = md5(v_content),
+    context = coalesce(v_context, '{}'),
     input_hash = v_input_hash,
     asks = t.asks + 1
   where t.task_id = v_task.task_id;
-  select * into v_model from maintenance.model as m where m.model = v_call.model;
   return jsonb_build_object(
     'model', v_model.model,
     'system', v_kind.instruction,
@@ -6886,17 +7110,19 @@ $$;
 
 comment on function maintenance.task_request(bigint, uuid) is
   'The request of a leased task: {model, system, content, response_schema, max_output_tokens, '
-  'generation, request, timeout_ms, wait_ms}: wait so long, then ask. Its place within the limits '
-  'of the model is reserved. Null where it was closed (nothing to ask, nothing changed, prepare '
-  'failed, which costs an attempt, an answer that cannot fit), or given back, since no model can '
-  'be asked now. Call it in a transaction of its own; its commit does not wait for the disk. '
-  'Errors: PM014 not leased under this token, or claimed in the same transaction.';
+  'generation, request, timeout_ms, wait_ms}: wait so long, then ask. Its place within the '
+  'limits of the model is reserved. Null where it was closed (nothing to ask, nothing changed, '
+  'prepare failed, which costs an attempt where it does not fail for others, an answer that '
+  'cannot fit), or given back, since no model can be asked now. Call it in a transaction of its '
+  'own; its commit does not wait for the disk. Errors: PM014 not leased under this token, or '
+  'claimed in the same transaction.';
 -- end of sql/engine/queue/task_request.sql
 
--- from sql/engine/queue/parse_answer.sql 44c48d25b248f1e2
+-- from sql/engine/queue/parse_answer.sql bb74308181af7d43
 -- A model's answer as one JSON object, or the reason why it is none. The rule: the whole text
 -- counts, up to 200,000 characters, with or without a code fence around it; nothing before it,
--- nothing behind it, and no key twice, at any depth.
+-- nothing behind it; at most 10,000 values, nested 50 deep, and no key twice, at any depth. Each
+-- step is linear in the text, so that a hostile answer costs no more than a long one.
 
 create function maintenance_internal.parse_answer(p_answer text, out answer jsonb, out reason text)
 language plpgsql
@@ -6905,7 +7131,10 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_longest constant integer := 200000;
+  v_most constant integer := 10000;
+  v_deepest constant integer := 50;
   v_text text;
+  v_bare text;
 begin
   if length(p_answer) > v_longest then
     reason := format('the answer has %s characters, more than %s', length(p_answer), v_longest);
@@ -6914,30 +7143,20 @@ begin
   v_text := regexp_replace(btrim(coalesce(p_answer, ''), e' \t\r\n'),
     '^```(?:json)?\s*(.*?)\s*```$', '\1', 'i');
   answer := v_text::jsonb;
+  -- What is not in a string: each ":" of it is a member of an object, and jsonb keeps the last of
+  -- two equal keys without a word.
+  v_bare := regexp_replace(v_text, '"(?:[^"\\]|\\.)*"', '', 'g');
   if jsonb_typeof(answer) <> 'object' then
     reason := format('the answer is not an object but %s', jsonb_typeof(answer));
-  elsif (
-    -- jsonb keeps the last of two equal keys without a word; json keeps both.
-    with recursive part (value) as (
-      select v_text::json
-      union all
-      select c.value
-      from part as p
-      cross join lateral (
-        select e.value
-        from json_each(case json_typeof(p.value) when 'object' then p.value else '{}' end) as e
-        union all
-        select a.value
-        from json_array_elements(
-          case json_typeof(p.value) when 'array' then p.value else '[]' end) as a
-      ) as c
-      where json_typeof(p.value) in ('object', 'array')
-    )
-    select bool_or((
-      select count(*) <> count(distinct k)
-      from json_object_keys(
-        case json_typeof(p.value) when 'object' then p.value else '{}' end) as k))
-    from part as p) then
+  elsif jsonb_path_exists(answer, format('strict $.**{%s}', v_deepest + 1)::jsonpath) then
+    reason := format('the answer is nested deeper than %s', v_deepest);
+  elsif length(v_bare) - length(translate(v_bare, ':,', '')) >= v_most then
+    reason := format('the answer has more than %s values', v_most);
+  elsif length(v_bare) - length(replace(v_bare, ':', '')) <> (
+    select count(*)
+    from jsonb_path_query(answer, 'strict $.** ? (@.type() == "object")') as o (value)
+    cross join lateral jsonb_object_keys(o.value) as k)
+  then
     reason := 'the answer has a key twice';
   end if;
   if reason is not null then
@@ -6951,7 +7170,87 @@ end
 $$;
 -- end of sql/engine/queue/parse_answer.sql
 
--- from sql/engine/queue/apply_answer.sql 7b492e51d8f3ba85
+-- from sql/engine/queue/answer_fault.sql 4a917dde9424cdf2
+-- What of an answer its kind's schema does not allow, with the path to it and without a word of
+-- the answer; or null. A schema is a wish to a model and no guarantee. Checked are type,
+-- nullable, enum, required, items and bounds; what the schema does not name is let pass, a
+-- pattern too.
+
+create function maintenance_internal.answer_fault(
+  p_answer jsonb,
+  p_schema jsonb,
+  p_path text default '$')
+returns text
+language plpgsql
+immutable
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_type constant text := lower(p_schema ->> 'type');
+  v_is constant text := jsonb_typeof(p_answer);
+  v_size constant numeric := case v_is
+    when 'string' then length(p_answer #>> '{}')
+    when 'array' then jsonb_array_length(p_answer)
+    when 'number' then (p_answer #>> '{}')::numeric
+    when 'object' then (select count(*) from jsonb_object_keys(p_answer)) end;
+  v_least constant numeric := (p_schema ->> case v_is when 'string' then 'minLength'
+    when 'array' then 'minItems' when 'number' then 'minimum' else 'minProperties' end)::numeric;
+  v_most constant numeric := (p_schema ->> case v_is when 'string' then 'maxLength'
+    when 'array' then 'maxItems' when 'number' then 'maximum' else 'maxProperties' end)::numeric;
+  v_part record;
+  v_fault text;
+begin
+  if v_is = 'null' and p_schema -> 'nullable' = 'true' then
+    return null;
+  elsif p_schema ? 'anyOf' then
+    for v_part in select a.value from jsonb_array_elements(p_schema -> 'anyOf') as a loop
+      v_fault := maintenance_internal.answer_fault(p_answer, v_part.value, p_path);
+      exit when v_fault is null;
+    end loop;
+    return case when v_fault is not null then p_path || ' is none of what it may be' end;
+  elsif v_is <> v_type and not (v_type = 'integer' and v_is = 'number' and v_size = trunc(v_size))
+  then
+    return format('%s is not %s %s', p_path,
+      case when v_type ~ '^[aoi]' then 'an' else 'a' end, v_type);
+  elsif p_schema ? 'enum' and not p_schema -> 'enum' @> p_answer then
+    return format('%s is not one of %s', p_path, p_schema -> 'enum');
+  elsif v_size < v_least or v_size > v_most then
+    return format('%s is not %s', p_path,
+      concat_ws(' and ', 'at least ' || v_least, 'at most ' || v_most)
+        || case v_is when 'string' then ' characters' when 'array' then ' items'
+          when 'object' then ' properties' else '' end);
+  elsif v_is = 'array' then
+    for v_part in
+      select a.value, a.nr - 1 as nr
+      from jsonb_array_elements(p_answer) with ordinality as a (value, nr)
+      where p_schema ? 'items'
+    loop
+      v_fault := maintenance_internal.answer_fault(v_part.value, p_schema -> 'items',
+        format('%s[%s]', p_path, v_part.nr));
+      exit when v_fault is not null;
+    end loop;
+    return v_fault;
+  elsif v_is = 'object' then
+    select format('%s.%s is missing', p_path, r.name) into v_fault
+    from jsonb_array_elements_text(coalesce(p_schema -> 'required', '[]')) as r (name)
+    where not p_answer ? r.name
+    limit 1;
+    for v_part in
+      select e.key, e.value from jsonb_each(coalesce(p_schema -> 'properties', '{}')) as e
+      where p_answer ? e.key
+    loop
+      exit when v_fault is not null;
+      v_fault := maintenance_internal.answer_fault(p_answer -> v_part.key, v_part.value,
+        format('%s.%s', p_path, v_part.key));
+    end loop;
+    return v_fault;
+  end if;
+  return null;
+end
+$$;
+-- end of sql/engine/queue/answer_fault.sql
+
+-- from sql/engine/queue/apply_answer.sql eaa49f7aa635bb9a
 -- Lets the kind apply an answer, all of it or nothing, and writes its changes to the ledger.
 --
 -- apply returns what becomes the task's result, with two parts that the engine takes out:
@@ -6989,8 +7288,10 @@ begin
       raise exception 'apply changes "%", which is no table of the owner''s, named with its schema',
         v_table using errcode = 'PM007';
     end if;
-    insert into maintenance.change (task_id, op, outcome, reason, note, keys, rows)
-    select p_task.task_id, c.change ->> 'op', c.change ->> 'outcome', c.change ->> 'reason',
+    insert into maintenance.change
+      (task_id, kind, subject, op, outcome, reason, note, keys, rows)
+    select p_task.task_id, p_task.kind, p_task.subject,
+      c.change ->> 'op', c.change ->> 'outcome', c.change ->> 'reason',
       c.change ->> 'note', array(select jsonb_array_elements_text(c.change -> 'keys')),
       coalesce(c.change -> 'rows', '[]')
     from jsonb_array_elements(coalesce(result -> 'changes', '[]'))
@@ -7019,9 +7320,81 @@ end
 $$;
 -- end of sql/engine/queue/apply_answer.sql
 
--- from sql/engine/queue/complete_task.sql dffeb1ae274aba41
--- Takes a model's answer: parses it, lets the kind apply it, records the cost and closes the task,
--- in one transaction. Whatever the answer says, this returns; it raises for a stale token only.
+-- from sql/engine/queue/pending_answer.sql 1c918a1d9cae2794
+-- For whoever decides about a quarantined answer: what its approval would do, in operations and
+-- counts. It is tried when the answer comes, and taken back; no text of it is kept.
+
+create function maintenance_internal.foresee_answer(p_task maintenance.task)
+returns jsonb
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_applied record;
+  v_foreseen jsonb;
+begin
+  select * into v_applied from maintenance_internal.apply_answer(p_task, p_approved => true);
+  v_foreseen := jsonb_build_object(
+    'operations', (
+      select jsonb_object_agg(o.op, o.outcomes) from (
+        select coalesce(n.op, '?') as op, jsonb_object_agg(n.outcome, n.count) as outcomes
+        from (
+          select c.op, c.outcome, count(*) as count
+          from maintenance.change as c
+          where c.task_id = p_task.task_id and c.undoes is null
+          group by c.op, c.outcome
+        ) as n
+        group by n.op
+      ) as o),
+    'rows', (
+      select jsonb_object_agg(r.table_name, r.count) from (
+        select w.row ->> 'table' as table_name, count(*) as count
+        from maintenance.change as c
+        cross join lateral jsonb_array_elements(c.rows) as w (row)
+        where c.task_id = p_task.task_id and c.undoes is null
+        group by 1
+      ) as r),
+    'error', v_applied.error,
+    'since', maintenance_internal.moment());
+  raise exception 'undone on purpose' using errcode = 'PM099';
+exception when sqlstate 'PM099' then
+  return v_foreseen;
+end
+$$;
+
+create view maintenance.pending_answer as
+select
+  t.task_id,
+  t.kind,
+  t.subject,
+  (t.foreseen ->> 'since')::timestamptz as since,
+  t.last_error as reason,
+  t.foreseen -> 'operations' as operations,
+  t.foreseen -> 'rows' as rows,
+  t.foreseen ->> 'error' as error
+from maintenance.task as t
+where t.state = 'quarantined';
+
+comment on view maintenance.pending_answer is
+  'Answers that went too far to be applied unasked, and what approve_task would do with each, as '
+  'things were when it came. No text of an answer or a row.';
+comment on column maintenance.pending_answer.task_id is 'for approve_task and reject_task';
+comment on column maintenance.pending_answer.kind is 'the kind of task';
+comment on column maintenance.pending_answer.subject is 'whom or what it is about';
+comment on column maintenance.pending_answer.since is 'when the answer came';
+comment on column maintenance.pending_answer.reason is 'why it waits';
+comment on column maintenance.pending_answer.operations is
+  'how many operations would be applied and refused: {"merge": {"applied": 3, "refused": 1}}';
+comment on column maintenance.pending_answer.rows is
+  'how many rows would be added or changed, by table';
+comment on column maintenance.pending_answer.error is
+  'why it could not be applied, approved or not; null where it could';
+-- end of sql/engine/queue/pending_answer.sql
+
+-- from sql/engine/queue/complete_task.sql fbc16aadc80f5362
+-- Takes a model's answer: parses it, compares it with the kind's schema, lets the kind apply it,
+-- records the cost and closes the task, in one transaction. Whatever the answer says, this
+-- returns; it raises for a stale token only.
 
 create function maintenance.complete_task(
   task_id bigint,
@@ -7045,6 +7418,13 @@ begin
     return v_task.result;
   end if;
 
+  if complete_task.usage ->> 'finishReason' = 'MAX_TOKENS' then
+    perform maintenance.fail_task(complete_task.task_id, complete_task.lease_token, 'bad_output',
+      'the answer was cut', usage => complete_task.usage);
+    select * into v_task from maintenance.task as t where t.task_id = complete_task.task_id;
+    return jsonb_strip_nulls(maintenance_internal.task_state(v_task)
+      || jsonb_build_object('error', v_task.last_error));
+  end if;
   if v_task.context is null then
     -- Nobody has asked; or a crash has taken what task_request wrote, which waits for no disk.
     v_task := maintenance_internal.settle_task(v_task, 'released',
@@ -7056,9 +7436,19 @@ begin
   select 'bad_output' as outcome, p.reason as error, null::jsonb as result, p.answer into v_applied
   from maintenance_internal.parse_answer(complete_task.answer) as p;
   if v_applied.error is null then
+    v_applied.error := (
+      select 'the answer is not as its schema says: ' || f.fault
+      from maintenance.kind as k
+      cross join maintenance_internal.answer_fault(v_applied.answer, k.response_schema) as f (fault)
+      where k.kind = v_task.kind);
+  end if;
+  if v_applied.error is null then
     v_task.held_answer := v_applied.answer;
     select * into v_applied from maintenance_internal.apply_answer(v_task, p_approved => false);
     v_task.input_hash := v_applied.input_hash;
+    if v_applied.outcome = 'quarantined' then
+      v_task.foreseen := maintenance_internal.foresee_answer(v_task);
+    end if;
   end if;
 
   v_cost := (select c.cost from maintenance_internal.settle_call(v_task.lease_token,
@@ -7126,7 +7516,7 @@ comment on function maintenance.extend_lease(bigint, uuid, interval) is
   'of range.';
 -- end of sql/engine/queue/extend_lease.sql
 
--- from sql/engine/queue/fail_task.sql 9c6008b11a1aec69
+-- from sql/engine/queue/fail_task.sql 034b36b10923cbd2
 -- Says that a call failed, and of which class. Whose fault that is, settle_call tells by what
 -- happened to others; what follows for the task stands in settle_task.
 
@@ -7147,6 +7537,8 @@ as $$
 declare
   v_task maintenance.task :=
     maintenance_internal.lock_leased(fail_task.task_id, fail_task.lease_token);
+  v_is_cut constant boolean := fail_task.failure_class = 'bad_output'
+    and coalesce(fail_task.usage ->> 'finishReason' = 'MAX_TOKENS', false);
   v_call record;
 begin
   if fail_task.failure_class is null or fail_task.failure_class not in ('transient', 'defer',
@@ -7159,16 +7551,14 @@ begin
     raise exception 'retry_after "%" is out of range', fail_task.retry_after
       using errcode = 'PM002', hint = 'An interval from zero to 30 days.';
   end if;
-  if fail_task.failure_class = 'bad_output' and fail_task.usage ->> 'finishReason' = 'MAX_TOKENS'
-  then
-    v_task.cut_answers := v_task.cut_answers + 1;
-  end if;
+  v_task.cut_answers := v_task.cut_answers + v_is_cut::integer;
   select * into v_call from maintenance_internal.settle_call(v_task.lease_token,
     fail_task.failure_class, fail_task.usage, fail_task.details, fail_task.message,
     fail_task.retry_after);
+  -- With the first answer that is cut it is the limit that was too low.
   return maintenance_internal.task_state(maintenance_internal.settle_task(v_task,
-    fail_task.failure_class, fail_task.message, fail_task.retry_after, v_call.is_own_fault,
-    v_call.cost));
+    fail_task.failure_class, fail_task.message, fail_task.retry_after,
+    v_call.is_own_fault and not (v_is_cut and v_task.cut_answers = 1), v_call.cost));
 end
 $$;
 
@@ -7210,7 +7600,7 @@ comment on function maintenance.release_task(bigint, uuid) is
   'Errors: PM014 not leased under this token.';
 -- end of sql/engine/queue/release_task.sql
 
--- from sql/engine/queue/retry_task.sql 9a2c9e8aa984dff8
+-- from sql/engine/queue/retry_task.sql cf23f9e9a2ff2544
 -- Revives what is over, hurries what waits, and takes back what is leased; with all its attempts.
 
 create function maintenance.retry_task(task_id bigint)
@@ -7239,6 +7629,7 @@ begin
       cut_answers = 0,
       force = true,
       available_at = maintenance_internal.moment(),
+      due_at = maintenance_internal.moment(),
       failed_at = null,
       finished_at = null
     where t.task_id = v_task.task_id
@@ -7270,10 +7661,10 @@ as $$
 #variable_conflict use_column
 declare
   v_kind maintenance.kind := maintenance_internal.find_kind(retry_tasks.kind);
-  v_revived bigint;
-  v_dead bigint;
+  v_task_id bigint;
+  v_revived bigint := 0;
 begin
-  with dead as (
+  for v_task_id in
     -- Of several about one subject the last; none where one is open.
     select distinct on (t.subject) t.task_id
     from maintenance.task as t
@@ -7282,23 +7673,16 @@ begin
         select from maintenance.task as o
         where o.kind = t.kind and o.subject = t.subject and o.state in ('ready', 'leased'))
     order by t.subject, t.task_id desc
-  )
-  update maintenance.task as t
-  set state = 'ready',
-    attempts = 0,
-    defers = 0,
-    recoveries = 0,
-    cut_answers = 0,
-    force = true,
-    available_at = maintenance_internal.moment(),
-    failed_at = null,
-    finished_at = null
-  from dead
-  where t.task_id = dead.task_id and t.state = 'dead';
-  get diagnostics v_revived = row_count;
-  select count(*) into v_dead from maintenance.task as t
-  where t.kind = v_kind.kind and t.state = 'dead';
-  return jsonb_build_object('revived', v_revived, 'dead', v_dead);
+  loop
+    begin
+      perform maintenance.retry_task(v_task_id);
+      v_revived := v_revived + 1;
+    exception when sqlstate 'PM014' or sqlstate 'PM016' then
+      null; -- somebody has opened another one meanwhile, or taken it away
+    end;
+  end loop;
+  return jsonb_build_object('revived', v_revived, 'dead', (
+    select count(*) from maintenance.task as t where t.kind = v_kind.kind and t.state = 'dead'));
 end
 $$;
 
@@ -7370,7 +7754,7 @@ comment on function maintenance.reject_task(bigint, text) is
   '{state}. Errors: PM014 no such task, PM016 it is not quarantined.';
 -- end of sql/engine/queue/reject_task.sql
 
--- from sql/engine/queue/restore_row.sql ef543cbcf7b2a453
+-- from sql/engine/queue/restore_row.sql ea2ff0e165824280
 -- The table that a row of the ledger names: with its schema, so that no search_path decides which
 -- it is, and permanent and of somebody who is trusted, since its triggers will run with the owner's
 -- rights. Null where it is not (any more).
@@ -7387,19 +7771,19 @@ return (
     and maintenance_internal.is_trusted(c.relowner));
 
 -- Puts one row back as it was before a change, or says why not: it must be as the change left it.
+-- Counters count or date each update: a difference is no edit, and they are not restored.
 
 create function maintenance_internal.restore_row(
   p_table text,
   p_before jsonb,
   p_after jsonb,
+  p_counters text[],
   out key text,
   out reason text)
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  -- Triggers count and date each update here: a difference is no edit, and they are not restored.
-  v_counted constant text[] := array['version', 'updated_at'];
   v_table constant regclass := maintenance_internal.changed_table(p_table);
   v_keys text;
   v_columns text;
@@ -7412,7 +7796,7 @@ begin
   select string_agg(quote_ident(a.attname), ', ' order by a.attnum) filter (where k.is_key),
     string_agg(p_after ->> a.attname, ', ' order by a.attnum) filter (where k.is_key),
     string_agg(quote_ident(a.attname), ', ' order by a.attnum) filter (
-      where not k.is_key and a.attname <> all (v_counted) and a.attgenerated = ''
+      where not k.is_key and a.attname <> all (p_counters) and a.attgenerated = ''
         and p_before ? a.attname)
   into v_keys, key, v_columns
   from pg_index as i
@@ -7433,7 +7817,7 @@ begin
   if v_now is null then
     reason := 'is gone';
   elsif exists (
-    select from jsonb_each(p_after - v_counted) as a
+    select from jsonb_each(p_after - p_counters) as a
     where v_now -> a.key <> a.value)
   then
     reason := 'has been edited since';
@@ -7466,13 +7850,15 @@ end
 $$;
 -- end of sql/engine/queue/restore_row.sql
 
--- from sql/engine/queue/undo_change.sql 954b2ce93b9f5c75
+-- from sql/engine/queue/undo_change.sql dc9dc29e0e71e984
 -- Reverses one change, row by row, and returns what became of each, in two rounds at most. The
 -- first deletes the rows that the change added and restores those that it changed. If one of these
 -- cannot be restored, the first round is rolled back, and the second leaves the added rows alone:
 -- nobody is left with less than before.
 
-create function maintenance_internal.undo_change(p_change maintenance.change)
+create function maintenance_internal.undo_change(
+  p_change maintenance.change,
+  p_counters text[])
 returns jsonb
 language plpgsql
 set search_path = pg_catalog, pg_temp
@@ -7500,7 +7886,8 @@ begin
             'stays: not all that it stands for could be put back');
         else
           select r.key, r.reason into v_key, v_reason
-          from maintenance_internal.restore_row(v_row.table_name, v_row.before, v_row.after) as r;
+          from maintenance_internal.restore_row(v_row.table_name, v_row.before, v_row.after,
+            p_counters) as r;
         end if;
         v_report := v_report || jsonb_strip_nulls(jsonb_build_object(
           'table', v_row.table_name, 'key', v_key,
@@ -7519,9 +7906,43 @@ end
 $$;
 -- end of sql/engine/queue/undo_change.sql
 
--- from sql/engine/queue/undo_task.sql 9f13640edc4925a3
+-- from sql/engine/queue/undo_task.sql 0056282157eb86e3
 -- Reverses what an answer changed, the last operation first. Row by row: what was edited, deleted
 -- or replaced since is refused and said so, the rest is put back.
+
+-- Takes all rows of a task's changes at first, in the order of their tables and keys, as answers
+-- do: else an undo and an answer about the same rows could wait for each other.
+create function maintenance_internal.lock_changed_rows(p_task_id bigint)
+returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_table record;
+  v_sql text;
+begin
+  for v_table in
+    select r.row ->> 'table' as name, maintenance_internal.changed_table(r.row ->> 'table') as id,
+      jsonb_agg(coalesce(nullif(r.row -> 'after', 'null'), r.row -> 'before')) as rows
+    from maintenance.change as c
+    cross join lateral jsonb_array_elements(c.rows) as r (row)
+    where c.task_id = p_task_id and c.outcome = 'applied' and c.undoes is null
+    group by 1, 2
+    order by 1
+  loop
+    select format('select from %1$s as t where (%2$s) in (select %2$s from '
+      'pg_catalog.jsonb_populate_recordset(null::%1$s, $1)) order by %2$s for update', v_table.id,
+      string_agg(quote_ident(a.attname), ', ' order by a.attnum))
+    into v_sql
+    from pg_index as i
+    join pg_attribute as a on a.attrelid = i.indrelid and a.attnum = any (i.indkey::smallint[])
+    where i.indrelid = v_table.id and i.indisprimary
+    having count(*) > 0;
+    continue when v_sql is null; -- restore_row says so
+    execute v_sql using v_table.rows;
+  end loop;
+end
+$$;
 
 create function maintenance.undo_task(task_id bigint)
 returns jsonb
@@ -7533,22 +7954,33 @@ as $$
 declare
   v_task maintenance.task := maintenance_internal.lock_task(undo_task.task_id,
     '{succeeded}', 'Only what an answer has changed can be undone.');
+  v_kind constant maintenance.kind := maintenance_internal.find_kind(v_task.kind);
   v_change maintenance.change;
   v_rows jsonb;
   v_reason text;
 begin
   perform maintenance_internal.check_session();
+  if exists (select from maintenance.change as c
+    where c.task_id = v_task.task_id and c.outcome = 'applied' and c.undoes is null
+      and c.forgotten_at is not null
+      and not exists (select from maintenance.change as u where u.undoes = c.change_id))
+  then
+    raise exception 'what task % changed is not known any more', v_task.task_id
+      using errcode = 'PM016', hint = 'The job forget_changes has emptied the ledger of it.';
+  end if;
+  perform maintenance_internal.lock_changed_rows(v_task.task_id);
   for v_change in
     select c.* from maintenance.change as c
     where c.task_id = v_task.task_id and c.outcome = 'applied' and c.undoes is null
       and not exists (select from maintenance.change as u where u.undoes = c.change_id)
     order by c.change_id desc
   loop
-    v_rows := maintenance_internal.undo_change(v_change);
+    v_rows := maintenance_internal.undo_change(v_change, v_kind.counters);
     v_reason := case when jsonb_path_exists(v_rows, '$[*] ? (@.outcome == "refused")')
       then 'not all rows could be put back' end;
-    insert into maintenance.change (task_id, undoes, op, outcome, reason, keys, rows)
-    values (v_task.task_id, v_change.change_id, 'undo',
+    insert into maintenance.change
+      (task_id, kind, subject, undoes, op, outcome, reason, keys, rows)
+    values (v_task.task_id, v_task.kind, v_task.subject, v_change.change_id, 'undo',
       case when jsonb_path_exists(v_rows, '$[*] ? (@.outcome == "applied")')
         or v_rows = '[]' then 'applied' else 'refused' end,
       v_reason, v_change.keys, v_rows);
@@ -7570,14 +8002,14 @@ end
 $$;
 
 comment on function maintenance.undo_task(bigint) is
-  'Puts back every row that the task''s answer changed, but for its version and updated_at, which '
-  'go up; takes away what it added, unless a row that it stands for cannot be put back. Returns '
+  'Puts back every row that the task''s answer changed, but for the columns that its kind names as '
+  'counters; takes away what it added, unless a row that it stands for cannot be put back. Returns '
   '{task, undone, refused, rows: [{op, table, key, outcome, reason}]}; a row that was edited or '
   'deleted since, or whose place is taken, is refused. A second call changes nothing and returns '
   'the same. Errors: PM014 no such task, PM016 its answer was not applied.';
 -- end of sql/engine/queue/undo_task.sql
 
--- from sql/engine/queue/undone_keys.sql 7ea2c3c5cd9d5de5
+-- from sql/engine/queue/undone_keys.sql 4cc2690279c95c81
 -- What was put together once and taken apart again, so that a kind need not do it a second time.
 
 create function maintenance_internal.undone_keys(p_kind text, p_subject text)
@@ -7586,15 +8018,36 @@ language sql
 stable
 set search_path = pg_catalog, pg_temp
 begin atomic
-  select distinct c.keys
-  from maintenance.task as t
-  join maintenance.change as u on u.task_id = t.task_id and u.undoes is not null
-  join maintenance.change as c on c.change_id = u.undoes
-  where t.kind = p_kind and t.subject = p_subject;
+  select distinct u.keys
+  from maintenance.change as u
+  where u.kind = p_kind and u.subject = p_subject and u.undoes is not null;
 end;
 -- end of sql/engine/queue/undone_keys.sql
 
--- from sql/engine/queue/trigger_jobs.sql 02a76d699da9bcd6
+-- from sql/engine/queue/last_looks.sql 9c38cd0f4007793e
+-- When prepare last looked at each subject of a kind. For its subjects function, which so names
+-- only those of whom something has changed since: with a row for each of the others, every day,
+-- the queue would keep more of the idle than of the busy. None under trigger_jobs(force => true).
+
+create function maintenance.last_looks(kind text)
+returns table (subject text, looked_at timestamptz)
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+begin atomic
+  select s.subject, s.looked_at
+  from maintenance_internal.subject as s
+  where s.kind = last_looks.kind
+    and current_setting('maintenance.force', true) is distinct from 'true';
+end;
+
+comment on function maintenance.last_looks(text) is
+  'For subjects functions: when prepare last looked at each subject of a kind, so that only those '
+  'are named of whom something has changed since. Empty while trigger_jobs(force => true) asks. '
+  'For the engine''s owner.';
+-- end of sql/engine/queue/last_looks.sql
+
+-- from sql/engine/queue/trigger_jobs.sql 0bb513b810b5481e
 -- Asks for the tasks of every kind with a trigger, one for each of its subjects.
 
 create function maintenance.trigger_jobs(
@@ -7610,32 +8063,43 @@ set lock_timeout = '5s'
 as $$
 declare
   v_now constant timestamptz := maintenance_internal.moment();
+  v_originals constant text[] := array['consolidate', 'analyze', 'archive'];
+  v_triggers constant text[] := v_originals || array(
+    select distinct k.trigger from maintenance.kind as k where k.trigger <> all (v_originals));
   v_kind maintenance.kind;
   v_subjects text[];
   v_users text[] := '{}'::text[];
   v_published bigint := 0;
   v_tokens numeric := 0;
   v_cost numeric := 0;
+  v_errors jsonb := '[]';
   v_new bigint;
   v_past record;
 begin
-  if trigger_jobs.job is null
-    or trigger_jobs.job not in ('all', 'consolidate', 'analyze', 'archive') then
+  if trigger_jobs.job is null or trigger_jobs.job <> all (array['all'] || v_triggers) then
     raise exception 'there is no trigger "%"', trigger_jobs.job
-      using errcode = 'PM015', hint = 'all, consolidate, analyze or archive.';
+      using errcode = 'PM015', hint = 'all, or one of ' || array_to_string(v_triggers, ', ') || '.';
   end if;
   if trigger_jobs.spread is null
     or trigger_jobs.spread not between interval '0' and interval '7 days' then
     raise exception 'the spread "%" is out of range', trigger_jobs.spread
       using errcode = 'PM002', hint = 'An interval from zero to seven days.';
   end if;
+  perform set_config('maintenance.force', coalesce(trigger_jobs.force, false)::text, true);
 
   for v_kind in
     select k.* from maintenance.kind as k
-    where k.trigger = trigger_jobs.job or trigger_jobs.job = 'all' and k.trigger is not null
+    where k.trigger = trigger_jobs.job
+      or trigger_jobs.job = 'all' and k.trigger = any (v_originals)
     order by k.kind
   loop
-    v_subjects := maintenance_internal.call_subjects(v_kind.subjects);
+    -- A broken kind stops no other.
+    begin
+      v_subjects := maintenance_internal.call_subjects(v_kind.subjects);
+    exception when others then
+      v_errors := v_errors || jsonb_build_object('kind', v_kind.kind, 'error', sqlerrm);
+      continue;
+    end;
     v_users := array(select unnest(v_users) union select unnest(v_subjects));
 
     if trigger_jobs.dry_run then
@@ -7653,18 +8117,21 @@ begin
       v_tokens := v_tokens + v_past.tokens * v_new;
       v_cost := v_cost + v_past.cost * v_new;
     else
-      insert into maintenance.task as t (kind, subject, available_at, force)
-      select v_kind.kind, s.subject, v_now + random() * trigger_jobs.spread,
-        coalesce(trigger_jobs.force, false)
-      from unnest(v_subjects) as s (subject)
+      insert into maintenance.task as t (kind, subject, available_at, due_at, force)
+      select v_kind.kind, s.subject, s.due_at, s.due_at, coalesce(trigger_jobs.force, false)
+      from (
+        select u.subject, v_now + random() * trigger_jobs.spread as due_at
+        from unnest(v_subjects) as u (subject)
+      ) as s
       on conflict (kind, subject) where state in ('ready', 'leased') do nothing;
       get diagnostics v_new = row_count;
     end if;
     v_published := v_published + v_new;
   end loop;
 
-  return jsonb_build_object(
-      'success', true, 'usersProcessed', cardinality(v_users), 'jobsPublished', v_published)
+  return jsonb_build_object('success', v_errors = '[]',
+      'usersProcessed', cardinality(v_users), 'jobsPublished', v_published)
+    || case when v_errors = '[]' then '{}' else jsonb_build_object('errors', v_errors) end
     || case when trigger_jobs.dry_run then jsonb_build_object(
         'dryRun', true, 'expectedTokens', round(v_tokens), 'expectedCostUsd', round(v_cost, 6))
       else '{}' end;
@@ -7672,14 +8139,38 @@ end
 $$;
 
 comment on function maintenance.trigger_jobs(text, interval, boolean, boolean) is
-  'Asks for the tasks of a trigger (S0-02): all, consolidate, analyze or archive; one for each '
-  'subject of its kinds that has none open. Returns {success, usersProcessed, jobsPublished}. '
+  'Asks for the tasks of a trigger (S0-02), one for each subject of its kinds that has none open: '
+  'consolidate, analyze, archive, all of these three (all), or any other that a kind names. '
+  'Returns {success, usersProcessed, jobsPublished}; where a kind''s subjects cannot be told, '
+  'success is false, errors has {kind, error}, and the others are asked for. '
   'spread: due at random within this time. force: ask even where nothing has changed. dry_run: '
   'publish nothing, and add expectedTokens and expectedCostUsd by the answers of 31 days (null '
   'before the first). Errors: PM002 spread, PM015 no such trigger.';
+
+-- For the steps that ask by schedule: tasks are published first, and then, in a batch of its own,
+-- the run fails for what could not be asked.
+create function maintenance_internal.trigger_step(job text, spread interval)
+returns bigint
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_result constant jsonb := maintenance.trigger_jobs(trigger_step.job, trigger_step.spread);
+  v_published constant bigint := (v_result ->> 'jobsPublished')::bigint;
+begin
+  if not v_result ? 'errors' or v_published > 0 then
+    perform maintenance.add_details(v_result);
+    return case when v_result ? 'errors' then v_published else 0 end;
+  end if;
+  raise exception 'not asked for: %', (
+      select string_agg(format('%s: %s', e ->> 'kind', e ->> 'error'), '; ')
+      from jsonb_array_elements(v_result -> 'errors') as e)
+    using errcode = 'PM013';
+end
+$$;
 -- end of sql/engine/queue/trigger_jobs.sql
 
--- from sql/engine/queue/task_backlog.sql ea97b5599dd4b004
+-- from sql/engine/queue/task_backlog.sql 29c002632de4d95e
 -- The tasks' rows of maintenance_status: what is due and what keeps it, what is with a worker, what
 -- waits for a decision, what is dead. None where there is no kind.
 
@@ -7702,14 +8193,29 @@ declare
   v_cap constant integer := 10000;
   v_now constant timestamptz := maintenance_internal.moment();
   v_row record;
-  v_hold text;
+  v_hold record;
 begin
   if not exists (select from maintenance.kind) then
     return;
   end if;
-  -- The last word of Gemini's: a refused key keeps all back, and each worker for a minute.
-  select format('Gemini refuses the key of the worker, or its project (task %s): mend '
-    'GEMINI_API_KEY, and start the worker anew.', c.task_id)
+  select count(*) as tasks, min(d.due_at) as since, min(d.available_at) as oldest into v_row
+  from (
+    select t.available_at, t.due_at
+    from maintenance.kind as k
+    cross join generate_series(-5, 5) as p (priority)
+    cross join lateral (
+      select r.available_at, r.due_at from maintenance.task as r
+      where r.state = 'ready' and r.kind = k.kind and r.priority = p.priority
+        and r.available_at <= v_now
+      order by r.available_at
+      limit v_cap
+    ) as t
+    limit v_cap
+  ) as d;
+  -- The last word of Gemini's: a refused key keeps all back, each for a minute.
+  select 'warning' as severity, format('Gemini refuses the key of the worker, or its project (task '
+    '%s): mend GEMINI_API_KEY, and start the worker anew. What it was refused for goes on within a '
+    'minute.', c.task_id) as advice
   into v_hold
   from (
     select m.outcome, m.task_id from maintenance.model_call as m
@@ -7717,43 +8223,37 @@ begin
     order by m.call_id desc
     limit 1
   ) as c
-  where c.outcome = 'configuration';
-  if v_hold is null then
-    select string_agg(distinct upper(left(h.hold, 1)) || substr(h.hold, 2) || case
-      when h.hold ~ '^the budget' then '. More of it: select maintenance.configure('
-        '''daily_budget_usd'', ' || 1 + 2 * (
-          select s.value::numeric from maintenance.setting as s where s.name = 'daily_budget_usd')
-        || ');'
-      else '. Who is asked when: select * from maintenance.model_status;' end, ' ')
+  where c.outcome = 'configuration' and exists (
+    select from maintenance.task as t where t.task_id = c.task_id and t.state = 'ready');
+  if not found then
+    select case when bool_or(h.hold ~ '^the budget')
+        or v_row.since < v_now - interval '15 minutes' then 'warning' else 'notice' end as severity,
+      string_agg(distinct upper(left(h.hold, 1)) || substr(h.hold, 2) || case
+        when h.hold ~ '^the budget' then '. More of it: select maintenance.configure('
+          '''daily_budget_usd'', ' || 1 + 2 * (
+            select s.value::numeric from maintenance.setting as s
+            where s.name = 'daily_budget_usd') || ');'
+        else '. Who is asked when: select * from maintenance.model_status;' end, ' ') as advice
     into v_hold
-    from maintenance_internal.task_holds(v_now) as h;
+    from maintenance_internal.task_holds(v_now) as h
+    having count(*) > 0;
   end if;
 
   return query
-    select 'tasks_due', count(*), 'Tasks that wait for a worker' || case when count(*) >= v_cap
-        then format('; at least %s', v_cap) else '' end,
-      case when count(*) = 0 then 'ok'
-        when min(d.available_at) < v_now - interval '1 hour' or v_hold ~ 'GEMINI_API_KEY'
-          then 'warning'
-        else 'notice' end,
-      min(d.available_at),
-      case when count(*) = 0 then null
-        when v_hold is not null then v_hold
-        when min(d.available_at) < v_now - interval '1 hour'
-          then 'Due for more than an hour: is a worker running? npm start' end
-    from (
-      select t.available_at
-      from maintenance.kind as k
-      cross join generate_series(-5, 5) as p (priority)
-      cross join lateral (
-        select r.available_at from maintenance.task as r
-        where r.state = 'ready' and r.kind = k.kind and r.priority = p.priority
-          and r.available_at <= v_now
-        order by r.available_at
-        limit v_cap
-      ) as t
-      limit v_cap
-    ) as d;
+    select 'tasks_due', v_row.tasks, 'Tasks that wait for a worker' || case
+        when v_row.tasks >= v_cap then format('; at least %s', v_cap) else '' end,
+      case
+        when v_hold.severity is not null then v_hold.severity
+        when v_row.tasks = 0 then 'ok'
+        when v_row.oldest < v_now - interval '1 hour' then 'warning'
+        else 'notice'
+      end,
+      v_row.since,
+      case
+        when v_hold.advice is not null then v_hold.advice
+        when v_row.oldest < v_now - interval '1 hour'
+          then 'Due for more than an hour: is a worker running? npm start'
+      end;
 
   select count(*) as tasks, min(d.leased_at) as since,
     (array_agg(d.task_id order by d.leased_at))[1] as task_id,
@@ -7777,9 +8277,9 @@ begin
         || case when count(*) >= v_cap then format('; at least %s', v_cap) else '' end,
       case when count(*) = 0 then 'ok' else 'warning' end,
       min(d.created_at),
-      case when count(*) > 0 then 'select task_id, kind, last_error from maintenance.task '
-        'where state = ''quarantined''; then select maintenance.approve_task(task_id); or '
-        'select maintenance.reject_task(task_id);' end
+      case when count(*) > 0 then 'What each would do: select * from maintenance.pending_answer; '
+        'then select maintenance.approve_task(task_id); or select '
+        'maintenance.reject_task(task_id);' end
     from (
       select t.created_at from maintenance.task as t
       where t.state = 'quarantined'
@@ -7804,6 +8304,27 @@ begin
       case when v_row.tasks > 0 then 'select task_id, kind, last_error from maintenance.task '
         'where state = ''dead''; then one: select maintenance.retry_task(task_id); or all of a '
         'kind: ' || v_row.retry end;
+
+  select count(*) filter (where m.state <> 'ok') as models, min(m.until) as until,
+    case
+      when not bool_or(m.state in ('ok', 'warning', 'failing_over')) then 'critical'
+      when bool_or(m.state not in ('ok', 'warning')) then 'warning'
+      when bool_or(m.state = 'warning') then 'notice'
+      else 'ok'
+    end as severity,
+    string_agg(concat(m.model, ': ', m.state, ', ', m.reason, to_char(m.until, '", until" '
+        'YYYY-MM-DD HH24:MI:SSOF')), '; ' order by m.carrier, m.position)
+      filter (where m.state <> 'ok') as advice
+  into v_row
+  from maintenance_internal.model_states(v_now) as m
+  left join maintenance_internal.cool_down as c on c.model = m.model and c.kind = '*'
+  -- What cools for a moment is no news.
+  where m.state <> 'disabled'
+    and (m.state <> 'cooling' or c.until - c.since > interval '10 seconds');
+  return query
+    select 'models', v_row.models,
+      'Models that have used 80 % of a limit, or are not asked now', v_row.severity,
+      null::timestamptz, v_row.advice || '. select * from maintenance.model_status;';
 exception when lock_not_available then -- says so, and takes no other row of the status with it
   return query
     select 'tasks_due', null::bigint, 'Tasks that wait for a worker: cannot be counted', 'critical',
@@ -8043,7 +8564,7 @@ end
 $$;
 -- end of sql/engine/ship/ship_row.sql
 
--- from sql/engine/ship/ship.sql 23c6ec705800b238
+-- from sql/engine/ship/ship.sql 6616410af103a73b
 -- Ships the rows of a release, of the engine or of the reference application. One that cannot be
 -- shipped, as where a name that it needs is taken, stops no other: its outcome says so, and lint.
 -- What is not shipped any more goes, unless somebody has changed it.
@@ -8053,6 +8574,7 @@ returns table (kind text, name text, outcome text)
 language plpgsql
 set search_path = pg_catalog, pg_temp
 set client_min_messages = warning
+set quote_all_identifiers = off -- a migration calls it before our functions are pinned
 as $$
 declare
   v_is_first constant boolean := not exists (
@@ -10508,7 +11030,7 @@ comment on function maintenance.index_report_step(integer) is
   'details (S4-05 to S4-07).';
 -- end of sql/engine/health/index_report_step.sql
 
--- from sql/engine/names.sql 5bdc97c9824b88ec
+-- from sql/engine/names.sql 6859102b4add24ed
 -- The names that the files of sql/engine/ make in our schemas. Written by make migration.
 
 create function maintenance_internal.engine_names()
@@ -10542,12 +11064,14 @@ return array[
   'maintenance.install_schedules',
   'maintenance.job_status',
   'maintenance.kind',
+  'maintenance.last_looks',
   'maintenance.lint',
   'maintenance.model',
   'maintenance.model_call',
   'maintenance.model_day',
   'maintenance.model_status',
   'maintenance.next_run_at',
+  'maintenance.pending_answer',
   'maintenance.preview',
   'maintenance.record_usage',
   'maintenance.register',
@@ -10576,6 +11100,7 @@ return array[
   'maintenance.version',
   'maintenance_internal.add_lists',
   'maintenance_internal.age_bound',
+  'maintenance_internal.answer_fault',
   'maintenance_internal.apply_answer',
   'maintenance_internal.backlog',
   'maintenance_internal.budget_hold',
@@ -10640,6 +11165,7 @@ return array[
   'maintenance_internal.find_prepare',
   'maintenance_internal.find_target',
   'maintenance_internal.fired_by_cron',
+  'maintenance_internal.foresee_answer',
   'maintenance_internal.forget_refusals',
   'maintenance_internal.has_silencing_trigger',
   'maintenance_internal.installed_schedule',
@@ -10670,6 +11196,7 @@ return array[
   'maintenance_internal.list_rows',
   'maintenance_internal.list_statement',
   'maintenance_internal.lock_advice',
+  'maintenance_internal.lock_changed_rows',
   'maintenance_internal.lock_class',
   'maintenance_internal.lock_leased',
   'maintenance_internal.lock_task',
@@ -10730,6 +11257,7 @@ return array[
   'maintenance_internal.run_step',
   'maintenance_internal.schedule_advice',
   'maintenance_internal.scheduler_faults',
+  'maintenance_internal.schema_fault',
   'maintenance_internal.set_enabled',
   'maintenance_internal.settle_call',
   'maintenance_internal.settle_piece',
@@ -10744,6 +11272,7 @@ return array[
   'maintenance_internal.split_piece',
   'maintenance_internal.start_run',
   'maintenance_internal.statement_tables',
+  'maintenance_internal.subject',
   'maintenance_internal.sweep_leases',
   'maintenance_internal.sync_schedule',
   'maintenance_internal.sync_schedules',
@@ -10756,6 +11285,7 @@ return array[
   'maintenance_internal.tell_due',
   'maintenance_internal.tell_elsewhere',
   'maintenance_internal.tick_statement',
+  'maintenance_internal.trigger_step',
   'maintenance_internal.try_update',
   'maintenance_internal.turn',
   'maintenance_internal.undo_change',
@@ -10963,7 +11493,7 @@ comment on function maintenance.uninstall(text) is
   'foreign objects.';
 -- end of sql/engine/uninstall.sql
 
--- from sql/engine/shipped.sql 406a767862fbded8
+-- from sql/engine/shipped.sql fb8618be7098f0ec
 -- The calls in the files of sql/engine/ that set jobs, kinds and models, and their shipping. Written
 -- by make migration.
 
@@ -10978,6 +11508,14 @@ begin atomic
   (E'job', E'tick', E'select maintenance.set_statement(\n  \'tick\',\n  statement => \'call maintenance.tick()\',\n  schedule => \'* * * * *\',\n  description => \'Receipts of the statements that pg_cron runs itself\');'),
   (E'job', E'purge_receipts', E'select maintenance.set_policy(\n  \'purge_receipts\',\n  target => \'maintenance_internal.run\',\n  action => \'delete\',\n  age => \'finished_at\',\n  keep => \'90 days\',\n  -- The last of a job, of its successes and of what was skipped stays: what it owes is counted\n  -- from there.\n  matching => $$not exists (\n      select from maintenance_internal.job as j where j.job_id = run.job_id)\n    or run.status = \'skipped\' and exists (\n      select from maintenance_internal.run as l\n      where l.job_id = run.job_id and l.status = \'skipped\' and l.started_at > run.started_at)\n    or exists (\n      select from maintenance_internal.run as l\n      where l.job_id = run.job_id and l.status <> \'skipped\' and l.started_at > run.started_at)\n    and (run.status <> \'succeeded\' or exists (\n      select from maintenance_internal.run as l\n      where l.job_id = run.job_id and l.status = \'succeeded\' and l.started_at > run.started_at))$$,\n  schedule => \'40 3 * * *\',\n  description => \'Receipts that nobody needs any more\');'),
   (E'job', E'purge_cron_history', E'select maintenance.set_job(\n  \'purge_cron_history\',\n  step => \'maintenance_internal.purge_cron_history_step\',\n  schedule => \'50 3 * * *\',\n  description => \'pg_cron\'\'s own history, a row for every firing, beyond seven days\');'),
+  (E'job', E'purge_edits', E'select maintenance.set_policy(\n  \'purge_edits\',\n  target => \'maintenance.edit\',\n  action => \'delete\',\n  age => \'changed_at\',\n  keep => \'1 year\',\n  schedule => \'41 3 * * *\',\n  description => \'Who changed what of a job\');'),
+  (E'job', E'purge_tasks', E'select maintenance.set_policy(\n  \'purge_tasks\',\n  target => \'maintenance.task\',\n  action => \'delete\',\n  age => \'finished_at\',\n  keep => \'30 days\',\n  -- The dead wait for somebody, for three months.\n  matching => $$state <> \'dead\' or finished_at <= cutoff - interval \'60 days\'$$,\n  schedule => \'42 3 * * *\',\n  description => \'Tasks that are over; dead ones after 90 days\');'),
+  (E'job', E'purge_subjects', E'select maintenance.set_policy(\n  \'purge_subjects\',\n  target => \'maintenance_internal.subject\',\n  action => \'delete\',\n  age => \'looked_at\',\n  keep => \'1 year\',\n  schedule => \'43 3 * * *\',\n  description => \'What was last asked about somebody, when nobody asked for a year\');'),
+  (E'job', E'purge_model_calls', E'select maintenance.set_policy(\n  \'purge_model_calls\',\n  target => \'maintenance.model_call\',\n  action => \'delete\',\n  age => \'created_at\',\n  keep => \'30 days\',\n  schedule => \'44 3 * * *\',\n  description => \'Calls of models; what they cost is kept by day\');'),
+  (E'job', E'purge_model_days', E'select maintenance.set_policy(\n  \'purge_model_days\',\n  target => \'maintenance.model_day\',\n  action => \'delete\',\n  age => \'day\',\n  keep => \'2 years\',\n  schedule => \'45 3 * * *\',\n  description => \'What models took and cost, by day\');'),
+  (E'job', E'purge_model_usage', E'select maintenance.set_policy(\n  \'purge_model_usage\',\n  target => \'maintenance_internal.model_usage\',\n  action => \'delete\',\n  age => \'hour\',\n  keep => \'100 days\',\n  schedule => \'46 3 * * *\',\n  description => \'Requests by hour, of which limits are counted\');'),
+  (E'job', E'forget_changes', E'select maintenance.set_policy(\n  \'forget_changes\',\n  target => \'maintenance.change\',\n  action => \'update\',\n  assign => $$rows = \'[]\', note = null, forgotten_at = now()$$,\n  age => \'created_at\',\n  keep => \'30 days\',\n  matching => \'forgotten_at is null\',\n  schedule => \'47 3 * * *\',\n  description => \'The texts in the ledger of answers, and with them their undo\');'),
+  (E'job', E'purge_changes', E'select maintenance.set_policy(\n  \'purge_changes\',\n  target => \'maintenance.change\',\n  action => \'delete\',\n  age => \'created_at\',\n  keep => \'2 years\',\n  schedule => \'48 3 * * *\',\n  description => \'The ledger of answers: what was changed, without texts\');'),
   (E'model', E'gemini-3.5-flash-lite', E'select maintenance.set_model(\'gemini-3.5-flash-lite\', 1, 0.30, 2.50, 0.03, \'2026-11-22\');'),
   (E'model', E'gemini-3.1-flash-lite', E'select maintenance.set_model(\'gemini-3.1-flash-lite\', 2, 0.25, 1.50, 0.025, \'2026-11-22\');'),
   (E'model', E'gemini-2.5-flash-lite', E'select maintenance.set_model(\'gemini-2.5-flash-lite\', 3, 0.10, 0.40, 0.01, \'2026-11-22\');')
@@ -11088,7 +11626,7 @@ end
 $$;
 -- end of sql/engine/pin.sql
 
--- from sql/engine/roles.sql 05c71b79dffb735e
+-- from sql/engine/roles.sql 65e4301f99b00a93
 -- Who may call what. Last in the build, so that it sees everything.
 --
 --   maintenance_viewer    reads status and history
@@ -11155,6 +11693,7 @@ declare
     'function maintenance.trigger_jobs(text, interval, boolean, boolean)',
     'table maintenance.model',
     'table maintenance.model_day',
+    'table maintenance.pending_answer',
     'function maintenance.record_usage(text, bigint, bigint, timestamptz)',
     'function maintenance.retry_task(bigint)',
     'function maintenance.retry_tasks(text)',

@@ -1,4 +1,5 @@
--- The engine's own jobs: the tick, and what keeps its own history and pg_cron's from growing.
+-- The engine's own jobs: the tick, and what keeps each table of its own, and pg_cron's history,
+-- from growing for ever.
 
 select maintenance.set_statement(
   'tick',
@@ -33,3 +34,79 @@ select maintenance.set_job(
   step => 'maintenance_internal.purge_cron_history_step',
   schedule => '50 3 * * *',
   description => 'pg_cron''s own history, a row for every firing, beyond seven days');
+
+select maintenance.set_policy(
+  'purge_edits',
+  target => 'maintenance.edit',
+  action => 'delete',
+  age => 'changed_at',
+  keep => '1 year',
+  schedule => '41 3 * * *',
+  description => 'Who changed what of a job');
+
+select maintenance.set_policy(
+  'purge_tasks',
+  target => 'maintenance.task',
+  action => 'delete',
+  age => 'finished_at',
+  keep => '30 days',
+  -- The dead wait for somebody, for three months.
+  matching => $$state <> 'dead' or finished_at <= cutoff - interval '60 days'$$,
+  schedule => '42 3 * * *',
+  description => 'Tasks that are over; dead ones after 90 days');
+
+select maintenance.set_policy(
+  'purge_subjects',
+  target => 'maintenance_internal.subject',
+  action => 'delete',
+  age => 'looked_at',
+  keep => '1 year',
+  schedule => '43 3 * * *',
+  description => 'What was last asked about somebody, when nobody asked for a year');
+
+select maintenance.set_policy(
+  'purge_model_calls',
+  target => 'maintenance.model_call',
+  action => 'delete',
+  age => 'created_at',
+  keep => '30 days',
+  schedule => '44 3 * * *',
+  description => 'Calls of models; what they cost is kept by day');
+
+select maintenance.set_policy(
+  'purge_model_days',
+  target => 'maintenance.model_day',
+  action => 'delete',
+  age => 'day',
+  keep => '2 years',
+  schedule => '45 3 * * *',
+  description => 'What models took and cost, by day');
+
+select maintenance.set_policy(
+  'purge_model_usage',
+  target => 'maintenance_internal.model_usage',
+  action => 'delete',
+  age => 'hour',
+  keep => '100 days',
+  schedule => '46 3 * * *',
+  description => 'Requests by hour, of which limits are counted');
+
+select maintenance.set_policy(
+  'forget_changes',
+  target => 'maintenance.change',
+  action => 'update',
+  assign => $$rows = '[]', note = null, forgotten_at = now()$$,
+  age => 'created_at',
+  keep => '30 days',
+  matching => 'forgotten_at is null',
+  schedule => '47 3 * * *',
+  description => 'The texts in the ledger of answers, and with them their undo');
+
+select maintenance.set_policy(
+  'purge_changes',
+  target => 'maintenance.change',
+  action => 'delete',
+  age => 'created_at',
+  keep => '2 years',
+  schedule => '48 3 * * *',
+  description => 'The ledger of answers: what was changed, without texts');

@@ -64,6 +64,7 @@ declare
     'function maintenance.trigger_jobs(text, interval, boolean, boolean)',
     'table maintenance.model',
     'table maintenance.model_day',
+    'table maintenance.pending_answer',
     'function maintenance.record_usage(text, bigint, bigint, timestamptz)',
     'function maintenance.retry_task(bigint)',
     'function maintenance.retry_tasks(text)',

@@ -66,10 +66,10 @@ begin
   exception when invalid_text_representation or numeric_value_out_of_range then
     v_number := -1;
   end;
-  if v_number < 0 or v_number in ('NaN', 'Infinity') then
+  if v_number < 0 or v_number in ('NaN', 'Infinity') or v_number > 1e9 then
     raise exception '% cannot be "%"', configure.name, left(configure.value, 50)
-      using errcode = 'PM002', hint = format('A number of 0 or more, or null. As it ships: select '
-        'maintenance.configure(%L, %L);', configure.name, v_shipped);
+      using errcode = 'PM002', hint = format('A number from 0 to a billion, or null. As it ships: '
+        'select maintenance.configure(%L, %L);', configure.name, v_shipped);
   end if;
   insert into maintenance_internal.changed_setting (name, value)
   values (configure.name, v_number::text)

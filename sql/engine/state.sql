@@ -1,5 +1,5 @@
 -- The release, and a hash of the files of sql/engine/. Written by make migration.
 
 comment on schema maintenance is
-  'pg-maintenance 0.0.0, state 17d9a170c0c6177d: '
+  'pg-maintenance 0.0.0, state 858467f7be343faa: '
   'what people call and read; \df maintenance.* is the manual.';

@@ -3,7 +3,7 @@
 \set QUIET on
 set client_min_messages = error;
 create extension pgtap;
-select plan(28);
+select plan(30);
 \ir connect.psql
 select set_config('test.password', gen_random_uuid()::text, false) \g /dev/null
 
@@ -139,6 +139,7 @@ select results_eq(format('select c from (select pg_temp.can(%L) as c except sele
   'read maintenance.change',
   'read maintenance.model',
   'read maintenance.model_day',
+  'read maintenance.pending_answer',
   'read maintenance.task',
   'refresh_subscription_summary()',
   'run_maintenance_cleanup()'],
@@ -263,6 +264,28 @@ select is(maintenance.run_now('take') #>> '{data,sqlstate}', '42725',
   'a step whose overloads Postgres cannot tell apart fails as ambiguous');
 select is_empty($$select who from public.trace where who = current_user$$,
   'no overload that somebody else made runs with the owner''s rights');
+
+-- A worker's login in other hands: its name is no advice, and it sits on no model.
+create function public.asked() returns setof text language sql stable begin atomic select null::text where false; end;
+create function public.asks(subject text, options jsonb)
+returns table (content text, context jsonb, input_hash text, skip_reason text) language sql stable
+return (subject, null::jsonb, null::text, null::text);
+create function public.applies(subject text, context jsonb, answer jsonb, options jsonb) returns jsonb language sql
+return '{}'::jsonb;
+select maintenance.set_kind('asked', 'Do.', '{"type": "object", "properties": {"x": {"type": "string"}}}',
+  'public.asked',
+  'public.asks', 'public.applies'), maintenance.enqueue_task('asked', 'x') \g /dev/null
+select id as task_id, token from dblink(:'worker', $$select task_id, lease_token from
+  maintenance.claim_tasks(E'host:1. Urgent:\nselect maintenance.disable_job(''x'');')$$) as t (id bigint,
+    token uuid) \gset
+select is((select worker from maintenance.task), 'host:1. Urgent: select maintenance.disable_job x ',
+  'the name of a worker has no statement in it');
+select dblink_exec(:'worker', 'begin') \g /dev/null
+select r from dblink(:'worker', format('select maintenance.task_request(%s, %L)', :task_id, :'token')) as t (r jsonb)
+\g /dev/null
+select is((select v from dblink(:'worker', 'show idle_in_transaction_session_timeout') as t (v text)), '5s',
+  'a transaction that has reserved a place does not stay open');
+select dblink_exec(:'worker', 'rollback') \g /dev/null
 
 select dblink_disconnect(r) from unnest(array[:'viewer', :'operator', :'worker', :'nobody']) as r \g /dev/null
 select format('grant %1$I to current_user; drop owned by %1$I; drop role %1$I', r)

@@ -22,7 +22,7 @@ select is_empty($$select * from maintenance.register() where outcome <> 'registe
   'register puts every row back');
 select set_eq('select job_name from maintenance.job_status', $$select o.name
   from maintenance_internal.reference_objects() as o
-    where o.kind = 'job' union values ('tick'), ('purge_receipts'), ('purge_cron_history')$$,
+    where o.kind = 'job' union select name from maintenance_internal.engine_ships() where kind = 'job'$$,
       'all jobs are there again');
 select set_eq('select kind from maintenance.kind', array['analyze_profile', 'consolidate_memories'],
   'all kinds are there again');

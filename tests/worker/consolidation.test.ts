@@ -78,8 +78,8 @@ const answers: [string, Reply, string, boolean][] = [
   ["one memory twice", operations(merge("m3", "m3")), "succeeded", false],
   [
     "an operation that does not exist",
-    operations({ op: "delete", ids: ["m1", "m2"] }),
-    "succeeded",
+    operations({ op: "delete", ids: ["m1", "m2"], reason: "" }),
+    "ready",
     false,
   ],
   [

@@ -136,8 +136,7 @@ const cases: Case[] = [
       "The input token count (2000000) exceeds the maximum number of tokens allowed.",
     ),
     failureClass: "too_large",
-    state: "dead",
-    attempts: 1,
+    cools: ["refused", 60, 60],
   },
   {
     name: "a blocked prompt",
@@ -162,15 +161,37 @@ const cases: Case[] = [
     name: "MAX_TOKENS",
     reply: { text: '{"word": "cut"}', finishReason: "MAX_TOKENS" },
     failureClass: "bad_output",
-    attempts: 1,
   },
-  { name: "no candidate", reply: { response: {} }, failureClass: "bad_output", attempts: 1 },
+  {
+    name: "no candidate",
+    reply: { response: {} },
+    failureClass: "transient",
+    cools: ["fault", 1, 1],
+  },
+  {
+    name: "an error that comes as 200",
+    reply: { response: { error: { code: 503, message: "x" } } },
+    failureClass: "transient",
+    cools: ["fault", 1, 1],
+  },
+  {
+    name: "503 with a time",
+    reply: {
+      status: 503,
+      error: {
+        message: "busy",
+        details: [{ "@type": "type.googleapis.com/google.rpc.RetryInfo", retryDelay: "40s" }],
+      },
+    },
+    failureClass: "defer",
+    cools: ["fault", 40, 44],
+  },
   { name: "an empty text", reply: { text: "" }, failureClass: "bad_output", attempts: 1 },
   {
     name: "null candidates",
     reply: { response: { candidates: null, promptFeedback: null } },
-    failureClass: "bad_output",
-    attempts: 1,
+    failureClass: "transient",
+    cools: ["fault", 1, 1],
   },
   {
     name: "prose",
@@ -292,6 +313,22 @@ test("thoughts are no part of the answer, and fences are accepted", async () => 
   await standIn.close();
   assert.equal((await task(id)).state, "succeeded");
   assert.deepEqual(await words("thought"), ["deep"]);
+});
+
+test("odd metadata costs no answer", async () => {
+  const standIn = await startStandIn(() => ({
+    response: {
+      candidates: [{ content: { parts: [{ text: '{"word": "x"}' }] }, finishReason: "STOP" }],
+      usageMetadata: "lots",
+      modelVersion: 3,
+    },
+  }));
+  const id = await enqueue("odd");
+  await runOnce(standIn.url);
+  await standIn.close();
+  assert.equal((await task(id)).state, "succeeded");
+  const { rows } = await db.query("select is_estimate from maintenance.model_call");
+  assert.deepEqual(rows, [{ is_estimate: true }]);
 });
 
 test("nulls in the usage are none, and the answer counts", async () => {

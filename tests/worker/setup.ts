@@ -103,6 +103,7 @@ export const quiet = pino({ level: "silent" });
 export async function forget() {
   await db.query(`
     delete from maintenance.task;
+    delete from maintenance_internal.subject;
     delete from maintenance.model_call;
     delete from maintenance.model_day;
     delete from maintenance_internal.cool_down;

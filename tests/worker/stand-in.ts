@@ -35,7 +35,7 @@ const generation = [
   ..."candidateCount presencePenalty frequencyPenalty thinkingConfig".split(" "),
 ];
 const schemaKeys =
-  "type format title description nullable enum items properties required minItems maxItems propertyOrdering anyOf".split(
+  "type format title description nullable enum items minItems maxItems properties required minProperties maxProperties propertyOrdering minLength maxLength pattern minimum maximum anyOf example default".split(
     " ",
   );
 const types = ["object", "array", "string", "number", "integer", "boolean"];

@@ -57,6 +57,8 @@ create table maintenance.edit (
   constraint edit_pkey primary key (edit_id)
 );
 
+create index edit_changed_at_idx on maintenance.edit (changed_at);
+
 comment on table maintenance.edit is
   'Who changed what of a job, its rule or its schedule, and when: one row per change, kept when '
   'the job is dropped.';

@@ -27,6 +27,7 @@ begin
     select m.model, w.span, w.allowed, coalesce(w.used, 0)::bigint, w.resets_at
     from maintenance.model as m
     left join maintenance_internal.model_pace as p on p.model = m.model
+      and p.learned_at > p_now - interval '1 day' -- what was told is believed for a day
     cross join lateral (
       select sum(u.minute_requests) filter (where u.minute = v_minute) as minute,
         sum(u.requests) filter (where u.hour >= v_hour) as hour,

@@ -70,7 +70,8 @@ begin
   return (
     select s.model
     from maintenance_internal.model_states(maintenance_internal.moment()) as s
-    where s.carrier = v_asked.carrier and s.state in ('ok', 'warning', 'failing_over')
+    where s.carrier = v_asked.carrier and (s.state in ('ok', 'warning', 'failing_over')
+      or s.state in ('cooling', 'retired') and s.until <= maintenance_internal.moment())
     order by s.state = 'failing_over', s.model <> v_asked.model, s.position
     limit 1);
 end

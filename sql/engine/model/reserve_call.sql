@@ -22,7 +22,7 @@ begin
   for no key update;
   v_now := maintenance_internal.moment();
   select * into v_pick from maintenance_internal.pick_models(v_now, p_task.kind);
-  if not found or v_pick.asks_at > v_now + greatest(interval '10 seconds', v_pick.pace) then
+  if not found or v_pick.calls = 0 then
     return null;
   end if;
 
@@ -38,9 +38,9 @@ begin
   end if;
   perform maintenance_internal.count_request(v_pick.model, 'worker', v_pick.asks_at, 1, 0);
   insert into maintenance.model_call
-    (task_id, kind, model, lease_token, asks_at, input_tokens)
+    (task_id, kind, model, lease_token, asks_at, is_probe, input_tokens)
   values (p_task.task_id, p_task.kind, v_pick.model, p_task.lease_token, v_pick.asks_at,
-    ceil(p_characters / 3.0))
+    v_pick.is_probe, ceil(p_characters / 3.0))
   returning * into v_call;
   return v_call;
 end

@@ -23,9 +23,9 @@ set search_path = pg_catalog, pg_temp
 set lock_timeout = '5s'
 as $$
 declare
-  v_old maintenance.model;
-  v_priced constant boolean :=
-    coalesce(set_model.input_usd, set_model.output_usd, set_model.cached_usd) is not null;
+  v_priced_on constant date := coalesce(set_model.priced_on, case
+    when coalesce(set_model.input_usd, set_model.output_usd, set_model.cached_usd) is not null
+      then current_date end);
 begin
   if coalesce(set_model.model, '') !~ '^[A-Za-z0-9][A-Za-z0-9._/-]{0,99}$' then
     raise exception 'the model "%" is not acceptable', set_model.model
@@ -64,43 +64,41 @@ begin
         'and calls record_usage.';
   end if;
 
-  select * into v_old from maintenance.model as m where m.model = set_model.model for update;
-  v_old.carrier := coalesce(set_model.carrier, v_old.carrier, 'worker');
   insert into maintenance.model as m (model, carrier, position, input_usd, output_usd, cached_usd,
     priced_on, per_minute, per_hour, per_day, per_month, generation, request, timeout, enabled)
   values (
     set_model.model,
-    v_old.carrier,
-    coalesce(set_model.position, v_old.position, (
+    coalesce(set_model.carrier, 'worker'),
+    coalesce(set_model.position, (
       select coalesce(max(o.position), 0) + 1 from maintenance.model as o
-      where o.carrier = v_old.carrier)),
-    coalesce(set_model.input_usd, v_old.input_usd),
-    coalesce(set_model.output_usd, v_old.output_usd),
-    coalesce(set_model.cached_usd, v_old.cached_usd),
-    coalesce(set_model.priced_on, case when v_priced then current_date end, v_old.priced_on),
-    nullif(coalesce(set_model.per_minute, v_old.per_minute), -1),
-    nullif(coalesce(set_model.per_hour, v_old.per_hour), -1),
-    nullif(coalesce(set_model.per_day, v_old.per_day), -1),
-    nullif(coalesce(set_model.per_month, v_old.per_month), -1),
-    coalesce(set_model.generation, v_old.generation, '{}'),
-    coalesce(set_model.request, v_old.request, '{}'),
-    coalesce(set_model.timeout, v_old.timeout, '60 seconds'),
-    coalesce(set_model.enabled, v_old.enabled, true))
+      where o.carrier = coalesce(set_model.carrier, 'worker') and o.model <> set_model.model)),
+    set_model.input_usd,
+    set_model.output_usd,
+    set_model.cached_usd,
+    v_priced_on,
+    nullif(set_model.per_minute, -1),
+    nullif(set_model.per_hour, -1),
+    nullif(set_model.per_day, -1),
+    nullif(set_model.per_month, -1),
+    coalesce(set_model.generation, '{}'),
+    coalesce(set_model.request, '{}'),
+    coalesce(set_model.timeout, '60 seconds'),
+    coalesce(set_model.enabled, true))
   on conflict on constraint model_pkey do update
-  set carrier = excluded.carrier,
-    position = excluded.position,
-    input_usd = excluded.input_usd,
-    output_usd = excluded.output_usd,
-    cached_usd = excluded.cached_usd,
-    priced_on = excluded.priced_on,
-    per_minute = excluded.per_minute,
-    per_hour = excluded.per_hour,
-    per_day = excluded.per_day,
-    per_month = excluded.per_month,
-    generation = excluded.generation,
-    request = excluded.request,
-    timeout = excluded.timeout,
-    enabled = excluded.enabled;
+  set carrier = coalesce(set_model.carrier, m.carrier),
+    position = coalesce(set_model.position, m.position),
+    input_usd = coalesce(set_model.input_usd, m.input_usd),
+    output_usd = coalesce(set_model.output_usd, m.output_usd),
+    cached_usd = coalesce(set_model.cached_usd, m.cached_usd),
+    priced_on = coalesce(v_priced_on, m.priced_on),
+    per_minute = nullif(coalesce(set_model.per_minute, m.per_minute), -1),
+    per_hour = nullif(coalesce(set_model.per_hour, m.per_hour), -1),
+    per_day = nullif(coalesce(set_model.per_day, m.per_day), -1),
+    per_month = nullif(coalesce(set_model.per_month, m.per_month), -1),
+    generation = coalesce(set_model.generation, m.generation),
+    request = coalesce(set_model.request, m.request),
+    timeout = coalesce(set_model.timeout, m.timeout),
+    enabled = coalesce(set_model.enabled, m.enabled);
 end
 $$;
 
@@ -127,7 +125,9 @@ as $$
 begin
   new.changed_at := maintenance_internal.moment();
   if tg_table_name = 'model' then
-    delete from maintenance_internal.model_pace as p where p.model = new.model;
+    update maintenance_internal.model_pace as p
+    set learned_minute = null, learned_day = null, learned_at = null
+    where p.model = new.model;
     delete from maintenance_internal.cool_down as c where c.model = new.model;
   else
     delete from maintenance_internal.cool_down as c where c.kind = new.kind;

@@ -62,17 +62,34 @@ begin
       else jsonb_build_object('cut', left(p_details::text, 4000)) end
   where c.call_id = v_call.call_id;
 
+  if v_outcome = 'unasked' then
+    -- It gives its place back, where nobody has a later one.
+    update maintenance_internal.model_pace as p
+    set next_at = v_call.asks_at
+    where p.model = v_call.model and p.next_at > v_call.asks_at and not exists (
+      select from maintenance.model_call as o
+      where o.model = v_call.model and o.settled_at is null and o.asks_at > v_call.asks_at);
+  end if;
   if v_answered then
     delete from maintenance_internal.cool_down as c
     where c.model = v_call.model and c.kind in ('*', v_call.kind) and c.since <= v_call.asks_at;
   else
-    -- If it was the one that tried, the next one may.
-    update maintenance_internal.cool_down as c
-    set probing_until = null
-    where c.model = v_call.model and c.kind in ('*', v_call.kind) and c.since <= v_call.asks_at
-      and c.probing_until is not null;
     is_own_fault := maintenance_internal.cool_model(v_call, p_outcome, p_details, p_message,
       p_retry_after);
+    if v_call.is_probe then
+      update maintenance_internal.cool_down as c -- the next one may try
+      set probing_until = null
+      where c.model = v_call.model and c.kind in ('*', v_call.kind);
+    end if;
+  end if;
+  if v_outcome = 'unasked' then
+    update maintenance_internal.model_usage as u
+    set requests = u.requests - 1,
+      minute_requests =
+        u.minute_requests - (u.minute = date_trunc('minute', v_call.asks_at))::integer
+    where u.model = v_call.model and u.carrier = 'worker'
+      and u.hour = date_trunc('hour', v_call.asks_at);
+    return; -- no call was made
   end if;
 
   insert into maintenance.model_day as d (day, model, kind, calls, answered, input_tokens,

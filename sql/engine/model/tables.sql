@@ -89,6 +89,8 @@ create table maintenance_internal.model_usage (
     on delete cascade
 ) with (fillfactor = 50);
 
+create index model_usage_hour_idx on maintenance_internal.model_usage (hour);
+
 comment on table maintenance_internal.model_usage is
   'Requests of a model in an hour, by who made them, and in the last minute of it that had any; '
   'tokens are known of the application''s alone.';
@@ -122,6 +124,7 @@ create table maintenance.model_call (
   outcome text not null default 'asked',
   lease_token uuid not null,
   asks_at timestamptz not null,
+  is_probe boolean not null default false,
   settled_at timestamptz,
   input_tokens bigint not null default 0,
   output_tokens bigint not null default 0,
@@ -135,6 +138,7 @@ create table maintenance.model_call (
   constraint model_call_pkey primary key (call_id)
 ) with (fillfactor = 80);
 
+create index model_call_created_at_idx on maintenance.model_call (created_at);
 create unique index model_call_open_is_unique on maintenance.model_call (lease_token)
 where settled_at is null;
 
@@ -143,6 +147,8 @@ comment on table maintenance.model_call is
   'goes on; then succeeded, quarantined, the failure class, lost with its worker, released by a '
   'worker that stopped, unasked where it was released before it was made.';
 comment on column maintenance.model_call.asks_at is 'its place: when the worker may ask';
+comment on column maintenance.model_call.is_probe is
+  'it tries whether the model, which cools, can be asked again';
 comment on column maintenance.model_call.input_tokens is 'with the cached ones';
 comment on column maintenance.model_call.output_tokens is 'candidates and thoughts together';
 comment on column maintenance.model_call.is_estimate is

@@ -35,8 +35,10 @@ begin
       raise exception 'apply changes "%", which is no table of the owner''s, named with its schema',
         v_table using errcode = 'PM007';
     end if;
-    insert into maintenance.change (task_id, op, outcome, reason, note, keys, rows)
-    select p_task.task_id, c.change ->> 'op', c.change ->> 'outcome', c.change ->> 'reason',
+    insert into maintenance.change
+      (task_id, kind, subject, op, outcome, reason, note, keys, rows)
+    select p_task.task_id, p_task.kind, p_task.subject,
+      c.change ->> 'op', c.change ->> 'outcome', c.change ->> 'reason',
       c.change ->> 'note', array(select jsonb_array_elements_text(c.change -> 'keys')),
       coalesce(c.change -> 'rows', '[]')
     from jsonb_array_elements(coalesce(result -> 'changes', '[]'))

@@ -1,5 +1,5 @@
--- Leases due tasks to a worker: the lower priority first, then the longest due. It writes the
--- lease and counts the attempt, nothing else; what a task asks is worked out by task_request.
+-- Leases due tasks to a worker: the lower priority first, within a kind the longest due. It writes
+-- the lease and counts the attempt, nothing else; what a task asks is worked out by task_request.
 -- What cannot be asked now is not handed out: a notice says why, and until when.
 
 create function maintenance.claim_tasks(
@@ -14,7 +14,6 @@ set lock_timeout = '5s'
 as $$
 #variable_conflict use_column
 declare
-  v_patience constant interval := '10 seconds';
   v_now timestamptz := maintenance_internal.moment();
   v_hold text := maintenance_internal.budget_hold(v_now);
   v_lane record;
@@ -48,19 +47,7 @@ begin
     exit when v_hold is not null;
     for v_lane in
       select k.kind, p.priority, k.calls
-      from (
-        -- How many calls may begin within ten seconds, at the pace of the model: at least one,
-        -- and only one where it tries whether a cool-down is over.
-        select m.kind,
-          case
-            when m.is_probe then 1
-            when m.pace = interval '0' then 1000
-            else greatest(1, 1 + floor(extract(epoch from v_now + v_patience - m.asks_at)
-              / extract(epoch from m.pace)))
-          end as calls
-        from maintenance_internal.pick_models(v_now) as m
-        where m.asks_at <= v_now + greatest(v_patience, m.pace)
-      ) as k
+      from maintenance_internal.pick_models(v_now) as k
       cross join generate_series(-5, 5) as p (priority)
       cross join lateral (
         select t.available_at from maintenance.task as t
@@ -76,7 +63,8 @@ begin
         update maintenance.task as u
         set state = 'leased',
           attempts = u.attempts + 1,
-          worker = left(claim_tasks.worker, 200),
+          worker = left(regexp_replace(claim_tasks.worker, '[^[:alnum:]_.:@/-]+', ' ', 'g'),
+            200),
           lease_token = gen_random_uuid(),
           leased_at = v_now,
           claims = u.claims + 1,

@@ -1,5 +1,6 @@
--- Takes a model's answer: parses it, lets the kind apply it, records the cost and closes the task,
--- in one transaction. Whatever the answer says, this returns; it raises for a stale token only.
+-- Takes a model's answer: parses it, compares it with the kind's schema, lets the kind apply it,
+-- records the cost and closes the task, in one transaction. Whatever the answer says, this
+-- returns; it raises for a stale token only.
 
 create function maintenance.complete_task(
   task_id bigint,
@@ -23,6 +24,13 @@ begin
     return v_task.result;
   end if;
 
+  if complete_task.usage ->> 'finishReason' = 'MAX_TOKENS' then
+    perform maintenance.fail_task(complete_task.task_id, complete_task.lease_token, 'bad_output',
+      'the answer was cut', usage => complete_task.usage);
+    select * into v_task from maintenance.task as t where t.task_id = complete_task.task_id;
+    return jsonb_strip_nulls(maintenance_internal.task_state(v_task)
+      || jsonb_build_object('error', v_task.last_error));
+  end if;
   if v_task.context is null then
     -- Nobody has asked; or a crash has taken what task_request wrote, which waits for no disk.
     v_task := maintenance_internal.settle_task(v_task, 'released',
@@ -34,9 +42,19 @@ begin
   select 'bad_output' as outcome, p.reason as error, null::jsonb as result, p.answer into v_applied
   from maintenance_internal.parse_answer(complete_task.answer) as p;
   if v_applied.error is null then
+    v_applied.error := (
+      select 'the answer is not as its schema says: ' || f.fault
+      from maintenance.kind as k
+      cross join maintenance_internal.answer_fault(v_applied.answer, k.response_schema) as f (fault)
+      where k.kind = v_task.kind);
+  end if;
+  if v_applied.error is null then
     v_task.held_answer := v_applied.answer;
     select * into v_applied from maintenance_internal.apply_answer(v_task, p_approved => false);
     v_task.input_hash := v_applied.input_hash;
+    if v_applied.outcome = 'quarantined' then
+      v_task.foreseen := maintenance_internal.foresee_answer(v_task);
+    end if;
   end if;
 
   v_cost := (select c.cost from maintenance_internal.settle_call(v_task.lease_token,

@@ -17,6 +17,8 @@ as $$
 declare
   v_kind maintenance.kind := maintenance_internal.find_kind(enqueue_task.kind);
   v_priority integer := coalesce(enqueue_task.priority, 0);
+  v_due_at constant timestamptz :=
+    greatest(enqueue_task.not_before, maintenance_internal.moment());
   v_task_id bigint;
 begin
   if coalesce(enqueue_task.subject, '') = '' or length(enqueue_task.subject) > 200 then
@@ -38,9 +40,9 @@ begin
 
   -- An open task may be closed between the two statements: then the insert has its way next time.
   loop
-    insert into maintenance.task as t (kind, subject, priority, available_at, options, force)
-    values (v_kind.kind, enqueue_task.subject, v_priority,
-      greatest(enqueue_task.not_before, maintenance_internal.moment()),
+    insert into maintenance.task as t
+      (kind, subject, priority, available_at, due_at, options, force)
+    values (v_kind.kind, enqueue_task.subject, v_priority, v_due_at, v_due_at,
       coalesce(enqueue_task.options, '{}'), coalesce(enqueue_task.force, false))
     on conflict (kind, subject) where state in ('ready', 'leased') do nothing
     returning t.task_id into v_task_id;

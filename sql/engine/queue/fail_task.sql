@@ -18,6 +18,8 @@ as $$
 declare
   v_task maintenance.task :=
     maintenance_internal.lock_leased(fail_task.task_id, fail_task.lease_token);
+  v_is_cut constant boolean := fail_task.failure_class = 'bad_output'
+    and coalesce(fail_task.usage ->> 'finishReason' = 'MAX_TOKENS', false);
   v_call record;
 begin
   if fail_task.failure_class is null or fail_task.failure_class not in ('transient', 'defer',
@@ -30,16 +32,14 @@ begin
     raise exception 'retry_after "%" is out of range', fail_task.retry_after
       using errcode = 'PM002', hint = 'An interval from zero to 30 days.';
   end if;
-  if fail_task.failure_class = 'bad_output' and fail_task.usage ->> 'finishReason' = 'MAX_TOKENS'
-  then
-    v_task.cut_answers := v_task.cut_answers + 1;
-  end if;
+  v_task.cut_answers := v_task.cut_answers + v_is_cut::integer;
   select * into v_call from maintenance_internal.settle_call(v_task.lease_token,
     fail_task.failure_class, fail_task.usage, fail_task.details, fail_task.message,
     fail_task.retry_after);
+  -- With the first answer that is cut it is the limit that was too low.
   return maintenance_internal.task_state(maintenance_internal.settle_task(v_task,
-    fail_task.failure_class, fail_task.message, fail_task.retry_after, v_call.is_own_fault,
-    v_call.cost));
+    fail_task.failure_class, fail_task.message, fail_task.retry_after,
+    v_call.is_own_fault and not (v_is_cut and v_task.cut_answers = 1), v_call.cost));
 end
 $$;
 

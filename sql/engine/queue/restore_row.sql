@@ -14,19 +14,19 @@ return (
     and maintenance_internal.is_trusted(c.relowner));
 
 -- Puts one row back as it was before a change, or says why not: it must be as the change left it.
+-- Counters count or date each update: a difference is no edit, and they are not restored.
 
 create function maintenance_internal.restore_row(
   p_table text,
   p_before jsonb,
   p_after jsonb,
+  p_counters text[],
   out key text,
   out reason text)
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  -- Triggers count and date each update here: a difference is no edit, and they are not restored.
-  v_counted constant text[] := array['version', 'updated_at'];
   v_table constant regclass := maintenance_internal.changed_table(p_table);
   v_keys text;
   v_columns text;
@@ -39,7 +39,7 @@ begin
   select string_agg(quote_ident(a.attname), ', ' order by a.attnum) filter (where k.is_key),
     string_agg(p_after ->> a.attname, ', ' order by a.attnum) filter (where k.is_key),
     string_agg(quote_ident(a.attname), ', ' order by a.attnum) filter (
-      where not k.is_key and a.attname <> all (v_counted) and a.attgenerated = ''
+      where not k.is_key and a.attname <> all (p_counters) and a.attgenerated = ''
         and p_before ? a.attname)
   into v_keys, key, v_columns
   from pg_index as i
@@ -60,7 +60,7 @@ begin
   if v_now is null then
     reason := 'is gone';
   elsif exists (
-    select from jsonb_each(p_after - v_counted) as a
+    select from jsonb_each(p_after - p_counters) as a
     where v_now -> a.key <> a.value)
   then
     reason := 'has been edited since';

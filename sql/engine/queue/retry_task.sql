@@ -26,6 +26,7 @@ begin
       cut_answers = 0,
       force = true,
       available_at = maintenance_internal.moment(),
+      due_at = maintenance_internal.moment(),
       failed_at = null,
       finished_at = null
     where t.task_id = v_task.task_id
@@ -57,10 +58,10 @@ as $$
 #variable_conflict use_column
 declare
   v_kind maintenance.kind := maintenance_internal.find_kind(retry_tasks.kind);
-  v_revived bigint;
-  v_dead bigint;
+  v_task_id bigint;
+  v_revived bigint := 0;
 begin
-  with dead as (
+  for v_task_id in
     -- Of several about one subject the last; none where one is open.
     select distinct on (t.subject) t.task_id
     from maintenance.task as t
@@ -69,23 +70,16 @@ begin
         select from maintenance.task as o
         where o.kind = t.kind and o.subject = t.subject and o.state in ('ready', 'leased'))
     order by t.subject, t.task_id desc
-  )
-  update maintenance.task as t
-  set state = 'ready',
-    attempts = 0,
-    defers = 0,
-    recoveries = 0,
-    cut_answers = 0,
-    force = true,
-    available_at = maintenance_internal.moment(),
-    failed_at = null,
-    finished_at = null
-  from dead
-  where t.task_id = dead.task_id and t.state = 'dead';
-  get diagnostics v_revived = row_count;
-  select count(*) into v_dead from maintenance.task as t
-  where t.kind = v_kind.kind and t.state = 'dead';
-  return jsonb_build_object('revived', v_revived, 'dead', v_dead);
+  loop
+    begin
+      perform maintenance.retry_task(v_task_id);
+      v_revived := v_revived + 1;
+    exception when sqlstate 'PM014' or sqlstate 'PM016' then
+      null; -- somebody has opened another one meanwhile, or taken it away
+    end;
+  end loop;
+  return jsonb_build_object('revived', v_revived, 'dead', (
+    select count(*) from maintenance.task as t where t.kind = v_kind.kind and t.state = 'dead'));
 end
 $$;
 

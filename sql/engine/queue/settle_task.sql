@@ -6,15 +6,17 @@
 --   quarantined    burned      quarantined, with what a decision needs
 --   transient      burned      ready after a back-off, or dead after the last attempt
 --   bad_output     burned      the same
+--   rejected       burned      dead; too_large too
 --   defer          refunded    ready at once, and so is gone: it is the model that waits
 --   configuration  refunded    ready after a minute, or retry_after if that is longer
 --   released       refunded    ready at once
 --   recovered      refunded    ready at once, dead at the fifth
---   rejected       burned      dead; too_large too
 --
--- A transient failure that is not the task's own is refunded, and put off by itself, for a second
--- at first and an hour at last, dead after 50; a rejected one that is not is ready at once. With
--- a settled token the result is kept, with the state in it, for the replay of that token.
+-- What is not the task's own fault is refunded, too, of whatever class. A task that fails so
+-- twice in a row lets another one try first, when its model may be asked again; and where others
+-- are answered meanwhile, it is put off by itself, for a second at first and an hour at last,
+-- dead after 50 times. A transient failure is always put off so. With a settled token the result
+-- is kept, with the state in it, for the replay of that token.
 
 create function maintenance_internal.settle_task(
   p_task maintenance.task,
@@ -33,15 +35,23 @@ declare
   v_most_defers constant integer := 50;
   v_most_recoveries constant integer := 5;
   v_now constant timestamptz := maintenance_internal.moment();
-  v_is_foreign constant boolean :=
-    p_outcome in ('transient', 'rejected') and not p_is_own_fault;
+  v_is_foreign constant boolean := not p_is_own_fault or p_outcome in ('defer', 'gone');
   v_task maintenance.task := p_task;
+  v_is_put_off boolean;
 begin
-  if v_is_foreign or p_outcome in ('skipped', 'defer', 'gone', 'configuration', 'released',
-    'recovered') then
+  if p_task.lease_token is not null then
+    -- Whatever ended it: no call is left open.
+    p_cost := coalesce(p_cost, (
+      select c.cost from maintenance_internal.settle_call(p_task.lease_token, 'released') as c));
+  end if;
+  if v_is_foreign or p_outcome in ('skipped', 'configuration', 'released', 'recovered') then
     v_task.attempts := greatest(v_task.attempts - 1, 0);
   end if;
-  v_task.defers := v_task.defers + (v_is_foreign and p_outcome = 'transient')::integer;
+  v_is_put_off := v_is_foreign and (p_outcome = 'transient' or exists (
+    select from maintenance.model_day as d
+    where d.answered_at > p_task.failed_at
+      and d.day >= (p_task.failed_at at time zone 'America/Los_Angeles')::date));
+  v_task.defers := v_task.defers + v_is_put_off::integer;
   v_task.recoveries := v_task.recoveries + (p_outcome = 'recovered')::integer;
   v_task.state := case
     when p_outcome = 'succeeded' then 'succeeded'
@@ -54,13 +64,16 @@ begin
         select k.max_attempts from maintenance.kind as k where k.kind = v_task.kind) then 'dead'
     else 'ready'
   end;
-  v_task.available_at := v_now + case
-    when v_is_foreign and p_outcome = 'transient'
-      then least(interval '1 second' * 2 ^ least(v_task.defers - 1, 12), interval '1 hour')
-    when v_is_foreign or p_outcome in ('defer', 'gone', 'released', 'recovered') then interval '0'
-    when p_outcome = 'configuration' then greatest(p_retry_after, interval '1 minute')
+  v_task.available_at := case
+    when v_is_put_off
+      then v_now + least(interval '1 second' * 2 ^ least(v_task.defers - 1, 12), interval '1 hour')
+    when v_is_foreign and p_task.failed_at is not null then greatest(v_now, (
+      select max(c.until) from maintenance_internal.cool_down as c
+      where c.model = v_task.model and c.kind in ('*', v_task.kind))) + interval '1 second'
+    when v_is_foreign or p_outcome in ('released', 'recovered') then v_now
+    when p_outcome = 'configuration' then v_now + greatest(p_retry_after, interval '1 minute')
     -- Ten seconds, doubled with every attempt, at most an hour, and a quarter more or less.
-    else greatest(p_retry_after,
+    else v_now + greatest(p_retry_after,
       least(interval '10 seconds' * 2 ^ least(v_task.attempts - 1, 10), interval '1 hour')
         * (0.75 + random() / 2))
   end;
@@ -68,7 +81,7 @@ begin
     v_task.last_class := p_outcome;
     v_task.last_error := left(coalesce(p_message, p_outcome), 1000);
   end if;
-  if p_outcome = 'transient' then
+  if v_is_foreign or p_outcome = 'transient' then
     v_task.failed_at := v_now;
   end if;
   if p_settled_token is not null then
@@ -93,6 +106,7 @@ begin
     again = false,
     context = case when v_task.state = 'quarantined' then v_task.context end,
     held_answer = case when v_task.state = 'quarantined' then v_task.held_answer end,
+    foreseen = case when v_task.state = 'quarantined' then v_task.foreseen end,
     input_hash = v_task.input_hash,
     last_class = v_task.last_class,
     last_error = v_task.last_error,
@@ -104,6 +118,15 @@ begin
   where t.task_id = v_task.task_id
   returning * into v_task;
 
+  if v_task.state in ('succeeded', 'skipped', 'quarantined') then
+    insert into maintenance_internal.subject as s (kind, subject, input_hash, looked_at)
+    values (v_task.kind, v_task.subject,
+      case when p_outcome <> 'skipped' then v_task.input_hash end,
+      coalesce(p_task.leased_at, v_now))
+    on conflict on constraint subject_pkey do update
+    set input_hash = coalesce(excluded.input_hash, s.input_hash),
+      looked_at = case when p_task.leased_at is null then s.looked_at else excluded.looked_at end;
+  end if;
   if p_task.again and v_task.state <> 'ready' then
     perform maintenance.enqueue_task(v_task.kind, v_task.subject, v_task.priority,
       options => v_task.options, force => v_task.force);

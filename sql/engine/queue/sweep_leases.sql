@@ -26,6 +26,15 @@ begin
     from maintenance_internal.settle_call(v_task.lease_token, 'lost') as c;
     v_swept := v_swept + 1;
   end loop;
+  -- Calls of tasks that somebody has deleted: a lease ends after six hours.
+  perform maintenance_internal.settle_call(c.lease_token, 'lost')
+  from (
+    select m.lease_token from maintenance.model_call as m
+    where m.settled_at is null and m.asks_at < maintenance_internal.moment() - interval '7 hours'
+    order by m.model, m.kind
+    limit 100
+    for update skip locked
+  ) as c;
   return v_swept;
 end
 $$;

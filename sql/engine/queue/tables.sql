@@ -10,10 +10,9 @@ create table maintenance.kind (
   trigger text,
   max_attempts integer not null default 5,
   max_output_tokens integer not null default 2048,
+  counters text[] not null default '{}',
   changed_at timestamptz not null default maintenance_internal.moment(),
   constraint kind_pkey primary key (kind),
-  constraint kind_trigger_is_known
-    check (trigger in ('consolidate', 'analyze', 'archive')),
   constraint kind_max_attempts_is_sane check (max_attempts between 1 and 100),
   constraint kind_max_output_tokens_is_positive check (max_output_tokens > 0)
 );
@@ -21,6 +20,8 @@ create table maintenance.kind (
 comment on table maintenance.kind is
   'One kind of task per row: what the model is told, the shape of its answer, and the three SQL '
   'functions that choose, prepare and apply. Written by set_kind.';
+comment on column maintenance.kind.counters is
+  'columns that count or date each update: an undo does not put them back, and they are no edit';
 comment on column maintenance.kind.changed_at is 'what was refused before is asked again since';
 
 create trigger forget_refusals before update on maintenance.kind
@@ -39,6 +40,7 @@ create table maintenance.task (
   recoveries integer not null default 0,
   cut_answers integer not null default 0,
   available_at timestamptz not null default clock_timestamp(),
+  due_at timestamptz not null default clock_timestamp(),
   worker text,
   lease_token uuid,
   lease_expires_at timestamptz,
@@ -49,13 +51,14 @@ create table maintenance.task (
   again boolean not null default false,
   model text,
   asked_tokens integer,
-  asked_characters integer,
+  asked_hash text,
   context jsonb,
   input_hash text,
   last_class text,
   last_error text,
   failed_at timestamptz,
   held_answer jsonb,
+  foreseen jsonb,
   settled_token uuid,
   result jsonb,
   cost_usd numeric not null default 0,
@@ -87,6 +90,7 @@ create index task_ready_idx on maintenance.task (kind, priority, available_at, t
 where state = 'ready';
 create index task_leased_idx on maintenance.task (lease_expires_at) where state = 'leased';
 create index task_subject_idx on maintenance.task (kind, subject, task_id);
+create index task_finished_at_idx on maintenance.task (finished_at) where finished_at is not null;
 create index task_dead_idx on maintenance.task (finished_at) where state = 'dead';
 create index task_quarantined_idx on maintenance.task (task_id) where state = 'quarantined';
 
@@ -99,10 +103,11 @@ comment on column maintenance.task.defers is
 comment on column maintenance.task.cut_answers is
   'answers that did not fit into max_output_tokens: it is doubled once, then less is shown';
 comment on column maintenance.task.asked_tokens is 'the max_output_tokens of the last request';
-comment on column maintenance.task.asked_characters is
-  'how long the content of the last request was';
+comment on column maintenance.task.asked_hash is 'the hash of the content of the last request';
+comment on column maintenance.task.due_at is 'since when it should have been asked';
 comment on column maintenance.task.failed_at is
-  'the last transient failure: another one is its own where the model has answered since';
+  'the last failure that may have been the model''s: another one is its own where others were '
+  'answered since';
 comment on column maintenance.task.leased_at is 'when it was claimed: a lease ends six hours later';
 comment on column maintenance.task.claims is
   'how often it was claimed, also where it was given back';
@@ -113,14 +118,35 @@ comment on column maintenance.task.context is
   'what prepare showed the model: short ids, real ids and versions; gone when the task is over';
 comment on column maintenance.task.held_answer is
   'the answer that waits for a decision; gone after it';
+comment on column maintenance.task.foreseen is
+  'what the approval of held_answer would do, for pending_answer';
 comment on column maintenance.task.settled_token is
   'the lease that complete_task last settled: its replay returns result';
+
+-- What is kept of a subject when its tasks are gone: what was last asked about, so that the same is
+-- not asked twice.
+create table maintenance_internal.subject (
+  kind text not null,
+  subject text not null,
+  input_hash text,
+  looked_at timestamptz not null,
+  constraint subject_pkey primary key (kind, subject),
+  constraint subject_kind_fkey foreign key (kind) references maintenance.kind (kind)
+    on delete cascade
+) with (fillfactor = 80);
+
+create index subject_looked_at_idx on maintenance_internal.subject (looked_at);
+
+comment on table maintenance_internal.subject is
+  'Of each subject of a kind, the input of its last answer, and when prepare last looked at it.';
 
 -- The ledger: one operation per row, in the order of the answer. Rows are added and never changed;
 -- an undo is one more row.
 create table maintenance.change (
   change_id bigint generated always as identity,
   task_id bigint not null,
+  kind text,
+  subject text,
   undoes bigint,
   op text,
   outcome text not null,
@@ -130,8 +156,8 @@ create table maintenance.change (
   rows jsonb not null default '[]',
   made_by text not null default session_user,
   created_at timestamptz not null default clock_timestamp(),
+  forgotten_at timestamptz,
   constraint change_pkey primary key (change_id),
-  constraint change_undoes_fkey foreign key (undoes) references maintenance.change (change_id),
   constraint change_is_undone_once unique (undoes),
   constraint change_outcome_is_known check (outcome in ('applied', 'refused')),
   constraint change_refused_has_a_reason check (outcome = 'applied' or reason is not null),
@@ -139,16 +165,22 @@ create table maintenance.change (
 );
 
 create index change_task_id_idx on maintenance.change (task_id);
-create index change_undo_idx on maintenance.change (task_id) where undoes is not null;
+create index change_undo_idx on maintenance.change (kind, subject) where undoes is not null;
+create index change_created_at_idx on maintenance.change (created_at);
+create index change_texts_idx on maintenance.change (created_at) where forgotten_at is null;
 
 comment on table maintenance.change is
-  'What answers changed, one operation per row, refused ones too; never updated, never deleted.';
+  'What answers changed, one operation per row, refused ones too. The texts in it, and with them '
+  'the undo, go after 30 days (forget_changes), the row after two years (purge_changes).';
 comment on column maintenance.change.task_id is 'the task, which may be gone: the ledger stays';
-comment on column maintenance.change.undoes is 'the change that this one reversed';
+comment on column maintenance.change.kind is 'the kind of the task, and what it was about: subject';
+comment on column maintenance.change.undoes is 'the change that this one reversed; it may be gone';
 comment on column maintenance.change.reason is 'why it was refused, without any row''s text';
 comment on column maintenance.change.note is 'why the model wanted it, in its own words';
 comment on column maintenance.change.keys is
   'what the operation is about: ids of rows, or names of fields';
+comment on column maintenance.change.forgotten_at is
+  'when rows and note were emptied: an undo is not possible any more';
 comment on column maintenance.change.rows is
   'one per row that it changed: {table, before, after}, before being null for a new row; an undo: '
   '{table, key, outcome, reason}';

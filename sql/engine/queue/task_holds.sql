@@ -17,7 +17,7 @@ begin
       select coalesce(v_budget, maintenance_internal.kind_hold(k.kind, p_now)) as hold
       where v_budget is not null or not exists (
         select from maintenance_internal.pick_models(p_now, k.kind) as m
-        where m.asks_at <= p_now + greatest(interval '10 seconds', m.pace))
+        where m.calls > 0)
     ) as h
     where exists (
       select from generate_series(-5, 5) as p (priority)

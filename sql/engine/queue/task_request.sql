@@ -48,6 +48,11 @@ begin
   perform maintenance_internal.check_session();
   -- Lost in a crash, the lease is lost with it, or its answer is given back.
   perform set_config('synchronous_commit', 'off', true);
+  -- The models' rows are locked at the end: nobody else's login sits on them.
+  if not maintenance_internal.is_trusted(
+    (select r.oid from pg_roles as r where r.rolname = session_user)) then
+    perform set_config('idle_in_transaction_session_timeout', '5s', true);
+  end if;
   -- What is rolled back leaves no trace: a login that is not the owner's shows its claim first.
   if exists (select from maintenance.task as t
       where t.task_id = v_task.task_id and maintenance_internal.is_own_change(t.xmin))
@@ -65,7 +70,12 @@ begin
     v_error := 'prepare: ' || maintenance_internal.error_text(sqlstate, sqlerrm, v_error_context);
   end;
   if v_error is not null then
-    perform maintenance_internal.settle_task(v_task, 'transient', v_error);
+    -- The kind's fault, unless others of it were asked about and answered meanwhile.
+    perform maintenance_internal.settle_task(v_task, 'transient', v_error,
+      p_is_own_fault => exists (
+        select from maintenance.model_day as d
+        where d.kind = v_task.kind and d.answered_at > v_task.failed_at
+          and d.day >= (v_task.failed_at at time zone 'America/Los_Angeles')::date));
     return null;
   end if;
 
@@ -75,12 +85,8 @@ begin
     return null;
   end if;
   if not v_task.force and v_input_hash = (
-    select t.input_hash from maintenance.task as t
-    where t.kind = v_task.kind and t.subject = v_task.subject and t.task_id < v_task.task_id
-      and (t.state in ('succeeded', 'quarantined')
-        or t.state = 'skipped' and t.last_class in ('blocked', 'declined'))
-    order by t.task_id desc
-    limit 1)
+    select s.input_hash from maintenance_internal.subject as s
+    where s.kind = v_task.kind and s.subject = v_task.subject)
   then
     perform maintenance_internal.settle_task(v_task, 'skipped',
       'nothing has changed since the last answer');
@@ -88,7 +94,7 @@ begin
   end if;
 
   if v_task.cut_answers > 0 and v_tokens <= v_task.asked_tokens
-    and length(v_content) >= v_task.asked_characters then
+    and md5(v_content) = v_task.asked_hash then
     perform maintenance_internal.settle_task(v_task, 'too_large', format('the answer does not fit '
       'into %s tokens, and prepare shows no less for options.share %s', v_tokens,
       coalesce(v_share, 1)));
@@ -97,19 +103,19 @@ begin
 
   v_call := maintenance_internal.reserve_call(v_task,
     length(v_content) + length(v_kind.instruction));
-  if v_call.call_id is null then
+  select * into v_model from maintenance.model as m where m.model = v_call.model;
+  if not found then -- none can be asked, or it was taken away between two requests
     perform maintenance_internal.settle_task(v_task, 'released');
     return null;
   end if;
   update maintenance.task as t
   set model = v_call.model,
     asked_tokens = v_tokens,
-    asked_characters = length(v_content),
-    context = v_context,
+    asked_hash = md5(v_content),
+    context = coalesce(v_context, '{}'),
     input_hash = v_input_hash,
     asks = t.asks + 1
   where t.task_id = v_task.task_id;
-  select * into v_model from maintenance.model as m where m.model = v_call.model;
   return jsonb_build_object(
     'model', v_model.model,
     'system', v_kind.instruction,
@@ -126,8 +132,9 @@ $$;
 
 comment on function maintenance.task_request(bigint, uuid) is
   'The request of a leased task: {model, system, content, response_schema, max_output_tokens, '
-  'generation, request, timeout_ms, wait_ms}: wait so long, then ask. Its place within the limits '
-  'of the model is reserved. Null where it was closed (nothing to ask, nothing changed, prepare '
-  'failed, which costs an attempt, an answer that cannot fit), or given back, since no model can '
-  'be asked now. Call it in a transaction of its own; its commit does not wait for the disk. '
-  'Errors: PM014 not leased under this token, or claimed in the same transaction.';
+  'generation, request, timeout_ms, wait_ms}: wait so long, then ask. Its place within the '
+  'limits of the model is reserved. Null where it was closed (nothing to ask, nothing changed, '
+  'prepare failed, which costs an attempt where it does not fail for others, an answer that '
+  'cannot fit), or given back, since no model can be asked now. Call it in a transaction of its '
+  'own; its commit does not wait for the disk. Errors: PM014 not leased under this token, or '
+  'claimed in the same transaction.';

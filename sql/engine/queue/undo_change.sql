@@ -3,7 +3,9 @@
 -- cannot be restored, the first round is rolled back, and the second leaves the added rows alone:
 -- nobody is left with less than before.
 
-create function maintenance_internal.undo_change(p_change maintenance.change)
+create function maintenance_internal.undo_change(
+  p_change maintenance.change,
+  p_counters text[])
 returns jsonb
 language plpgsql
 set search_path = pg_catalog, pg_temp
@@ -31,7 +33,8 @@ begin
             'stays: not all that it stands for could be put back');
         else
           select r.key, r.reason into v_key, v_reason
-          from maintenance_internal.restore_row(v_row.table_name, v_row.before, v_row.after) as r;
+          from maintenance_internal.restore_row(v_row.table_name, v_row.before, v_row.after,
+            p_counters) as r;
         end if;
         v_report := v_report || jsonb_strip_nulls(jsonb_build_object(
           'table', v_row.table_name, 'key', v_key,

@@ -1,6 +1,40 @@
 -- Reverses what an answer changed, the last operation first. Row by row: what was edited, deleted
 -- or replaced since is refused and said so, the rest is put back.
 
+-- Takes all rows of a task's changes at first, in the order of their tables and keys, as answers
+-- do: else an undo and an answer about the same rows could wait for each other.
+create function maintenance_internal.lock_changed_rows(p_task_id bigint)
+returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_table record;
+  v_sql text;
+begin
+  for v_table in
+    select r.row ->> 'table' as name, maintenance_internal.changed_table(r.row ->> 'table') as id,
+      jsonb_agg(coalesce(nullif(r.row -> 'after', 'null'), r.row -> 'before')) as rows
+    from maintenance.change as c
+    cross join lateral jsonb_array_elements(c.rows) as r (row)
+    where c.task_id = p_task_id and c.outcome = 'applied' and c.undoes is null
+    group by 1, 2
+    order by 1
+  loop
+    select format('select from %1$s as t where (%2$s) in (select %2$s from '
+      'pg_catalog.jsonb_populate_recordset(null::%1$s, $1)) order by %2$s for update', v_table.id,
+      string_agg(quote_ident(a.attname), ', ' order by a.attnum))
+    into v_sql
+    from pg_index as i
+    join pg_attribute as a on a.attrelid = i.indrelid and a.attnum = any (i.indkey::smallint[])
+    where i.indrelid = v_table.id and i.indisprimary
+    having count(*) > 0;
+    continue when v_sql is null; -- restore_row says so
+    execute v_sql using v_table.rows;
+  end loop;
+end
+$$;
+
 create function maintenance.undo_task(task_id bigint)
 returns jsonb
 language plpgsql
@@ -11,22 +45,33 @@ as $$
 declare
   v_task maintenance.task := maintenance_internal.lock_task(undo_task.task_id,
     '{succeeded}', 'Only what an answer has changed can be undone.');
+  v_kind constant maintenance.kind := maintenance_internal.find_kind(v_task.kind);
   v_change maintenance.change;
   v_rows jsonb;
   v_reason text;
 begin
   perform maintenance_internal.check_session();
+  if exists (select from maintenance.change as c
+    where c.task_id = v_task.task_id and c.outcome = 'applied' and c.undoes is null
+      and c.forgotten_at is not null
+      and not exists (select from maintenance.change as u where u.undoes = c.change_id))
+  then
+    raise exception 'what task % changed is not known any more', v_task.task_id
+      using errcode = 'PM016', hint = 'The job forget_changes has emptied the ledger of it.';
+  end if;
+  perform maintenance_internal.lock_changed_rows(v_task.task_id);
   for v_change in
     select c.* from maintenance.change as c
     where c.task_id = v_task.task_id and c.outcome = 'applied' and c.undoes is null
       and not exists (select from maintenance.change as u where u.undoes = c.change_id)
     order by c.change_id desc
   loop
-    v_rows := maintenance_internal.undo_change(v_change);
+    v_rows := maintenance_internal.undo_change(v_change, v_kind.counters);
     v_reason := case when jsonb_path_exists(v_rows, '$[*] ? (@.outcome == "refused")')
       then 'not all rows could be put back' end;
-    insert into maintenance.change (task_id, undoes, op, outcome, reason, keys, rows)
-    values (v_task.task_id, v_change.change_id, 'undo',
+    insert into maintenance.change
+      (task_id, kind, subject, undoes, op, outcome, reason, keys, rows)
+    values (v_task.task_id, v_task.kind, v_task.subject, v_change.change_id, 'undo',
       case when jsonb_path_exists(v_rows, '$[*] ? (@.outcome == "applied")')
         or v_rows = '[]' then 'applied' else 'refused' end,
       v_reason, v_change.keys, v_rows);
@@ -48,8 +93,8 @@ end
 $$;
 
 comment on function maintenance.undo_task(bigint) is
-  'Puts back every row that the task''s answer changed, but for its version and updated_at, which '
-  'go up; takes away what it added, unless a row that it stands for cannot be put back. Returns '
+  'Puts back every row that the task''s answer changed, but for the columns that its kind names as '
+  'counters; takes away what it added, unless a row that it stands for cannot be put back. Returns '
   '{task, undone, refused, rows: [{op, table, key, outcome, reason}]}; a row that was edited or '
   'deleted since, or whose place is taken, is refused. A second call changes nothing and returns '
   'the same. Errors: PM014 no such task, PM016 its answer was not applied.';

@@ -6,9 +6,7 @@ language sql
 stable
 set search_path = pg_catalog, pg_temp
 begin atomic
-  select distinct c.keys
-  from maintenance.task as t
-  join maintenance.change as u on u.task_id = t.task_id and u.undoes is not null
-  join maintenance.change as c on c.change_id = u.undoes
-  where t.kind = p_kind and t.subject = p_subject;
+  select distinct u.keys
+  from maintenance.change as u
+  where u.kind = p_kind and u.subject = p_subject and u.undoes is not null;
 end;

@@ -7,6 +7,7 @@ returns table (kind text, name text, outcome text)
 language plpgsql
 set search_path = pg_catalog, pg_temp
 set client_min_messages = warning
+set quote_all_identifiers = off -- a migration calls it before our functions are pinned
 as $$
 declare
   v_is_first constant boolean := not exists (

@@ -8,13 +8,22 @@ stable
 set search_path = pg_catalog, pg_temp
 begin atomic
   select u.id::text
-  from public.users as u
+  from (
+    select m.user_id, max(m.updated_at) as changed_at
+    from public.memories as m
+    where m.status = 'active'
+    group by m.user_id
+    having count(*) >= 5
+  ) as a
+  join public.users as u on u.id = a.user_id
+  left join maintenance.last_looks('consolidate_memories') as l on l.subject = u.id::text
   where not u.is_guest and u.deleted_at is null
-    and exists (select from public.memories as m where m.user_id = u.id and m.status = 'active');
+    and (l.looked_at is null or a.changed_at >= l.looked_at);
 end;
 
 comment on function public.consolidation_subjects() is
-  'Subjects of consolidate_memories: users who are no guests, not deleted, and have memories.';
+  'Subjects of consolidate_memories: users who are no guests, not deleted, and have five active '
+  'memories (S0-07), one of them new or edited since the last look.';
 
 create function public.prepare_consolidation(subject text, options jsonb)
 returns table (content text, context jsonb, input_hash text, skip_reason text)
@@ -92,8 +101,7 @@ returns bigint
 language sql
 set search_path = pg_catalog, pg_temp
 begin atomic
-  select maintenance.add_details(maintenance.trigger_jobs('consolidate', spread => '2 hours'));
-  select 0::bigint;
+  select maintenance_internal.trigger_step('consolidate', spread => '2 hours');
 end;
 
 comment on function public.trigger_consolidation_step(integer) is

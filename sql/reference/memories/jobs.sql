@@ -26,8 +26,8 @@ $$,
             "op": {"type": "string", "format": "enum", "enum": ["merge", "supersede"]},
             "ids": {"type": "array", "items": {"type": "string"}},
             "reason": {"type": "string"},
-            "key": {"type": "string"},
-            "text": {"type": "string"}
+            "key": {"type": "string", "nullable": true},
+            "text": {"type": "string", "nullable": true}
           },
           "required": ["op", "ids", "reason"]
         }
@@ -39,6 +39,7 @@ $$,
   prepare => 'public.prepare_consolidation',
   apply => 'public.apply_consolidation',
   trigger => 'consolidate',
+  counters => '{version,updated_at}',
   max_output_tokens => 8192);
 
 select maintenance.set_job(

@@ -7,11 +7,25 @@ language sql
 stable
 set search_path = pg_catalog, pg_temp
 begin atomic
-  select u.id::text from public.users as u where not u.is_guest and u.deleted_at is null;
+  select u.id::text
+  from public.users as u
+  left join maintenance.last_looks('analyze_profile') as l on l.subject = u.id::text
+  cross join lateral (
+    select count(*) as messages, max(w.updated_at) as changed_at
+    from (
+      select p.updated_at from public.messages as p
+      where p.user_id = u.id and p.role = 'user' and p.deleted_at is null
+      order by p.created_at desc, p.id
+      limit 50
+    ) as w
+  ) as m
+  where not u.is_guest and u.deleted_at is null and m.messages >= 10
+    and (l.looked_at is null or m.changed_at >= l.looked_at);
 end;
 
 comment on function public.profile_subjects() is
-  'Subjects of analyze_profile: users who are no guests and not deleted (S0-03).';
+  'Subjects of analyze_profile: users who are no guests, not deleted (S0-03), and have ten '
+  'messages (S0-13), one of them new or edited since the last look.';
 
 create function public.prepare_profile(subject text, options jsonb)
 returns table (content text, context jsonb, input_hash text, skip_reason text)
@@ -87,8 +101,7 @@ returns bigint
 language sql
 set search_path = pg_catalog, pg_temp
 begin atomic
-  select maintenance.add_details(maintenance.trigger_jobs('analyze', spread => '2 hours'));
-  select 0::bigint;
+  select maintenance_internal.trigger_step('analyze', spread => '2 hours');
 end;
 
 comment on function public.trigger_analysis_step(integer) is

@@ -33,7 +33,8 @@ $$,
   subjects => 'public.profile_subjects',
   prepare => 'public.prepare_profile',
   apply => 'public.apply_profile',
-  trigger => 'analyze');
+  trigger => 'analyze',
+  counters => '{updated_at}');
 
 select maintenance.set_job(
   'trigger_analysis',

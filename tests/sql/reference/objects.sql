@@ -17,7 +17,7 @@ select set_eq($$select p.proname::text from pg_proc as p
     where p.pronamespace = 'public'::regnamespace and p.oid not in (table of_an_extension)$$,
   $$select pg_temp.listed('function')$$, 'every function in public is on the list of reference objects, and no other');
 select set_eq($$select j.job_name from maintenance_internal.job as j
-    where j.job_name not in ('tick', 'purge_receipts', 'purge_cron_history')$$,
+    where j.job_name not in (select name from maintenance_internal.engine_ships())$$,
   $$select pg_temp.listed('job')$$,
     'every job that is not the engine''s is on the list of reference objects, and no other');
 select set_eq('select k.kind from maintenance.kind as k', $$select pg_temp.listed('kind')$$,

@@ -2,54 +2,8 @@
 -- the task pays; and what it took and cost.
 begin;
 create extension pgtap;
-select plan(67);
-\ir ../queue/toy.psql
-\set QUIET on
-insert into public.word select 'w' || i from generate_series(1, 400) as i;
-select maintenance.set_kind('other', 'Do.', '{"type": "OBJECT"}', 'public.word_subjects', 'public.word_prepare',
-  'public.word_apply') \g /dev/null
--- The clock stands still where it is not moved.
-create function pg_temp.at(at timestamptz) returns void language sql as
-  $$ select set_config('maintenance.fake_now', at::text, true) $$;
-create function pg_temp.pass(span interval) returns void language sql as
-  $$ select pg_temp.at(maintenance_internal.moment() + span) $$;
-select pg_temp.at('2026-11-10 12:00+00') \g /dev/null
-create temporary sequence subject;
--- Claims and asks one; null where none is handed out.
-create function pg_temp.ask(kind text default 'word', subject text default null) returns maintenance.task
-language plpgsql as $$
-declare v_id bigint; v_task maintenance.task;
-begin
-  update maintenance.task set available_at = 'infinity' where state = 'ready';
-  v_id := maintenance.enqueue_task(kind, coalesce(subject, 'w' || nextval('pg_temp.subject')));
-  update maintenance.task set available_at = maintenance_internal.moment() where task_id = v_id and state = 'ready';
-  perform maintenance.claim_tasks('me', 1, '6 hours');
-  perform maintenance.task_request(t.task_id, t.lease_token) from maintenance.task as t
-  where t.task_id = v_id and t.state = 'leased';
-  select * into v_task from maintenance.task as t where t.task_id = v_id and t.state = 'leased';
-  return v_task;
-end $$;
-create function pg_temp.fail(task maintenance.task, class text, message text default 'no', retry interval default null,
-  details jsonb default null, usage jsonb default null) returns jsonb language sql as
-  $$ select maintenance.fail_task(task.task_id, task.lease_token, class, message, retry, usage, details) $$;
-create function pg_temp.answer(task maintenance.task, usage jsonb default null) returns text language sql as
-  $$ select maintenance.complete_task(task.task_id, task.lease_token, '{"word": "x"}', usage) ->> 'state' $$;
-create function pg_temp.task(task maintenance.task) returns text language sql as $$
-  select concat_ws(' ', state, attempts, defers) from maintenance.task as t where t.task_id = task.task_id $$;
-create function pg_temp.cools() returns text language sql as $$
-  select string_agg(concat_ws(' ', substring(model from '\d\.\d'), nullif(kind, '*'), class, times, until - since), '; '
-    order by model, kind) from maintenance_internal.cool_down $$;
-create function pg_temp.state(nr integer) returns text language sql as
-  $$ select state from maintenance.model_status where position = nr and carrier = 'worker' $$;
-create function pg_temp.quota(quota text, value text, retry text default '1s') returns jsonb language sql as $$
-  select jsonb_build_array(jsonb_build_object('@type', 'type.googleapis.com/google.rpc.QuotaFailure', 'violations',
-    jsonb_build_array(jsonb_build_object('quotaId', quota, 'quotaValue', value)))) $$;
-create temporary table held (name text primary key, task maintenance.task);
-create function pg_temp.hold(name text, kind text default 'word', subject text default null) returns text
-language sql as $$ insert into held values (name, pg_temp.ask(kind, subject)) on conflict on constraint held_pkey do
-  update set task = excluded.task returning substring((task).model from '\d\.\d') $$;
-create function pg_temp.held(name text) returns maintenance.task language sql as
-  $$ select task from held where held.name = $1 $$;
+select plan(69);
+\ir calls.psql
 
 -- A limit: the model cools for a second, and one call tries.
 select is(pg_temp.hold('a'), '3.5', 'the first model is asked');
@@ -153,7 +107,8 @@ select is((pg_temp.ask('other')).task_id, null, 'refused by all, it is not hande
 select matches((select hold from maintenance_internal.task_holds(maintenance_internal.moment())),
   '^no model can be asked for other: gemini-3.5-flash-lite refuses this kind until 2026-11-10 12:02:\d\d\+00 '
   '\(it refuses requests of this kind \(400, task \d+\)\); ', 'and it is said why and until when');
-select maintenance.set_kind('other', 'Do it.', '{"type": "OBJECT"}', 'public.word_subjects', 'public.word_prepare',
+select maintenance.set_kind('other', 'Do it.', '{"type": "OBJECT", "properties": {"word": {"type": "STRING"}}}',
+  'public.word_subjects', 'public.word_prepare',
   'public.word_apply') \g /dev/null
 select is(pg_temp.cools(), null, 'set_kind has it asked again');
 select pg_temp.answer(pg_temp.ask('other')) \g /dev/null
@@ -243,6 +198,17 @@ select is(pg_temp.last(), 'lost 10 t t t', 'a lost one too');
 select pg_temp.fail(pg_temp.ask(), 'transient', 'no answer within 60 seconds') \g /dev/null
 select is(pg_temp.last(), 'transient 10 t t t', 'and one that ran into its time-out');
 select is((select array[calls, answered, unknown_cost] from maintenance.model_day), '{5,1,3}', 'the day counts them');
+
+-- What goes away while it is asked
+delete from maintenance_internal.cool_down;
+select pg_temp.hold('a') \g /dev/null
+delete from maintenance.task where state = 'leased';
+update maintenance.model_call set asks_at = maintenance_internal.moment() - interval '8 hours' where settled_at is null;
+select maintenance_internal.sweep_leases() \g /dev/null
+select is(pg_temp.last(), 'lost 10 t t t', 'the call of a task that was deleted is settled, too');
+select pg_temp.hold('a') \g /dev/null
+delete from maintenance.model where model = 'gemini-3.5-flash-lite';
+select is(pg_temp.fail(pg_temp.held('a'), 'defer', '503') ->> 'state', 'ready', 'a model that was taken away');
 
 -- The budget
 select maintenance.configure('daily_budget_usd', 0) \g /dev/null

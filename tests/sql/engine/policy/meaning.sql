@@ -116,7 +116,8 @@ begin return query select t.id, '{}'::jsonb, t.id, null::text from topic as t wh
 create function public.topic_apply(subject text, context jsonb, answer jsonb, options jsonb) returns jsonb
 language plpgsql as $$
 begin update topic set at = 'epoch' where id = subject; return '{}'; end $$;
-select maintenance.set_kind('topic', 'Say.', '{"type": "object"}', 'topics', 'topic_prepare', 'topic_apply', 'analyze');
+select maintenance.set_kind('topic', 'Say.', '{"type": "object", "properties": {"x": {"type": "string"}}}', 'topics',
+  'topic_prepare', 'topic_apply', 'analyze');
 select is(maintenance.trigger_jobs('analyze') ->> 'jobsPublished', '2', 'unqualified subjects work');
 create temporary table claimed as select * from maintenance.claim_tasks('w', 10, '1 minute');
 select is((select count(r ->> 'content') from claimed as c, maintenance.task_request(c.task_id, c.lease_token) as r),

@@ -18,7 +18,8 @@ select is((select count(*) from maintenance.claim_tasks('you', 10, '1 minute')),
   'a claim gets nothing when all tasks are leased');
 select is((select maintenance.task_request(task_id, lease_token) from claimed), jsonb_build_object(
   'model', 'gemini-3.5-flash-lite', 'system', 'Answer with one word.', 'content', 'Say b',
-  'response_schema', '{"type": "OBJECT"}'::jsonb, 'max_output_tokens', 2048, 'generation', '{}'::jsonb,
+  'response_schema', '{"type": "OBJECT", "properties": {"word": {"type": "STRING"}}}'::jsonb, 'max_output_tokens',
+    2048, 'generation', '{}'::jsonb,
   'request', '{}'::jsonb, 'timeout_ms', 60000, 'wait_ms', 0),
   'the request has what a worker needs and no more');
 select is((select maintenance.complete_task(task_id, lease_token, e'```json\n{"word": "yes"}\n```',

@@ -1,7 +1,7 @@
 -- A kind is a row and three functions: what is refused, what prepare may do, when nothing is asked.
 begin;
 create extension pgtap;
-select plan(33);
+select plan(35);
 \ir toy.psql
 insert into public.word select 'w' || i, case i when 2 then 'skip' when 3 then 'raise' end
   from generate_series(1, 9) as i;
@@ -20,7 +20,8 @@ create function pg_temp.last(subject text) returns maintenance.task language sql
 as $$ select t from maintenance.task as t where t.subject = $1 order by task_id desc limit 1 $$;
 create function pg_temp.answer(subject text, answer text default '{"word": "x"}') returns jsonb language sql
 as $$ select maintenance.complete_task(t.task_id, t.lease_token, answer) from pg_temp.last(subject) as t $$;
-create function pg_temp.set(kind text default 'k', instruction text default 'Do.', schema jsonb default '{}',
+create function pg_temp.set(kind text default 'k', instruction text default 'Do.',
+  schema jsonb default '{"type": "object", "properties": {"word": {"type": "string"}}}',
   subjects text default 'public.word_subjects',
   prepare text default 'public.word_prepare', apply text default 'public.word_apply', trigger text default null,
     max_attempts int default 3) returns void
@@ -35,8 +36,9 @@ select throws_ok($$select pg_temp.set(kind => 'No Name')$$, 'PM002', 'the kind "
 select throws_ok($$select pg_temp.set(instruction => ' ')$$, 'PM002', null, 'a kind without an instruction is refused');
 select throws_ok($$select pg_temp.set(schema => '[]')$$, 'PM002', null,
   'a kind with a schema that is no object is refused');
-select throws_ok($$select pg_temp.set(trigger => 'sometimes')$$, 'PM015', 'there is no trigger "sometimes"',
-  'a kind with an unknown trigger is refused');
+select throws_ok(format('select pg_temp.set(trigger => %L)', v), 'PM002',
+  format('the trigger "%s" is not acceptable', v),
+  'the trigger is no name: ' || v) from unnest(array['Sometimes!', 'all']) as v;
 select throws_ok($$select pg_temp.set(max_attempts => 0)$$, 'PM002', null, 'a kind with no attempts is refused');
 select throws_ok($$select pg_temp.set(subjects => 'public.nobody')$$, 'PM007',
   'there is no function public.nobody() returns SETOF text', 'a kind with a function that does not exist is refused');
@@ -66,9 +68,12 @@ select results_eq($$select state, last_error, attempts from pg_temp.last('w2')$$
     'a task with nothing to ask is skipped, with the reason that prepare gives');
 select is(pg_temp.ask('w3', '{"errcode": "P0001"}'), null, 'a prepare that raises asks nothing');
 select results_eq($$select state, last_class, last_error, attempts from pg_temp.last('w3')$$,
-  $$values ('ready', 'transient', 'prepare: SQLSTATE P0001', 1)$$,
-    'a prepare that raises costs its task an attempt, and its message is not kept');
+  $$values ('ready', 'transient', 'prepare: SQLSTATE P0001', 0)$$,
+    'a prepare that raises costs its task nothing at first, and its message is not kept');
 select is(pg_temp.ask('w4') ->> 'content', 'Say w4', 'a prepare that raises for one task does not stop another');
+select pg_temp.ask('w8'), pg_temp.answer('w8');
+select pg_temp.ask('w3', '{"errcode": "P0001"}');
+select is((pg_temp.last('w3')).attempts, 1, 'where others of its kind were answered meanwhile, it costs an attempt');
 update public.word set word = 'raise' where subject = 'w9';
 select pg_temp.ask('w9', '{"errcode": "22012"}');
 select is((pg_temp.last('w9')).last_error, 'prepare: SQLSTATE 22012',

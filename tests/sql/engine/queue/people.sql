@@ -20,7 +20,7 @@ select is(pg_temp.row('tasks_leased'), '0|ok', 'none is with a worker');
 
 -- The budget, a model, the key
 select maintenance.configure('daily_budget_usd', 0);
-select matches(pg_temp.row('tasks_due'), '^5\|notice\|The budget of 0 USD a day is spent \(0\.0000\); until '
+select matches(pg_temp.row('tasks_due'), '^5\|warning\|The budget of 0 USD a day is spent \(0\.0000\); until '
   '\d{4}-\d\d-\d\d 0[78]:00:00\+00\. More of it: select maintenance\.configure\(''daily_budget_usd'', 1\);$',
   'a spent budget says until when, and how there is more');
 select pg_temp.paste('tasks_due');

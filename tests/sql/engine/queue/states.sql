@@ -1,19 +1,21 @@
 -- Every way out of a lease, and what it does to the attempts, the counters and the next try.
 begin;
 create extension pgtap;
-select plan(39);
+select plan(41);
 \ir toy.psql
 
 insert into public.word select 'w' || i from generate_series(1, 30) as i;
-create function pg_temp.claim(subject text) returns maintenance.task language plpgsql
+create function pg_temp.claim(subject text, others boolean default true) returns maintenance.task language plpgsql
 as $$
 declare v_id bigint; v_task maintenance.task;
 begin
   -- Others are answered, and no model cools: a failure is the task's own.
   delete from maintenance_internal.cool_down;
   insert into maintenance.model_day (day, model, kind, answered_at)
-  select (now() at time zone 'America/Los_Angeles')::date, m.model, 'word', 'infinity' from maintenance.model as m
-  on conflict (day, model, kind) do update set answered_at = 'infinity';
+  select (now() at time zone 'America/Los_Angeles')::date, m.model, 'word',
+    case when others then 'infinity'::timestamptz end
+  from maintenance.model as m
+  on conflict (day, model, kind) do update set answered_at = excluded.answered_at;
   v_id := maintenance.enqueue_task('word', subject, priority => -5);
   update maintenance.task set available_at = clock_timestamp() - interval '1 hour' where task_id = v_id;
   perform maintenance.claim_tasks('me', 1, '1 minute');
@@ -21,9 +23,10 @@ begin
   perform maintenance.task_request(v_id, v_task.lease_token);
   return v_task;
 end $$;
-create function pg_temp.fail(subject text, class text, retry_after interval default null) returns jsonb language plpgsql
+create function pg_temp.fail(subject text, class text, retry_after interval default null,
+  others boolean default true) returns jsonb language plpgsql
 as $$
-declare v_task maintenance.task := pg_temp.claim(subject);
+declare v_task maintenance.task := pg_temp.claim(subject, others);
 begin return maintenance.fail_task(v_task.task_id, v_task.lease_token, class, 'because', retry_after); end $$;
 create function pg_temp.last(subject text) returns maintenance.task language sql
 as $$ select t from maintenance.task as t where t.subject = $1 order by task_id desc limit 1 $$;
@@ -49,11 +52,17 @@ select ok((pg_temp.fail('w2', 'transient', '5 minutes') ->> 'available_at')::tim
   'a longer retry_after is kept to');
 
 -- defer (C-026)
-do $$ begin for i in 1 .. 100 loop perform pg_temp.fail('w3', 'defer', '1 s'); end loop; end $$;
-select results_eq($$select state, attempts, defers, available_at <= clock_timestamp() from pg_temp.last('w3')$$,
-  $$values ('ready', 0, 0, true)$$, 'C-026: putting off a hundred times burns nothing, and the task waits for nothing');
+do $$ begin for i in 1 .. 100 loop perform pg_temp.fail('w3', 'defer', '1 s', false); end loop; end $$;
+select results_eq($$select state, attempts, defers from pg_temp.last('w3')$$,
+  $$values ('ready', 0, 0)$$, 'C-026: putting off a hundred times burns nothing');
+select pg_temp.fail('w15', 'defer', '1 s');
+do $$ begin for i in 1 .. 50 loop perform pg_temp.fail('w15', 'defer', '1 s'); end loop; end $$;
+select results_eq($$select state, attempts, defers,
+  available_at > now() + interval '55 minutes' from pg_temp.last('w15')$$,
+  $$values ('ready', 0, 50, true)$$, 'where others are answered each time, a task is put off by itself');
+select is(pg_temp.fail('w15', 'defer') ->> 'state', 'dead', 'and given up after 50 times');
 select is((pg_temp.last('w3')).last_class, 'defer', 'why a task was put off is kept');
-do $$ begin for i in 1 .. 40 loop perform pg_temp.fail('w4', 'gone'); end loop; end $$;
+do $$ begin for i in 1 .. 40 loop perform pg_temp.fail('w4', 'gone', others => false); end loop; end $$;
 select results_eq($$select state, attempts, last_class from pg_temp.last('w4')$$, $$values ('ready', 0, 'gone')$$,
   'a model that is not there costs a task nothing');
 
@@ -70,7 +79,7 @@ select throws_ok($$select pg_temp.fail('w9', 'sad')$$, 'PM002', 'the failure cla
   'an unknown failure class is refused');
 select throws_ok($$select pg_temp.fail('w9', 'transient', '-1 s')$$, 'PM002', null,
   'a negative retry_after is refused');
-select is((select count(*) from maintenance.model_call where settled_at is not null), 150::bigint,
+select is((select count(*) from maintenance.model_call where settled_at is not null), 202::bigint,
   'every call is on record, failed ones too');
 
 -- release

@@ -1,11 +1,12 @@
 -- trigger_jobs asks for every subject of a trigger once, spread in time, and can say before what it would cost.
 begin;
 create extension pgtap;
-select plan(20);
+select plan(30);
 delete from maintenance.kind;
 \ir toy.psql
 insert into public.word values ('a', null), ('b', null), ('c', null);
-select maintenance.set_kind('more', 'Do.', '{}', 'public.word_subjects', 'public.word_prepare', 'public.word_apply',
+select maintenance.set_kind('more', 'Do.', '{"type": "object", "properties": {"word": {"type": "string"}}}',
+  'public.word_subjects', 'public.word_prepare', 'public.word_apply',
   'consolidate');
 
 select is(maintenance.trigger_jobs(), '{"success": true, "usersProcessed": 3, "jobsPublished": 3}',
@@ -47,10 +48,13 @@ select is(maintenance.trigger_jobs('consolidate', dry_run => true) - array['succ
   'a dry run estimates tokens and cost from the answers of a month');
 
 -- Users (S0-03)
-select maintenance.set_kind('users', 'Do.', '{}', 'public.profile_subjects', 'public.word_prepare', 'public.word_apply',
+select maintenance.set_kind('users', 'Do.', '{"type": "object", "properties": {"word": {"type": "string"}}}',
+  'public.profile_subjects', 'public.word_prepare', 'public.word_apply',
   'analyze');
 insert into public.users (email, is_guest, deleted_at) values ('live', false, null), ('guest', true, null),
   ('deleted', false, now());
+insert into public.messages (user_id, content) select u.id, 'm' || i from public.users as u, generate_series(1,
+  10) as i;
 select is(maintenance.trigger_jobs('analyze') -> 'usersProcessed', '1', 'S0-03: guests and deleted users are left out');
 select is(maintenance.trigger_jobs('all') -> 'usersProcessed', '201', 'a user of two kinds would count once');
 
@@ -63,5 +67,63 @@ select is((select details - 'success' from maintenance_internal.run where job_na
   '{"usersProcessed": 1, "jobsPublished": 1}', 'the job trigger_analysis leaves its counts on the receipt');
 select is((select count(*) from maintenance.task where kind = 'users'), 1::bigint,
   'the job trigger_analysis publishes its task');
+
+-- N-020: one broken kind stops no other.
+create function public.broken_subjects() returns setof text language plpgsql stable as
+  $$ begin raise exception 'a secret'; end $$;
+select maintenance.set_kind(k, 'Do.', '{"type": "object", "properties": {"word": {"type": "string"}}}', f,
+  'public.word_prepare', 'public.word_apply', 'nightly') from (values ('a_broken', 'public.broken_subjects'),
+  ('b_whole', 'public.word_subjects')) as v (k, f) \g /dev/null
+select is(maintenance.trigger_jobs('nightly'),
+  '{"success": false, "usersProcessed": 200, "jobsPublished": 200, "errors":
+  [{"kind": "a_broken", "error": "the subjects cannot be told by public.broken_subjects: SQLSTATE P0001"}]}',
+  'N-020: the tasks of other kinds are published, and the broken one is named; a kind may name any trigger');
+select is(maintenance.trigger_jobs() ? 'errors', false, 'all are the three of the original');
+delete from maintenance.task;
+create function public.nightly_step(batch_size integer) returns bigint language sql
+  return maintenance_internal.trigger_step('nightly', '0');
+select maintenance.set_job('ask_nightly', 'public.nightly_step') \g /dev/null
+select results_eq($$select r ->> 'success', r ->> 'message' from maintenance.run_now('ask_nightly') as r$$,
+  $$values ('false', 'ask_nightly failed: not asked for: a_broken: the subjects cannot be told by '
+  'public.broken_subjects: SQLSTATE P0001')$$, 'N-020: a run that asks by schedule fails for it');
+select is((select count(*) from maintenance.task where kind = 'b_whole'), 200::bigint, 'N-020: with the others asked');
+select is((select details -> 'jobsPublished' from maintenance_internal.run where job_name = 'ask_nightly'), '200',
+  'N-020: and counted on the receipt');
+
+-- A day of 2,000 users with nothing to do, and 500 with something.
+delete from maintenance.task;
+delete from maintenance.kind where kind = 'more';
+select * from maintenance.register('consolidate_memories') \g /dev/null
+delete from maintenance_internal.subject;
+insert into public.users (email) select 'idle' || i from generate_series(1, 2000) as i;
+insert into public.users (email) select 'busy' || i from generate_series(1, 500) as i;
+insert into public.memories (user_id, key, content)
+select u.id, 'k' || i, 'Fact ' || i from public.users as u, generate_series(1, 5) as i
+where u.email ~ '^busy' or u.email ~ '^idle' and i < 3;
+create function pg_temp.day() returns text language plpgsql as $$
+declare v_task record;
+begin
+  perform maintenance.trigger_jobs('consolidate');
+  for v_task in select * from maintenance.claim_tasks('me', 1000) loop
+    if maintenance.task_request(v_task.task_id, v_task.lease_token) is not null then
+      perform maintenance.complete_task(v_task.task_id, v_task.lease_token, '{"operations": []}');
+    end if;
+  end loop;
+  update maintenance.task set finished_at = finished_at - interval '1 day', created_at = created_at - interval '1 day';
+  update maintenance.model_call set created_at = created_at - interval '1 day';
+  return (select count(*) from maintenance.task) || ' ' || (select count(*) from maintenance.model_call) || ' '
+    || (select count(*) from maintenance_internal.subject);
+end $$;
+delete from maintenance.model_call;
+select is(pg_temp.day(), '500 500 500', 'P3: a day leaves a task and a call for each user who has something to do');
+select is(pg_temp.day(), '500 500 500', 'P3: the next one, with nothing new, leaves nothing');
+update maintenance.task set finished_at = finished_at - interval '30 days';
+update maintenance.model_call set created_at = created_at - interval '30 days';
+select maintenance.run_now(j) from unnest(array['purge_tasks', 'purge_model_calls']) as j \g /dev/null
+select is((select count(*) from maintenance.task) + (select count(*) from maintenance.model_call), 0::bigint,
+  'P3, T19: after 30 days they are gone');
+select is((select calls || ' ' || answered from maintenance.model_day where kind = 'consolidate_memories'), '500 500',
+  'with the cost kept by day');
+select is(pg_temp.day(), '0 0 500', 'and what was asked about is remembered: nobody is asked anew');
 select * from finish();
 rollback;

@@ -3,7 +3,7 @@
 begin;
 create extension pgtap;
 \ir toy.psql
-select plan(37);
+select plan(48);
 
 create table public."Fact" (
   "Owner" text, nr integer, word text, tags text[], at timestamptz default '2026-01-02 03:04:05.678901+00',
@@ -36,8 +36,9 @@ begin
       'rows', v_rows || jsonb_build_object('table', 'public."Fact"', 'before', null, 'after', to_jsonb(v_new))),
     jsonb_build_object('op', 'dance', 'outcome', 'refused', 'reason', 'no such operation')));
 end $$;
-select maintenance.set_kind('fact', 'Do.', '{"type": "object"}', 'public.word_subjects', 'public.word_prepare',
-  'public.fact_apply');
+select maintenance.set_kind('fact', 'Do.', '{"type": "object", "properties": {"word": {"type": "string"}}}',
+  'public.word_subjects', 'public.word_prepare',
+  'public.fact_apply', counters => '{version}');
 
 create function pg_temp.answer(answer text) returns bigint language plpgsql
 as $$
@@ -161,6 +162,63 @@ select is(maintenance.approve_task(:far), jsonb_build_object('state', 'succeeded
   'approvedBy', session_user), 'a quarantined answer that is approved is applied');
 select throws_ok(format('select maintenance.approve_task(%s)', :far), 'PM016', null, 'a task cannot be approved twice');
 select is((maintenance.undo_task(:far) ->> 'undone')::integer, 2, 'what was approved can be undone');
+
+-- Eyes for deciders.
+delete from public."Fact" where nr = 9;
+update public."Fact" set active = true, word = 'w' || nr;
+select pg_temp.answer('{"ids": [1, 2], "word": "nine", "too far": 1}') as far \gset
+set local role some_operator;
+select results_eq('select task_id, kind, subject, reason, operations, rows, error, since is not null from '
+    'maintenance.pending_answer',
+  format($$values (%s::bigint, 'fact', 'ada', 'too far', '{"merge": {"applied": 1}, "dance": {"refused": 1}}'::jsonb,
+    '{"public.\"Fact\"": 3}'::jsonb, null::text, true)$$, :far), 'what an approval would do is shown, without texts');
+reset role;
+select is_empty(format('select from maintenance.change where task_id = %s', :far), 'and was only tried');
+select is((select string_agg(word, ' ' order by nr) from public."Fact" where active), 'w1 w2 w3',
+  'with every row as it was');
+select maintenance.approve_task(:far) \g /dev/null
+select is_empty('table maintenance.pending_answer', 'decided, it is shown no more');
+select is((select foreseen from maintenance.task where task_id = :far), null, 'nor kept');
+
+-- A change that is forgotten.
+update maintenance.change set created_at = now() - interval '31 days' where task_id = :far;
+select maintenance.run_now('forget_changes') \g /dev/null
+select results_eq(format('select op, rows, note from maintenance.change where task_id = %s order by change_id', :far),
+  $$values ('merge', '[]'::jsonb, null::text), ('dance', '[]', null)$$, 'after 30 days the ledger keeps no text');
+select throws_ok(format('select maintenance.undo_task(%s)', :far), 'PM016',
+  format('what task %s changed is not known any '
+  'more', :far), 'and an undo says that it is too late');
+
+-- C7: which columns count updates, the kind says, and not their names.
+create table public.docs (id integer primary key, version text, body text, n integer not null default 1);
+insert into public.docs values (1, '1.0', 'old');
+create function public.docs_apply(subject text, context jsonb, answer jsonb,
+  options jsonb) returns jsonb language plpgsql
+as $$
+declare v_old public.docs; v_new public.docs;
+begin
+  select * into v_old from public.docs;
+  update public.docs set version = '2.0', body = 'new', n = n + 1 returning * into v_new;
+  return jsonb_build_object('changes', jsonb_build_array(jsonb_build_object('op', 'edit', 'outcome', 'applied', 'rows',
+    jsonb_build_array(jsonb_build_object('table', 'public.docs', 'before', to_jsonb(v_old), 'after',
+      to_jsonb(v_new))))));
+end $$;
+select maintenance.set_kind('fact', 'Do.', '{"type": "object", "properties": {"word": {"type": "string"}}}',
+  'public.word_subjects', 'public.word_prepare', 'public.docs_apply', counters => '{n}');
+select pg_temp.answer('{}') as docs \gset
+savepoint docs;
+select is(maintenance.undo_task(:docs) ->> 'undone', '1', 'C7: a column called version');
+select results_eq('select version, body, n from public.docs', $$values ('1.0', 'old', 2)$$,
+  '... is put back like any other');
+rollback to docs;
+update public.docs set version = '2.1';
+select is(maintenance.undo_task(:docs) #>> '{rows,0,reason}', 'has been edited since', 'C7: and an edit of it is one');
+rollback to docs;
+update public.docs set n = 7;
+select is(maintenance.undo_task(:docs) ->> 'undone', '1', 'a counter is not');
+
+select maintenance.set_kind('fact', 'Do.', '{"type": "object", "properties": {"word": {"type": "string"}}}',
+  'public.word_subjects', 'public.word_prepare', 'public.fact_apply') \g /dev/null
 
 -- What passes by itself: a lock, a deadlock.
 select throws_ok($$select pg_temp.answer('{"ids": [1], "word": "five", "errcode": "55P03"}')$$, '55P03', null,

@@ -2,7 +2,7 @@
 begin;
 create extension pgtap;
 \ir consolidation.psql
-select plan(97);
+select plan(98);
 
 savepoint start;
 select * from pg_temp.ask() \gset
@@ -246,8 +246,10 @@ insert into public.users (id, is_guest, deleted_at) values (pg_temp.u(3), true, 
   (pg_temp.u(5), false, null);
 insert into public.memories (user_id, key, content) select pg_temp.u(nr), 'k', 'x' from generate_series(3, 4) as nr;
 select is(pg_temp.state(pg_temp.u(3)), 'skipped: the user is gone, deleted or a guest', 'a guest is not asked about');
-select is(maintenance.trigger_jobs('consolidate'), '{"success": true, "usersProcessed": 2, "jobsPublished": 1}',
-  'trigger_jobs leaves out guests, deleted users and those without a memory');
+select is(maintenance.trigger_jobs('consolidate'), '{"success": true, "usersProcessed": 1, "jobsPublished": 1}',
+  'trigger_jobs leaves out guests, deleted users, those with less than five memories, and who was looked at since');
+select is(maintenance.trigger_jobs('consolidate', force => true),
+  '{"success": true, "usersProcessed": 2, "jobsPublished": 0}', 'forced, it asks about those too');
 insert into public.memories (user_id, key, content, observed_at) select pg_temp.u(5), 'k' || i, 'Fact ' || i,
   now() - i * interval '1 hour' from generate_series(1, 203) as i;
 select context -> 'rows' as shown from pg_temp.ask(pg_temp.u(5)) \gset

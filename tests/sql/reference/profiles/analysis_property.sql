@@ -4,6 +4,7 @@ begin;
 create extension pgtap;
 select plan(6);
 
+update maintenance.kind set response_schema = '{"type": "object"}' where kind = 'analyze_profile';
 insert into public.users (id, email) values ('00000000-0000-0000-0000-000000000001', 'ada'),
   ('00000000-0000-0000-0000-000000000002', 'bob');
 insert into public.messages (user_id, content, created_at)
