@@ -127,6 +127,7 @@ select pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', false);
 \ir engine/queue/task_holds.sql
 \ir engine/queue/claim_tasks.sql
 \ir engine/queue/lock_task.sql
+\ir engine/queue/lock_subject.sql
 \ir engine/queue/task_request.sql
 \ir engine/queue/parse_answer.sql
 \ir engine/queue/answer_fault.sql

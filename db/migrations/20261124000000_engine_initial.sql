@@ -573,11 +573,11 @@ comment on function maintenance.version() is
   'that it was made of.';
 -- end of sql/engine/version.sql
 
--- from sql/engine/state.sql 133101e2f6633fd8
+-- from sql/engine/state.sql 8971f674555200a8
 -- The release, and a hash of the files of sql/engine/. Written by make migration.
 
 comment on schema maintenance is
-  'pg-maintenance 0.0.0, state 858467f7be343faa: '
+  'pg-maintenance 0.0.0, state 01be2e9b12dd6f3d: '
   'what people call and read; \df maintenance.* is the manual.';
 -- end of sql/engine/state.sql
 
@@ -4907,7 +4907,7 @@ end
 $$;
 -- end of sql/engine/statement/record_statements.sql
 
--- from sql/engine/model/tables.sql 4131b1cb14e50568
+-- from sql/engine/model/tables.sql c169587d07e54db7
 -- Which models may be asked, in which order, how often and at which price; what is known of them
 -- meanwhile; and every call that was made.
 --
@@ -5079,6 +5079,7 @@ create table maintenance.model_day (
   cost_usd numeric not null default 0,
   unknown_cost bigint not null default 0,
   answered_at timestamptz,
+  refused_at timestamptz,
   constraint model_day_pkey primary key (day, model, kind)
 ) with (fillfactor = 50);
 
@@ -5089,6 +5090,7 @@ comment on column maintenance.model_day.answered is 'the calls that Gemini answe
 comment on column maintenance.model_day.unknown_cost is
   'the calls of which cost_usd has an estimate only, or nothing, the model being without a price';
 comment on column maintenance.model_day.answered_at is 'the last answer';
+comment on column maintenance.model_day.refused_at is 'the last request that was refused as such';
 -- end of sql/engine/model/tables.sql
 
 -- from sql/engine/model/set_model.sql 0235899699951fc4
@@ -5583,7 +5585,7 @@ return case
 end;
 -- end of sql/engine/model/usage_number.sql
 
--- from sql/engine/queue/tables.sql 583ae353a3897c1f
+-- from sql/engine/queue/tables.sql 55810c74d9f1ec77
 -- What is asked of a model: one row per kind, and one per task.
 
 create table maintenance.kind (
@@ -5709,8 +5711,8 @@ comment on column maintenance.task.foreseen is
 comment on column maintenance.task.settled_token is
   'the lease that complete_task last settled: its replay returns result';
 
--- What is kept of a subject when its tasks are gone: what was last asked about, so that the same is
--- not asked twice.
+-- What is kept of a subject when its tasks are gone: what was last asked about, so that the same
+-- is not asked twice.
 create table maintenance_internal.subject (
   kind text not null,
   subject text not null,
@@ -5726,8 +5728,8 @@ create index subject_looked_at_idx on maintenance_internal.subject (looked_at);
 comment on table maintenance_internal.subject is
   'Of each subject of a kind, the input of its last answer, and when prepare last looked at it.';
 
--- The ledger: one operation per row, in the order of the answer. Rows are added and never changed;
--- an undo is one more row.
+-- The ledger: one operation per row, in the order of the answer. Rows are added and never
+-- changed; an undo is one more row.
 create table maintenance.change (
   change_id bigint generated always as identity,
   task_id bigint not null,
@@ -5932,7 +5934,7 @@ end
 $$;
 -- end of sql/engine/model/reserve_call.sql
 
--- from sql/engine/model/cool_model.sql ee59638c61d299cf
+-- from sql/engine/model/cool_model.sql eb5a5a311423e129
 -- Whose fault is a failed call? The model's (a limit, an outage, gone), the kind's on this model
 -- (it was never answered like this), or the task's own: what happened to others decides, not
 -- words. What is not the task's own makes the model cool down; true: it is the task's own.
@@ -5990,14 +5992,14 @@ begin
       where d.model = p_call.model and d.day >= v_today - 1
         and d.answered_at > greatest(t.failed_at, v_now - interval '2 minutes')
         and t.failed_at is not null)
-    -- Others of its kind are answered by this model, as both are set now.
-    when v_class = 'refused' then exists (
-      select from maintenance.model_day as d
+    -- Others of its kind are answered by this model, as both are set now, and the last was.
+    when v_class = 'refused' then coalesce((
+      select max(d.answered_at) > greatest(k.changed_at, m.changed_at, max(d.refused_at))
+      from maintenance.model_day as d
       join maintenance.kind as k on k.kind = d.kind
       join maintenance.model as m on m.model = d.model
-      cross join greatest(k.changed_at, m.changed_at) as c (changed_at)
-      where d.model = p_call.model and d.kind = p_call.kind and d.answered_at > c.changed_at
-        and d.day >= (c.changed_at at time zone 'America/Los_Angeles')::date)
+      where d.model = p_call.model and d.kind = p_call.kind
+      group by k.changed_at, m.changed_at), false)
     else false
   end;
   if v_is_own then
@@ -6079,7 +6081,7 @@ end
 $$;
 -- end of sql/engine/model/cool_model.sql
 
--- from sql/engine/model/settle_call.sql e0626b204aaf9d12
+-- from sql/engine/model/settle_call.sql a1f64e99a022a07b
 -- Closes a call under its lease token: what it took and cost, what it says of the model, and
 -- whether a failure is the task's own fault. What a worker says of it is bounded: the login may
 -- be in other hands.
@@ -6175,11 +6177,12 @@ begin
   end if;
 
   insert into maintenance.model_day as d (day, model, kind, calls, answered, input_tokens,
-    output_tokens, cached_tokens, cost_usd, unknown_cost, answered_at)
+    output_tokens, cached_tokens, cost_usd, unknown_cost, answered_at, refused_at)
   values ((v_now at time zone 'America/Los_Angeles')::date, v_call.model, v_call.kind, 1,
     v_answered::integer, v_call.input_tokens, v_call.output_tokens, v_call.cached_tokens,
     coalesce(cost, 0), (v_call.is_estimate or cost is null)::integer,
-    case when v_answered then v_now end)
+    case when v_answered then v_now end,
+    case when p_outcome in ('rejected', 'too_large') then v_now end)
   on conflict on constraint model_day_pkey do update
   set calls = d.calls + excluded.calls,
     answered = d.answered + excluded.answered,
@@ -6188,7 +6191,8 @@ begin
     cached_tokens = d.cached_tokens + excluded.cached_tokens,
     cost_usd = d.cost_usd + excluded.cost_usd,
     unknown_cost = d.unknown_cost + excluded.unknown_cost,
-    answered_at = greatest(d.answered_at, excluded.answered_at);
+    answered_at = greatest(d.answered_at, excluded.answered_at),
+    refused_at = greatest(d.refused_at, excluded.refused_at);
 end
 $$;
 -- end of sql/engine/model/settle_call.sql
@@ -6255,7 +6259,7 @@ end
 $$;
 -- end of sql/engine/queue/find_prepare.sql
 
--- from sql/engine/queue/call_kind.sql f8721de105a30930
+-- from sql/engine/queue/call_kind.sql 94e139c972d4a8d5
 -- Calls the functions of a kind, under the path of their owner's own sessions.
 
 create function maintenance_internal.call_subjects(p_name text)
@@ -6272,6 +6276,9 @@ begin
   perform set_config('search_path', maintenance_internal.owner_path(), true);
   execute format('select array_agg(distinct s) from %s() as s where s <> ''''', v_function)
   into v_subjects;
+  if exists (select from unnest(v_subjects) as s where length(s) > 200) then
+    raise exception 'a subject has more than 200 characters' using errcode = 'PM002';
+  end if;
   return coalesce(v_subjects, '{}');
 exception when others or assert_failure then
   -- Whoever asks may not read the tables: no text of a row.
@@ -6332,7 +6339,7 @@ end
 $$;
 -- end of sql/engine/queue/call_kind.sql
 
--- from sql/engine/queue/schema_fault.sql cfcfaedd1df6a521
+-- from sql/engine/queue/schema_fault.sql f885c11859b7c85a
 -- What Gemini would not take of a response schema, with the path to it; or null. It knows a part
 -- of OpenAPI's schemas, and refuses a request as a whole for one word that it does not know.
 
@@ -6354,7 +6361,7 @@ declare
 begin
   if jsonb_typeof(p_schema) is distinct from 'object' then
     return p_path || ' is not an object';
-  elsif length(p_path) > 1000 then
+  elsif regexp_count(p_path, '\.(items|properties|anyOf)') > 45 then
     return 'it is nested too deep';
   end if;
   select case
@@ -6362,9 +6369,19 @@ begin
       when e.value = 'null' then format('%s.%s is null', p_path, e.key)
       when e.key = any (v_bounds) and jsonb_typeof(e.value) <> 'number'
         then format('%s.%s is no number', p_path, e.key)
+      when e.key ~ '^(min|max)[ILP]' and e.value::text !~ '^\d+$'
+        then format('%s.%s is no whole number from 0 on', p_path, e.key)
+      when e.key in ('type', 'format', 'title', 'description', 'pattern')
+        and jsonb_typeof(e.value) <> 'string' then format('%s.%s is no text', p_path, e.key)
+      when p_schema ? 'anyOf' and e.key not in ('anyOf', 'nullable', 'title', 'description')
+        then format('%s.%s stands beside anyOf, which stands alone', p_path, e.key)
+      when p_path = '$' and e.key = 'anyOf' then '$.anyOf: an answer is one object'
       when e.key in ('enum', 'required', 'propertyOrdering', 'anyOf')
         and (jsonb_typeof(e.value) <> 'array' or e.value = '[]')
         then format('%s.%s is no list, or an empty one', p_path, e.key)
+      when e.key in ('enum', 'required', 'propertyOrdering')
+        and jsonb_path_exists(e.value, 'strict $[*] ? (@.type() <> "string")')
+        then format('%s.%s has what is no text', p_path, e.key)
       when e.key = 'nullable' and jsonb_typeof(e.value) <> 'boolean'
         then format('%s.%s is neither true nor false', p_path, e.key)
     end
@@ -6386,6 +6403,13 @@ begin
   elsif v_type is null
     or v_type not in ('object', 'array', 'string', 'number', 'integer', 'boolean') then
     return format('%s.type is not one of object, array, string, number, integer, boolean', p_path);
+  elsif p_path = '$' and v_type <> 'object' then
+    return '$.type is not object: an answer is one';
+  elsif (p_schema ->> 'minItems')::numeric > (p_schema ->> 'maxItems')::numeric
+    or (p_schema ->> 'minLength')::numeric > (p_schema ->> 'maxLength')::numeric
+    or (p_schema ->> 'minProperties')::numeric > (p_schema ->> 'maxProperties')::numeric
+    or (p_schema ->> 'minimum')::numeric > (p_schema ->> 'maximum')::numeric then
+    return p_path || ' is at least more than it is at most';
   elsif p_schema ? 'enum' and (v_type <> 'string' or p_schema ->> 'format' is distinct from 'enum')
   then
     return format('%s.enum is for a string of the format enum', p_path);
@@ -6592,7 +6616,7 @@ comment on function maintenance.enqueue_task(text, text, integer, timestamptz, j
   'ask even where the input has not changed. Errors: PM002 argument, PM013 no such kind.';
 -- end of sql/engine/queue/enqueue_task.sql
 
--- from sql/engine/queue/settle_task.sql 7b810503b5c5b11d
+-- from sql/engine/queue/settle_task.sql 3be1be09a3b01ef0
 -- Ends a lease: the one place that decides what becomes of a task and of its counters.
 --
 --   outcome        attempt     then
@@ -6608,10 +6632,12 @@ comment on function maintenance.enqueue_task(text, text, integer, timestamptz, j
 --   recovered      refunded    ready at once, dead at the fifth
 --
 -- What is not the task's own fault is refunded, too, of whatever class. A task that fails so
--- twice in a row lets another one try first, when its model may be asked again; and where others
--- are answered meanwhile, it is put off by itself, for a second at first and an hour at last,
--- dead after 50 times. A transient failure is always put off so. With a settled token the result
--- is kept, with the state in it, for the replay of that token.
+-- twice in a row, or whose request is refused as such, loses its priority, and lets another one
+-- try first when its model may be asked again. Where others are answered meanwhile, it is put off
+-- by itself, for a second at first and an hour at last, dead after 50 times; a transient failure
+-- always is.
+--
+-- With a settled token the result is kept, with the state in it, for the replay of that token.
 
 create function maintenance_internal.settle_task(
   p_task maintenance.task,
@@ -6688,6 +6714,10 @@ begin
 
   update maintenance.task as t
   set state = v_task.state,
+    priority = case
+      when v_is_foreign and (p_task.failed_at is not null or p_outcome in ('rejected', 'too_large'))
+        then 5
+      else t.priority end,
     attempts = v_task.attempts,
     defers = v_task.defers,
     recoveries = v_task.recoveries,
@@ -6713,10 +6743,10 @@ begin
   where t.task_id = v_task.task_id
   returning * into v_task;
 
-  if v_task.state in ('succeeded', 'skipped', 'quarantined') then
+  if v_task.state not in ('ready', 'leased') then
     insert into maintenance_internal.subject as s (kind, subject, input_hash, looked_at)
     values (v_task.kind, v_task.subject,
-      case when p_outcome <> 'skipped' then v_task.input_hash end,
+      case when v_task.state <> 'dead' and p_outcome <> 'skipped' then v_task.input_hash end,
       coalesce(p_task.leased_at, v_now))
     on conflict on constraint subject_pkey do update
     set input_hash = coalesce(excluded.input_hash, s.input_hash),
@@ -6809,10 +6839,10 @@ end
 $$;
 -- end of sql/engine/queue/task_holds.sql
 
--- from sql/engine/queue/claim_tasks.sql 6f46bdb921771167
--- Leases due tasks to a worker: the lower priority first, within a kind the longest due. It writes
--- the lease and counts the attempt, nothing else; what a task asks is worked out by task_request.
--- What cannot be asked now is not handed out: a notice says why, and until when.
+-- from sql/engine/queue/claim_tasks.sql fa4d3e4b1c181366
+-- Leases due tasks to a worker: the lower priority first, within a kind the longest due. It
+-- writes the lease and counts the attempt, nothing else; what a task asks is worked out by
+-- task_request. What cannot be asked now is not handed out: a notice says why, and until when.
 
 create function maintenance.claim_tasks(
   worker text,
@@ -6915,9 +6945,9 @@ comment on function maintenance.claim_tasks(text, integer, interval) is
   'disk. Errors: PM002 argument.';
 -- end of sql/engine/queue/claim_tasks.sql
 
--- from sql/engine/queue/lock_task.sql 4e5e7b411c805674
--- A task, locked against everybody else who decides what becomes of it; or a clear error. It is the
--- first lock that any of them takes.
+-- from sql/engine/queue/lock_task.sql 45593c713f9d46b9
+-- A task, locked against everybody else who decides what becomes of it; or a clear error. It is
+-- the first lock that any of them takes.
 
 create function maintenance_internal.lock_task(
   p_task_id bigint,
@@ -6974,6 +7004,27 @@ begin
 end
 $$;
 -- end of sql/engine/queue/lock_task.sql
+
+-- from sql/engine/queue/lock_subject.sql 922d65879d91898a
+-- What is about one subject of a kind happens one after the other: answers, approvals and undos
+-- take its row first. In which order they then take the application's rows, and its unique keys,
+-- is the kind's own affair.
+
+create function maintenance_internal.lock_subject(p_kind text, p_subject text)
+returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  insert into maintenance_internal.subject (kind, subject, looked_at)
+  values (p_kind, p_subject, '-infinity')
+  on conflict on constraint subject_pkey do nothing;
+  perform from maintenance_internal.subject as s
+  where s.kind = p_kind and s.subject = p_subject
+  for update;
+end
+$$;
+-- end of sql/engine/queue/lock_subject.sql
 
 -- from sql/engine/queue/task_request.sql 73e886fe0e272f77
 -- Turns a leased task into the request for a model, or closes it where there is nothing to ask,
@@ -7118,7 +7169,7 @@ comment on function maintenance.task_request(bigint, uuid) is
   'claimed in the same transaction.';
 -- end of sql/engine/queue/task_request.sql
 
--- from sql/engine/queue/parse_answer.sql bb74308181af7d43
+-- from sql/engine/queue/parse_answer.sql 1a5c31a38ea1578e
 -- A model's answer as one JSON object, or the reason why it is none. The rule: the whole text
 -- counts, up to 200,000 characters, with or without a code fence around it; nothing before it,
 -- nothing behind it; at most 10,000 values, nested 50 deep, and no key twice, at any depth. Each
@@ -7150,6 +7201,8 @@ begin
     reason := format('the answer is not an object but %s', jsonb_typeof(answer));
   elsif jsonb_path_exists(answer, format('strict $.**{%s}', v_deepest + 1)::jsonpath) then
     reason := format('the answer is nested deeper than %s', v_deepest);
+  elsif v_bare ~ '[eE]\+?0*[1-9]\d{2}' then
+    reason := 'the answer has a number out of range';
   elsif length(v_bare) - length(translate(v_bare, ':,', '')) >= v_most then
     reason := format('the answer has more than %s values', v_most);
   elsif length(v_bare) - length(replace(v_bare, ':', '')) <> (
@@ -7170,7 +7223,7 @@ end
 $$;
 -- end of sql/engine/queue/parse_answer.sql
 
--- from sql/engine/queue/answer_fault.sql 4a917dde9424cdf2
+-- from sql/engine/queue/answer_fault.sql ab5626fadcf0ea8c
 -- What of an answer its kind's schema does not allow, with the path to it and without a word of
 -- the answer; or null. A schema is a wish to a model and no guarantee. Checked are type,
 -- nullable, enum, required, items and bounds; what the schema does not name is let pass, a
@@ -7191,7 +7244,7 @@ declare
   v_size constant numeric := case v_is
     when 'string' then length(p_answer #>> '{}')
     when 'array' then jsonb_array_length(p_answer)
-    when 'number' then (p_answer #>> '{}')::numeric
+    when 'number' then p_answer::numeric
     when 'object' then (select count(*) from jsonb_object_keys(p_answer)) end;
   v_least constant numeric := (p_schema ->> case v_is when 'string' then 'minLength'
     when 'array' then 'minItems' when 'number' then 'minimum' else 'minProperties' end)::numeric;
@@ -7250,7 +7303,7 @@ end
 $$;
 -- end of sql/engine/queue/answer_fault.sql
 
--- from sql/engine/queue/apply_answer.sql eaa49f7aa635bb9a
+-- from sql/engine/queue/apply_answer.sql 459ada81677a9aa6
 -- Lets the kind apply an answer, all of it or nothing, and writes its changes to the ledger.
 --
 -- apply returns what becomes the task's result, with two parts that the engine takes out:
@@ -7271,31 +7324,46 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_kind maintenance.kind := maintenance_internal.find_kind(p_task.kind);
+  v_changes jsonb;
   v_context text;
   v_constraint text;
   v_table text;
 begin
   outcome := 'succeeded';
   input_hash := p_task.input_hash;
+  perform maintenance_internal.lock_subject(p_task.kind, p_task.subject);
   begin
     result := maintenance_internal.call_apply(v_kind.apply, p_task.subject, p_task.context,
       p_task.held_answer, p_task.options || jsonb_build_object('approved', p_approved));
+    result := coalesce(nullif(result, 'null'), '{}');
+    v_changes := coalesce(nullif(result -> 'changes', 'null'), '[]');
     select r.row ->> 'table' into v_table
-    from jsonb_array_elements(coalesce(result -> 'changes', '[]')) as c (change)
+    from jsonb_array_elements(v_changes) as c (change)
     cross join lateral jsonb_array_elements(coalesce(c.change -> 'rows', '[]')) as r (row)
-    where maintenance_internal.changed_table(r.row ->> 'table') is null;
+    where maintenance_internal.changed_table(r.row ->> 'table') is null
+    limit 1;
     if found then
       raise exception 'apply changes "%", which is no table of the owner''s, named with its schema',
         v_table using errcode = 'PM007';
     end if;
+    if exists (
+      select from jsonb_array_elements(v_changes) as c (change)
+      cross join lateral jsonb_array_elements(coalesce(c.change -> 'rows', '[]')) as r (row)
+      where jsonb_typeof(r.row -> 'after') is distinct from 'object'
+        or jsonb_typeof(coalesce(r.row -> 'before', 'null')) not in ('object', 'null'))
+    then
+      raise exception 'apply names a row without what it was before and is after'
+        using errcode = 'PM007';
+    end if;
     insert into maintenance.change
       (task_id, kind, subject, op, outcome, reason, note, keys, rows)
     select p_task.task_id, p_task.kind, p_task.subject,
-      c.change ->> 'op', c.change ->> 'outcome', c.change ->> 'reason',
+      -- A name of the kind's own, and no text of an answer.
+      substring(c.change ->> 'op' from '^[a-z][a-z0-9_]{0,62}$'),
+      c.change ->> 'outcome', c.change ->> 'reason',
       c.change ->> 'note', array(select jsonb_array_elements_text(c.change -> 'keys')),
       coalesce(c.change -> 'rows', '[]')
-    from jsonb_array_elements(coalesce(result -> 'changes', '[]'))
-      with ordinality as c (change, nr)
+    from jsonb_array_elements(v_changes) with ordinality as c (change, nr)
     order by c.nr;
     input_hash := coalesce(result ->> 'input_hash', input_hash);
     result := result - array['changes', 'input_hash'];
@@ -7691,9 +7759,9 @@ comment on function maintenance.retry_tasks(text) is
   'that stay dead are of subjects of which a later task is open. Errors: PM013 no such kind.';
 -- end of sql/engine/queue/retry_task.sql
 
--- from sql/engine/queue/approve_task.sql 59ba1fa7b9632bf8
--- Applies an answer that was quarantined, under the same checks as at first: what has changed since
--- is refused, operation by operation.
+-- from sql/engine/queue/approve_task.sql 60ae82ea6cb47fbd
+-- Applies an answer that was quarantined, under the same checks as at first: what has changed
+-- since is refused, operation by operation.
 
 create function maintenance.approve_task(task_id bigint)
 returns jsonb
@@ -7708,7 +7776,15 @@ declare
   v_applied record;
 begin
   perform maintenance_internal.check_session();
-  select * into v_applied from maintenance_internal.apply_answer(v_task, p_approved => true);
+  -- As at first, and by the schema of today.
+  select 'bad_output' as outcome, 'it is not as its schema says: ' || f.fault as error
+  into v_applied
+  from maintenance.kind as k
+  cross join maintenance_internal.answer_fault(v_task.held_answer, k.response_schema) as f (fault)
+  where k.kind = v_task.kind and f.fault is not null;
+  if not found then
+    select * into v_applied from maintenance_internal.apply_answer(v_task, p_approved => true);
+  end if;
   if v_applied.outcome <> 'succeeded' then
     raise exception 'the answer of task % cannot be applied: %', v_task.task_id, v_applied.error
       using errcode = 'PM016', hint = 'select maintenance.reject_task(task_id);';
@@ -7754,10 +7830,10 @@ comment on function maintenance.reject_task(bigint, text) is
   '{state}. Errors: PM014 no such task, PM016 it is not quarantined.';
 -- end of sql/engine/queue/reject_task.sql
 
--- from sql/engine/queue/restore_row.sql ea2ff0e165824280
+-- from sql/engine/queue/restore_row.sql db934916c7ebb654
 -- The table that a row of the ledger names: with its schema, so that no search_path decides which
--- it is, and permanent and of somebody who is trusted, since its triggers will run with the owner's
--- rights. Null where it is not (any more).
+-- it is, and permanent and of somebody who is trusted, since its triggers will run with the
+-- owner's rights. Null where it is not (any more).
 
 create function maintenance_internal.changed_table(p_name text)
 returns regclass
@@ -7769,6 +7845,18 @@ return (
   where c.oid = to_regclass(p_name) and cardinality(parse_ident(p_name)) = 2
     and c.relkind in ('r', 'p') and c.relpersistence <> 't'
     and maintenance_internal.is_trusted(c.relowner));
+
+-- The primary key of a row of the ledger.
+create function maintenance_internal.key_of(p_table regclass, p_row jsonb)
+returns jsonb
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+return (
+  select jsonb_object_agg(a.attname, p_row -> a.attname)
+  from pg_index as i
+  join pg_attribute as a on a.attrelid = i.indrelid and a.attnum = any (i.indkey::smallint[])
+  where i.indrelid = p_table and i.indisprimary);
 
 -- Puts one row back as it was before a change, or says why not: it must be as the change left it.
 -- Counters count or date each update: a difference is no edit, and they are not restored.
@@ -7788,6 +7876,7 @@ declare
   v_keys text;
   v_columns text;
   v_where text;
+  v_key constant jsonb := maintenance_internal.key_of(v_table, p_after);
   v_now jsonb;
   v_constraint text;
   v_context text;
@@ -7797,7 +7886,7 @@ begin
     string_agg(p_after ->> a.attname, ', ' order by a.attnum) filter (where k.is_key),
     string_agg(quote_ident(a.attname), ', ' order by a.attnum) filter (
       where not k.is_key and a.attname <> all (p_counters) and a.attgenerated = ''
-        and p_before ? a.attname)
+        and a.attidentity <> 'a' and p_before ? a.attname)
   into v_keys, key, v_columns
   from pg_index as i
   join pg_attribute as a on a.attrelid = i.indrelid and a.attnum > 0 and not a.attisdropped
@@ -7812,9 +7901,16 @@ begin
     'select %1$s from pg_catalog.jsonb_populate_record(null::%2$s, $1))', v_keys, v_table);
   perform maintenance_internal.check_session();
   perform set_config('search_path', maintenance_internal.owner_path(), true); -- for its triggers
-  execute format('select pg_catalog.to_jsonb(t) from %s as t %s for update', v_table, v_where)
-    into v_now using p_after;
-  if v_now is null then
+  begin
+    execute format('select pg_catalog.to_jsonb(t) from %s as t %s for update', v_table, v_where)
+      into v_now using v_key;
+  exception when data_exception then
+    reason := 'it cannot be found: SQLSTATE ' || sqlstate;
+    return;
+  end;
+  if p_before <> 'null' and maintenance_internal.key_of(v_table, p_before) <> v_key then
+    reason := 'its key has been changed';
+  elsif v_now is null then
     reason := 'is gone';
   elsif exists (
     select from jsonb_each(p_after - p_counters) as a
@@ -7824,11 +7920,11 @@ begin
   else
     begin
       if p_before is null then
-        execute format('delete from %s %s', v_table, v_where) using p_after;
-      else
+        execute format('delete from %s %s', v_table, v_where) using v_key;
+      elsif v_columns is not null then
         execute format('update %1$s set (%2$s) = (select %2$s from '
           'pg_catalog.jsonb_populate_record(null::%1$s, $2)) %3$s', v_table, v_columns, v_where)
-        using p_after, p_before;
+        using v_key, p_before;
       end if;
       if v_check_deferred is not null then
         execute v_check_deferred;
@@ -7850,11 +7946,11 @@ end
 $$;
 -- end of sql/engine/queue/restore_row.sql
 
--- from sql/engine/queue/undo_change.sql dc9dc29e0e71e984
+-- from sql/engine/queue/undo_change.sql c90066908ad130d1
 -- Reverses one change, row by row, and returns what became of each, in two rounds at most. The
--- first deletes the rows that the change added and restores those that it changed. If one of these
--- cannot be restored, the first round is rolled back, and the second leaves the added rows alone:
--- nobody is left with less than before.
+-- first deletes the rows that the change added and restores those that it changed. If one of
+-- these cannot be restored, the first round is rolled back, and the second leaves the added rows
+-- alone: nobody is left with less than before.
 
 create function maintenance_internal.undo_change(
   p_change maintenance.change,
@@ -7906,7 +8002,7 @@ end
 $$;
 -- end of sql/engine/queue/undo_change.sql
 
--- from sql/engine/queue/undo_task.sql 0056282157eb86e3
+-- from sql/engine/queue/undo_task.sql ce37584a5ab790e7
 -- Reverses what an answer changed, the last operation first. Row by row: what was edited, deleted
 -- or replaced since is refused and said so, the rest is put back.
 
@@ -7923,7 +8019,8 @@ declare
 begin
   for v_table in
     select r.row ->> 'table' as name, maintenance_internal.changed_table(r.row ->> 'table') as id,
-      jsonb_agg(coalesce(nullif(r.row -> 'after', 'null'), r.row -> 'before')) as rows
+      jsonb_agg(maintenance_internal.key_of(maintenance_internal.changed_table(r.row ->> 'table'),
+        r.row -> 'after')) as rows
     from maintenance.change as c
     cross join lateral jsonb_array_elements(c.rows) as r (row)
     where c.task_id = p_task_id and c.outcome = 'applied' and c.undoes is null
@@ -7938,8 +8035,13 @@ begin
     join pg_attribute as a on a.attrelid = i.indrelid and a.attnum = any (i.indkey::smallint[])
     where i.indrelid = v_table.id and i.indisprimary
     having count(*) > 0;
-    continue when v_sql is null; -- restore_row says so
-    execute v_sql using v_table.rows;
+    -- Where that cannot be, as where its key has another type by now, restore_row says so.
+    continue when v_sql is null;
+    begin
+      execute v_sql using v_table.rows;
+    exception when data_exception then
+      null;
+    end;
   end loop;
 end
 $$;
@@ -7960,6 +8062,12 @@ declare
   v_reason text;
 begin
   perform maintenance_internal.check_session();
+  perform maintenance_internal.lock_subject(v_task.kind, v_task.subject);
+  perform maintenance_internal.lock_changed_rows(v_task.task_id);
+  perform from maintenance.change as c
+  where c.task_id = v_task.task_id
+  order by c.change_id
+  for update;
   if exists (select from maintenance.change as c
     where c.task_id = v_task.task_id and c.outcome = 'applied' and c.undoes is null
       and c.forgotten_at is not null
@@ -7968,7 +8076,6 @@ begin
     raise exception 'what task % changed is not known any more', v_task.task_id
       using errcode = 'PM016', hint = 'The job forget_changes has emptied the ledger of it.';
   end if;
-  perform maintenance_internal.lock_changed_rows(v_task.task_id);
   for v_change in
     select c.* from maintenance.change as c
     where c.task_id = v_task.task_id and c.outcome = 'applied' and c.undoes is null
@@ -8024,7 +8131,7 @@ begin atomic
 end;
 -- end of sql/engine/queue/undone_keys.sql
 
--- from sql/engine/queue/last_looks.sql 9c38cd0f4007793e
+-- from sql/engine/queue/last_looks.sql 28a78d46bc8c7af9
 -- When prepare last looked at each subject of a kind. For its subjects function, which so names
 -- only those of whom something has changed since: with a row for each of the others, every day,
 -- the queue would keep more of the idle than of the busy. None under trigger_jobs(force => true).
@@ -8035,7 +8142,8 @@ language sql
 stable
 set search_path = pg_catalog, pg_temp
 begin atomic
-  select s.subject, s.looked_at
+  -- Ten minutes before: what was changed then may have been committed after the look.
+  select s.subject, s.looked_at - interval '10 minutes'
   from maintenance_internal.subject as s
   where s.kind = last_looks.kind
     and current_setting('maintenance.force', true) is distinct from 'true';
@@ -8047,7 +8155,7 @@ comment on function maintenance.last_looks(text) is
   'For the engine''s owner.';
 -- end of sql/engine/queue/last_looks.sql
 
--- from sql/engine/queue/trigger_jobs.sql 0bb513b810b5481e
+-- from sql/engine/queue/trigger_jobs.sql 364b8827fd435cc7
 -- Asks for the tasks of every kind with a trigger, one for each of its subjects.
 
 create function maintenance.trigger_jobs(
@@ -8096,36 +8204,36 @@ begin
     -- A broken kind stops no other.
     begin
       v_subjects := maintenance_internal.call_subjects(v_kind.subjects);
-    exception when others then
+      v_users := array(select unnest(v_users) union select unnest(v_subjects));
+
+      if trigger_jobs.dry_run then
+        select count(*) into v_new
+        from unnest(v_subjects) as s (subject)
+        where not exists (
+          select from maintenance.task as t
+          where t.kind = v_kind.kind and t.subject = s.subject and t.state in ('ready', 'leased'));
+        -- What an answer has taken of late; null before the first one.
+        select sum(d.input_tokens + d.output_tokens) / sum(d.answered) as tokens,
+          sum(d.cost_usd) / sum(d.answered) as cost into v_past
+        from maintenance.model_day as d
+        where d.kind = v_kind.kind and d.answered > 0
+          and d.day > (v_now at time zone 'America/Los_Angeles')::date - 31;
+        v_tokens := v_tokens + v_past.tokens * v_new;
+        v_cost := v_cost + v_past.cost * v_new;
+      else
+        insert into maintenance.task as t (kind, subject, available_at, due_at, force)
+        select v_kind.kind, s.subject, s.due_at, s.due_at, coalesce(trigger_jobs.force, false)
+        from (
+          select u.subject, v_now + random() * trigger_jobs.spread as due_at
+          from unnest(v_subjects) as u (subject)
+        ) as s
+        on conflict (kind, subject) where state in ('ready', 'leased') do nothing;
+        get diagnostics v_new = row_count;
+      end if;
+    exception when others or assert_failure then
       v_errors := v_errors || jsonb_build_object('kind', v_kind.kind, 'error', sqlerrm);
       continue;
     end;
-    v_users := array(select unnest(v_users) union select unnest(v_subjects));
-
-    if trigger_jobs.dry_run then
-      select count(*) into v_new
-      from unnest(v_subjects) as s (subject)
-      where not exists (
-        select from maintenance.task as t
-        where t.kind = v_kind.kind and t.subject = s.subject and t.state in ('ready', 'leased'));
-      -- What an answer has taken of late; null before the first one.
-      select sum(d.input_tokens + d.output_tokens) / sum(d.answered) as tokens,
-        sum(d.cost_usd) / sum(d.answered) as cost into v_past
-      from maintenance.model_day as d
-      where d.kind = v_kind.kind and d.answered > 0
-        and d.day > (v_now at time zone 'America/Los_Angeles')::date - 31;
-      v_tokens := v_tokens + v_past.tokens * v_new;
-      v_cost := v_cost + v_past.cost * v_new;
-    else
-      insert into maintenance.task as t (kind, subject, available_at, due_at, force)
-      select v_kind.kind, s.subject, s.due_at, s.due_at, coalesce(trigger_jobs.force, false)
-      from (
-        select u.subject, v_now + random() * trigger_jobs.spread as due_at
-        from unnest(v_subjects) as u (subject)
-      ) as s
-      on conflict (kind, subject) where state in ('ready', 'leased') do nothing;
-      get diagnostics v_new = row_count;
-    end if;
     v_published := v_published + v_new;
   end loop;
 
@@ -8170,9 +8278,9 @@ end
 $$;
 -- end of sql/engine/queue/trigger_jobs.sql
 
--- from sql/engine/queue/task_backlog.sql 29c002632de4d95e
--- The tasks' rows of maintenance_status: what is due and what keeps it, what is with a worker, what
--- waits for a decision, what is dead. None where there is no kind.
+-- from sql/engine/queue/task_backlog.sql efbc4d21c13e89db
+-- The tasks' rows of maintenance_status: what is due and what keeps it, what is with a worker,
+-- what waits for a decision, what is dead. None where there is no kind.
 
 create function maintenance_internal.task_backlog()
 returns table (
@@ -10821,7 +10929,7 @@ begin atomic
 end;
 -- end of sql/engine/health/backlog.sql
 
--- from sql/engine/health/maintenance_status.sql 874c09b58a0fd4dc
+-- from sql/engine/health/maintenance_status.sql dde3d0360725e6f3
 -- The front door: what is still to be done, and whether anybody is on it.
 
 create view public.maintenance_status as
@@ -10846,25 +10954,26 @@ from maintenance_internal.task_backlog() as t;
 
 comment on view public.maintenance_status is
   'One row per backlog: what is due, and the job that takes it; then jobs_failing, jobs_late and '
-  'scheduler, about all jobs; then the tasks that are due, that wait for a decision, and that are '
-  'dead.';
+  'scheduler, about all jobs; then the tasks that are due, with a worker, that wait for a '
+  'decision, and that are dead; then the models that they are asked of.';
 comment on column public.maintenance_status.task is
   'the name of the backlog; the job''s own name where it has no other';
 comment on column public.maintenance_status.count is
   'rows due now, by the job''s own rule; counted up to 10,000, then the description says at '
   'least. Jobs whose last run did not succeed; jobs that should have run by their schedule and '
-  'left no trace; what keeps pg_cron from firing; tasks';
+  'left no trace; what keeps pg_cron from firing; tasks; models';
 comment on column public.maintenance_status.severity is
-  'ok: nothing is due. notice: a job will take it. warning: the job is behind, failed, disabled or '
-  'not fired, or late; tasks wait for an hour or for a decision, or are dead. critical: the rule '
-  'is broken or its table locked; pg_cron fires nothing any more';
+  'ok: nothing is due. notice: a job will take it. warning: the job is behind, failed, disabled '
+  'or not fired, or late; tasks wait for an hour, for a budget or for a decision, or are dead; a '
+  'model is not asked now. critical: the rule is broken or its table locked; pg_cron fires '
+  'nothing any more; no model can be asked';
 comment on column public.maintenance_status.oldest is
   'the time of the oldest row that is due; since when the first job is late or failing';
 comment on column public.maintenance_status.next_run_at is 'when pg_cron starts the job next';
 comment on column public.maintenance_status.advice is
   'what to do about it, with the statement to paste; null where there is nothing to do';
 comment on column public.maintenance_status.job_name is
-  'the job that takes it; null for the rows about all jobs, and tasks';
+  'the job that takes it; null for the rows about all jobs, tasks and models';
 comment on column public.maintenance_status.schedule is 'the job''s schedule in force';
 comment on column public.maintenance_status.active is 'pg_cron will start the job';
 comment on column public.maintenance_status.last_run_at is 'when the job''s last run began';
@@ -11030,7 +11139,7 @@ comment on function maintenance.index_report_step(integer) is
   'details (S4-05 to S4-07).';
 -- end of sql/engine/health/index_report_step.sql
 
--- from sql/engine/names.sql 6859102b4add24ed
+-- from sql/engine/names.sql a8c761b35d11264d
 -- The names that the files of sql/engine/ make in our schemas. Written by make migration.
 
 create function maintenance_internal.engine_names()
@@ -11176,6 +11285,7 @@ return array[
   'maintenance_internal.job',
   'maintenance_internal.job_faults',
   'maintenance_internal.judge_fault',
+  'maintenance_internal.key_of',
   'maintenance_internal.keys_off',
   'maintenance_internal.kind_hold',
   'maintenance_internal.last_success',
@@ -11199,6 +11309,7 @@ return array[
   'maintenance_internal.lock_changed_rows',
   'maintenance_internal.lock_class',
   'maintenance_internal.lock_leased',
+  'maintenance_internal.lock_subject',
   'maintenance_internal.lock_task',
   'maintenance_internal.message_or_failure',
   'maintenance_internal.migration',

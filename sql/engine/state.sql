@@ -1,5 +1,5 @@
 -- The release, and a hash of the files of sql/engine/. Written by make migration.
 
 comment on schema maintenance is
-  'pg-maintenance 0.0.0, state 858467f7be343faa: '
+  'pg-maintenance 0.0.0, state 01be2e9b12dd6f3d: '
   'what people call and read; \df maintenance.* is the manual.';

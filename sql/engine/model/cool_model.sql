@@ -55,14 +55,14 @@ begin
       where d.model = p_call.model and d.day >= v_today - 1
         and d.answered_at > greatest(t.failed_at, v_now - interval '2 minutes')
         and t.failed_at is not null)
-    -- Others of its kind are answered by this model, as both are set now.
-    when v_class = 'refused' then exists (
-      select from maintenance.model_day as d
+    -- Others of its kind are answered by this model, as both are set now, and the last was.
+    when v_class = 'refused' then coalesce((
+      select max(d.answered_at) > greatest(k.changed_at, m.changed_at, max(d.refused_at))
+      from maintenance.model_day as d
       join maintenance.kind as k on k.kind = d.kind
       join maintenance.model as m on m.model = d.model
-      cross join greatest(k.changed_at, m.changed_at) as c (changed_at)
-      where d.model = p_call.model and d.kind = p_call.kind and d.answered_at > c.changed_at
-        and d.day >= (c.changed_at at time zone 'America/Los_Angeles')::date)
+      where d.model = p_call.model and d.kind = p_call.kind
+      group by k.changed_at, m.changed_at), false)
     else false
   end;
   if v_is_own then

@@ -93,11 +93,12 @@ begin
   end if;
 
   insert into maintenance.model_day as d (day, model, kind, calls, answered, input_tokens,
-    output_tokens, cached_tokens, cost_usd, unknown_cost, answered_at)
+    output_tokens, cached_tokens, cost_usd, unknown_cost, answered_at, refused_at)
   values ((v_now at time zone 'America/Los_Angeles')::date, v_call.model, v_call.kind, 1,
     v_answered::integer, v_call.input_tokens, v_call.output_tokens, v_call.cached_tokens,
     coalesce(cost, 0), (v_call.is_estimate or cost is null)::integer,
-    case when v_answered then v_now end)
+    case when v_answered then v_now end,
+    case when p_outcome in ('rejected', 'too_large') then v_now end)
   on conflict on constraint model_day_pkey do update
   set calls = d.calls + excluded.calls,
     answered = d.answered + excluded.answered,
@@ -106,6 +107,7 @@ begin
     cached_tokens = d.cached_tokens + excluded.cached_tokens,
     cost_usd = d.cost_usd + excluded.cost_usd,
     unknown_cost = d.unknown_cost + excluded.unknown_cost,
-    answered_at = greatest(d.answered_at, excluded.answered_at);
+    answered_at = greatest(d.answered_at, excluded.answered_at),
+    refused_at = greatest(d.refused_at, excluded.refused_at);
 end
 $$;

@@ -169,6 +169,7 @@ create table maintenance.model_day (
   cost_usd numeric not null default 0,
   unknown_cost bigint not null default 0,
   answered_at timestamptz,
+  refused_at timestamptz,
   constraint model_day_pkey primary key (day, model, kind)
 ) with (fillfactor = 50);
 
@@ -179,3 +180,4 @@ comment on column maintenance.model_day.answered is 'the calls that Gemini answe
 comment on column maintenance.model_day.unknown_cost is
   'the calls of which cost_usd has an estimate only, or nothing, the model being without a price';
 comment on column maintenance.model_day.answered_at is 'the last answer';
+comment on column maintenance.model_day.refused_at is 'the last request that was refused as such';

@@ -18,7 +18,7 @@ declare
   v_size constant numeric := case v_is
     when 'string' then length(p_answer #>> '{}')
     when 'array' then jsonb_array_length(p_answer)
-    when 'number' then (p_answer #>> '{}')::numeric
+    when 'number' then p_answer::numeric
     when 'object' then (select count(*) from jsonb_object_keys(p_answer)) end;
   v_least constant numeric := (p_schema ->> case v_is when 'string' then 'minLength'
     when 'array' then 'minItems' when 'number' then 'minimum' else 'minProperties' end)::numeric;

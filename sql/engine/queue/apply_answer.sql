@@ -18,31 +18,46 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_kind maintenance.kind := maintenance_internal.find_kind(p_task.kind);
+  v_changes jsonb;
   v_context text;
   v_constraint text;
   v_table text;
 begin
   outcome := 'succeeded';
   input_hash := p_task.input_hash;
+  perform maintenance_internal.lock_subject(p_task.kind, p_task.subject);
   begin
     result := maintenance_internal.call_apply(v_kind.apply, p_task.subject, p_task.context,
       p_task.held_answer, p_task.options || jsonb_build_object('approved', p_approved));
+    result := coalesce(nullif(result, 'null'), '{}');
+    v_changes := coalesce(nullif(result -> 'changes', 'null'), '[]');
     select r.row ->> 'table' into v_table
-    from jsonb_array_elements(coalesce(result -> 'changes', '[]')) as c (change)
+    from jsonb_array_elements(v_changes) as c (change)
     cross join lateral jsonb_array_elements(coalesce(c.change -> 'rows', '[]')) as r (row)
-    where maintenance_internal.changed_table(r.row ->> 'table') is null;
+    where maintenance_internal.changed_table(r.row ->> 'table') is null
+    limit 1;
     if found then
       raise exception 'apply changes "%", which is no table of the owner''s, named with its schema',
         v_table using errcode = 'PM007';
     end if;
+    if exists (
+      select from jsonb_array_elements(v_changes) as c (change)
+      cross join lateral jsonb_array_elements(coalesce(c.change -> 'rows', '[]')) as r (row)
+      where jsonb_typeof(r.row -> 'after') is distinct from 'object'
+        or jsonb_typeof(coalesce(r.row -> 'before', 'null')) not in ('object', 'null'))
+    then
+      raise exception 'apply names a row without what it was before and is after'
+        using errcode = 'PM007';
+    end if;
     insert into maintenance.change
       (task_id, kind, subject, op, outcome, reason, note, keys, rows)
     select p_task.task_id, p_task.kind, p_task.subject,
-      c.change ->> 'op', c.change ->> 'outcome', c.change ->> 'reason',
+      -- A name of the kind's own, and no text of an answer.
+      substring(c.change ->> 'op' from '^[a-z][a-z0-9_]{0,62}$'),
+      c.change ->> 'outcome', c.change ->> 'reason',
       c.change ->> 'note', array(select jsonb_array_elements_text(c.change -> 'keys')),
       coalesce(c.change -> 'rows', '[]')
-    from jsonb_array_elements(coalesce(result -> 'changes', '[]'))
-      with ordinality as c (change, nr)
+    from jsonb_array_elements(v_changes) with ordinality as c (change, nr)
     order by c.nr;
     input_hash := coalesce(result ->> 'input_hash', input_hash);
     result := result - array['changes', 'input_hash'];

@@ -14,6 +14,9 @@ begin
   perform set_config('search_path', maintenance_internal.owner_path(), true);
   execute format('select array_agg(distinct s) from %s() as s where s <> ''''', v_function)
   into v_subjects;
+  if exists (select from unnest(v_subjects) as s where length(s) > 200) then
+    raise exception 'a subject has more than 200 characters' using errcode = 'PM002';
+  end if;
   return coalesce(v_subjects, '{}');
 exception when others or assert_failure then
   -- Whoever asks may not read the tables: no text of a row.

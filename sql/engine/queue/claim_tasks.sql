@@ -1,6 +1,6 @@
--- Leases due tasks to a worker: the lower priority first, within a kind the longest due. It writes
--- the lease and counts the attempt, nothing else; what a task asks is worked out by task_request.
--- What cannot be asked now is not handed out: a notice says why, and until when.
+-- Leases due tasks to a worker: the lower priority first, within a kind the longest due. It
+-- writes the lease and counts the attempt, nothing else; what a task asks is worked out by
+-- task_request. What cannot be asked now is not handed out: a notice says why, and until when.
 
 create function maintenance.claim_tasks(
   worker text,

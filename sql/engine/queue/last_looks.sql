@@ -8,7 +8,8 @@ language sql
 stable
 set search_path = pg_catalog, pg_temp
 begin atomic
-  select s.subject, s.looked_at
+  -- Ten minutes before: what was changed then may have been committed after the look.
+  select s.subject, s.looked_at - interval '10 minutes'
   from maintenance_internal.subject as s
   where s.kind = last_looks.kind
     and current_setting('maintenance.force', true) is distinct from 'true';

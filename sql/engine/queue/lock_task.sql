@@ -1,5 +1,5 @@
--- A task, locked against everybody else who decides what becomes of it; or a clear error. It is the
--- first lock that any of them takes.
+-- A task, locked against everybody else who decides what becomes of it; or a clear error. It is
+-- the first lock that any of them takes.
 
 create function maintenance_internal.lock_task(
   p_task_id bigint,

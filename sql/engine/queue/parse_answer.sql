@@ -29,6 +29,8 @@ begin
     reason := format('the answer is not an object but %s', jsonb_typeof(answer));
   elsif jsonb_path_exists(answer, format('strict $.**{%s}', v_deepest + 1)::jsonpath) then
     reason := format('the answer is nested deeper than %s', v_deepest);
+  elsif v_bare ~ '[eE]\+?0*[1-9]\d{2}' then
+    reason := 'the answer has a number out of range';
   elsif length(v_bare) - length(translate(v_bare, ':,', '')) >= v_most then
     reason := format('the answer has more than %s values', v_most);
   elsif length(v_bare) - length(replace(v_bare, ':', '')) <> (

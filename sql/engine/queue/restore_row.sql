@@ -1,6 +1,6 @@
 -- The table that a row of the ledger names: with its schema, so that no search_path decides which
--- it is, and permanent and of somebody who is trusted, since its triggers will run with the owner's
--- rights. Null where it is not (any more).
+-- it is, and permanent and of somebody who is trusted, since its triggers will run with the
+-- owner's rights. Null where it is not (any more).
 
 create function maintenance_internal.changed_table(p_name text)
 returns regclass
@@ -12,6 +12,18 @@ return (
   where c.oid = to_regclass(p_name) and cardinality(parse_ident(p_name)) = 2
     and c.relkind in ('r', 'p') and c.relpersistence <> 't'
     and maintenance_internal.is_trusted(c.relowner));
+
+-- The primary key of a row of the ledger.
+create function maintenance_internal.key_of(p_table regclass, p_row jsonb)
+returns jsonb
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+return (
+  select jsonb_object_agg(a.attname, p_row -> a.attname)
+  from pg_index as i
+  join pg_attribute as a on a.attrelid = i.indrelid and a.attnum = any (i.indkey::smallint[])
+  where i.indrelid = p_table and i.indisprimary);
 
 -- Puts one row back as it was before a change, or says why not: it must be as the change left it.
 -- Counters count or date each update: a difference is no edit, and they are not restored.
@@ -31,6 +43,7 @@ declare
   v_keys text;
   v_columns text;
   v_where text;
+  v_key constant jsonb := maintenance_internal.key_of(v_table, p_after);
   v_now jsonb;
   v_constraint text;
   v_context text;
@@ -40,7 +53,7 @@ begin
     string_agg(p_after ->> a.attname, ', ' order by a.attnum) filter (where k.is_key),
     string_agg(quote_ident(a.attname), ', ' order by a.attnum) filter (
       where not k.is_key and a.attname <> all (p_counters) and a.attgenerated = ''
-        and p_before ? a.attname)
+        and a.attidentity <> 'a' and p_before ? a.attname)
   into v_keys, key, v_columns
   from pg_index as i
   join pg_attribute as a on a.attrelid = i.indrelid and a.attnum > 0 and not a.attisdropped
@@ -55,9 +68,16 @@ begin
     'select %1$s from pg_catalog.jsonb_populate_record(null::%2$s, $1))', v_keys, v_table);
   perform maintenance_internal.check_session();
   perform set_config('search_path', maintenance_internal.owner_path(), true); -- for its triggers
-  execute format('select pg_catalog.to_jsonb(t) from %s as t %s for update', v_table, v_where)
-    into v_now using p_after;
-  if v_now is null then
+  begin
+    execute format('select pg_catalog.to_jsonb(t) from %s as t %s for update', v_table, v_where)
+      into v_now using v_key;
+  exception when data_exception then
+    reason := 'it cannot be found: SQLSTATE ' || sqlstate;
+    return;
+  end;
+  if p_before <> 'null' and maintenance_internal.key_of(v_table, p_before) <> v_key then
+    reason := 'its key has been changed';
+  elsif v_now is null then
     reason := 'is gone';
   elsif exists (
     select from jsonb_each(p_after - p_counters) as a
@@ -67,11 +87,11 @@ begin
   else
     begin
       if p_before is null then
-        execute format('delete from %s %s', v_table, v_where) using p_after;
-      else
+        execute format('delete from %s %s', v_table, v_where) using v_key;
+      elsif v_columns is not null then
         execute format('update %1$s set (%2$s) = (select %2$s from '
           'pg_catalog.jsonb_populate_record(null::%1$s, $2)) %3$s', v_table, v_columns, v_where)
-        using p_after, p_before;
+        using v_key, p_before;
       end if;
       if v_check_deferred is not null then
         execute v_check_deferred;

@@ -19,7 +19,7 @@ declare
 begin
   if jsonb_typeof(p_schema) is distinct from 'object' then
     return p_path || ' is not an object';
-  elsif length(p_path) > 1000 then
+  elsif regexp_count(p_path, '\.(items|properties|anyOf)') > 45 then
     return 'it is nested too deep';
   end if;
   select case
@@ -27,9 +27,19 @@ begin
       when e.value = 'null' then format('%s.%s is null', p_path, e.key)
       when e.key = any (v_bounds) and jsonb_typeof(e.value) <> 'number'
         then format('%s.%s is no number', p_path, e.key)
+      when e.key ~ '^(min|max)[ILP]' and e.value::text !~ '^\d+$'
+        then format('%s.%s is no whole number from 0 on', p_path, e.key)
+      when e.key in ('type', 'format', 'title', 'description', 'pattern')
+        and jsonb_typeof(e.value) <> 'string' then format('%s.%s is no text', p_path, e.key)
+      when p_schema ? 'anyOf' and e.key not in ('anyOf', 'nullable', 'title', 'description')
+        then format('%s.%s stands beside anyOf, which stands alone', p_path, e.key)
+      when p_path = '$' and e.key = 'anyOf' then '$.anyOf: an answer is one object'
       when e.key in ('enum', 'required', 'propertyOrdering', 'anyOf')
         and (jsonb_typeof(e.value) <> 'array' or e.value = '[]')
         then format('%s.%s is no list, or an empty one', p_path, e.key)
+      when e.key in ('enum', 'required', 'propertyOrdering')
+        and jsonb_path_exists(e.value, 'strict $[*] ? (@.type() <> "string")')
+        then format('%s.%s has what is no text', p_path, e.key)
       when e.key = 'nullable' and jsonb_typeof(e.value) <> 'boolean'
         then format('%s.%s is neither true nor false', p_path, e.key)
     end
@@ -51,6 +61,13 @@ begin
   elsif v_type is null
     or v_type not in ('object', 'array', 'string', 'number', 'integer', 'boolean') then
     return format('%s.type is not one of object, array, string, number, integer, boolean', p_path);
+  elsif p_path = '$' and v_type <> 'object' then
+    return '$.type is not object: an answer is one';
+  elsif (p_schema ->> 'minItems')::numeric > (p_schema ->> 'maxItems')::numeric
+    or (p_schema ->> 'minLength')::numeric > (p_schema ->> 'maxLength')::numeric
+    or (p_schema ->> 'minProperties')::numeric > (p_schema ->> 'maxProperties')::numeric
+    or (p_schema ->> 'minimum')::numeric > (p_schema ->> 'maximum')::numeric then
+    return p_path || ' is at least more than it is at most';
   elsif p_schema ? 'enum' and (v_type <> 'string' or p_schema ->> 'format' is distinct from 'enum')
   then
     return format('%s.enum is for a string of the format enum', p_path);

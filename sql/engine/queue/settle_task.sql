@@ -13,10 +13,12 @@
 --   recovered      refunded    ready at once, dead at the fifth
 --
 -- What is not the task's own fault is refunded, too, of whatever class. A task that fails so
--- twice in a row lets another one try first, when its model may be asked again; and where others
--- are answered meanwhile, it is put off by itself, for a second at first and an hour at last,
--- dead after 50 times. A transient failure is always put off so. With a settled token the result
--- is kept, with the state in it, for the replay of that token.
+-- twice in a row, or whose request is refused as such, loses its priority, and lets another one
+-- try first when its model may be asked again. Where others are answered meanwhile, it is put off
+-- by itself, for a second at first and an hour at last, dead after 50 times; a transient failure
+-- always is.
+--
+-- With a settled token the result is kept, with the state in it, for the replay of that token.
 
 create function maintenance_internal.settle_task(
   p_task maintenance.task,
@@ -93,6 +95,10 @@ begin
 
   update maintenance.task as t
   set state = v_task.state,
+    priority = case
+      when v_is_foreign and (p_task.failed_at is not null or p_outcome in ('rejected', 'too_large'))
+        then 5
+      else t.priority end,
     attempts = v_task.attempts,
     defers = v_task.defers,
     recoveries = v_task.recoveries,
@@ -118,10 +124,10 @@ begin
   where t.task_id = v_task.task_id
   returning * into v_task;
 
-  if v_task.state in ('succeeded', 'skipped', 'quarantined') then
+  if v_task.state not in ('ready', 'leased') then
     insert into maintenance_internal.subject as s (kind, subject, input_hash, looked_at)
     values (v_task.kind, v_task.subject,
-      case when p_outcome <> 'skipped' then v_task.input_hash end,
+      case when v_task.state <> 'dead' and p_outcome <> 'skipped' then v_task.input_hash end,
       coalesce(p_task.leased_at, v_now))
     on conflict on constraint subject_pkey do update
     set input_hash = coalesce(excluded.input_hash, s.input_hash),

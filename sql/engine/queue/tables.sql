@@ -123,8 +123,8 @@ comment on column maintenance.task.foreseen is
 comment on column maintenance.task.settled_token is
   'the lease that complete_task last settled: its replay returns result';
 
--- What is kept of a subject when its tasks are gone: what was last asked about, so that the same is
--- not asked twice.
+-- What is kept of a subject when its tasks are gone: what was last asked about, so that the same
+-- is not asked twice.
 create table maintenance_internal.subject (
   kind text not null,
   subject text not null,
@@ -140,8 +140,8 @@ create index subject_looked_at_idx on maintenance_internal.subject (looked_at);
 comment on table maintenance_internal.subject is
   'Of each subject of a kind, the input of its last answer, and when prepare last looked at it.';
 
--- The ledger: one operation per row, in the order of the answer. Rows are added and never changed;
--- an undo is one more row.
+-- The ledger: one operation per row, in the order of the answer. Rows are added and never
+-- changed; an undo is one more row.
 create table maintenance.change (
   change_id bigint generated always as identity,
   task_id bigint not null,

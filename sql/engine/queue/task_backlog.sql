@@ -1,5 +1,5 @@
--- The tasks' rows of maintenance_status: what is due and what keeps it, what is with a worker, what
--- waits for a decision, what is dead. None where there is no kind.
+-- The tasks' rows of maintenance_status: what is due and what keeps it, what is with a worker,
+-- what waits for a decision, what is dead. None where there is no kind.
 
 create function maintenance_internal.task_backlog()
 returns table (

@@ -46,36 +46,36 @@ begin
     -- A broken kind stops no other.
     begin
       v_subjects := maintenance_internal.call_subjects(v_kind.subjects);
-    exception when others then
+      v_users := array(select unnest(v_users) union select unnest(v_subjects));
+
+      if trigger_jobs.dry_run then
+        select count(*) into v_new
+        from unnest(v_subjects) as s (subject)
+        where not exists (
+          select from maintenance.task as t
+          where t.kind = v_kind.kind and t.subject = s.subject and t.state in ('ready', 'leased'));
+        -- What an answer has taken of late; null before the first one.
+        select sum(d.input_tokens + d.output_tokens) / sum(d.answered) as tokens,
+          sum(d.cost_usd) / sum(d.answered) as cost into v_past
+        from maintenance.model_day as d
+        where d.kind = v_kind.kind and d.answered > 0
+          and d.day > (v_now at time zone 'America/Los_Angeles')::date - 31;
+        v_tokens := v_tokens + v_past.tokens * v_new;
+        v_cost := v_cost + v_past.cost * v_new;
+      else
+        insert into maintenance.task as t (kind, subject, available_at, due_at, force)
+        select v_kind.kind, s.subject, s.due_at, s.due_at, coalesce(trigger_jobs.force, false)
+        from (
+          select u.subject, v_now + random() * trigger_jobs.spread as due_at
+          from unnest(v_subjects) as u (subject)
+        ) as s
+        on conflict (kind, subject) where state in ('ready', 'leased') do nothing;
+        get diagnostics v_new = row_count;
+      end if;
+    exception when others or assert_failure then
       v_errors := v_errors || jsonb_build_object('kind', v_kind.kind, 'error', sqlerrm);
       continue;
     end;
-    v_users := array(select unnest(v_users) union select unnest(v_subjects));
-
-    if trigger_jobs.dry_run then
-      select count(*) into v_new
-      from unnest(v_subjects) as s (subject)
-      where not exists (
-        select from maintenance.task as t
-        where t.kind = v_kind.kind and t.subject = s.subject and t.state in ('ready', 'leased'));
-      -- What an answer has taken of late; null before the first one.
-      select sum(d.input_tokens + d.output_tokens) / sum(d.answered) as tokens,
-        sum(d.cost_usd) / sum(d.answered) as cost into v_past
-      from maintenance.model_day as d
-      where d.kind = v_kind.kind and d.answered > 0
-        and d.day > (v_now at time zone 'America/Los_Angeles')::date - 31;
-      v_tokens := v_tokens + v_past.tokens * v_new;
-      v_cost := v_cost + v_past.cost * v_new;
-    else
-      insert into maintenance.task as t (kind, subject, available_at, due_at, force)
-      select v_kind.kind, s.subject, s.due_at, s.due_at, coalesce(trigger_jobs.force, false)
-      from (
-        select u.subject, v_now + random() * trigger_jobs.spread as due_at
-        from unnest(v_subjects) as u (subject)
-      ) as s
-      on conflict (kind, subject) where state in ('ready', 'leased') do nothing;
-      get diagnostics v_new = row_count;
-    end if;
     v_published := v_published + v_new;
   end loop;
 

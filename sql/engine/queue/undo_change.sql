@@ -1,7 +1,7 @@
 -- Reverses one change, row by row, and returns what became of each, in two rounds at most. The
--- first deletes the rows that the change added and restores those that it changed. If one of these
--- cannot be restored, the first round is rolled back, and the second leaves the added rows alone:
--- nobody is left with less than before.
+-- first deletes the rows that the change added and restores those that it changed. If one of
+-- these cannot be restored, the first round is rolled back, and the second leaves the added rows
+-- alone: nobody is left with less than before.
 
 create function maintenance_internal.undo_change(
   p_change maintenance.change,

@@ -1,7 +1,7 @@
 -- What fresh eyes found: whose fault a failure is told to be, who tries when a model cools, and that each call ends.
 begin;
 create extension pgtap;
-select plan(33);
+select plan(36);
 \ir calls.psql
 select maintenance.configure('daily_budget_usd', null) \g /dev/null
 create function pg_temp.forget() returns void language sql as $$
@@ -19,6 +19,44 @@ select is(pg_temp.cools(), '3.5 fault 1 01:00:00', 'a call that was reserved bef
 select pg_temp.fail(pg_temp.held('c'), 'defer', '429', null, pg_temp.quota('RequestsPerDay', '20')) \g /dev/null
 select is((select until from maintenance_internal.cool_down), '2026-11-11 08:00+00'::timestamptz,
   'but what Gemini says of the time counts');
+
+-- Ten that are always refused, of the first priority: the others get their turn.
+select pg_temp.forget() \g /dev/null
+insert into public.word select 'good' || i from generate_series(1, 20) as i on conflict do nothing;
+insert into public.word select 'bad' || i from generate_series(1, 10) as i on conflict do nothing;
+select maintenance.enqueue_task('word', 'bad' || i, -1) from generate_series(1, 10) as i \g /dev/null
+select maintenance.enqueue_task('word', 'good' || i) from generate_series(1, 20) as i \g /dev/null
+do $$ declare v_claim record; begin
+  for i in 1 .. 200 loop
+    for v_claim in select c.*, t.subject from maintenance.claim_tasks('me',
+      4) as c join maintenance.task as t using (task_id)
+    loop
+      if maintenance.task_request(v_claim.task_id, v_claim.lease_token) is null then
+        continue;
+      elsif v_claim.subject ~ 'bad' then
+        perform maintenance.fail_task(v_claim.task_id, v_claim.lease_token, 'defer', '429');
+      else
+        perform maintenance.complete_task(v_claim.task_id, v_claim.lease_token, '{"word": "x"}');
+      end if;
+    end loop;
+    perform pg_temp.pass('2 s');
+  end loop;
+end $$;
+select is((select count(*) from maintenance.task where state = 'succeeded'), 20::bigint,
+  'ten of them keep nobody from his turn');
+
+-- A model that begins to refuse a kind that it has answered: one task pays for it, and no more.
+select pg_temp.forget() \g /dev/null
+update maintenance.kind set instruction = instruction;
+update maintenance.model set position = position;
+do $$ begin
+  perform pg_temp.pass('1 s');
+  perform pg_temp.answer(pg_temp.ask());
+  perform pg_temp.pass('30 days');
+  for i in 1 .. 4 loop perform pg_temp.fail(pg_temp.ask(), 'rejected', '400'); end loop;
+end $$;
+select is((select string_agg(state, ' ' order by task_id) from maintenance.task where state <> 'succeeded'),
+  'dead ready ready ready', 'after the first the model is not asked for the kind, nor after it the others');
 
 -- Outages hours apart: not the task's own fault.
 select pg_temp.forget() \g /dev/null
@@ -69,7 +107,8 @@ end $$;
 select is((select count(*) from maintenance.task where state = 'succeeded'), 20::bigint,
   'all others are done in a minute');
 select cmp_ok((select count(*) from asked where task_id = :poison), '<', 12::bigint, 'it is asked less and less');
-select cmp_ok((select defers from maintenance.task where task_id = :poison), '>', 2, 'and will be given up');
+select cmp_ok((select defers from maintenance.task where task_id = :poison), '>', 0, 'and will be given up');
+select is((select priority from maintenance.task where task_id = :poison), 5, 'it has lost its priority');
 update maintenance.model set enabled = true;
 
 -- A cool-down that is long keeps nobody from the next model: one call tries, the others go on.

@@ -1,7 +1,7 @@
 -- T22, N-015: a schema that Gemini would refuse is refused here, and an answer that its schema forbids is not applied.
 begin;
 create extension pgtap;
-select plan(57);
+select plan(64);
 \ir toy.psql
 \set QUIET on
 create function pg_temp.fault(schema text) returns text language plpgsql as $$
@@ -14,7 +14,18 @@ exception when sqlstate 'PM002' then
 end $$;
 select is(pg_temp.fault(s), f, 'schema ' || s) from (values
   ('{"type": "object", "properties": {"a": {"type": "STRING", "description": "x", "nullable": true}}}', null),
-  ('{"type": "array", "items": {"type": "integer", "minimum": 1}, "maxItems": 5}', null),
+  ('{"type": "object", "properties": {"a": {"type": "array", "items": {"type": "integer", "minimum": 1},
+    "maxItems": 5}}}', null),
+  ('{"type": "array", "items": {"type": "integer"}}', '$.type is not object: an answer is one'),
+  ('{"anyOf": [{"type": "object", "properties": {"a": {"type": "string"}}}]}', '$.anyOf: an answer is one object'),
+  ('{"type": "object", "properties": {"a": {"type": "string", "format": "enum", "enum": [1, 2]}}}',
+    '$.properties.a.enum has what is no text'),
+  ('{"type": "object", "properties": {"a": {"type": "integer", "minimum": 5, "maximum": 1}}}',
+    '$.properties.a is at least more than it is at most'),
+  ('{"type": "object", "properties": {"a": {"type": "string", "minLength": -1}}}',
+    '$.properties.a.minLength is no whole number from 0 on'),
+  ('{"type": "object", "properties": {"a": {"anyOf": [{"type": "string"}], "required": ["b"]}}}',
+    '$.properties.a.required stands beside anyOf, which stands alone'),
   ('{"type": "object", "properties": {"a": {"anyOf": [{"type": "string"}, {"type": "number"}]}}}', null),
   ('{"type": "object", "properties": {"a": {"type": "string", "format": "enum", "enum": ["x"]}}, "required": ["a"]}',
     null),
@@ -123,6 +134,7 @@ select is(pg_temp.reason(a), r, n) from (values
   ('{"a":' || repeat('[', 49) || repeat(']', 49) || '}', null, 'fifty levels are let pass'),
   ('{"a":[' || repeat('1,', 98000) || '1]}', 'the answer has more than 10000 values', 'F9: 98,000 numbers'),
   ('{"a:,{": ":,{\":", "b": {"c": [{"d": 1}, {"d": 2}]}}', null, 'what stands in a text does not count'),
+  ('{"a":[' || repeat('1e131071,', 9000) || '1]}', 'the answer has a number out of range', 'numbers of 131,072 digits'),
   ('{"a": {"x": 1, "b": [{"c": 1, "c": 2}]}}', 'the answer has a key twice', 'a key twice, deep inside')) as v (a, r,
     n);
 select * from finish();

@@ -1,7 +1,7 @@
 -- trigger_jobs asks for every subject of a trigger once, spread in time, and can say before what it would cost.
 begin;
 create extension pgtap;
-select plan(30);
+select plan(32);
 delete from maintenance.kind;
 \ir toy.psql
 insert into public.word values ('a', null), ('b', null), ('c', null);
@@ -78,6 +78,17 @@ select is(maintenance.trigger_jobs('nightly'),
   '{"success": false, "usersProcessed": 200, "jobsPublished": 200, "errors":
   [{"kind": "a_broken", "error": "the subjects cannot be told by public.broken_subjects: SQLSTATE P0001"}]}',
   'N-020: the tasks of other kinds are published, and the broken one is named; a kind may name any trigger');
+create or replace function public.broken_subjects() returns setof text language plpgsql stable as
+  $$ begin assert false, 'a secret'; end $$;
+select is(maintenance.trigger_jobs('nightly') -> 'errors',
+  '[{"kind": "a_broken", "error": "the subjects cannot be told by '
+  'public.broken_subjects: SQLSTATE P0004"}]', 'N-020: an assert too');
+create or replace function public.broken_subjects() returns setof text language sql stable as
+  $$ select repeat('x', 300) $$;
+select matches(maintenance.trigger_jobs('nightly') #>> '{errors,0,error}', 'a subject has more than 200 characters',
+  'N-020: a subject that no task can have too');
+create or replace function public.broken_subjects() returns setof text language plpgsql stable as
+  $$ begin raise exception 'a secret'; end $$;
 select is(maintenance.trigger_jobs() ? 'errors', false, 'all are the three of the original');
 delete from maintenance.task;
 create function public.nightly_step(batch_size integer) returns bigint language sql
@@ -97,8 +108,8 @@ select * from maintenance.register('consolidate_memories') \g /dev/null
 delete from maintenance_internal.subject;
 insert into public.users (email) select 'idle' || i from generate_series(1, 2000) as i;
 insert into public.users (email) select 'busy' || i from generate_series(1, 500) as i;
-insert into public.memories (user_id, key, content)
-select u.id, 'k' || i, 'Fact ' || i from public.users as u, generate_series(1, 5) as i
+insert into public.memories (user_id, key, content, updated_at)
+select u.id, 'k' || i, 'Fact ' || i, now() - interval '1 hour' from public.users as u, generate_series(1, 5) as i
 where u.email ~ '^busy' or u.email ~ '^idle' and i < 3;
 create function pg_temp.day() returns text language plpgsql as $$
 declare v_task record;

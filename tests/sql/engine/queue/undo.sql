@@ -3,7 +3,7 @@
 begin;
 create extension pgtap;
 \ir toy.psql
-select plan(48);
+select plan(53);
 
 create table public."Fact" (
   "Owner" text, nr integer, word text, tags text[], at timestamptz default '2026-01-02 03:04:05.678901+00',
@@ -216,6 +216,37 @@ select is(maintenance.undo_task(:docs) #>> '{rows,0,reason}', 'has been edited s
 rollback to docs;
 update public.docs set n = 7;
 select is(maintenance.undo_task(:docs) ->> 'undone', '1', 'a counter is not');
+rollback to docs;
+alter table public.docs alter column body type integer using 5;
+select is(maintenance.undo_task(:docs) #>> '{rows,0,reason}', 'has been edited since',
+  'a column of another type by now shows no text, and stops nothing');
+rollback to docs;
+alter table public.docs drop constraint docs_pkey, alter column id type text, add primary key (id);
+update maintenance.change set rows = jsonb_set(rows, '{0,after,id}', '2') where task_id = :docs;
+select is(maintenance.undo_task(:docs) #>> '{rows,0,reason}', 'its key has been changed',
+  'a key that was changed is not put back');
+rollback to docs;
+create or replace function public.docs_apply(subject text, context jsonb, answer jsonb, options jsonb) returns jsonb
+language sql return '{"changes": [{"op": "A text of the answer", "outcome": "applied", "rows": [{"table": "public.docs",
+  "before": {"id": 1}}]}]}'::jsonb;
+select pg_temp.answer('{}') as halves \gset
+select is((pg_temp.task(:halves)).last_error, 'apply: apply names a row without what it was before and is after',
+  'a change without its row is no change');
+create or replace function public.docs_apply(subject text, context jsonb, answer jsonb, options jsonb) returns jsonb
+language plpgsql as $$ begin
+  if not (options ->> 'approved')::boolean then raise exception 'too far' using errcode = 'PM017'; end if;
+  return '{"changes": [{"op": "A text of the answer", "outcome": "applied"}]}';
+end $$;
+delete from maintenance.task where state = 'ready';
+select pg_temp.answer('{"word": "long"}') as far \gset
+select is((select operations from maintenance.pending_answer where task_id = :far), '{"?": {"applied": 1}}',
+  'what is no name of an operation is not shown');
+select maintenance.set_kind('fact', 'Do.',
+  '{"type": "object", "properties": {"word": {"type": "string", "maxLength": 3}}}',
+  'public.word_subjects', 'public.word_prepare', 'public.docs_apply') \g /dev/null
+select throws_ok(format('select maintenance.approve_task(%s)', :far), 'PM016', format('the answer of task %s cannot be '
+  'applied: it is not as its schema says: $.word is not at most 3 characters', :far),
+    'an approval asks the schema of today');
 
 select maintenance.set_kind('fact', 'Do.', '{"type": "object", "properties": {"word": {"type": "string"}}}',
   'public.word_subjects', 'public.word_prepare', 'public.fact_apply') \g /dev/null
