@@ -573,11 +573,11 @@ comment on function maintenance.version() is
   'that it was made of.';
 -- end of sql/engine/version.sql
 
--- from sql/engine/state.sql 8971f674555200a8
+-- from sql/engine/state.sql 284bb8007977cf27
 -- The release, and a hash of the files of sql/engine/. Written by make migration.
 
 comment on schema maintenance is
-  'pg-maintenance 0.0.0, state 01be2e9b12dd6f3d: '
+  'pg-maintenance 0.0.0, state 89be4f1f51b17075: '
   'what people call and read; \df maintenance.* is the manual.';
 -- end of sql/engine/state.sql
 
@@ -6804,7 +6804,7 @@ end
 $$;
 -- end of sql/engine/queue/sweep_leases.sql
 
--- from sql/engine/queue/task_holds.sql fd52e795fc11ed7f
+-- from sql/engine/queue/task_holds.sql b3504d6b6765a277
 -- Why due tasks are not handed out: the budget, or that no model can be asked for a kind. No row
 -- where nothing keeps them, or none is due.
 
@@ -6817,24 +6817,23 @@ as $$
 declare
   v_budget constant text := maintenance_internal.budget_hold(p_now);
 begin
-  return query
-    select k.kind, h.hold
-    from maintenance.kind as k
+  for kind in select k.kind from maintenance.kind as k order by k.kind loop
+    continue when v_budget is null and exists (
+      select from maintenance_internal.pick_models(p_now, task_holds.kind) as m where m.calls > 0);
+    perform from generate_series(-5, 5) as p (priority)
     cross join lateral (
-      select coalesce(v_budget, maintenance_internal.kind_hold(k.kind, p_now)) as hold
-      where v_budget is not null or not exists (
-        select from maintenance_internal.pick_models(p_now, k.kind) as m
-        where m.calls > 0)
-    ) as h
-    where exists (
-      select from generate_series(-5, 5) as p (priority)
-      cross join lateral (
-        select from maintenance.task as t
-        where t.state = 'ready' and t.kind = k.kind and t.priority = p.priority
-          and t.available_at <= p_now
-        limit 1
-      ) as t)
-    order by k.kind;
+      select from maintenance.task as t
+      where t.state = 'ready' and t.kind = task_holds.kind and t.priority = p.priority
+        and t.available_at <= p_now
+      order by t.available_at
+      limit 1
+    ) as d
+    limit 1;
+    if found then
+      hold := coalesce(v_budget, maintenance_internal.kind_hold(kind, p_now));
+      return next;
+    end if;
+  end loop;
 end
 $$;
 -- end of sql/engine/queue/task_holds.sql

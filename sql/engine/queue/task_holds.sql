@@ -10,23 +10,22 @@ as $$
 declare
   v_budget constant text := maintenance_internal.budget_hold(p_now);
 begin
-  return query
-    select k.kind, h.hold
-    from maintenance.kind as k
+  for kind in select k.kind from maintenance.kind as k order by k.kind loop
+    continue when v_budget is null and exists (
+      select from maintenance_internal.pick_models(p_now, task_holds.kind) as m where m.calls > 0);
+    perform from generate_series(-5, 5) as p (priority)
     cross join lateral (
-      select coalesce(v_budget, maintenance_internal.kind_hold(k.kind, p_now)) as hold
-      where v_budget is not null or not exists (
-        select from maintenance_internal.pick_models(p_now, k.kind) as m
-        where m.calls > 0)
-    ) as h
-    where exists (
-      select from generate_series(-5, 5) as p (priority)
-      cross join lateral (
-        select from maintenance.task as t
-        where t.state = 'ready' and t.kind = k.kind and t.priority = p.priority
-          and t.available_at <= p_now
-        limit 1
-      ) as t)
-    order by k.kind;
+      select from maintenance.task as t
+      where t.state = 'ready' and t.kind = task_holds.kind and t.priority = p.priority
+        and t.available_at <= p_now
+      order by t.available_at
+      limit 1
+    ) as d
+    limit 1;
+    if found then
+      hold := coalesce(v_budget, maintenance_internal.kind_hold(kind, p_now));
+      return next;
+    end if;
+  end loop;
 end
 $$;
