@@ -108,6 +108,7 @@ select pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', false);
 \ir engine/model/record_usage.sql
 \ir engine/model/budget_hold.sql
 \ir engine/model/usage_number.sql
+\ir engine/model/answered_since.sql
 
 -- queue: ask a model
 \ir engine/queue/tables.sql

@@ -573,11 +573,11 @@ comment on function maintenance.version() is
   'that it was made of.';
 -- end of sql/engine/version.sql
 
--- from sql/engine/state.sql 284bb8007977cf27
+-- from sql/engine/state.sql 08b1362d01473a61
 -- The release, and a hash of the files of sql/engine/. Written by make migration.
 
 comment on schema maintenance is
-  'pg-maintenance 0.0.0, state 89be4f1f51b17075: '
+  'pg-maintenance 0.0.0, state 62dc6486324c1bae: '
   'what people call and read; \df maintenance.* is the manual.';
 -- end of sql/engine/state.sql
 
@@ -5585,6 +5585,28 @@ return case
 end;
 -- end of sql/engine/model/usage_number.sql
 
+-- from sql/engine/model/answered_since.sql 1c6563a4d09f4351
+-- Whether others were answered since a time: what tells a task's own fault from that of the model
+-- or of the kind. By one model, of one kind, or whoever. Null since when: no.
+
+create function maintenance_internal.answered_since(
+  p_at timestamptz,
+  p_model text default null,
+  p_kind text default null)
+returns boolean
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  return p_at is not null and exists (
+    select from maintenance.model_day as d
+    where d.day >= (p_at at time zone 'America/Los_Angeles')::date and d.answered_at > p_at
+      and d.model = coalesce(p_model, d.model) and d.kind = coalesce(p_kind, d.kind));
+end
+$$;
+-- end of sql/engine/model/answered_since.sql
+
 -- from sql/engine/queue/tables.sql 55810c74d9f1ec77
 -- What is asked of a model: one row per kind, and one per task.
 
@@ -5934,7 +5956,7 @@ end
 $$;
 -- end of sql/engine/model/reserve_call.sql
 
--- from sql/engine/model/cool_model.sql eb5a5a311423e129
+-- from sql/engine/model/cool_model.sql 248595267d9d5fc4
 -- Whose fault is a failed call? The model's (a limit, an outage, gone), the kind's on this model
 -- (it was never answered like this), or the task's own: what happened to others decides, not
 -- words. What is not the task's own makes the model cool down; true: it is the task's own.
@@ -5959,7 +5981,6 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_now constant timestamptz := maintenance_internal.moment();
-  v_today constant date := (v_now at time zone 'America/Los_Angeles')::date;
   -- Not least(), which would make a day of null.
   v_retry_after constant interval :=
     case when p_retry_after > interval '1 day' then interval '1 day' else p_retry_after end;
@@ -5986,12 +6007,11 @@ begin
   v_is_own := case
     when v_class is null then true
     -- It fails again and again, while others are answered.
-    when p_outcome = 'transient' then exists (
-      select from maintenance.model_day as d
-      join maintenance.task as t on t.task_id = p_call.task_id
-      where d.model = p_call.model and d.day >= v_today - 1
-        and d.answered_at > greatest(t.failed_at, v_now - interval '2 minutes')
-        and t.failed_at is not null)
+    when p_outcome = 'transient' then (
+      select maintenance_internal.answered_since(
+        greatest(t.failed_at, v_now - interval '2 minutes'), p_call.model)
+      from maintenance.task as t
+      where t.task_id = p_call.task_id and t.failed_at is not null)
     -- Others of its kind are answered by this model, as both are set now, and the last was.
     when v_class = 'refused' then coalesce((
       select max(d.answered_at) > greatest(k.changed_at, m.changed_at, max(d.refused_at))
@@ -6616,7 +6636,7 @@ comment on function maintenance.enqueue_task(text, text, integer, timestamptz, j
   'ask even where the input has not changed. Errors: PM002 argument, PM013 no such kind.';
 -- end of sql/engine/queue/enqueue_task.sql
 
--- from sql/engine/queue/settle_task.sql 3be1be09a3b01ef0
+-- from sql/engine/queue/settle_task.sql c7a742e125d976e9
 -- Ends a lease: the one place that decides what becomes of a task and of its counters.
 --
 --   outcome        attempt     then
@@ -6668,10 +6688,8 @@ begin
   if v_is_foreign or p_outcome in ('skipped', 'configuration', 'released', 'recovered') then
     v_task.attempts := greatest(v_task.attempts - 1, 0);
   end if;
-  v_is_put_off := v_is_foreign and (p_outcome = 'transient' or exists (
-    select from maintenance.model_day as d
-    where d.answered_at > p_task.failed_at
-      and d.day >= (p_task.failed_at at time zone 'America/Los_Angeles')::date));
+  v_is_put_off := v_is_foreign and (p_outcome = 'transient'
+    or maintenance_internal.answered_since(p_task.failed_at));
   v_task.defers := v_task.defers + v_is_put_off::integer;
   v_task.recoveries := v_task.recoveries + (p_outcome = 'recovered')::integer;
   v_task.state := case
@@ -7025,7 +7043,7 @@ end
 $$;
 -- end of sql/engine/queue/lock_subject.sql
 
--- from sql/engine/queue/task_request.sql 73e886fe0e272f77
+-- from sql/engine/queue/task_request.sql 39c65335d9b755fa
 -- Turns a leased task into the request for a model, or closes it where there is nothing to ask,
 -- or gives it back where no model can be asked now.
 --
@@ -7057,8 +7075,7 @@ declare
   v_task maintenance.task :=
     maintenance_internal.lock_leased(task_request.task_id, task_request.lease_token);
   v_kind maintenance.kind := maintenance_internal.find_kind(v_task.kind);
-  v_most_tokens constant integer := greatest(v_kind.max_output_tokens, 65536);
-  v_doubled constant integer := least(2::bigint * v_kind.max_output_tokens, v_most_tokens);
+  v_doubled constant integer := least(2 * v_kind.max_output_tokens, 65536); -- no model has more
   v_tokens constant integer :=
     case when v_task.cut_answers > 0 then v_doubled else v_kind.max_output_tokens end;
   v_halvings constant integer :=
@@ -7100,10 +7117,8 @@ begin
   if v_error is not null then
     -- The kind's fault, unless others of it were asked about and answered meanwhile.
     perform maintenance_internal.settle_task(v_task, 'transient', v_error,
-      p_is_own_fault => exists (
-        select from maintenance.model_day as d
-        where d.kind = v_task.kind and d.answered_at > v_task.failed_at
-          and d.day >= (v_task.failed_at at time zone 'America/Los_Angeles')::date));
+      p_is_own_fault =>
+        maintenance_internal.answered_since(v_task.failed_at, p_kind => v_task.kind));
     return null;
   end if;
 
@@ -11138,7 +11153,7 @@ comment on function maintenance.index_report_step(integer) is
   'details (S4-05 to S4-07).';
 -- end of sql/engine/health/index_report_step.sql
 
--- from sql/engine/names.sql a8c761b35d11264d
+-- from sql/engine/names.sql fb9a81536287dd91
 -- The names that the files of sql/engine/ make in our schemas. Written by make migration.
 
 create function maintenance_internal.engine_names()
@@ -11209,6 +11224,7 @@ return array[
   'maintenance_internal.add_lists',
   'maintenance_internal.age_bound',
   'maintenance_internal.answer_fault',
+  'maintenance_internal.answered_since',
   'maintenance_internal.apply_answer',
   'maintenance_internal.backlog',
   'maintenance_internal.budget_hold',

@@ -68,6 +68,7 @@ return array[
   'maintenance_internal.add_lists',
   'maintenance_internal.age_bound',
   'maintenance_internal.answer_fault',
+  'maintenance_internal.answered_since',
   'maintenance_internal.apply_answer',
   'maintenance_internal.backlog',
   'maintenance_internal.budget_hold',

@@ -22,7 +22,6 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_now constant timestamptz := maintenance_internal.moment();
-  v_today constant date := (v_now at time zone 'America/Los_Angeles')::date;
   -- Not least(), which would make a day of null.
   v_retry_after constant interval :=
     case when p_retry_after > interval '1 day' then interval '1 day' else p_retry_after end;
@@ -49,12 +48,11 @@ begin
   v_is_own := case
     when v_class is null then true
     -- It fails again and again, while others are answered.
-    when p_outcome = 'transient' then exists (
-      select from maintenance.model_day as d
-      join maintenance.task as t on t.task_id = p_call.task_id
-      where d.model = p_call.model and d.day >= v_today - 1
-        and d.answered_at > greatest(t.failed_at, v_now - interval '2 minutes')
-        and t.failed_at is not null)
+    when p_outcome = 'transient' then (
+      select maintenance_internal.answered_since(
+        greatest(t.failed_at, v_now - interval '2 minutes'), p_call.model)
+      from maintenance.task as t
+      where t.task_id = p_call.task_id and t.failed_at is not null)
     -- Others of its kind are answered by this model, as both are set now, and the last was.
     when v_class = 'refused' then coalesce((
       select max(d.answered_at) > greatest(k.changed_at, m.changed_at, max(d.refused_at))

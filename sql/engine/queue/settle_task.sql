@@ -49,10 +49,8 @@ begin
   if v_is_foreign or p_outcome in ('skipped', 'configuration', 'released', 'recovered') then
     v_task.attempts := greatest(v_task.attempts - 1, 0);
   end if;
-  v_is_put_off := v_is_foreign and (p_outcome = 'transient' or exists (
-    select from maintenance.model_day as d
-    where d.answered_at > p_task.failed_at
-      and d.day >= (p_task.failed_at at time zone 'America/Los_Angeles')::date));
+  v_is_put_off := v_is_foreign and (p_outcome = 'transient'
+    or maintenance_internal.answered_since(p_task.failed_at));
   v_task.defers := v_task.defers + v_is_put_off::integer;
   v_task.recoveries := v_task.recoveries + (p_outcome = 'recovered')::integer;
   v_task.state := case

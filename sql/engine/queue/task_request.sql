@@ -29,8 +29,7 @@ declare
   v_task maintenance.task :=
     maintenance_internal.lock_leased(task_request.task_id, task_request.lease_token);
   v_kind maintenance.kind := maintenance_internal.find_kind(v_task.kind);
-  v_most_tokens constant integer := greatest(v_kind.max_output_tokens, 65536);
-  v_doubled constant integer := least(2::bigint * v_kind.max_output_tokens, v_most_tokens);
+  v_doubled constant integer := least(2 * v_kind.max_output_tokens, 65536); -- no model has more
   v_tokens constant integer :=
     case when v_task.cut_answers > 0 then v_doubled else v_kind.max_output_tokens end;
   v_halvings constant integer :=
@@ -72,10 +71,8 @@ begin
   if v_error is not null then
     -- The kind's fault, unless others of it were asked about and answered meanwhile.
     perform maintenance_internal.settle_task(v_task, 'transient', v_error,
-      p_is_own_fault => exists (
-        select from maintenance.model_day as d
-        where d.kind = v_task.kind and d.answered_at > v_task.failed_at
-          and d.day >= (v_task.failed_at at time zone 'America/Los_Angeles')::date));
+      p_is_own_fault =>
+        maintenance_internal.answered_since(v_task.failed_at, p_kind => v_task.kind));
     return null;
   end if;
 
