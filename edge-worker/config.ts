@@ -1,57 +1,141 @@
 // The worker's environment, parsed once. Every fault is named at once, and no value is ever shown.
 import { z } from "zod";
 
-/** Whether a text is a URL of one of these protocols whose user and password decode. */
-function isUrl(text: string, protocols: string[]): boolean {
-  try {
+const isLocal = (url: string) =>
+  ["localhost", "127.0.0.1", "[::1]"].includes(new URL(url).hostname);
+
+/**
+ * An address of the API: where it ends in the version, as documentation has it, that is taken off.
+ */
+const baseUrl = z
+  .string()
+  .transform((text) => text.trim().replace(/(\/v1beta)?\/*$/, ""))
+  .superRefine((text, context) => {
+    const fault = (message: string) => void context.addIssue({ code: "custom", message });
+    if (!URL.canParse(text)) return fault("is no URL: https://host, without a path as a rule");
     const url = new URL(text);
-    decodeURIComponent(url.username);
-    decodeURIComponent(url.password);
-    return protocols.includes(url.protocol);
-  } catch {
-    return false;
+    if (url.protocol !== "https:" && !(url.protocol === "http:" && isLocal(text))) {
+      return fault("must be an https:// URL, or http:// on this machine");
+    }
+    if (url.username || url.password) return fault("must not hold a user or a password");
+    if (url.search || url.hash) return fault("must not hold a ? or a #");
+    if (/\/(v1|v1beta|models)(\/|$)/.test(url.pathname)) {
+      return fault("must end before the version: the worker adds /v1beta/models/… itself");
+    }
+  });
+
+/** The parts of a URL of Postgres that may stand for several servers, and what is around them. */
+const databaseUrlParts =
+  /^(postgres(?:ql)?:\/\/(?:[^@/?#]*@)?)([^@/?#]*)(\/[^/?#]*)?(?:\?([^#]*))?$/;
+
+/** How psql understands sslmode, of which the driver knows no more than on and off. */
+const sslModes = {
+  disable: ["disable"],
+  allow: ["disable", "require"],
+  prefer: ["require", "disable"],
+  require: ["require"],
+  "verify-ca": ["verify-ca"],
+  "verify-full": ["verify-full"],
+};
+
+/**
+ * The connections that psql would try for a URL, the first first: one a host, and where TLS is
+ * wished for and not needed, one with it and one without. Throws what is wrong in words without a
+ * value.
+ */
+function connectionsOf(databaseUrl: string): string[] {
+  const example = "postgres://user:password@host:5432/database";
+  const parts = databaseUrlParts.exec(databaseUrl);
+  const [, before = "", hosts = "", path = "", query = ""] = parts ?? [];
+  const unescaped = databaseUrl.replaceAll(/%[0-9A-Fa-f]{2}/g, "");
+  if (!parts || /[%\s]/.test(unescaped)) {
+    throw new Error("is no postgres:// URL; percent-encode special characters in its password");
   }
+  if (path.length < 2) throw new Error(`names no database: ${example}`);
+  const settings = new URLSearchParams(query);
+  for (const name of ["host", "port", "hostaddr"]) {
+    if (settings.get(name)?.includes(",")) {
+      throw new Error(
+        `names several servers behind ?${name}=: postgres://user@host1,host2/database`,
+      );
+    }
+  }
+  if (/^(standby|read-only|prefer-standby)$/.test(settings.get("target_session_attrs") ?? "")) {
+    throw new Error("asks for a standby, and the worker writes: target_session_attrs=read-write");
+  }
+  const mode = settings.get("sslmode") ?? process.env["PGSSLMODE"] ?? "prefer";
+  if (!(mode in sslModes)) {
+    throw new Error(`has an unknown sslmode: ${Object.keys(sslModes).join(", ")}`);
+  }
+  if (hosts === "" && !settings.has("host")) {
+    throw new Error("names no host; a socket is named by ?host=/var/run/postgresql");
+  }
+  const isSocket = /^%2f/i.test(hosts) || settings.get("host")?.startsWith("/");
+  const modes = isSocket ? ["disable"] : sslModes[mode as keyof typeof sslModes];
+  // Node's own authorities are the system's.
+  if (settings.get("sslrootcert") === "system") settings.delete("sslrootcert");
+  return hosts.split(",").flatMap((host) =>
+    modes.map((sslmode) => {
+      if (!/^(\[[0-9A-Fa-f:.]+\]|[^:[\]]*)(:\d{1,5})?$/.test(host)) {
+        throw new Error("has a host or a port that cannot be read; an IPv6 address stands in [ ]");
+      }
+      settings.set("sslmode", sslmode);
+      settings.set("uselibpqcompat", "true");
+      return `${before}${host}${path}?${settings}`;
+    }),
+  );
 }
 
-/** Whether a URL of Postgres names a database; a driver would take the user's name for one. */
-const namesDatabase = (text: string) => URL.canParse(text) && new URL(text).pathname.length > 1;
-
-function isSafeBaseUrl(text: string): boolean {
-  if (isUrl(text, ["https:"])) return true;
-  if (!isUrl(text, ["http:"])) return false;
-  return ["localhost", "127.0.0.1", "[::1]"].includes(new URL(text).hostname);
-}
+const databaseUrl = z
+  .string({ error: "is missing: postgres://user:password@host:5432/database" })
+  .transform((text, context) => {
+    try {
+      return connectionsOf(text.trim());
+    } catch (error) {
+      context.addIssue({ code: "custom", message: (error as Error).message });
+      return z.NEVER;
+    }
+  });
 
 const whole = (least: number, most: number) => {
   const error = `must be a whole number from ${least} to ${most}`;
-  return z.coerce.number({ error }).int({ error }).min(least, { error }).max(most, { error });
+  return z
+    .string()
+    .regex(/^\d+$/, { error })
+    .transform(Number)
+    .pipe(z.number().min(least, { error }).max(most, { error }));
 };
+
+const kinds = z
+  .string()
+  .transform((text) => text.split(/[\s,]+/).filter((kind) => kind !== ""))
+  .refine((list) => list.length > 0 && list.every((kind) => /^[a-z][a-z0-9_]{0,62}$/.test(kind)), {
+    error: "must be names of kinds with commas between: analyze_profile,archive_session",
+  });
 
 const levels = ["fatal", "error", "warn", "info", "debug", "trace", "silent"] as const;
 
 const schema = z.object({
-  DATABASE_URL: z
-    .string({ error: "is missing: postgres://user:password@host:5432/database" })
-    .refine((text) => isUrl(text, ["postgres:", "postgresql:"]), {
-      error: "is no postgres:// URL; percent-encode special characters in its password",
-    })
-    .refine(namesDatabase, {
-      error: "names no database: postgres://user:password@host:5432/database",
-    }),
+  DATABASE_URL: databaseUrl,
   GEMINI_API_KEY: z
     .string({ error: "is missing: a key of the Gemini API" })
     .regex(/^[\x21-\x7e]+$/, { error: "has characters that no key has" }),
-  GEMINI_BASE_URL: z
-    .string()
-    .refine(isSafeBaseUrl, { error: "must be an https:// URL, or http:// on this machine" })
-    .optional(),
+  GEMINI_BASE_URL: baseUrl.optional(),
   CONCURRENCY: whole(1, 256).default(4),
   POLL_INTERVAL_MS: whole(50, 3_600_000).default(5000),
+  KINDS: kinds.optional(),
+  LEASE_MS: whole(5000, 21_600_000).default(120_000),
+  REQUEST_TIMEOUT_MS: whole(1000, 3_600_000).optional(),
+  GRACE_MS: whole(100, 3_600_000).default(8000),
   LOG_LEVEL: z.enum(levels, { error: `must be one of ${levels.join(", ")}` }).default("info"),
   HEALTH_PORT: whole(1, 65_535).optional(),
+  HEALTH_HOST: z
+    .string()
+    .regex(/^[\w.:-]+$/, { error: "must be an address of this machine: 0.0.0.0 for all" })
+    .default("127.0.0.1"),
 });
 
-/** What the worker is told from outside. */
+/** What the worker is told from outside. DATABASE_URL: the connections to try, the first first. */
 export type Config = z.infer<typeof schema>;
 
 /** Parses the environment: the configuration, or one line for each variable that is wrong. */
@@ -62,11 +146,22 @@ export function parseConfig(
     Object.entries(env).filter(([, value]) => value !== undefined && value.trim() !== ""),
   );
   const parsed = schema.safeParse(filled);
-  if (parsed.success) return { config: parsed.data, faults: [] };
   const faults = new Map<string, string>();
-  for (const issue of parsed.error.issues) {
+  for (const issue of parsed.error?.issues ?? []) {
     const name = String(issue.path[0]);
     if (!faults.has(name)) faults.set(name, `${name} ${issue.message}`);
   }
-  return { config: null, faults: [...faults.values()] };
+  if (
+    filled["NODE_TLS_REJECT_UNAUTHORIZED"] === "0" &&
+    !isLocal(parsed.data?.GEMINI_BASE_URL ?? "https://gemini")
+  ) {
+    faults.set(
+      "NODE_TLS_REJECT_UNAUTHORIZED",
+      "NODE_TLS_REJECT_UNAUTHORIZED=0 gives GEMINI_API_KEY to whoever answers; an authority " +
+        "of your own is trusted by NODE_EXTRA_CA_CERTS",
+    );
+  }
+  return parsed.success && faults.size === 0
+    ? { config: parsed.data, faults: [] }
+    : { config: null, faults: [...faults.values()] };
 }

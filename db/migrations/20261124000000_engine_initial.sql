@@ -573,11 +573,11 @@ comment on function maintenance.version() is
   'that it was made of.';
 -- end of sql/engine/version.sql
 
--- from sql/engine/state.sql 08b1362d01473a61
+-- from sql/engine/state.sql cd01f5d3e3ce01ea
 -- The release, and a hash of the files of sql/engine/. Written by make migration.
 
 comment on schema maintenance is
-  'pg-maintenance 0.0.0, state 62dc6486324c1bae: '
+  'pg-maintenance 0.0.0, state 5660a0566e843f28: '
   'what people call and read; \df maintenance.* is the manual.';
 -- end of sql/engine/state.sql
 
@@ -6822,12 +6822,12 @@ end
 $$;
 -- end of sql/engine/queue/sweep_leases.sql
 
--- from sql/engine/queue/task_holds.sql b3504d6b6765a277
--- Why due tasks are not handed out: the budget, or that no model can be asked for a kind. No row
--- where nothing keeps them, or none is due.
+-- from sql/engine/queue/task_holds.sql 914a1d34aabb0494
+-- Why due tasks are not handed out, and since when they could be: the budget, or that no model can
+-- be asked for a kind. No row where nothing keeps them, or none is due.
 
 create function maintenance_internal.task_holds(p_now timestamptz)
-returns table (kind text, hold text)
+returns table (kind text, hold text, due_since timestamptz)
 language plpgsql
 stable
 set search_path = pg_catalog, pg_temp
@@ -6838,16 +6838,15 @@ begin
   for kind in select k.kind from maintenance.kind as k order by k.kind loop
     continue when v_budget is null and exists (
       select from maintenance_internal.pick_models(p_now, task_holds.kind) as m where m.calls > 0);
-    perform from generate_series(-5, 5) as p (priority)
+    select min(d.available_at) into due_since from generate_series(-5, 5) as p (priority)
     cross join lateral (
-      select from maintenance.task as t
+      select t.available_at from maintenance.task as t
       where t.state = 'ready' and t.kind = task_holds.kind and t.priority = p.priority
         and t.available_at <= p_now
       order by t.available_at
       limit 1
-    ) as d
-    limit 1;
-    if found then
+    ) as d;
+    if due_since is not null then
       hold := coalesce(v_budget, maintenance_internal.kind_hold(kind, p_now));
       return next;
     end if;
@@ -6856,15 +6855,19 @@ end
 $$;
 -- end of sql/engine/queue/task_holds.sql
 
--- from sql/engine/queue/claim_tasks.sql fa4d3e4b1c181366
+-- from sql/engine/queue/claim_tasks.sql f371e3cbe731a04e
 -- Leases due tasks to a worker: the lower priority first, within a kind the longest due. It
 -- writes the lease and counts the attempt, nothing else; what a task asks is worked out by
 -- task_request. What cannot be asked now is not handed out: a notice says why, and until when.
+--
+-- A claim has a name, so that it can be repeated: its tasks' tokens are made of it, and who says
+-- that it was sent before gets what it has leased.
 
 create function maintenance.claim_tasks(
   worker text,
   max_tasks integer default 1,
-  lease interval default '2 minutes')
+  lease interval default '2 minutes',
+  about jsonb default null)
 returns table (task_id bigint, kind text, lease_token uuid, attempt integer)
 language plpgsql
 security definer
@@ -6875,6 +6878,9 @@ as $$
 declare
   v_now timestamptz := maintenance_internal.moment();
   v_hold text := maintenance_internal.budget_hold(v_now);
+  v_since timestamptz;
+  v_claim uuid;
+  v_kinds text[];
   v_lane record;
   v_left integer := claim_tasks.max_tasks;
   v_total integer := 0;
@@ -6894,6 +6900,39 @@ begin
       using errcode = 'PM002', hint = 'An interval from a second to six hours.';
   end if;
 
+  if jsonb_typeof(claim_tasks.about) <> 'object' then
+    raise exception 'what the worker says about itself is not an object but %',
+      jsonb_typeof(claim_tasks.about)
+      using errcode = 'PM002', hint = '{"claim": a uuid, "repeated": true, "kinds": ["a_kind"]}, '
+        'each of them as you like.';
+  end if;
+  if claim_tasks.about ->> 'claim' !~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then
+    raise exception 'the claim "%" is no uuid', left(claim_tasks.about ->> 'claim', 100)
+      using errcode = 'PM002', hint = 'A new one for each claim, and the same to repeat it.';
+  end if;
+  if jsonb_typeof(claim_tasks.about -> 'kinds') <> 'array' then
+    raise exception 'the kinds are not an array but %', jsonb_typeof(claim_tasks.about -> 'kinds')
+      using errcode = 'PM002', hint = 'Names of kinds: ["a_kind"]; without, all are meant.';
+  end if;
+  v_claim := coalesce(claim_tasks.about ->> 'claim', gen_random_uuid()::text)::uuid;
+  if claim_tasks.about ? 'kinds' then
+    v_kinds := array(
+      select (maintenance_internal.find_kind(k.kind)).kind
+      from jsonb_array_elements_text(claim_tasks.about -> 'kinds') as k (kind));
+  end if;
+
+  -- One that is repeated waits for the first, which may still be on its way to an end.
+  perform pg_advisory_xact_lock(hashtextextended(v_claim::text, 0));
+  if claim_tasks.about -> 'repeated' = 'true' then
+    return query
+      select t.task_id, t.kind, t.lease_token, t.attempts from maintenance.task as t
+      where t.state = 'leased'
+        and t.lease_token = md5(concat_ws('/', v_claim, t.task_id, t.claims))::uuid;
+    if found then
+      return;
+    end if;
+  end if;
+
   -- A claim that is lost in a crash leaves a ready task: nothing to wait for the disk for.
   perform set_config('synchronous_commit', 'off', true);
   -- Tasks of dead workers: now and then, and wherever there are too few others.
@@ -6905,7 +6944,7 @@ begin
   for v_pass in 1 .. 2 loop
     exit when v_hold is not null;
     for v_lane in
-      select k.kind, p.priority, k.calls
+      select k.kind, p.priority, k.calls, h.available_at
       from maintenance_internal.pick_models(v_now) as k
       cross join generate_series(-5, 5) as p (priority)
       cross join lateral (
@@ -6915,8 +6954,10 @@ begin
         order by t.available_at
         limit 1
       ) as h
+      where k.kind = any (coalesce(v_kinds, array[k.kind]))
       order by p.priority, h.available_at
     loop
+      v_since := least(v_since, v_lane.available_at);
       continue when v_lane.calls <= v_total;
       return query
         update maintenance.task as u
@@ -6924,7 +6965,7 @@ begin
           attempts = u.attempts + 1,
           worker = left(regexp_replace(claim_tasks.worker, '[^[:alnum:]_.:@/-]+', ' ', 'g'),
             200),
-          lease_token = gen_random_uuid(),
+          lease_token = md5(concat_ws('/', v_claim, u.task_id, u.claims + 1))::uuid,
           leased_at = v_now,
           claims = u.claims + 1,
           claimed_by = session_user,
@@ -6946,20 +6987,30 @@ begin
     v_now := maintenance_internal.moment();
   end loop;
 
+  -- For a worker's metrics, until the transaction ends; a notice would be seen by people.
+  perform set_config('maintenance.due_seconds',
+    coalesce(extract(epoch from v_now - v_since)::bigint, 0)::text, true);
   if v_total = 0 then
-    for v_hold in select h.hold from maintenance_internal.task_holds(v_now) as h limit 3 loop
-      raise notice '%', v_hold;
+    for v_hold, v_since in
+      select h.hold, h.due_since from maintenance_internal.task_holds(v_now) as h
+      where h.kind = any (coalesce(v_kinds, array[h.kind]))
+      limit 3
+    loop
+      raise notice '%', v_hold
+        using detail = format('due for %s seconds', extract(epoch from v_now - v_since)::bigint);
     end loop;
   end if;
 end
 $$;
 
-comment on function maintenance.claim_tasks(text, integer, interval) is
+comment on function maintenance.claim_tasks(text, integer, interval, jsonb) is
   'Leases up to max_tasks due tasks to a worker and counts their attempts. The lease token is '
   'needed for everything else; extend_lease keeps it. Two workers never get one task. Where tasks '
   'are due and no model may be asked, or the budget of the day is spent, there is no row, and a '
-  'notice says why and until when. In a transaction of its own: its commit does not wait for the '
-  'disk. Errors: PM002 argument.';
+  'notice says why and until when. about: what the worker says of itself: kinds, the list of those '
+  'that it takes; claim, a uuid, under which a claim that may not have been heard is sent again, '
+  'with repeated, and gives the same tasks. In a transaction of its own: its commit does not wait '
+  'for the disk. Errors: PM002 argument, PM013 no such kind.';
 -- end of sql/engine/queue/claim_tasks.sql
 
 -- from sql/engine/queue/lock_task.sql 45593c713f9d46b9
@@ -11752,7 +11803,7 @@ end
 $$;
 -- end of sql/engine/pin.sql
 
--- from sql/engine/roles.sql 65e4301f99b00a93
+-- from sql/engine/roles.sql baf8d4c39533100b
 -- Who may call what. Last in the build, so that it sees everything.
 --
 --   maintenance_viewer    reads status and history
@@ -11827,7 +11878,7 @@ declare
     'function maintenance.reject_task(bigint, text)',
     'function maintenance.undo_task(bigint)'];
   v_worker constant text[] := array[
-    'function maintenance.claim_tasks(text, integer, interval)',
+    'function maintenance.claim_tasks(text, integer, interval, jsonb)',
     'function maintenance.task_request(bigint, uuid)',
     'function maintenance.extend_lease(bigint, uuid, interval)',
     'function maintenance.complete_task(bigint, uuid, text, jsonb)',

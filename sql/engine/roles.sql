@@ -72,7 +72,7 @@ declare
     'function maintenance.reject_task(bigint, text)',
     'function maintenance.undo_task(bigint)'];
   v_worker constant text[] := array[
-    'function maintenance.claim_tasks(text, integer, interval)',
+    'function maintenance.claim_tasks(text, integer, interval, jsonb)',
     'function maintenance.task_request(bigint, uuid)',
     'function maintenance.extend_lease(bigint, uuid, interval)',
     'function maintenance.complete_task(bigint, uuid, text, jsonb)',

@@ -1,5 +1,5 @@
 -- The release, and a hash of the files of sql/engine/. Written by make migration.
 
 comment on schema maintenance is
-  'pg-maintenance 0.0.0, state 62dc6486324c1bae: '
+  'pg-maintenance 0.0.0, state 5660a0566e843f28: '
   'what people call and read; \df maintenance.* is the manual.';

@@ -69,7 +69,7 @@ select ok(count(*) filter (where statement is not null) > 250, 'more than 250 st
 select results_eq(format('select c from pg_temp.can(%L) as c order by c collate "C"', :'nobody'), array[]::text[],
   'S4-12: a login without a role can do nothing');
 select results_eq(format('select c from pg_temp.can(%L) as c order by c collate "C"', :'worker'), array[
-  'maintenance.claim_tasks(text,integer,interval)',
+  'maintenance.claim_tasks(text,integer,interval,jsonb)',
   'maintenance.complete_task(bigint,uuid,text,jsonb)',
   'maintenance.extend_lease(bigint,uuid,interval)',
   'maintenance.fail_task(bigint,uuid,text,text,interval,jsonb,jsonb)',

@@ -1,6 +1,6 @@
 // The queue and the world: quotas, outages, models that are gone, workers that die. What is not the
-// task's fault costs no task anything, and stops the asking. In make soak (LONG) as long as it was when
-// tasks died of it; else some seconds.
+// task's fault costs no task anything, and stops the asking. In make soak (LONG) as long as it was
+// when tasks died of it; else some seconds.
 import assert from "node:assert/strict";
 import { after, before, beforeEach, test } from "node:test";
 import {

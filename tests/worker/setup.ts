@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
 import { randomUUID } from "node:crypto";
+import { after } from "node:test";
 import { Client } from "pg";
 import { pino } from "pino";
 import { type Model, openGemini } from "../../edge-worker/gemini.ts";
@@ -25,7 +26,9 @@ workerUrl.username = login.user;
 workerUrl.password = login.password;
 export const databaseUrl = workerUrl.href;
 
-/** Connects, and makes the kind "echo": its content is the subject, its answer goes into a table. */
+/**
+ * Connects, and makes the kind "echo": its content is the subject, its answer goes into a table.
+ */
 export async function setUp() {
   await db.connect();
   await db.query(`
@@ -97,6 +100,15 @@ export async function disconnected() {
   });
 }
 
+/** A wait of others that is over when it is opened. */
+export function gate() {
+  let open = () => {};
+  const opened = new Promise<void>((resolve) => {
+    open = resolve;
+  });
+  return { open: () => open(), opened };
+}
+
 export const quiet = pino({ level: "silent" });
 
 /** Takes everything away that earlier tests have taught the queue. */
@@ -115,11 +127,16 @@ export async function forget() {
 /** Runs a worker in this process until nothing is due, or has it stop after its first call. */
 export async function runOnce(
   baseUrl: string,
-  more: Partial<WorkerOptions> & { timeoutMs?: number; oneCall?: boolean } = {},
+  more: Partial<WorkerOptions> & {
+    timeoutMs?: number;
+    oneCall?: boolean;
+    apiKey?: string;
+    databaseUrl?: string;
+  } = {},
 ) {
-  const queue = openQueue(databaseUrl, 4);
-  const { timeoutMs, oneCall, ...options } = more;
-  const gemini = openGemini({ apiKey: "test-key", baseUrl });
+  const { timeoutMs, oneCall, apiKey = "test-key", ...options } = more;
+  const queue = openQueue([more.databaseUrl ?? databaseUrl], 4);
+  const gemini = openGemini({ apiKey, baseUrl });
   const stop = new AbortController();
   const model: Model = {
     ask(request, signal) {
@@ -134,6 +151,8 @@ export async function runOnce(
     name: "test",
     concurrency: oneCall ? 1 : 4,
     pollMs: 50,
+    leaseMs: 120_000,
+    graceMs: 8000,
     once: true,
     stop: stop.signal,
     ...options,
@@ -144,6 +163,12 @@ export async function runOnce(
 }
 
 export type Running = { child: ChildProcess; output: () => string; exit: Promise<number | null> };
+
+// What a failed test has left behind does not keep the others waiting.
+const programs = new Set<ChildProcess>();
+after(() => {
+  for (const program of programs) program.kill("SIGKILL");
+});
 
 /** Starts the real program, as npm start does. */
 export function startProgram(
@@ -164,6 +189,7 @@ export function startProgram(
     },
     stdio: ["ignore", "pipe", "pipe"],
   });
+  programs.add(child);
   let output = "";
   child.stdout?.on("data", (chunk) => (output += chunk));
   child.stderr?.on("data", (chunk) => (output += chunk));

@@ -15,7 +15,13 @@ export type Seen = {
 export type Reply =
   | { text: string; finishReason?: string; thought?: string; usage?: unknown }
   | { response: unknown }
-  | { status: number; error?: Record<string, unknown>; html?: string }
+  | {
+      status: number;
+      error?: Record<string, unknown>;
+      html?: string;
+      location?: string;
+      retryAfter?: string;
+    }
   | { raw: string }
   | "hang headers"
   | "hang body"
@@ -148,6 +154,8 @@ export async function startStandIn(
     }
     if ("raw" in action) return response.writeHead(200).end(action.raw);
     if ("status" in action) {
+      if (action.location) response.setHeader("location", action.location);
+      if (action.retryAfter) response.setHeader("retry-after", action.retryAfter);
       if (action.html !== undefined) return response.writeHead(action.status).end(action.html);
       return fail(action.status, action.error ?? {});
     }

@@ -9,6 +9,7 @@ import {
   disconnected,
   enqueue,
   forget,
+  gate,
   runOnce,
   setUp,
   startProgram,
@@ -23,15 +24,6 @@ after(() => db.end());
 beforeEach(forget);
 
 const word = (text: string): Reply => ({ text: JSON.stringify({ word: text }) });
-/** A reply that waits until it is let go. */
-function gate() {
-  let open = () => {};
-  const opened = new Promise<void>((resolve) => {
-    open = resolve;
-  });
-  return { open: () => open(), opened };
-}
-
 test("a kind made of SQL alone is served by the unchanged worker", async () => {
   const standIn = await startStandIn((seen) => word(seen.content.toUpperCase()));
   const ids: string[] = [];
@@ -102,7 +94,10 @@ test("a wrong key ends --once with 1, burns no attempt and is never shown", asyn
   await standIn.close();
   assert.equal((await task(id)).attempts, 0);
   assert.equal((await task(id)).last_class, "configuration");
-  assert.match(program.output(), /Gemini refused GEMINI_API_KEY/);
+  assert.match(
+    program.output(),
+    /400 INVALID_ARGUMENT, API_KEY_INVALID, the key is not valid: POST 127.0.0.1:\d+, gemini-.*refused/,
+  );
   assert(!program.output().includes("S3cret"));
 });
 
@@ -119,17 +114,7 @@ test("--once says what it put off, does not wait for it, and ends with 0", async
   await standIn.close();
   await db.query("update maintenance.model set enabled = true");
   assert.match(program.output(), /"why":"no model can be asked for echo: .*none is handed out/);
-  assert.match(program.output(), /"served":1,"put_off":1,"msg":"no model can be asked/);
-});
-
-test("log lines hold no prompt, no answer and no key", async () => {
-  const standIn = await startStandIn(() => word("an-answer-word"));
-  await enqueue("a-prompt-word");
-  const program = startProgram(standIn.url, { LOG_LEVEL: "trace" }, ["--once"]);
-  assert.equal(await program.exit, 0);
-  await standIn.close();
-  assert.match(program.output(), /"kind":"echo".*"result":"answered","state":"succeeded"/);
-  assert(!/a-prompt-word|an-answer-word|test-key/.test(program.output()));
+  assert.match(program.output(), /"served":1,"put_off":1,"next":".*","msg":"no model can be asked/);
 });
 
 test("kill -9 during a call: another worker does the work, and it is applied once", async () => {
@@ -151,50 +136,6 @@ test("kill -9 during a call: another worker does the work, and it is applied onc
   assert.deepEqual(await words("killed"), ["call 2"]);
   const row = await task(id);
   assert.deepEqual([row.state, row.recoveries, row.attempts], ["succeeded", 1, 1]);
-});
-
-test("SIGTERM lets a call end", async () => {
-  const held = gate();
-  const standIn = await startStandIn(async () => {
-    await held.opened;
-    return word("in time");
-  });
-  const id = await enqueue("drained");
-  const program = startProgram(standIn.url);
-  await until("the call is made", () => standIn.seen.length === 1);
-  program.child.kill("SIGTERM");
-  await until("it stops", () => program.output().includes("waiting for calls in flight"));
-  await enqueue("left alone");
-  held.open();
-  assert.equal(await program.exit, 0);
-  await standIn.close();
-  assert.equal((await task(id)).state, "succeeded");
-  assert.equal(standIn.seen.length, 1, "and claims no more");
-});
-
-test("a call that does not end in time is given back with its attempt", async () => {
-  const standIn = await startStandIn(() => "hang headers");
-  const id = await enqueue("given back");
-  const stop = new AbortController();
-  const running = runOnce(standIn.url, { once: false, stop: stop.signal, graceMs: 100 });
-  await until("the call is made", () => standIn.seen.length === 1);
-  stop.abort();
-  await running;
-  await standIn.close();
-  const row = await task(id);
-  assert.deepEqual([row.state, row.attempts, row.recoveries], ["ready", 0, 0]);
-});
-
-test("a second signal exits at once", async () => {
-  const standIn = await startStandIn(() => "hang headers");
-  await enqueue("twice");
-  const program = startProgram(standIn.url);
-  await until("the call is made", () => standIn.seen.length === 1);
-  program.child.kill("SIGTERM");
-  await until("it stops", () => program.output().includes("once more to stop at once"));
-  program.child.kill("SIGTERM");
-  assert.equal(await program.exit, 1);
-  await standIn.close();
 });
 
 test("no more calls are in flight than CONCURRENCY says", async () => {
@@ -280,21 +221,11 @@ test("a worker says so where another version made the database", async () => {
   try {
     const other = startProgram(standIn.url, {}, ["--once"]);
     assert.equal(await other.exit, 0);
-    assert.match(other.output(), /"database":"0\.0\.0, state 00ff".*made by another version/);
+    assert.match(other.output(), /"database":"0\.0\.0, state 00ff".*another version/);
   } finally {
     await db.query(`comment on schema maintenance is '${rows[0].words}'`);
     await standIn.close();
   }
-});
-
-test("a signal to npm start reaches the worker", async () => {
-  const standIn = await startStandIn(() => word("x"));
-  const program = startProgram(standIn.url, {}, [], ["npm", "start"]);
-  await until("it has started", () => program.output().includes('"started"'));
-  program.child.kill("SIGTERM");
-  await until("it has stopped", () => program.output().includes('"stopped"'));
-  await program.exit;
-  await standIn.close();
 });
 
 test("a lease that is lost ends the call, and nothing is written", async () => {
@@ -371,52 +302,6 @@ test("Postgres goes away during a call: the answer waits for it, and is applied 
   assert.equal(standIn.seen.length, 1);
   await enqueue("after the outage");
   await until("the program goes on", async () => (await words("after the outage")).length === 1);
-  program.child.kill("SIGTERM");
-  assert.equal(await program.exit, 0);
-  await standIn.close();
-});
-
-test("what Postgres refuses for good frees the slot, and the task is left to its lease", async () => {
-  const held = gate();
-  const standIn = await startStandIn(async () => {
-    await held.opened;
-    return word("x");
-  });
-  const id = await enqueue("refused");
-  const door = "function maintenance.complete_task(bigint, uuid, text, jsonb)";
-  let done = false;
-  const running = runOnce(standIn.url).then(() => {
-    done = true;
-  });
-  await until("the call is made", () => standIn.seen.length === 1);
-  await db.query(`revoke execute on ${door} from maintenance_worker`);
-  try {
-    held.open();
-    await until("the worker is through", () => done);
-  } finally {
-    await db.query(`grant execute on ${door} to maintenance_worker`);
-  }
-  await running;
-  await standIn.close();
-  assert.equal((await task(id)).state, "leased");
-  assert.deepEqual(await words("refused"), []);
-});
-
-test("the health check knows whether it lives and is ready", async () => {
-  const standIn = await startStandIn(() => word("x"), { keys: ["right"] });
-  const port = 20_000 + Math.floor(Math.random() * 20_000);
-  const status = (path: string) =>
-    fetch(`http://127.0.0.1:${port}${path}`).then(
-      (response) => response.status,
-      () => 0,
-    );
-  const program = startProgram(standIn.url, { HEALTH_PORT: String(port) });
-  await until("it is ready", async () => (await status("/readyz")) === 200);
-  assert.equal(await status("/livez"), 200);
-  assert.equal(await status("/else"), 404);
-  await enqueue("wrong key");
-  await until("it is not", async () => (await status("/readyz")) === 503);
-  assert.equal(await status("/livez"), 200, "a refused key is no reason to be restarted");
   program.child.kill("SIGTERM");
   assert.equal(await program.exit, 0);
   await standIn.close();

@@ -1,11 +1,15 @@
 -- Leases due tasks to a worker: the lower priority first, within a kind the longest due. It
 -- writes the lease and counts the attempt, nothing else; what a task asks is worked out by
 -- task_request. What cannot be asked now is not handed out: a notice says why, and until when.
+--
+-- A claim has a name, so that it can be repeated: its tasks' tokens are made of it, and who says
+-- that it was sent before gets what it has leased.
 
 create function maintenance.claim_tasks(
   worker text,
   max_tasks integer default 1,
-  lease interval default '2 minutes')
+  lease interval default '2 minutes',
+  about jsonb default null)
 returns table (task_id bigint, kind text, lease_token uuid, attempt integer)
 language plpgsql
 security definer
@@ -16,6 +20,9 @@ as $$
 declare
   v_now timestamptz := maintenance_internal.moment();
   v_hold text := maintenance_internal.budget_hold(v_now);
+  v_since timestamptz;
+  v_claim uuid;
+  v_kinds text[];
   v_lane record;
   v_left integer := claim_tasks.max_tasks;
   v_total integer := 0;
@@ -35,6 +42,39 @@ begin
       using errcode = 'PM002', hint = 'An interval from a second to six hours.';
   end if;
 
+  if jsonb_typeof(claim_tasks.about) <> 'object' then
+    raise exception 'what the worker says about itself is not an object but %',
+      jsonb_typeof(claim_tasks.about)
+      using errcode = 'PM002', hint = '{"claim": a uuid, "repeated": true, "kinds": ["a_kind"]}, '
+        'each of them as you like.';
+  end if;
+  if claim_tasks.about ->> 'claim' !~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then
+    raise exception 'the claim "%" is no uuid', left(claim_tasks.about ->> 'claim', 100)
+      using errcode = 'PM002', hint = 'A new one for each claim, and the same to repeat it.';
+  end if;
+  if jsonb_typeof(claim_tasks.about -> 'kinds') <> 'array' then
+    raise exception 'the kinds are not an array but %', jsonb_typeof(claim_tasks.about -> 'kinds')
+      using errcode = 'PM002', hint = 'Names of kinds: ["a_kind"]; without, all are meant.';
+  end if;
+  v_claim := coalesce(claim_tasks.about ->> 'claim', gen_random_uuid()::text)::uuid;
+  if claim_tasks.about ? 'kinds' then
+    v_kinds := array(
+      select (maintenance_internal.find_kind(k.kind)).kind
+      from jsonb_array_elements_text(claim_tasks.about -> 'kinds') as k (kind));
+  end if;
+
+  -- One that is repeated waits for the first, which may still be on its way to an end.
+  perform pg_advisory_xact_lock(hashtextextended(v_claim::text, 0));
+  if claim_tasks.about -> 'repeated' = 'true' then
+    return query
+      select t.task_id, t.kind, t.lease_token, t.attempts from maintenance.task as t
+      where t.state = 'leased'
+        and t.lease_token = md5(concat_ws('/', v_claim, t.task_id, t.claims))::uuid;
+    if found then
+      return;
+    end if;
+  end if;
+
   -- A claim that is lost in a crash leaves a ready task: nothing to wait for the disk for.
   perform set_config('synchronous_commit', 'off', true);
   -- Tasks of dead workers: now and then, and wherever there are too few others.
@@ -46,7 +86,7 @@ begin
   for v_pass in 1 .. 2 loop
     exit when v_hold is not null;
     for v_lane in
-      select k.kind, p.priority, k.calls
+      select k.kind, p.priority, k.calls, h.available_at
       from maintenance_internal.pick_models(v_now) as k
       cross join generate_series(-5, 5) as p (priority)
       cross join lateral (
@@ -56,8 +96,10 @@ begin
         order by t.available_at
         limit 1
       ) as h
+      where k.kind = any (coalesce(v_kinds, array[k.kind]))
       order by p.priority, h.available_at
     loop
+      v_since := least(v_since, v_lane.available_at);
       continue when v_lane.calls <= v_total;
       return query
         update maintenance.task as u
@@ -65,7 +107,7 @@ begin
           attempts = u.attempts + 1,
           worker = left(regexp_replace(claim_tasks.worker, '[^[:alnum:]_.:@/-]+', ' ', 'g'),
             200),
-          lease_token = gen_random_uuid(),
+          lease_token = md5(concat_ws('/', v_claim, u.task_id, u.claims + 1))::uuid,
           leased_at = v_now,
           claims = u.claims + 1,
           claimed_by = session_user,
@@ -87,17 +129,27 @@ begin
     v_now := maintenance_internal.moment();
   end loop;
 
+  -- For a worker's metrics, until the transaction ends; a notice would be seen by people.
+  perform set_config('maintenance.due_seconds',
+    coalesce(extract(epoch from v_now - v_since)::bigint, 0)::text, true);
   if v_total = 0 then
-    for v_hold in select h.hold from maintenance_internal.task_holds(v_now) as h limit 3 loop
-      raise notice '%', v_hold;
+    for v_hold, v_since in
+      select h.hold, h.due_since from maintenance_internal.task_holds(v_now) as h
+      where h.kind = any (coalesce(v_kinds, array[h.kind]))
+      limit 3
+    loop
+      raise notice '%', v_hold
+        using detail = format('due for %s seconds', extract(epoch from v_now - v_since)::bigint);
     end loop;
   end if;
 end
 $$;
 
-comment on function maintenance.claim_tasks(text, integer, interval) is
+comment on function maintenance.claim_tasks(text, integer, interval, jsonb) is
   'Leases up to max_tasks due tasks to a worker and counts their attempts. The lease token is '
   'needed for everything else; extend_lease keeps it. Two workers never get one task. Where tasks '
   'are due and no model may be asked, or the budget of the day is spent, there is no row, and a '
-  'notice says why and until when. In a transaction of its own: its commit does not wait for the '
-  'disk. Errors: PM002 argument.';
+  'notice says why and until when. about: what the worker says of itself: kinds, the list of those '
+  'that it takes; claim, a uuid, under which a claim that may not have been heard is sent again, '
+  'with repeated, and gives the same tasks. In a transaction of its own: its commit does not wait '
+  'for the disk. Errors: PM002 argument, PM013 no such kind.';

@@ -1,0 +1,111 @@
+// What the outside can ask of a worker: whether it lives, whether it can work, and what it has
+// done.
+import { createServer, type Server } from "node:http";
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
+import type { Observer, WorkerState } from "./worker.ts";
+
+/** The metrics of a worker, and how it tells them. */
+export function createMetrics(state: () => WorkerState | undefined): {
+  registry: Registry;
+  observer: Observer;
+} {
+  const registry = new Registry();
+  const registers = [registry];
+  collectDefaultMetrics({ register: registry });
+  const tasks = new Counter({
+    name: "edge_worker_tasks_total",
+    help: "Tasks that this worker is done with, by kind and what came of them",
+    labelNames: ["kind", "result"],
+    registers,
+  });
+  const seconds = new Histogram({
+    name: "edge_worker_call_seconds",
+    help: "Calls to the model, by model and what came of them",
+    labelNames: ["model", "result"],
+    buckets: [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 80],
+    registers,
+  });
+  const tokens = new Counter({
+    name: "edge_worker_tokens_total",
+    help: "Tokens of calls, by model and type; input has the cached ones in it",
+    labelNames: ["model", "type"],
+    registers,
+  });
+  new Gauge({
+    name: "edge_worker_in_flight",
+    help: "Tasks that this worker holds now",
+    registers,
+    collect() {
+      this.set(state()?.inFlight ?? 0);
+    },
+  });
+  new Gauge({
+    name: "edge_worker_ready",
+    help: "1 where Postgres takes what it is given, and Gemini the configuration",
+    registers,
+    collect() {
+      this.set(Number(isReady(state())));
+    },
+  });
+  new Gauge({
+    name: "edge_worker_oldest_due_seconds",
+    help: "How long the task has been due that waits longest of those that the last claim told of",
+    registers,
+    collect() {
+      const since = state()?.dueSince;
+      this.set(since === undefined ? 0 : Math.max(0, (Date.now() - since) / 1000));
+    },
+  });
+  const types = {
+    input: "promptTokenCount",
+    cached: "cachedContentTokenCount",
+    output: "candidatesTokenCount",
+    thoughts: "thoughtsTokenCount",
+  };
+  return {
+    registry,
+    observer: {
+      carried: (kind, result) => tasks.inc({ kind, result }),
+      called(model, result, ms, usage) {
+        seconds.observe({ model, result }, ms / 1000);
+        for (const [type, name] of Object.entries(types)) {
+          const count = Number(usage[name] ?? 0);
+          if (count > 0) tokens.inc({ model, type }, count);
+        }
+      },
+    },
+  };
+}
+
+const isReady = (state: WorkerState | undefined) => Boolean(state?.ready && !state.refused);
+
+/**
+ * Serves /livez (the loop moves), /readyz (Postgres takes what it is given, and Gemini the
+ * configuration) and /metrics, for Prometheus. Rejects where the port cannot be had.
+ */
+export async function serveHealth(options: {
+  host: string;
+  port: number;
+  pollMs: number;
+  registry: Registry;
+  state: () => WorkerState | undefined;
+}): Promise<Server> {
+  const { state, registry } = options;
+  // The loop comes by each time that it polls, and waits for Postgres for a minute at most.
+  const mostMs = 2 * options.pollMs + 120_000;
+  const server = createServer(async (request, response) => {
+    const passes = {
+      "/livez": () => Date.now() - (state()?.tickedAt ?? Date.now()) < mostMs,
+      "/readyz": () => isReady(state()),
+      "/metrics": () => true,
+    }[(request.url ?? "").split("?")[0] as string];
+    if (!passes) return response.writeHead(404).end();
+    response.writeHead(passes() ? 200 : 503, { "content-type": registry.contentType });
+    return response.end(request.url?.startsWith("/metrics") ? await registry.metrics() : "");
+  });
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(options.port, options.host, resolve);
+  });
+  return server;
+}

@@ -1,0 +1,151 @@
+// A road to Postgres that can be cut, frozen, and refuse, at any moment or at a call that is named; and
+// that can ask for TLS, with a certificate that nobody vouches for.
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { type AddressInfo, connect, createServer, type Socket } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { TLSSocket } from "node:tls";
+
+/** What becomes of the next messages to Postgres that hold a word. */
+export type Trap = {
+  word: string;
+  /** Cut before Postgres hears it, or when its answer comes; or an error that Postgres never raised. */
+  does: "cut before" | "cut after" | { sqlstate: string };
+  times: number;
+};
+
+export type Proxy = {
+  port: number;
+  /** The same URL by this road. */
+  url(databaseUrl: string): string;
+  trap(trap: Trap): void;
+  /** How often the traps were sprung. */
+  sprung(): number;
+  cut(): void;
+  /** Nothing goes either way any more, and nobody is told: a connection that is half open. */
+  freeze(isFrozen: boolean): void;
+  refuse(isRefusing: boolean): void;
+  close(): Promise<void>;
+};
+
+/** A key and a certificate of a minute's work, for 127.0.0.1. */
+export function selfSigned(): { key: string; cert: string; certFile: string; remove(): void } {
+  const folder = mkdtempSync(join(tmpdir(), "tls-"));
+  const keyFile = join(folder, "key.pem");
+  const certFile = join(folder, "cert.pem");
+  execFileSync(
+    "openssl",
+    [
+      ..."req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2".split(" "),
+      ...["-subj", "/CN=test", "-addext", "subjectAltName=IP:127.0.0.1"],
+      ...["-keyout", keyFile, "-out", certFile],
+    ],
+    { stdio: "ignore" },
+  );
+  return {
+    key: readFileSync(keyFile, "utf8"),
+    cert: readFileSync(certFile, "utf8"),
+    certFile,
+    remove: () => rmSync(folder, { recursive: true }),
+  };
+}
+
+/** An error as Postgres sends it, and that it is ready for the next. */
+function errorMessage(sqlstate: string): Buffer {
+  const fields = Buffer.from(`SERROR\0C${sqlstate}\0Mmade up by the road\0\0`);
+  const error = Buffer.alloc(5 + fields.length);
+  error.write("E");
+  error.writeInt32BE(4 + fields.length, 1);
+  fields.copy(error, 5);
+  return Buffer.concat([error, Buffer.from([0x5a, 0, 0, 0, 5, 0x49])]);
+}
+
+/** Opens a road to the server of a URL. */
+export async function openProxy(
+  databaseUrl: string,
+  tls?: { key: string; cert: string },
+): Promise<Proxy> {
+  const target = new URL(databaseUrl);
+  const pairs = new Set<Socket[]>();
+  const traps: Trap[] = [];
+  let sprung = 0;
+  let isFrozen = false;
+  let isRefusing = false;
+
+  function sprungBy(data: Buffer): Trap | undefined {
+    const trap = traps.find(({ word, times }) => times > 0 && data.includes(word));
+    if (!trap) return undefined;
+    trap.times -= 1;
+    sprung += 1;
+    return trap;
+  }
+
+  function join(near: Socket, first?: Buffer) {
+    const far = connect({ host: target.hostname, port: Number(target.port) || 5432 });
+    const pair = [near, far];
+    let isCutAtAnswer = false;
+    pairs.add(pair);
+    const end = () => {
+      pairs.delete(pair);
+      for (const socket of pair) socket.destroy();
+    };
+    for (const socket of pair) socket.on("close", end).on("error", end);
+    near.on("data", (data) => {
+      if (isFrozen) return;
+      const trap = sprungBy(data);
+      if (trap?.does === "cut before") return end();
+      if (trap?.does === "cut after") isCutAtAnswer = true;
+      if (typeof trap?.does === "object") return void near.write(errorMessage(trap.does.sqlstate));
+      far.write(data);
+    });
+    far.on("data", (data) => {
+      if (isFrozen) return;
+      if (isCutAtAnswer) return end();
+      near.write(data);
+    });
+    if (first) far.write(first);
+  }
+
+  const server = createServer((socket) => {
+    socket.on("error", () => socket.destroy());
+    if (isRefusing) return void socket.destroy();
+    if (!tls) return join(socket);
+    // The first message asks for TLS, or begins without it.
+    socket.once("data", (first) => {
+      if (first.length !== 8 || first.readInt32BE(4) !== 80877103) {
+        return void socket.end(errorMessage("28000"));
+      }
+      socket.write("S");
+      join(new TLSSocket(socket, { isServer: true, ...tls }));
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address() as AddressInfo;
+  const cut = () => {
+    for (const sockets of pairs) for (const socket of sockets) socket.destroy();
+  };
+  return {
+    port,
+    url(databaseUrl) {
+      const url = new URL(databaseUrl);
+      url.host = `127.0.0.1:${port}`;
+      return url.href;
+    },
+    trap: (trap) => void traps.push(trap),
+    sprung: () => sprung,
+    cut,
+    freeze(value) {
+      isFrozen = value;
+    },
+    refuse(value) {
+      isRefusing = value;
+      if (value) cut();
+    },
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        cut();
+      }),
+  };
+}
