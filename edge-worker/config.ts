@@ -43,7 +43,7 @@ const sslModes = {
  * wished for and not needed, one with it and one without. Throws what is wrong in words without a
  * value.
  */
-function connectionsOf(databaseUrl: string): string[] {
+function connectionsOf(databaseUrl: string, sslmode = "prefer"): string[] {
   const example = "postgres://user:password@host:5432/database";
   const parts = databaseUrlParts.exec(databaseUrl);
   const [, before = "", hosts = "", path = "", query = ""] = parts ?? [];
@@ -63,7 +63,7 @@ function connectionsOf(databaseUrl: string): string[] {
   if (/^(standby|read-only|prefer-standby)$/.test(settings.get("target_session_attrs") ?? "")) {
     throw new Error("asks for a standby, and the worker writes: target_session_attrs=read-write");
   }
-  const mode = settings.get("sslmode") ?? process.env["PGSSLMODE"] ?? "prefer";
+  const mode = settings.get("sslmode") ?? sslmode;
   if (!(mode in sslModes)) {
     throw new Error(`has an unknown sslmode: ${Object.keys(sslModes).join(", ")}`);
   }
@@ -72,7 +72,7 @@ function connectionsOf(databaseUrl: string): string[] {
   }
   const isSocket = /^%2f/i.test(hosts) || settings.get("host")?.startsWith("/");
   const modes = isSocket ? ["disable"] : sslModes[mode as keyof typeof sslModes];
-  // Node's own authorities are the system's.
+  // Node has a list of authorities of its own.
   if (settings.get("sslrootcert") === "system") settings.delete("sslrootcert");
   return hosts.split(",").flatMap((host) =>
     modes.map((sslmode) => {
@@ -86,16 +86,17 @@ function connectionsOf(databaseUrl: string): string[] {
   );
 }
 
-const databaseUrl = z
-  .string({ error: "is missing: postgres://user:password@host:5432/database" })
-  .transform((text, context) => {
-    try {
-      return connectionsOf(text.trim());
-    } catch (error) {
-      context.addIssue({ code: "custom", message: (error as Error).message });
-      return z.NEVER;
-    }
-  });
+const databaseUrl = (sslmode: string | undefined) =>
+  z
+    .string({ error: "is missing: postgres://user:password@host:5432/database" })
+    .transform((text, context) => {
+      try {
+        return connectionsOf(text.trim(), sslmode);
+      } catch (error) {
+        context.addIssue({ code: "custom", message: (error as Error).message });
+        return z.NEVER;
+      }
+    });
 
 const whole = (least: number, most: number) => {
   const error = `must be a whole number from ${least} to ${most}`;
@@ -115,28 +116,29 @@ const kinds = z
 
 const levels = ["fatal", "error", "warn", "info", "debug", "trace", "silent"] as const;
 
-const schema = z.object({
-  DATABASE_URL: databaseUrl,
-  GEMINI_API_KEY: z
-    .string({ error: "is missing: a key of the Gemini API" })
-    .regex(/^[\x21-\x7e]+$/, { error: "has characters that no key has" }),
-  GEMINI_BASE_URL: baseUrl.optional(),
-  CONCURRENCY: whole(1, 256).default(4),
-  POLL_INTERVAL_MS: whole(50, 3_600_000).default(5000),
-  KINDS: kinds.optional(),
-  LEASE_MS: whole(5000, 21_600_000).default(120_000),
-  REQUEST_TIMEOUT_MS: whole(1000, 3_600_000).optional(),
-  GRACE_MS: whole(100, 3_600_000).default(8000),
-  LOG_LEVEL: z.enum(levels, { error: `must be one of ${levels.join(", ")}` }).default("info"),
-  HEALTH_PORT: whole(1, 65_535).optional(),
-  HEALTH_HOST: z
-    .string()
-    .regex(/^[\w.:-]+$/, { error: "must be an address of this machine: 0.0.0.0 for all" })
-    .default("127.0.0.1"),
-});
+const schema = (sslmode?: string) =>
+  z.object({
+    DATABASE_URL: databaseUrl(sslmode),
+    GEMINI_API_KEY: z
+      .string({ error: "is missing: a key of the Gemini API" })
+      .regex(/^[\x21-\x7e]+$/, { error: "has characters that no key has" }),
+    GEMINI_BASE_URL: baseUrl.optional(),
+    CONCURRENCY: whole(1, 256).default(4),
+    POLL_INTERVAL_MS: whole(50, 3_600_000).default(5000),
+    KINDS: kinds.optional(),
+    LEASE_MS: whole(5000, 21_600_000).default(120_000),
+    REQUEST_TIMEOUT_MS: whole(1000, 3_600_000).optional(),
+    GRACE_MS: whole(100, 3_600_000).default(8000),
+    LOG_LEVEL: z.enum(levels, { error: `must be one of ${levels.join(", ")}` }).default("info"),
+    HEALTH_PORT: whole(1, 65_535).optional(),
+    HEALTH_HOST: z
+      .string()
+      .regex(/^[\w.:-]+$/, { error: "must be an address of this machine: 0.0.0.0 for all" })
+      .default("127.0.0.1"),
+  });
 
 /** What the worker is told from outside. DATABASE_URL: the connections to try, the first first. */
-export type Config = z.infer<typeof schema>;
+export type Config = z.infer<ReturnType<typeof schema>>;
 
 /** Parses the environment: the configuration, or one line for each variable that is wrong. */
 export function parseConfig(
@@ -145,7 +147,7 @@ export function parseConfig(
   const filled = Object.fromEntries(
     Object.entries(env).filter(([, value]) => value !== undefined && value.trim() !== ""),
   );
-  const parsed = schema.safeParse(filled);
+  const parsed = schema(filled["PGSSLMODE"]).safeParse(filled);
   const faults = new Map<string, string>();
   for (const issue of parsed.error?.issues ?? []) {
     const name = String(issue.path[0]);

@@ -317,17 +317,20 @@ function refusalOf({ response, body }: Refusal, tell: Tell): ModelError {
   const { error } = errorShape.safeParse(parseJson(body)).data ?? { error: null };
   const code = codes.has(error?.status ?? "") ? error?.status : undefined;
   const said = error?.message ?? "";
-  const known = /\.(ErrorInfo|QuotaFailure|RetryInfo)$/;
-  const details = (error?.details ?? []).map((detail) => ({
-    "@type": known.exec(detail["@type"] ?? "")?.[1],
-    reason: tell(detail.reason, word),
-    retryDelay: tell(detail.retryDelay, /^[\d.hms]{1,30}$/),
-    violations: detail.violations?.slice(0, 10).map((violation) => ({
-      quotaId: tell(violation.quotaId, /^[\w-]{1,150}$/),
-      quotaMetric: tell(violation.quotaMetric, /^[\w./-]{1,150}$/),
-      quotaValue: tell(violation.quotaValue, /^\d{1,15}$/),
-    })),
-  }));
+  const details = (error?.details ?? []).flatMap((detail) => {
+    const type = /\.(ErrorInfo|QuotaFailure|RetryInfo)$/.exec(detail["@type"] ?? "")?.[1];
+    if (!type) return [];
+    return {
+      "@type": type,
+      reason: tell(detail.reason, word),
+      retryDelay: tell(detail.retryDelay, /^[\d.hms]{1,30}$/),
+      violations: detail.violations?.slice(0, 10).map((violation) => ({
+        quotaId: tell(violation.quotaId, /^[\w-]{1,150}$/),
+        quotaMetric: tell(violation.quotaMetric, /^[\w./-]{1,150}$/),
+        quotaValue: tell(violation.quotaValue, /^\d{1,15}$/),
+      })),
+    };
+  });
   const reasons = details.flatMap(({ reason }) => reason ?? []);
   const quotas = details.flatMap(({ violations = [] }) => violations.map((one) => one.quotaId));
   const as = (failureClass: FailureClass, hint?: string) =>
@@ -366,7 +369,8 @@ function refusalOf({ response, body }: Refusal, tell: Tell): ModelError {
       return as("configuration", "not from this place");
     }
     if (/billing/i.test(said)) return as("configuration", "billing");
-    if (/token count .*exceeds|too (large|long)/i.test(said)) return as("too_large", "too large");
+    if (/(token count|payload size) .*exceeds|too (large|long)/i.test(said))
+      return as("too_large", "too large");
     const settings = settingNames.filter((name) => spelt(name).test(said)).join(", ");
     return as("rejected", settings && `it speaks of ${settings}`);
   }

@@ -173,7 +173,9 @@ export function startWorker(options: WorkerOptions): { state: WorkerState; done:
         const request = await persist(task, () => queue.request(task));
         if (request) {
           try {
-            await sleep(request.wait_ms, undefined, { signal: call.abort.signal });
+            if (request.wait_ms > 0) {
+              await sleep(request.wait_ms, undefined, { signal: call.abort.signal });
+            }
             call.isAsking = true;
             end = stop.aborted ? giveBack : await ask(task, request, call);
           } catch (error) {

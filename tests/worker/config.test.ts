@@ -35,6 +35,103 @@ test("two variables are enough", () => {
   );
 });
 
+test("T8: a base URL ends before the version, however it is written", () => {
+  const base = (url: string) => parseConfig({ ...good, GEMINI_BASE_URL: url });
+  for (const url of [
+    "https://example.org",
+    "https://example.org/",
+    "https://example.org/v1beta",
+    "https://example.org/v1beta/",
+    " https://example.org// ",
+  ]) {
+    assert.equal(base(url).config?.GEMINI_BASE_URL, "https://example.org", url);
+  }
+  assert.equal(
+    base("https://example.org/gateway/v1beta/").config?.GEMINI_BASE_URL,
+    "https://example.org/gateway",
+  );
+  for (const url of [
+    "https://example.org/v1",
+    "https://example.org/v1beta/models/gemini-3:generateContent",
+    "https://me:S3cret@example.org",
+    "https://example.org?key=S3cret",
+    "https://example.org#x",
+    "example.org",
+  ]) {
+    const { faults } = base(url);
+    assert.equal(faults.length, 1, url);
+    assert.match(faults[0] ?? "", /^GEMINI_BASE_URL (must|is no URL)/);
+    assert(!faults[0]?.includes("S3cret"));
+  }
+});
+
+test("T10: whole numbers are decimal", () => {
+  for (const text of ["0x10", "1e2", "4.0", "-1", "+4", "four", "257"]) {
+    const { faults } = parseConfig({ ...good, CONCURRENCY: text });
+    assert.deepEqual(faults, ["CONCURRENCY must be a whole number from 1 to 256"], text);
+  }
+});
+
+test("certificates are checked, but for a model on this machine", () => {
+  const env = { ...good, NODE_TLS_REJECT_UNAUTHORIZED: "0" };
+  for (const url of ["", "https://example.org"]) {
+    const { faults } = parseConfig({ ...env, GEMINI_BASE_URL: url });
+    assert.match(faults.join(), /^NODE_TLS_REJECT_UNAUTHORIZED=0 gives GEMINI_API_KEY to whoever/);
+  }
+  assert(parseConfig({ ...env, GEMINI_BASE_URL: "https://localhost:1" }).config);
+});
+
+/** How a connection is named to the driver, in the order in which they are tried. */
+const connections = (url: string, env: Record<string, string> = {}) =>
+  parseConfig({ ...good, ...env, DATABASE_URL: url }).config?.DATABASE_URL.map((one) =>
+    one.replace("&uselibpqcompat=true", ""),
+  );
+
+test("T10, T16: a database's URL means what it means to psql", () => {
+  assert.deepEqual(connections("postgres://u:p%40@h1:5432,h2/db?sslmode=require"), [
+    "postgres://u:p%40@h1:5432/db?sslmode=require",
+    "postgres://u:p%40@h2/db?sslmode=require",
+  ]);
+  assert.deepEqual(connections("postgresql://u@h/db"), [
+    "postgresql://u@h/db?sslmode=require",
+    "postgresql://u@h/db?sslmode=disable",
+  ]);
+  assert.deepEqual(connections("postgres://u@h/db", { PGSSLMODE: "disable" }), [
+    "postgres://u@h/db?sslmode=disable",
+  ]);
+  assert.deepEqual(connections("postgres://u@[::1]:5433,[fe80::1]/db?sslmode=disable"), [
+    "postgres://u@[::1]:5433/db?sslmode=disable",
+    "postgres://u@[fe80::1]/db?sslmode=disable",
+  ]);
+  for (const url of [
+    "postgres://u@/db?host=/var/run/postgresql",
+    "postgres://u@%2Fvar%2Frun%2Fpostgresql/db",
+  ]) {
+    assert.equal(connections(url)?.length, 1, url);
+    assert.match(connections(url)?.[0] ?? "", /sslmode=disable/);
+  }
+  assert.deepEqual(connections("postgres://u@h/db?sslmode=verify-full&sslrootcert=system"), [
+    "postgres://u@h/db?sslmode=verify-full",
+  ]);
+});
+
+test("what the driver cannot do is refused with the reason", () => {
+  for (const [url, reason] of [
+    ["postgres://u@/db", /names no host; a socket/],
+    ["postgres://u@h1/db?host=h1,h2", /several servers behind \?host=/],
+    ["postgres://u@h1,h2/db?port=1,2", /several servers behind \?port=/],
+    ["postgres://u@h/db?target_session_attrs=standby", /the worker writes/],
+    ["postgres://u@h/db?sslmode=on", /unknown sslmode/],
+    ["postgres://u@h:port/db", /host or a port/],
+    ["postgres://u@::1/db", /host or a port/],
+    ["host=h dbname=db", /is no postgres/],
+  ] as const) {
+    const { faults } = parseConfig({ ...good, DATABASE_URL: url });
+    assert.equal(faults.length, 1, url);
+    assert.match(faults[0] ?? "", reason);
+  }
+});
+
 test("a database is named by its URL, and not by the user's name", () => {
   for (const url of [
     "postgres://u:p@h:5432",
@@ -58,12 +155,17 @@ test("every fault is named at once", () => {
     GEMINI_BASE_URL: "http://example.org",
     CONCURRENCY: "many",
     POLL_INTERVAL_MS: "1.5",
+    KINDS: "One, Two",
+    LEASE_MS: "1",
+    REQUEST_TIMEOUT_MS: "a while",
+    GRACE_MS: "0",
     LOG_LEVEL: "loud",
     HEALTH_PORT: "99999",
+    HEALTH_HOST: "a b",
   });
   assert.deepEqual(
     faults.map((fault) => fault.split(" ")[0]),
-    "DATABASE_URL GEMINI_API_KEY GEMINI_BASE_URL CONCURRENCY POLL_INTERVAL_MS LOG_LEVEL HEALTH_PORT".split(
+    "DATABASE_URL GEMINI_API_KEY GEMINI_BASE_URL CONCURRENCY POLL_INTERVAL_MS KINDS LEASE_MS REQUEST_TIMEOUT_MS GRACE_MS LOG_LEVEL HEALTH_PORT HEALTH_HOST".split(
       " ",
     ),
   );

@@ -2,7 +2,8 @@
 import assert from "node:assert/strict";
 import { after, before, beforeEach, test } from "node:test";
 import { db, disconnected, runOnce, setUp, startProgram, task, until } from "./setup.ts";
-import { answerByRule, faultOf, type Reply, type Seen, startStandIn } from "./stand-in.ts";
+import { answerByRule, type Reply, type Seen, startStandIn } from "./stand-in.ts";
+import { faultOf } from "./wire.ts";
 
 const ada = "00000000-0000-0000-0000-000000000001";
 const bob = "00000000-0000-0000-0000-000000000002";

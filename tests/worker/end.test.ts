@@ -1,5 +1,5 @@
-// How a worker ends: within its grace whatever hangs, with nothing thrown away that was paid for, and
-// with 0 only where nothing of its own is left leased.
+// How a worker ends: within its grace whatever hangs, with nothing thrown away that was paid for,
+// and with 0 only where nothing of its own is left leased.
 import assert from "node:assert/strict";
 import { after, before, beforeEach, type TestContext, test } from "node:test";
 import { Client } from "pg";

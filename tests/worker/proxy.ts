@@ -1,5 +1,5 @@
-// A road to Postgres that can be cut, frozen, and refuse, at any moment or at a call that is named; and
-// that can ask for TLS, with a certificate that nobody vouches for.
+// A road to Postgres that can be cut, frozen, and refuse, at any moment or at a call that is named;
+// and that can ask for TLS, with a certificate that nobody vouches for.
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { type AddressInfo, connect, createServer, type Socket } from "node:net";
@@ -10,7 +10,9 @@ import { TLSSocket } from "node:tls";
 /** What becomes of the next messages to Postgres that hold a word. */
 export type Trap = {
   word: string;
-  /** Cut before Postgres hears it, or when its answer comes; or an error that Postgres never raised. */
+  /**
+   * Cut before Postgres hears it, or when its answer comes; or an error that Postgres never raised.
+   */
   does: "cut before" | "cut after" | { sqlstate: string };
   times: number;
 };

@@ -50,12 +50,14 @@ function assertClean(what: string, text: string) {
 }
 
 const said = `${key} asked: ${prompt}, and was told: ${answer}`;
-const failure = (status: number, word = "INVALID_ARGUMENT", more: object = {}): Reply => ({
+const failure = (status: number, word = "INVALID_ARGUMENT"): Reply => ({
   status,
   error: {
     status: word,
     message: `Consumer 'api_key:${said}' has been suspended.`,
     details: [
+      { "@type": "type.googleapis.com/google.rpc.ErrorInfo", reason: prompt, domain: key },
+      { "@type": "type.googleapis.com/google.rpc.ErrorInfo", reason: key, domain: prompt },
       {
         "@type": `type.googleapis.com/${said}`,
         reason: prompt,
@@ -76,7 +78,6 @@ const failure = (status: number, word = "INVALID_ARGUMENT", more: object = {}): 
       { "@type": "type.googleapis.com/google.rpc.RetryInfo", retryDelay: `3s ${said}` },
       { "@type": "type.googleapis.com/google.rpc.DebugInfo", detail: said, stackEntries: [said] },
     ],
-    ...more,
   },
 });
 const candidate = (more: object): Reply => ({

@@ -20,7 +20,7 @@ assert.match(database, /^(test|try|bench|maintenance_test_\d+)_/, "not a databas
 export const db = new Client({ connectionString: url });
 
 // The worker comes as a login of its own, with the rights of maintenance_worker and no other.
-const login = { user: `${database}_login`, password: randomUUID() };
+export const login = { user: `${database}_login`, password: randomUUID() };
 const workerUrl = new URL(url);
 workerUrl.username = login.user;
 workerUrl.password = login.password;
@@ -176,9 +176,11 @@ export function startProgram(
   env: Record<string, string> = {},
   args: string[] = [],
   command = ["node", "--import", "tsx", "edge-worker/main.ts"],
+  folder = ".",
 ): Running {
   const [program = "", ...before] = command;
   const child = spawn(program, [...before, ...args], {
+    cwd: folder,
     env: {
       PATH: process.env["PATH"] ?? "",
       DATABASE_URL: databaseUrl,

@@ -2,6 +2,7 @@
 // with the ways to fail that were seen of it. Run as a program it prints its address and serves.
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
+import { faultOf, responseOf } from "./wire.ts";
 
 export type Seen = {
   model: string;
@@ -29,78 +30,6 @@ export type Reply =
 
 export type StandIn = { url: string; seen: Seen[]; close(): Promise<void> };
 
-const topLevel = [
-  ..."contents systemInstruction generationConfig safetySettings serviceTier cachedContent".split(
-    " ",
-  ),
-];
-const generation = [
-  ..."responseMimeType responseSchema maxOutputTokens temperature topP topK seed stopSequences".split(
-    " ",
-  ),
-  ..."candidateCount presencePenalty frequencyPenalty thinkingConfig".split(" "),
-];
-const schemaKeys =
-  "type format title description nullable enum items minItems maxItems properties required minProperties maxProperties propertyOrdering minLength maxLength pattern minimum maximum anyOf example default".split(
-    " ",
-  );
-const types = ["object", "array", "string", "number", "integer", "boolean"];
-
-/** What the real API says of a request, or null where it would take it. */
-export function faultOf(body: Record<string, unknown>): string | null {
-  const unknownKey = Object.keys(body).find((key) => !topLevel.includes(key));
-  if (unknownKey)
-    return `Invalid JSON payload received. Unknown name "${unknownKey}": Cannot find field.`;
-  const { contents, generationConfig = {} } = body as {
-    contents?: { role?: string; parts?: { text?: unknown }[] }[];
-    generationConfig?: Record<string, unknown>;
-  };
-  if (!Array.isArray(contents) || contents.length === 0) return "contents is not specified";
-  for (const content of contents) {
-    if (!content.parts?.length || content.parts.some((part) => typeof part.text !== "string")) {
-      return "contents.parts must not be empty.";
-    }
-  }
-  const wrong = Object.keys(generationConfig).find((key) => !generation.includes(key));
-  if (wrong) return `Unknown name "${wrong}" at 'generation_config': Cannot find field.`;
-  const schema = generationConfig["responseSchema"];
-  return schema === undefined ? null : faultOfSchema(schema, "generation_config.response_schema");
-}
-
-function faultOfSchema(schema: unknown, path: string): string | null {
-  if (typeof schema !== "object" || schema === null || Array.isArray(schema)) {
-    return `Invalid value at '${path}' (type.googleapis.com/Schema)`;
-  }
-  const node = schema as Record<string, unknown>;
-  for (const [key, value] of Object.entries(node)) {
-    if (!schemaKeys.includes(key)) return `Unknown name "${key}" at '${path}': Cannot find field.`;
-    if (value === null) return `Invalid value at '${path}.${key}', null`;
-  }
-  const type = String(node["type"]).toLowerCase();
-  if (!types.includes(type)) return `Invalid value at '${path}.type', "${node["type"]}"`;
-  if (node["enum"] !== undefined && (type !== "string" || node["format"] !== "enum")) {
-    return `${path}.enum: only allowed for STRING type with format enum`;
-  }
-  if (type === "array") {
-    return node["items"] === undefined
-      ? `${path}.items: missing field.`
-      : faultOfSchema(node["items"], `${path}.items`);
-  }
-  if (type !== "object") return null;
-  const properties = (node["properties"] ?? {}) as Record<string, unknown>;
-  if (Object.keys(properties).length === 0) {
-    return `${path}.properties: should be non-empty for OBJECT type`;
-  }
-  for (const name of (node["required"] ?? []) as string[]) {
-    if (!(name in properties)) return `${path}.required: property is not defined`;
-  }
-  for (const [name, child] of Object.entries(properties)) {
-    const fault = faultOfSchema(child, `${path}.properties[${name}]`);
-    if (fault) return fault;
-  }
-  return null;
-}
-
 /** Starts a stand-in; reply says what to do with each request that the real one would take. */
 export async function startStandIn(
   reply: (seen: Seen, nr: number) => Reply | Promise<Reply> = answerByRule,
@@ -113,9 +42,11 @@ export async function startStandIn(
       response
         .writeHead(status, { "content-type": "application/json" })
         .end(JSON.stringify({ error: { code: status, ...error } }));
-    const model = /^\/v1beta\/models\/([^:/]+):generateContent$/.exec(request.url ?? "")?.[1];
-    if (request.method !== "POST" || !model)
-      return fail(404, { status: "NOT_FOUND", message: "not found" });
+    const path = /^\/v1beta\/(?:models|tunedModels)\/([^:/]+):generateContent$/;
+    const model = path.exec(request.url ?? "")?.[1];
+    if (request.method !== "POST" || !model) {
+      return response.writeHead(404).end("<html><title>Error 404 (Not Found)!!1</title></html>");
+    }
     let text = "";
     for await (const chunk of request) text += chunk;
     const key = String(request.headers["x-goog-api-key"] ?? "");
@@ -124,16 +55,24 @@ export async function startStandIn(
         status: "INVALID_ARGUMENT",
         message: "API key not valid. Please pass a valid API key.",
         details: [
-          { "@type": "type.googleapis.com/google.rpc.ErrorInfo", reason: "API_KEY_INVALID" },
+          {
+            "@type": "type.googleapis.com/google.rpc.ErrorInfo",
+            reason: "API_KEY_INVALID",
+            domain: "googleapis.com",
+            metadata: { service: "generativelanguage.googleapis.com" },
+          },
         ],
       });
     }
     if (options.retired?.includes(model)) {
-      return fail(404, { status: "NOT_FOUND", message: `models/${model} is not found` });
+      return fail(404, {
+        status: "NOT_FOUND",
+        message: `models/${model} is not found for API version v1beta`,
+      });
     }
     const body = JSON.parse(text) as Record<string, unknown>;
-    const fault = faultOf(body);
-    if (fault) return fail(400, { status: "INVALID_ARGUMENT", message: fault });
+    const fault = faultOf(body, model, Buffer.byteLength(text));
+    if (fault) return fail(fault.status, fault.error);
 
     const part = (content: unknown) =>
       (content as { parts: { text: string }[] } | undefined)?.parts[0]?.text ?? "";
@@ -163,26 +102,12 @@ export async function startStandIn(
     const whole =
       "response" in action
         ? action.response
-        : {
-            candidates: [
-              {
-                content: {
-                  role: "model",
-                  parts: [
-                    ...(action.thought ? [{ text: action.thought, thought: true }] : []),
-                    { text: action.text },
-                  ],
-                },
-                finishReason: action.finishReason ?? "STOP",
-                index: 0,
-              },
-            ],
-            usageMetadata: action.usage ?? {
-              promptTokenCount: tokens(call.system + call.content),
-              candidatesTokenCount: tokens(action.text),
-            },
-            modelVersion: model,
-          };
+        : responseOf({
+            model,
+            ...action,
+            promptTokens: tokens(call.system + call.content),
+            answerTokens: tokens(action.text),
+          });
     return response
       .writeHead(200, { "content-type": "application/json" })
       .end(JSON.stringify(whole));

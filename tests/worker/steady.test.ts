@@ -1,0 +1,168 @@
+// A worker that runs for a year: its memory does not grow with the tasks it has carried, and no
+// answer is larger than it is ready to hold.
+import assert from "node:assert/strict";
+import { createServer, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { test } from "node:test";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
+import { createGzip } from "node:zlib";
+import { pino } from "pino";
+import { ModelError, openGemini } from "../../edge-worker/gemini.ts";
+import { createMetrics } from "../../edge-worker/health.ts";
+import type { Request, Task } from "../../edge-worker/queue.ts";
+import { startWorker, type WorkerOptions } from "../../edge-worker/worker.ts";
+
+setFlagsFromString("--expose-gc");
+const collectGarbage: () => void = runInNewContext("gc");
+
+/** What is in use when what can go is gone, sockets that have just been closed among it. */
+async function heap(): Promise<number> {
+  collectGarbage();
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  collectGarbage();
+  return process.memoryUsage().heapUsed;
+}
+
+const request: Request = {
+  model: "m",
+  system: "s",
+  content: "c",
+  response_schema: {},
+  max_output_tokens: 10,
+  generation: {},
+  request: {},
+  timeout_ms: 60_000,
+  wait_ms: 0,
+};
+
+/** A queue in memory: so many tasks, each third put off and each third given to fail. */
+function queueOf(count: number): WorkerOptions["queue"] {
+  let handedOut = 0;
+  const available_at = new Date(Date.now() + 3_600_000).toISOString();
+  return {
+    async claim(_worker, most) {
+      const tasks: Task[] = [];
+      for (; tasks.length < most && handedOut < count; handedOut += 1) {
+        tasks.push({ task_id: String(handedOut), kind: "k", lease_token: "t", attempt: 1 });
+      }
+      return { tasks, held: "", dueSeconds: 1 };
+    },
+    request: async () => request,
+    extend: async () => true,
+    complete: async (task) =>
+      Number(task.task_id) % 3 === 0 ? { state: "ready", available_at } : { state: "succeeded" },
+    fail: async () => ({ state: "ready", available_at }),
+    release: async () => ({ state: "ready", available_at }),
+  };
+}
+
+async function carry(count: number, once: boolean) {
+  const stop = new AbortController();
+  const { observer } = createMetrics(() => undefined);
+  let left = count;
+  const worker = startWorker({
+    queue: queueOf(count),
+    model: {
+      async ask() {
+        left -= 1;
+        if (left === 0 && !once) setTimeout(() => stop.abort());
+        if (left % 3 === 1) throw new ModelError("transient", "x", { usage: {} });
+        return { text: "{}", usage: { promptTokenCount: 1 } };
+      },
+    },
+    log: pino({ level: "silent" }),
+    name: "test",
+    concurrency: 32,
+    pollMs: 50,
+    leaseMs: 120_000,
+    graceMs: 8000,
+    once,
+    stop: stop.signal,
+    observer,
+  });
+  await worker.done;
+  assert.equal(left, 0);
+  return worker;
+}
+
+test("T17: the heap does not grow over 200,000 tasks, as a service and with --once", async (t) => {
+  for (const once of [false, true]) {
+    await carry(10_000, once);
+    const before = await heap();
+    const worker = await carry(200_000, once);
+    const grown = (await heap()) - before;
+    t.diagnostic(`once ${once}: ${grown} bytes more after 200,000 tasks than before`);
+    assert.equal(worker.state.inFlight, 0);
+    assert(grown < 400_000, `${grown} bytes are left of 200,000 tasks, two a task`);
+  }
+});
+
+/** A server that does as it is told, and its address. */
+async function serve(answer: (response: ServerResponse) => void) {
+  const server = createServer((incoming, response) => {
+    incoming.resume();
+    answer(response);
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const close = () =>
+    new Promise<void>((resolve) => {
+      server.close(() => resolve());
+      server.closeAllConnections();
+    });
+  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, close };
+}
+
+test("nor over 5,000 calls to the model, answered and refused", async (t) => {
+  let calls = 0;
+  const parts = [{ text: "{}" }];
+  const answer = JSON.stringify({ candidates: [{ content: { parts }, finishReason: "STOP" }] });
+  const server = await serve((response) => {
+    calls += 1;
+    if (calls % 2 === 0) response.writeHead(503);
+    response.end(answer);
+  });
+  const model = openGemini({ apiKey: "k", baseUrl: server.url });
+  const { signal } = new AbortController();
+  const ask = async (count: number) => {
+    for (let i = 0; i < count; i += 10) {
+      await Promise.allSettled(Array.from({ length: 10 }, () => model.ask(request, signal)));
+    }
+  };
+  await ask(1000);
+  const before = await heap();
+  await ask(5000);
+  const grown = (await heap()) - before;
+  t.diagnostic(`${grown} bytes more after 5,000 calls than before`);
+  // Sockets and compiled code come and go; what a call leaves behind is more than this.
+  assert(grown < 2_000_000, `${grown} bytes are left of 5,000 calls`);
+  await server.close();
+});
+
+for (const encoding of ["identity", "gzip"]) {
+  test(`an answer without end (${encoding}) is refused while it comes`, async () => {
+    let sent = 0;
+    const piece = Buffer.alloc(1_000_000, " ");
+    const server = await serve((response) => {
+      response.writeHead(200, { "content-encoding": encoding });
+      const out = encoding === "gzip" ? createGzip() : response;
+      if (out !== response) out.pipe(response);
+      const send = () => {
+        while (!response.destroyed && sent < 2_000_000_000) {
+          sent += piece.length;
+          if (!out.write(piece)) return void out.once("drain", send);
+        }
+      };
+      send();
+    });
+    const model = openGemini({ apiKey: "k", baseUrl: server.url });
+    await assert.rejects(model.ask(request, new AbortController().signal), (error) => {
+      assert(error instanceof ModelError);
+      assert.equal(error.failureClass, "transient");
+      assert.match(error.message, /^200, an answer of more than 10 MB: POST 127.0.0.1:\d+, m$/);
+      return true;
+    });
+    await server.close();
+    assert(sent < 1_000_000_000, `${sent} bytes were sent`);
+  });
+}
