@@ -37,6 +37,12 @@ const { config, faults } = parseConfig(process.env);
 if (!config) end(...faults);
 
 const log = pino({ level: config.LOG_LEVEL });
+// What nobody has foreseen: where it was, and none of its words, which may be anybody's.
+process.on("uncaughtException", ({ name, stack = "" }) => {
+  const at = stack.split("\n").filter((line) => /^ +at /.test(line));
+  log.fatal({ name, at }, "a fault of the worker's own");
+  process.exit(1);
+});
 const stop = new AbortController();
 for (const signal of ["SIGTERM", "SIGINT"] as const) {
   process.on(signal, () => {

@@ -131,6 +131,7 @@ export function startWorker(options: WorkerOptions): { state: WorkerState; done:
       "asking",
     );
     const observe = (result: string, usage: Usage) => {
+      if (/^(answered|bad_output|blocked)$/.test(result)) state.refused = false;
       log.debug({ task_id, result, ...usage }, "asked");
       observer?.called(request.model, result, performance.now() - started, usage);
     };
@@ -260,7 +261,6 @@ export function startWorker(options: WorkerOptions): { state: WorkerState; done:
           state.dueSince =
             claimed.dueSeconds > 0 ? Date.now() - 1000 * claimed.dueSeconds : undefined;
           state.ready = true;
-          state.refused = pausedUntil > Date.now();
           failures = 0;
           claim = randomUUID();
         } catch (error) {

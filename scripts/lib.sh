@@ -35,7 +35,7 @@ find_server() {
 }
 
 # install_packages WANTED ...: what is missing of server (with pg_cron), client (psql), tests
-# (pgTAP, pg_prove, plpgsql_check) and lint (shellcheck), from the distribution.
+# (pgTAP, pg_prove, plpgsql_check), pooler (pgbouncer) and lint (shellcheck), from the distribution.
 install_packages() {
   local wanted version output missing=() apt=(env DEBIAN_FRONTEND=noninteractive apt-get)
   find_server || true
@@ -51,6 +51,7 @@ install_packages() {
         [ -e "/usr/lib/postgresql/$version/lib/plpgsql_check.so" ] ||
           missing+=("postgresql-VERSION-plpgsql-check")
         ;;
+      pooler) [ -x /usr/sbin/pgbouncer ] || missing+=("pgbouncer") ;;
       lint) command -v shellcheck >/dev/null || missing+=("shellcheck") ;;
     esac
   done

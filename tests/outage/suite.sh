@@ -1,16 +1,19 @@
 #!/usr/bin/env bash
-# tests/worker/limits.test.ts as long as the world can take: 300 tasks behind a quota of three a second,
-# an outage of four minutes, a model that is retired. A database for each, at the same time.
+# The worker's tests as long as the world can take: 300 tasks behind a quota of three a second, an outage
+# of four minutes, a model that is retired (limits.test.ts); connections that are cut every two seconds,
+# also behind a pgbouncer in transaction mode (cuts.test.ts). A database for each, at the same time.
 . "$(dirname "$0")/../suite.sh"
 
+[ -n "${DATABASE_URL:-}" ] || install_packages pooler
 logs=$(mktemp -d)
 at_exit rm -rf "$logs"
-tests=('known, 1 workers' 'known, 10 workers' 'an outage' 'is retired') pids=()
+tests=('limits known, 1 workers' 'limits known, 10 workers' 'limits an outage' 'limits is retired'
+  'cuts three workers') pids=()
 for i in "${!tests[@]}"; do
   name=${prefix}_outage_$i
   make_database "$name" "$template"
   LONG=1 TEST_DATABASE_URL=$(in_database "$url" "$name") timeout 600 \
-    node --import tsx --test --test-name-pattern "${tests[$i]}" tests/worker/limits.test.ts \
+    node --import tsx --test --test-name-pattern "${tests[$i]#* }" "tests/worker/${tests[$i]%% *}.test.ts" \
     >"$logs/$i" 2>&1 </dev/null & pids+=($!)
 done
 for i in "${!tests[@]}"; do

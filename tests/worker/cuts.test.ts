@@ -2,8 +2,19 @@
 // out once, and the model is asked once.
 import assert from "node:assert/strict";
 import { after, before, beforeEach, test } from "node:test";
-import { openProxy, type Trap } from "./proxy.ts";
-import { databaseUrl, db, enqueue, forget, runOnce, setUp, task, until, words } from "./setup.ts";
+import { hasPooler, openPooler, openProxy, type Trap } from "./proxy.ts";
+import {
+  databaseUrl,
+  db,
+  enqueue,
+  forget,
+  runOnce,
+  setUp,
+  startProgram,
+  task,
+  until,
+  words,
+} from "./setup.ts";
 import { type Reply, startStandIn } from "./stand-in.ts";
 
 before(setUp);
@@ -79,5 +90,61 @@ for (const does of doesAll.slice(0, 3)) {
     const row = await task(id);
     assert.deepEqual([row.state, row.attempts], ["ready", 0]);
     assert.equal(ended.left, 0);
+  });
+}
+
+// In make soak (LONG) as many and for as long as it takes; and behind a pooler.
+const long = process.env["LONG"] !== undefined;
+for (const via of long ? ["", "pgbouncer"] : [""]) {
+  const [count, everyMs] = long ? [1200, 2000] : [60, 300];
+  test(`${count} tasks, three workers, all connections cut every ${everyMs} ms ${via && `of ${via}`}`, {
+    skip: via !== "" && !hasPooler && "no pgbouncer here",
+  }, async (t) => {
+    const pooler = via === "" ? undefined : await openPooler(databaseUrl);
+    const proxy = await openProxy(pooler?.url ?? databaseUrl);
+    const standIn = await startStandIn(async () => {
+      await new Promise((resolve) => setTimeout(resolve, 50 + 300 * Math.random()));
+      return word;
+    });
+    await db.query(
+      "select count(maintenance.enqueue_task('echo', 'cuts ' || $2 || i)) from generate_series(1, $1) as i",
+      [count, via],
+    );
+    const started = Date.now();
+    const programs = Array.from({ length: 3 }, () =>
+      startProgram(standIn.url, { DATABASE_URL: proxy.url(databaseUrl) }),
+    );
+    let cuts = 0;
+    const cutting = setInterval(() => {
+      cuts += 1;
+      proxy.cut();
+    }, everyMs);
+    await until(
+      "all are done",
+      async () => {
+        const { rows } = await db.query(
+          "select count(*)::integer as n from maintenance.task where state <> 'succeeded'",
+        );
+        return rows[0].n === 0;
+      },
+      240_000,
+    );
+    clearInterval(cutting);
+    for (const program of programs) program.child.kill("SIGTERM");
+    for (const program of programs) assert.equal(await program.exit, 0);
+    await standIn.close();
+    await proxy.close();
+    await pooler?.close();
+    t.diagnostic(
+      `${count} tasks in ${Math.round((Date.now() - started) / 1000)} s, ${cuts} cuts, ${standIn.seen.length} calls`,
+    );
+    const { rows } = await db.query(
+      `select count(*)::integer as words, count(distinct subject)::integer as subjects,
+        (select count(*)::integer from maintenance.task where attempts <> 1 or recoveries <> 0) as odd
+      from public.echo where subject like 'cuts ' || $1 || '%'`,
+      [via],
+    );
+    assert.deepEqual(rows, [{ words: count, subjects: count, odd: 0 }], "each applied once");
+    assert.equal(standIn.seen.length, count, "each asked once");
   });
 }

@@ -1,7 +1,7 @@
 // A road to Postgres that can be cut, frozen, and refuse, at any moment or at a call that is named;
 // and that can ask for TLS, with a certificate that nobody vouches for.
-import { execFileSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { execFileSync, spawn } from "node:child_process";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -149,5 +149,62 @@ export async function openProxy(
         server.close(() => resolve());
         cut();
       }),
+  };
+}
+
+/** Whether there is a pgbouncer to be started. */
+export const hasPooler = existsSync("/usr/sbin/pgbouncer");
+
+/** Starts a pgbouncer in transaction mode before the database of a URL, for its login. */
+export async function openPooler(
+  databaseUrl: string,
+): Promise<{ url: string; close(): Promise<void> }> {
+  const url = new URL(databaseUrl);
+  const name = url.pathname.slice(1);
+  const folder = mkdtempSync(join(tmpdir(), "pooler-"));
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  writeFileSync(join(folder, "users.txt"), `"${url.username}" "${url.password}"\n`);
+  writeFileSync(
+    join(folder, "pgbouncer.ini"),
+    `[databases]
+${name} = host=${url.hostname} port=${url.port} dbname=${name}
+[pgbouncer]
+listen_addr = 127.0.0.1
+listen_port = ${port}
+unix_socket_dir =
+auth_type = scram-sha-256
+auth_file = ${folder}/users.txt
+pool_mode = transaction
+default_pool_size = 4
+`,
+  );
+  const isRoot = process.getuid?.() === 0;
+  if (isRoot) execFileSync("chown", ["-R", "postgres", folder]);
+  const child = spawn(
+    "/usr/sbin/pgbouncer",
+    ["-q", ...(isRoot ? ["-u", "postgres"] : []), join(folder, "pgbouncer.ini")],
+    { stdio: "ignore", cwd: "/" },
+  );
+  const exit = new Promise((resolve) => child.on("exit", resolve));
+  for (let tried = 0; tried < 100; tried += 1) {
+    const socket = connect({ host: "127.0.0.1", port });
+    const isThere = await new Promise((resolve) => {
+      socket.once("connect", () => resolve(true)).once("error", () => resolve(false));
+    });
+    socket.destroy();
+    if (isThere) break;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  url.host = `127.0.0.1:${port}`;
+  return {
+    url: url.href,
+    async close() {
+      child.kill("SIGKILL");
+      await exit;
+      rmSync(folder, { recursive: true });
+    },
   };
 }

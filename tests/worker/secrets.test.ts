@@ -163,6 +163,20 @@ for (const status of [301, 302, 303, 307, 308]) {
   });
 }
 
+test("a fault of its own ends it, and tells where it was, and nothing else", async () => {
+  // As soon as somebody listens: before, nothing of the worker runs.
+  const code = `setInterval(() => {
+    if (process.listenerCount("uncaughtException") > 0) throw new Error(process.env.GEMINI_API_KEY);
+  }, 5)`;
+  const program = startProgram("http://127.0.0.1:1", {
+    GEMINI_API_KEY: key,
+    NODE_OPTIONS: `--import data:text/javascript,${encodeURIComponent(code)}`,
+  });
+  assert.equal(await program.exit, 1);
+  assert.match(program.output(), /"level":60.*"at":\[".*own"/);
+  assertClean("the output", program.output());
+});
+
 test("the real program: nothing in its output, its arguments or its name in Postgres", async () => {
   let seen: Seen | undefined;
   let letGo = () => {};
