@@ -9,7 +9,7 @@ const isLocal = (url: string) =>
  */
 const baseUrl = z
   .string()
-  .transform((text) => text.trim().replace(/(\/v1beta)?\/*$/, ""))
+  .transform((text) => text.trim().replace(/\/*(\/v1beta\/*)?$/, ""))
   .superRefine((text, context) => {
     const fault = (message: string) => void context.addIssue({ code: "custom", message });
     if (!URL.canParse(text)) return fault("is no URL: https://host, without a path as a rule");
@@ -18,8 +18,8 @@ const baseUrl = z
       return fault("must be an https:// URL, or http:// on this machine");
     }
     if (url.username || url.password) return fault("must not hold a user or a password");
-    if (url.search || url.hash) return fault("must not hold a ? or a #");
-    if (/\/(v1|v1beta|models)(\/|$)/.test(url.pathname)) {
+    if (/[?#]/.test(text)) return fault("must not hold a ? or a #");
+    if (/\/(v\d\w*|models)(\/|$)/.test(url.pathname)) {
       return fault("must end before the version: the worker adds /v1beta/models/… itself");
     }
   });
@@ -29,7 +29,7 @@ const databaseUrlParts =
   /^(postgres(?:ql)?:\/\/(?:[^@/?#]*@)?)([^@/?#]*)(\/[^/?#]*)?(?:\?([^#]*))?$/;
 
 /** How psql understands sslmode, of which the driver knows no more than on and off. */
-const sslModes = {
+const sslModes: Record<string, string[]> = {
   disable: ["disable"],
   allow: ["disable", "require"],
   prefer: ["require", "disable"],
@@ -39,49 +39,68 @@ const sslModes = {
 };
 
 /**
- * The connections that psql would try for a URL, the first first: one a host, and where TLS is
- * wished for and not needed, one with it and one without. Throws what is wrong in words without a
- * value.
+ * What the driver understands behind the ? as psql does, or does without; sslmode is dealt with.
  */
-function connectionsOf(databaseUrl: string, sslmode = "prefer"): string[] {
+const settingsKnown = [
+  ..."application_name client_encoding connect_timeout fallback_application_name host".split(" "),
+  ..."options password port sslcert sslkey sslmode sslnegotiation sslrootcert user".split(" "),
+];
+const settingsLeft = [
+  /^keepalives(_\w+)?=/,
+  /^(gssencmode|channel_binding)=(disable|prefer)$/,
+  /^target_session_attrs=(any|read-write|primary)$/,
+  /^(load_balance_hosts=disable|uselibpqcompat=true)$/,
+];
+
+/**
+ * The servers that psql would try for a URL, the first first; for each the ways to it: where TLS is
+ * wished for and not needed, with it and without. Throws what is wrong in words without a value.
+ */
+function serversOf(databaseUrl: string, sslmode = "prefer"): string[][] {
   const example = "postgres://user:password@host:5432/database";
+  if (/^["']/.test(databaseUrl)) throw new Error("stands in quotes, which are no part of it");
+  if (!/^postgres(ql)?:\/\//.test(databaseUrl)) throw new Error(`is no URL like ${example}`);
   const parts = databaseUrlParts.exec(databaseUrl);
   const [, before = "", hosts = "", path = "", query = ""] = parts ?? [];
-  const unescaped = databaseUrl.replaceAll(/%[0-9A-Fa-f]{2}/g, "");
-  if (!parts || /[%\s]/.test(unescaped)) {
-    throw new Error("is no postgres:// URL; percent-encode special characters in its password");
+  if (!parts || /[%\s]/.test(databaseUrl.replaceAll(/%[0-9A-Fa-f]{2}/g, ""))) {
+    throw new Error(
+      `cannot be read; percent-encode special characters in its password: ${example}`,
+    );
   }
   if (path.length < 2) throw new Error(`names no database: ${example}`);
-  const settings = new URLSearchParams(query);
-  for (const name of ["host", "port", "hostaddr"]) {
-    if (settings.get(name)?.includes(",")) {
+  const settings = new Map(new URLSearchParams(query)); // of two alike the last counts
+  if (settings.get("ssl") === "true") settings.set("sslmode", "require");
+  settings.delete("ssl");
+  for (const [name, value] of settings) {
+    if (settingsLeft.some((pattern) => pattern.test(`${name}=${value}`))) {
+      settings.delete(name);
+    } else if (!settingsKnown.includes(name)) {
+      const what = /^[a-z_]{1,40}$/.test(name) ? name : "something";
+      throw new Error(`asks for ${what}, which this driver cannot do, or not as it says there`);
+    } else if (/^(host|port)$/.test(name) && value.includes(",")) {
       throw new Error(
         `names several servers behind ?${name}=: postgres://user@host1,host2/database`,
       );
     }
   }
-  if (/^(standby|read-only|prefer-standby)$/.test(settings.get("target_session_attrs") ?? "")) {
-    throw new Error("asks for a standby, and the worker writes: target_session_attrs=read-write");
-  }
-  const mode = settings.get("sslmode") ?? sslmode;
-  if (!(mode in sslModes)) {
-    throw new Error(`has an unknown sslmode: ${Object.keys(sslModes).join(", ")}`);
-  }
   if (hosts === "" && !settings.has("host")) {
     throw new Error("names no host; a socket is named by ?host=/var/run/postgresql");
   }
   const isSocket = /^%2f/i.test(hosts) || settings.get("host")?.startsWith("/");
-  const modes = isSocket ? ["disable"] : sslModes[mode as keyof typeof sslModes];
+  const modes = isSocket ? ["disable"] : sslModes[settings.get("sslmode") ?? sslmode];
+  if (!modes) throw new Error(`has an unknown sslmode: ${Object.keys(sslModes).join(", ")}`);
   // Node has a list of authorities of its own.
   if (settings.get("sslrootcert") === "system") settings.delete("sslrootcert");
-  return hosts.split(",").flatMap((host) =>
-    modes.map((sslmode) => {
-      if (!/^(\[[0-9A-Fa-f:.]+\]|[^:[\]]*)(:\d{1,5})?$/.test(host)) {
+  return hosts.split(",").map((host) =>
+    modes.map((mode) => {
+      const [, name, port] = /^(\[[0-9A-Fa-f:.]+\]|[^:[\]]*)(?::(\d{1,5}))?$/.exec(host) ?? [];
+      if (name === undefined || Number(port ?? 1) < 1 || Number(port ?? 1) > 65_535) {
         throw new Error("has a host or a port that cannot be read; an IPv6 address stands in [ ]");
       }
-      settings.set("sslmode", sslmode);
-      settings.set("uselibpqcompat", "true");
-      return `${before}${host}${path}?${settings}`;
+      const all = new URLSearchParams([...settings]);
+      all.set("sslmode", mode);
+      all.set("uselibpqcompat", "true");
+      return `${before}${host}${path}?${all}`;
     }),
   );
 }
@@ -91,7 +110,7 @@ const databaseUrl = (sslmode: string | undefined) =>
     .string({ error: "is missing: postgres://user:password@host:5432/database" })
     .transform((text, context) => {
       try {
-        return connectionsOf(text.trim(), sslmode);
+        return serversOf(text.trim(), sslmode);
       } catch (error) {
         context.addIssue({ code: "custom", message: (error as Error).message });
         return z.NEVER;
@@ -126,7 +145,7 @@ const schema = (sslmode?: string) =>
     CONCURRENCY: whole(1, 256).default(4),
     POLL_INTERVAL_MS: whole(50, 3_600_000).default(5000),
     KINDS: kinds.optional(),
-    LEASE_MS: whole(5000, 21_600_000).default(120_000),
+    LEASE_MS: whole(10_000, 21_600_000).default(120_000),
     REQUEST_TIMEOUT_MS: whole(1000, 3_600_000).optional(),
     GRACE_MS: whole(100, 3_600_000).default(8000),
     LOG_LEVEL: z.enum(levels, { error: `must be one of ${levels.join(", ")}` }).default("info"),
@@ -137,7 +156,7 @@ const schema = (sslmode?: string) =>
       .default("127.0.0.1"),
   });
 
-/** What the worker is told from outside. DATABASE_URL: the connections to try, the first first. */
+/** What the worker is told from outside. DATABASE_URL: the ways to each of its servers. */
 export type Config = z.infer<ReturnType<typeof schema>>;
 
 /** Parses the environment: the configuration, or one line for each variable that is wrong. */
@@ -153,13 +172,13 @@ export function parseConfig(
     const name = String(issue.path[0]);
     if (!faults.has(name)) faults.set(name, `${name} ${issue.message}`);
   }
-  if (
-    filled["NODE_TLS_REJECT_UNAUTHORIZED"] === "0" &&
-    !isLocal(parsed.data?.GEMINI_BASE_URL ?? "https://gemini")
-  ) {
+  const checks = // whose certificates are to be looked at
+    !isLocal(parsed.data?.GEMINI_BASE_URL ?? "https://gemini") ||
+    /[?&]sslmode=verify/.test(String(parsed.data?.DATABASE_URL));
+  if (filled["NODE_TLS_REJECT_UNAUTHORIZED"] === "0" && checks) {
     faults.set(
       "NODE_TLS_REJECT_UNAUTHORIZED",
-      "NODE_TLS_REJECT_UNAUTHORIZED=0 gives GEMINI_API_KEY to whoever answers; an authority " +
+      "NODE_TLS_REJECT_UNAUTHORIZED=0 gives keys and passwords to whoever answers; an authority " +
         "of your own is trusted by NODE_EXTRA_CA_CERTS",
     );
   }

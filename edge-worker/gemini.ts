@@ -1,8 +1,11 @@
 // Gemini, and the only file that knows its SDK. A call is made once, to the address that is set and
 // to nobody else, and ends in time; 10 MB of an answer are read at most. Of a failure nothing
-// leaves this file but its class and what may be told to anybody: whom it asked, the status,
-// reasons, quotas and delays; never a word of the key, the prompt or the answer, whoever answers.
+// leaves this file but its class and what may be told to anybody: whom it asked, the status, and of
+// reasons, quotas and delays those that are known. Never a word of the key, the prompt or the
+// answer, whoever answers.
 import { readFileSync } from "node:fs";
+import { type IncomingMessage, request as requestPlainly } from "node:http";
+import { request as requestByTls } from "node:https";
 import { createRequire } from "node:module";
 import { compileFunction } from "node:vm";
 import type { ResponseSchema } from "@google/generative-ai";
@@ -56,7 +59,6 @@ export function openGemini(options: {
       const started = performance.now();
       const durationMs = () => Math.round(performance.now() - started);
       const timeoutMs = Math.min(request.timeout_ms, options.timeoutMs ?? request.timeout_ms);
-      const tell = teller([apiKey, request.system, request.content]);
       // The SDK never clears its timer, and never lets go of a signal: both are of this call alone.
       const call = new AbortController();
       const stop = () => call.abort();
@@ -84,14 +86,17 @@ export function openGemini(options: {
           { ...request.request, contents: [{ role: "user", parts: [{ text: request.content }] }] },
           { signal: call.signal },
         );
-        const { text, usage } = read(response, tell);
+        const { text, usage } = read(response, request.model);
         return { text, usage: { ...usage, durationMs: durationMs() } };
       } catch (error) {
-        if (signal.aborted) throw signal.reason;
-        const failure = isTooLate
-          ? new ModelError("transient", `no answer within ${timeoutMs / 1000} seconds`)
-          : failureOf(error, tell);
-        const asked = `POST ${new URL(baseUrl).host}, ${request.model}`;
+        const isAnswered = error instanceof ModelError || error instanceof Refusal;
+        if (signal.aborted && !isAnswered) throw signal.reason;
+        const failure =
+          isTooLate && !isAnswered
+            ? new ModelError("transient", `no answer within ${timeoutMs / 1000} seconds`)
+            : failureOf(error, [apiKey, request.system, request.content]);
+        const { host, pathname } = new URL(baseUrl);
+        const asked = `POST ${host}${pathname.replace(/\/$/, "")}, ${request.model}`;
         throw new ModelError(failure.failureClass, `${failure.message}: ${asked}`, {
           retryAfterMs: failure.retryAfterMs,
           details: failure.details,
@@ -107,9 +112,9 @@ export function openGemini(options: {
 
 /**
  * The SDK with another fetch than the process's, which would follow redirects with the key and the
- * prompt, and read whatever comes. The SDK takes none as an option. What a fetch throws it puts
- * into words, and what reading an answer throws it hands on: so all of the work is done while it
- * reads.
+ * prompt, read whatever comes, and give up after five minutes. The SDK takes none as an option.
+ * What a fetch throws it puts into words, and what reading an answer throws it hands on: so all of
+ * the work is done while it reads.
  */
 const sdk = (() => {
   const require = createRequire(import.meta.url);
@@ -117,31 +122,44 @@ const sdk = (() => {
   const module = { exports: {} as typeof import("@google/generative-ai") };
   const parameters = ["module", "exports", "require", "fetch"];
   const run = compileFunction(readFileSync(filename, "utf8"), parameters, { filename });
-  run(module, module.exports, require, async (url: string, init: RequestInit) => ({
+  run(module, module.exports, require, async (url: string, init: Post) => ({
     ok: true,
-    json: () => fetchJson(url, init),
+    json: () => post(url, init),
   }));
   return module.exports;
 })();
 
+type Post = { headers: Headers; body: string; signal: AbortSignal };
+
 /** What came back for an answer with another status than 200. */
 class Refusal extends Error {
-  readonly response: Response;
+  readonly response: IncomingMessage;
   readonly body: string;
 
-  constructor(response: Response, body: string) {
+  constructor(response: IncomingMessage, body: string) {
     super();
     this.response = response;
     this.body = body;
   }
 }
 
-async function fetchJson(url: string, init: RequestInit): Promise<object> {
-  const response = await fetch(url, { ...init, redirect: "manual" });
-  const body = await readText(response);
-  if (!response.ok) throw new Refusal(response, body);
+/** Sends a body once, and follows no redirect: the JSON object that is answered with 200. */
+async function post(url: string, { headers, body, signal }: Post): Promise<object> {
+  const response = await new Promise<IncomingMessage>((resolve, reject) => {
+    const send = url.startsWith("https:") ? requestByTls : requestPlainly;
+    const request = send(url, { method: "POST", headers: Object.fromEntries(headers), signal });
+    request.on("response", resolve).on("error", reject).end(body);
+  });
+  if (response.statusCode !== 200) {
+    // Its status says what it means; of its words those that come in a moment.
+    const timer = setTimeout(() => response.destroy(), 2000);
+    const words = await readText(response, 100_000).catch(() => "");
+    clearTimeout(timer);
+    throw new Refusal(response, words);
+  }
+  const text = await readText(response, mostBytes);
   try {
-    const value: unknown = JSON.parse(body);
+    const value: unknown = JSON.parse(text);
     if (typeof value === "object" && value !== null) return value;
   } catch {
     // The words of a parser are those that it could not read.
@@ -149,32 +167,18 @@ async function fetchJson(url: string, init: RequestInit): Promise<object> {
   throw new ModelError("transient", "the response is no JSON object");
 }
 
-/** The body of a response, up to a length that no answer has. */
-async function readText(response: Response): Promise<string> {
-  const parts: Uint8Array[] = [];
+/** The body of a response, up to a length that none has that is meant. */
+async function readText(response: IncomingMessage, most: number): Promise<string> {
+  const parts: Buffer[] = [];
   let bytes = 0;
-  for await (const part of response.body ?? []) {
+  for await (const part of response as AsyncIterable<Buffer>) {
     bytes += part.length;
-    if (bytes > mostBytes) {
-      throw new ModelError("transient", `${response.status}, an answer of more than 10 MB`);
-    }
+    if (bytes > most) throw new ModelError("transient", "an answer of more than 10 MB");
     parts.push(part);
   }
-  return Buffer.concat(parts).toString();
+  // Without the mark that some put before it.
+  return new TextDecoder().decode(Buffer.concat(parts));
 }
-
-/** A text as it is, if it looks as it should and is no part of what was sent; else undefined. */
-type Tell = (text: string | null | undefined, pattern: RegExp) => string | undefined;
-
-function teller(sent: string[]): Tell {
-  return (text, pattern) =>
-    text && pattern.test(text) && !sent.some((part) => holds(part, text) || holds(text, part))
-      ? text
-      : undefined;
-}
-
-/** Whether a text holds another one; less than eight characters tell nothing of what was sent. */
-const holds = (text: string, part: string) => part.length >= 8 && text.includes(part);
 
 const aText = z.string().nullish().catch(undefined);
 const aCount = z.number().nullish().catch(undefined);
@@ -209,10 +213,23 @@ const responseShape = z.object({
   modelVersion: aText,
 });
 
-const word = /^[A-Z][A-Z0-9_]{1,62}$/;
+/** The words of an enum. */
+const words = (text: string) => new Set(text.split(/\s+/));
+
+const finishReasons = words(`none STOP MAX_TOKENS SAFETY RECITATION LANGUAGE OTHER BLOCKLIST SPII
+  PROHIBITED_CONTENT MALFORMED_FUNCTION_CALL IMAGE_SAFETY IMAGE_PROHIBITED_CONTENT IMAGE_OTHER
+  IMAGE_RECITATION NO_IMAGE UNEXPECTED_TOOL_CALL TOO_MANY_TOOL_CALLS MISSING_THOUGHT_SIGNATURE
+  MALFORMED_RESPONSE`);
+const blockReasons = words("SAFETY OTHER BLOCKLIST PROHIBITED_CONTENT IMAGE_SAFETY JAILBREAK");
+const blocked = words(`SAFETY RECITATION LANGUAGE BLOCKLIST PROHIBITED_CONTENT SPII NO_IMAGE
+  IMAGE_SAFETY IMAGE_PROHIBITED_CONTENT IMAGE_OTHER IMAGE_RECITATION`);
+/** Reasons that lie in the request: the same one would lead there again. */
+const misled = words("TOO_MANY_TOOL_CALLS MISSING_THOUGHT_SIGNATURE");
+const versions =
+  /^(models\/)?gemini(-(\d[\d.]{0,9}|flash|lite|pro|ultra|nano|preview|exp|latest|image))+$/;
 
 /** The answer of a response: whole, and without thoughts; or why there is none. */
-function read(response: unknown, tell: Tell): { text: string; usage: Usage } {
+function read(response: unknown, model: string): { text: string; usage: Usage } {
   const parsed = responseShape.safeParse(response);
   if (!parsed.success) {
     throw new ModelError("transient", "the response has another shape than Gemini's");
@@ -220,23 +237,23 @@ function read(response: unknown, tell: Tell): { text: string; usage: Usage } {
   const { candidates, promptFeedback, usageMetadata, modelVersion } = parsed.data;
   const candidate = candidates?.[0];
   const said = candidate?.finishReason ?? "none";
-  // What is known means something, also where the prompt speaks of it.
-  const reason = finishReasons.has(said) ? said : (tell(said, word) ?? "that is not known");
+  const reason = finishReasons.has(said) ? said : "that is not known";
   const counts = Object.entries({
     ...usageMetadata,
     finishReason: reason,
-    modelVersion: tell(modelVersion, /^[\w.:/@-]{1,100}$/),
+    modelVersion: modelVersion === model || versions.test(modelVersion ?? "") ? modelVersion : null,
   }).filter((entry): entry is [string, number | string] => entry[1] != null);
   const usage = Object.fromEntries(counts);
   const fail = (failureClass: FailureClass, message: string) =>
     new ModelError(failureClass, message, { usage });
 
   if (promptFeedback?.blockReason) {
-    const block = tell(promptFeedback.blockReason, word) ?? "for a reason that is not known";
-    throw fail("blocked", `the prompt was blocked: ${block}`);
+    const block = promptFeedback.blockReason;
+    const told = blockReasons.has(block) ? block : "for a reason that is not known";
+    throw fail("blocked", `the prompt was blocked: ${told}`);
   }
-  if (blocked.test(reason)) throw fail("blocked", `the answer was blocked: ${reason}`);
-  if (misled.test(reason)) throw fail("rejected", `the request has led to ${reason}`);
+  if (blocked.has(reason)) throw fail("blocked", `the answer was blocked: ${reason}`);
+  if (misled.has(reason)) throw fail("rejected", `the request has led to ${reason}`);
   const answer = (candidate?.content?.parts ?? [])
     .filter((part) => !part.thought)
     .map((part) => part.text ?? "")
@@ -249,17 +266,6 @@ function read(response: unknown, tell: Tell): { text: string; usage: Usage } {
   }
   return { text: answer, usage };
 }
-
-/** The words of an enum. */
-const words = (text: string) => new Set(text.split(/\s+/));
-
-const finishReasons = words(`none STOP MAX_TOKENS SAFETY RECITATION LANGUAGE OTHER BLOCKLIST SPII
-  PROHIBITED_CONTENT MALFORMED_FUNCTION_CALL IMAGE_SAFETY UNEXPECTED_TOOL_CALL TOO_MANY_TOOL_CALLS
-  MISSING_THOUGHT_SIGNATURE MALFORMED_RESPONSE`);
-const blocked =
-  /^(SAFETY|RECITATION|LANGUAGE|BLOCKLIST|PROHIBITED_CONTENT|SPII|NO_IMAGE|IMAGE_[A-Z_]+)$/;
-/** Reasons that lie in the request: the same one would lead there again. */
-const misled = /^(TOO_MANY_TOOL_CALLS|MISSING_THOUGHT_SIGNATURE)$/;
 
 /** The words of google.rpc.Code: who answers with one of them is Gemini, or speaks for it. */
 const codes = words(`CANCELLED UNKNOWN INVALID_ARGUMENT DEADLINE_EXCEEDED NOT_FOUND ALREADY_EXISTS
@@ -289,16 +295,40 @@ const errorShape = z.object({
   }),
 });
 
+/** Reasons of google.rpc.ErrorInfo that are known to come with a refusal. */
+const knownReasons = words(`API_KEY_INVALID API_KEY_EXPIRED API_KEY_SERVICE_BLOCKED
+  API_KEY_HTTP_REFERRER_BLOCKED API_KEY_IP_ADDRESS_BLOCKED API_KEY_ANDROID_APP_BLOCKED
+  API_KEY_IOS_APP_BLOCKED ACCESS_TOKEN_TYPE_UNSUPPORTED ACCESS_TOKEN_EXPIRED ACCOUNT_STATE_INVALID
+  BILLING_DISABLED CONSUMER_INVALID CONSUMER_SUSPENDED CREDENTIALS_MISSING LOCATION_POLICY_VIOLATED
+  MODEL_CAPACITY_EXHAUSTED RATE_LIMIT_EXCEEDED RESOURCE_QUOTA_EXCEEDED SERVICE_DISABLED
+  SERVICE_NOT_AVAILABLE USER_PROJECT_DENIED`);
+/** What the names of quotas are made of: GenerateRequestsPerMinutePerProjectPerModel-FreeTier. */
+const quotaNames = new RegExp(
+  `^(${[
+    "Generate|Content|Requests|Input|Output|Tokens|Per|Second|Minute|Hour|Day|Month",
+    "Project|Model|Base|User|Region|-|Free|Paid|Tier|[0-9]",
+  ].join("|")})+$`,
+);
+
+/** Errors of the way to it: nothing was sent yet. */
+const unsent = new RegExp(
+  `^(${[
+    "ECONNREFUSED|ENOTFOUND|EAI_\\w+|EHOSTUNREACH|ENETUNREACH|ETIMEDOUT|EACCES|EPERM|EPROTO",
+    "\\w*CERT\\w*|ERR_TLS_\\w+|ERR_SSL_\\w+",
+  ].join("|")})$`,
+);
+
 /** What an error of a call means, and what may be told of it. */
-function failureOf(error: unknown, tell: Tell): ModelError {
+function failureOf(error: unknown, sent: string[]): ModelError {
   if (error instanceof ModelError) return error;
-  if (error instanceof Refusal) return refusalOf(error, tell);
+  if (error instanceof Refusal) return refusalOf(error, sent);
   // Node's words for it may be those of the other side; its code is Node's own.
-  const code = tell(codeOf(error), word);
+  const code = /^[A-Z][A-Z0-9_]{1,60}$/.exec(codeOf(error) ?? "")?.[0];
   if (!code) return new ModelError("transient", "the call failed in an unknown way");
-  return /^UND_ERR_(HEADERS|BODY)_TIMEOUT$/.test(code)
-    ? new ModelError("transient", `no answer in time (${code})`)
-    : new ModelError("defer", `no connection (${code})`);
+  return unsent.test(code)
+    ? new ModelError("defer", `no connection (${code})`)
+    : // It may have been answered, and may be billed.
+      new ModelError("transient", `the connection broke (${code})`);
 }
 
 function codeOf(error: unknown): string | undefined {
@@ -306,13 +336,26 @@ function codeOf(error: unknown): string | undefined {
   return codeOf(error.cause) ?? ("code" in error ? String(error.code) : undefined);
 }
 
-function refusalOf({ response, body }: Refusal, tell: Tell): ModelError {
-  const { status, headers } = response;
+/** Whether a text holds eight letters and digits in a row of what was sent, however it is spelt. */
+function holdsSent(text: string, sent: string[]): boolean {
+  const bare = (of: string) => of.toLowerCase().replaceAll(/[^a-z0-9]/g, "");
+  const low = bare(text);
+  return sent.some((part) => {
+    const from = bare(part);
+    for (let i = 0; i + 8 <= low.length; i += 1) {
+      if (from.includes(low.slice(i, i + 8))) return true;
+    }
+    return false;
+  });
+}
+
+function refusalOf({ response, body }: Refusal, sent: string[]): ModelError {
+  const { statusCode: status = 0, headers } = response;
   if (status < 400) {
-    const location = headers.get("location") ?? "";
-    const place = URL.canParse(location, response.url) && new URL(location, response.url).host;
-    const told = tell(place || undefined, /^[\w.:[\]-]{1,100}$/) ?? "another address";
-    return new ModelError("configuration", `${status}, a redirect to ${told}`);
+    const location = headers.location ?? "";
+    const place = URL.canParse(location) ? new URL(location).host : "";
+    const told = place && place.length <= 100 && !holdsSent(place, sent) ? ` to ${place}` : "";
+    return new ModelError("configuration", `${status}, a redirect${told}`);
   }
   const { error } = errorShape.safeParse(parseJson(body)).data ?? { error: null };
   const code = codes.has(error?.status ?? "") ? error?.status : undefined;
@@ -322,12 +365,13 @@ function refusalOf({ response, body }: Refusal, tell: Tell): ModelError {
     if (!type) return [];
     return {
       "@type": type,
-      reason: tell(detail.reason, word),
-      retryDelay: tell(detail.retryDelay, /^[\d.hms]{1,30}$/),
-      violations: detail.violations?.slice(0, 10).map((violation) => ({
-        quotaId: tell(violation.quotaId, /^[\w-]{1,150}$/),
-        quotaMetric: tell(violation.quotaMetric, /^[\w./-]{1,150}$/),
-        quotaValue: tell(violation.quotaValue, /^\d{1,15}$/),
+      reason: knownReasons.has(detail.reason ?? "") ? detail.reason : undefined,
+      retryDelay: /^[\d.hms]{1,30}$/.exec(detail.retryDelay ?? "")?.[0],
+      violations: detail.violations?.slice(0, 10).map(({ quotaId, quotaValue }) => ({
+        quotaId: quotaNames.test(quotaId ?? "")
+          ? quotaId
+          : /Per(Day|Minute)/.exec(quotaId ?? "")?.[0],
+        quotaValue: /^\d{1,9}$/.exec(quotaValue ?? "")?.[0],
       })),
     };
   });
@@ -347,30 +391,30 @@ function refusalOf({ response, body }: Refusal, tell: Tell): ModelError {
         retryAfterMs: retryAfterMs(
           details.find(({ retryDelay }) => retryDelay)?.retryDelay,
           /retry in ([\d.hms]+)/.exec(said)?.[1],
-          headers.get("retry-after"),
+          headers["retry-after"],
         ),
       },
     );
 
   if ([429, 503, 499].includes(status)) return as("defer");
   if (status === 404 && code) return as("gone", "no such model");
-  if ([401, 403, 404, 405].includes(status)) {
+  if ([401, 402, 403, 404, 405, 407, 451].includes(status)) {
     return as("configuration", code ? "the key, or its project" : "no Gemini at GEMINI_BASE_URL");
   }
   if (status === 413) return as("too_large");
   if (status === 400) {
-    if (
-      error?.details?.some(({ reason }) => reason === "API_KEY_INVALID") ||
-      /API key (not valid|expired)/.test(said)
-    ) {
+    if (reasons.includes("API_KEY_INVALID") || /^API key (not valid|expired)/.test(said)) {
       return as("configuration", "the key is not valid");
     }
-    if (/User location is not supported/i.test(said)) {
+    if (code === "FAILED_PRECONDITION" && /^User location is not supported/.test(said)) {
       return as("configuration", "not from this place");
     }
-    if (/billing/i.test(said)) return as("configuration", "billing");
-    if (/(token count|payload size) .*exceeds|too (large|long)/i.test(said))
+    if (code === "FAILED_PRECONDITION" && /billing/i.test(said)) {
+      return as("configuration", "billing");
+    }
+    if (/^The input token count .* exceeds the maximum|payload size exceeds the limit/.test(said)) {
       return as("too_large", "too large");
+    }
     const settings = settingNames.filter((name) => spelt(name).test(said)).join(", ");
     return as("rejected", settings && `it speaks of ${settings}`);
   }

@@ -49,11 +49,10 @@ export function createMetrics(state: () => WorkerState | undefined): {
   });
   new Gauge({
     name: "edge_worker_oldest_due_seconds",
-    help: "How long the task has been due that waits longest of those that the last claim told of",
+    help: "How long the oldest task had been due when the last claim came by",
     registers,
     collect() {
-      const since = state()?.dueSince;
-      this.set(since === undefined ? 0 : Math.max(0, (Date.now() - since) / 1000));
+      this.set(state()?.dueSeconds ?? 0);
     },
   });
   const types = {
@@ -77,7 +76,13 @@ export function createMetrics(state: () => WorkerState | undefined): {
   };
 }
 
-const isReady = (state: WorkerState | undefined) => Boolean(state?.ready && !state.refused);
+/** How long a call to Postgres may be without an answer before that is said. */
+const patienceMs = 15_000;
+
+function isReady(state: WorkerState | undefined): boolean {
+  const oldest = Math.min(...[...(state?.unanswered ?? [])].map(({ since }) => since));
+  return Boolean(state?.ready && !state.refused) && Date.now() - oldest < patienceMs;
+}
 
 /**
  * Serves /livez (the loop moves), /readyz (Postgres takes what it is given, and Gemini the
@@ -86,16 +91,13 @@ const isReady = (state: WorkerState | undefined) => Boolean(state?.ready && !sta
 export async function serveHealth(options: {
   host: string;
   port: number;
-  pollMs: number;
   registry: Registry;
   state: () => WorkerState | undefined;
 }): Promise<Server> {
   const { state, registry } = options;
-  // The loop comes by each time that it polls, and waits for Postgres for a minute at most.
-  const mostMs = 2 * options.pollMs + 120_000;
   const server = createServer(async (request, response) => {
     const passes = {
-      "/livez": () => Date.now() - (state()?.tickedAt ?? Date.now()) < mostMs,
+      "/livez": () => Date.now() < (state()?.aliveUntil ?? Number.POSITIVE_INFINITY),
       "/readyz": () => isReady(state()),
       "/metrics": () => true,
     }[(request.url ?? "").split("?")[0] as string];

@@ -6,11 +6,11 @@ import { readFile } from "node:fs/promises";
 import { hostname } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
-import { pino } from "pino";
 import { parseConfig } from "./config.ts";
 import { openGemini } from "./gemini.ts";
 import { createMetrics, serveHealth } from "./health.ts";
-import { describeError, isPassing, openQueue } from "./queue.ts";
+import { openLog } from "./log.ts";
+import { describeError, openQueue, triesOf } from "./queue.ts";
 import { startWorker, type WorkerState } from "./worker.ts";
 
 function end(...messages: string[]): never {
@@ -27,30 +27,45 @@ function readArguments() {
 }
 const once = readArguments().once ?? false;
 
+if (!process.loadEnvFile) end("Node.js 20.12 or newer is needed");
 // What stands in .env counts where the environment says nothing, as it does for dbmate.
 try {
-  process.loadEnvFile?.();
+  process.loadEnvFile();
 } catch {
   // There is no .env.
 }
 const { config, faults } = parseConfig(process.env);
 if (!config) end(...faults);
 
-const log = pino({ level: config.LOG_LEVEL });
+const { log, flush } = openLog(config.LOG_LEVEL);
+/** Ends when the log is written; and all the same where nobody reads it. */
+async function leave(code: number): Promise<never> {
+  if (await flush()) process.exit(code);
+  process.kill(process.pid, "SIGKILL");
+  throw new Error("not reached");
+}
 // What nobody has foreseen: where it was, and none of its words, which may be anybody's.
-process.on("uncaughtException", ({ name, stack = "" }) => {
-  const at = stack.split("\n").filter((line) => /^ +at /.test(line));
+process.on("uncaughtException", ({ name, message, stack = "" }) => {
+  const frames = stack.replace(message, "").split("\n");
+  const at = frames.filter((line) => /^ +at .*:\d+:\d+\)?$/.test(line));
   log.fatal({ name, at }, "a fault of the worker's own");
-  process.exit(1);
+  void leave(1);
 });
+
 const stop = new AbortController();
+let stoppedAt = 0;
 for (const signal of ["SIGTERM", "SIGINT"] as const) {
   process.on(signal, () => {
-    if (stop.signal.aborted) process.exit(1);
+    if (stop.signal.aborted) {
+      // A terminal tells all of a group, and npm tells it once more.
+      if (Date.now() - stoppedAt > 1000) process.exit(1);
+      return;
+    }
+    stoppedAt = Date.now();
     log.info({ signal }, "stopping; once more to stop at once");
     stop.abort();
     // Whatever hangs, a connection that is half open among it.
-    setTimeout(() => process.exit(once ? 1 : 0), config.GRACE_MS + 500).unref();
+    setTimeout(() => void leave(once ? 1 : 0), config.GRACE_MS + 250).unref();
   });
 }
 
@@ -60,43 +75,49 @@ if (config.HEALTH_PORT !== undefined) {
   await serveHealth({
     host: config.HEALTH_HOST,
     port: config.HEALTH_PORT,
-    pollMs: config.POLL_INTERVAL_MS,
     registry,
     state: () => state,
   }).catch((error) => end(`HEALTH_PORT cannot be had: ${describeError(error)}`));
 }
 
-function open(databaseUrls: string[]) {
+function open(servers: string[][], connections: number) {
   try {
-    return openQueue(databaseUrls, Math.min(config?.CONCURRENCY ?? 4, 8) + 1);
+    return openQueue(servers, connections);
   } catch (error) {
     return end(`DATABASE_URL names what cannot be read: ${describeError(error)}`);
   }
 }
-const queue = open(config.DATABASE_URL);
+const queue = open(config.DATABASE_URL, Math.min(config.CONCURRENCY, 8));
 
 /** Ends where the database is none to work for; says so where it was made by another version. */
 async function check() {
   const source = await readFile(new URL("../sql/engine/state.sql", import.meta.url), "utf8");
   const worker = /pg-maintenance (.*, state \w+)/.exec(source)?.[1];
-  for (let tried = 1; !stop.signal.aborted; tried += 1) {
+  for (let tries = 1; !stop.signal.aborted; tries += 1) {
     try {
       const { database, madeBy, faults } = await queue.check();
       const versions = `made by version ${madeBy ?? "unknown"}; this worker is of ${worker}`;
       if (faults.length > 0) {
         end(...faults.map((fault) => `the database ${database}: ${fault}`), versions);
       }
-      if (madeBy !== worker) log.warn({ database: madeBy, worker }, "another version");
+      if (madeBy !== worker) {
+        log.warn(
+          { database: madeBy, worker },
+          "another version made the database; it has all that this worker calls",
+        );
+      }
       return;
     } catch (error) {
-      if (!isPassing(error) || (once && tried === 3)) {
+      if (triesOf(error) < Number.POSITIVE_INFINITY || (once && tries === 3)) {
         end(`the database of DATABASE_URL: ${describeError(error)}`);
       }
       log.error({ error: describeError(error) }, "postgres cannot be reached");
-      const pause = Math.min(500 * 2 ** tried, 30_000);
+      const pause = Math.min(500 * 2 ** tries, 30_000);
       await sleep(pause, undefined, { signal: stop.signal }).catch(() => {});
     }
   }
+  log.info("stopped before Postgres could be reached");
+  await leave(once ? 1 : 0);
 }
 await check();
 
@@ -127,4 +148,4 @@ if (process.env["GEMINI_MODEL"]) {
 await worker.done;
 await Promise.race([queue.end(), sleep(1000)]);
 const { failed, refused, left } = worker.state;
-process.exit(failed || (once && (refused || left > 0)) ? 1 : 0);
+await leave(failed || (once && (refused || left > 0)) ? 1 : 0);

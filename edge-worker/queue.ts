@@ -35,7 +35,6 @@ const requestValue = z.object({
 const outcomeValue = z.object({
   state: z.string(),
   available_at: z.string().nullish(),
-  error: z.string().nullish(),
 });
 
 /** A task that is leased to this worker. The lease token opens everything else. */
@@ -76,13 +75,29 @@ export const isLeaseLost = (error: unknown) =>
   typeof error === "object" && error !== null && "code" in error && error.code === "PM014";
 
 /**
- * Whether the same call may succeed later: the connection, the server's state or a lock was in the
- * way. A missing right or a value of another shape stays as it is.
+ * How often the same call is worth making. What is in the way of a connection, and a lock, pass;
+ * what comes of the statement itself, or of a fault inside of Postgres, may; a missing right, a
+ * password and a value of another shape stay as they are.
  */
-export function isPassing(error: unknown): boolean {
-  if (error instanceof DatabaseError) return /^(08|25|40|53|55|57)/.test(error.code ?? "");
-  return !(error instanceof z.ZodError);
+export function triesOf(error: unknown): number {
+  if (error instanceof z.ZodError) return 1;
+  if (error instanceof DatabaseError) {
+    if (/^(57014|53400|58|XX)/.test(error.code ?? "")) return 5;
+    return /^(08|25|40|53|55|57)/.test(error.code ?? "") ? Number.POSITIVE_INFINITY : 1;
+  }
+  return isRefusedTls(error) || /^SASL/.test(describeError(error)) || /CERT/.test(codeOf(error))
+    ? 1
+    : Number.POSITIVE_INFINITY;
 }
+
+const codeOf = (error: unknown) =>
+  error instanceof Error && "code" in error ? String(error.code) : "";
+const isRefusedTls = (error: unknown) => /does not support SSL/.test(describeError(error));
+
+/** Whether Postgres may have heard of a call although there is no answer. */
+export const mayBeHeard = (error: unknown) =>
+  !(error instanceof DatabaseError) && !(error instanceof Error && unsent.has(error));
+const unsent = new WeakSet<Error>();
 
 /**
  * An error in words, with the causes that Node hides: a refused connection may have no message.
@@ -95,7 +110,8 @@ export function describeError(error: unknown): string {
   if (error instanceof z.ZodError)
     return "Postgres answers in another shape than this worker knows";
   if (error instanceof DatabaseError) {
-    return /^(PM|08|25|28|3D|3F|40|42|53|55|57)/.test(error.code ?? "")
+    // What ends a session is the server's own; of classes 40 to 57 else it may be somebody's RAISE.
+    return error.severity === "FATAL" || /^(PM|25|3D|3F|42)/.test(error.code ?? "")
       ? [error.message, error.hint].filter(Boolean).join("; ")
       : `SQLSTATE ${error.code}`;
   }
@@ -106,10 +122,17 @@ export function describeError(error: unknown): string {
 
 const json = (value: unknown) => (value === undefined ? null : JSON.stringify(value));
 
-/** Where the next server of the list may do: this one is not there, takes no TLS, or only reads. */
-function isElsewhere(error: unknown): boolean {
-  return !(error instanceof DatabaseError) || /^(25006|28000|53300|57P0\d)$/.test(error.code ?? "");
-}
+/** Whether the next way to the same server may do: it takes no TLS, or nothing without. */
+const isOtherWay = (error: unknown) =>
+  isRefusedTls(error) || (error instanceof DatabaseError && error.code === "28000");
+
+/** Whether the next server may do: this one is not there, or only reads. */
+const isElsewhere = (error: unknown) =>
+  error instanceof DatabaseError
+    ? /^(25006|53300|57P0\d)$/.test(error.code ?? "")
+    : describeError(error) !== "timeout exceeded when trying to connect"; // all are in use
+
+type Purpose = "answers" | "leases";
 
 /** Of several servers the one that takes changes is meant. */
 function refuseStandby(client: PoolClient, done: (error?: Error) => void) {
@@ -123,20 +146,25 @@ function refuseStandby(client: PoolClient, done: (error?: Error) => void) {
 }
 
 /**
- * Opens pools of connections, one for each way to the database (DATABASE_URL, parsed): what worked
- * last is used, and where it is gone the next. None is held between two calls. Close it with end().
+ * Opens pools of connections to the servers of DATABASE_URL, parsed: to the one that worked last,
+ * and where it is gone, the next. None is held between two calls. Close it with end().
  */
-export function openQueue(databaseUrls: string[], connections: number) {
-  const pools = databaseUrls.map((connectionString) => {
+export function openQueue(servers: string[][], connections: number) {
+  let current = 0;
+  // Only a claim has any, and a worker claims once at a time.
+  let notices: { message: string; detail: string }[] = [];
+
+  function openPool(connectionString: string, max: number) {
     new Client({ connectionString }); // it reads what the URL names, and says what is not there
+    const seconds = Number(/[?&]connect_timeout=(\d+)/.exec(connectionString)?.[1] ?? 0);
     const pool = new Pool({
       connectionString,
-      max: connections,
+      max,
       application_name: "edge-worker",
-      connectionTimeoutMillis: 10_000,
+      connectionTimeoutMillis: seconds > 0 ? Math.max(2, seconds) * 1000 : 10_000,
       query_timeout: 60_000,
       keepAlive: true,
-      ...(databaseUrls.length > 1 ? { verify: refuseStandby } : {}),
+      ...(servers.length > 1 ? { verify: refuseStandby } : {}),
     });
     // A connection that breaks is replaced at the next call, which reports what is wrong.
     pool.on("error", () => {});
@@ -147,17 +175,35 @@ export function openQueue(databaseUrls: string[], connections: number) {
       });
     });
     return pool;
-  });
-  let current = 0;
-  // Only a claim has any, and a worker claims once at a time.
-  let notices: { message: string; detail: string }[] = [];
+  }
+  // Answers may wait for locks. What keeps the leases, and asks for more, does not stand behind
+  // them.
+  const pools = servers.map((ways) => ({
+    answers: ways.map((way) => openPool(way, connections)),
+    leases: ways.map((way) => openPool(way, 2)),
+  }));
 
-  async function connect(): Promise<PoolClient> {
+  /** A connection by the first way that is open; each new one tries them anew. */
+  async function connectTo(ways: Pool[]): Promise<PoolClient> {
+    const open = ways.find((pool) => pool.idleCount > 0);
+    if (open) return open.connect();
+    for (const pool of ways.slice(0, -1)) {
+      try {
+        return await pool.connect();
+      } catch (error) {
+        if (!isOtherWay(error)) throw error;
+      }
+    }
+    return (ways.at(-1) as Pool).connect();
+  }
+
+  async function connect(purpose: Purpose): Promise<PoolClient> {
     for (let tried = 1; ; tried += 1) {
       const chosen = current;
       try {
-        return await (pools[chosen] as Pool).connect();
+        return await connectTo((pools[chosen] as (typeof pools)[number])[purpose]);
       } catch (error) {
+        if (error instanceof Error) unsent.add(error);
         if (!isElsewhere(error)) throw error;
         if (current === chosen) current = (chosen + 1) % pools.length;
         if (tried === pools.length) throw error;
@@ -165,8 +211,12 @@ export function openQueue(databaseUrls: string[], connections: number) {
     }
   }
 
-  async function query<Row extends QueryResultRow>(sql: string, parameters: unknown[]) {
-    const client = await connect();
+  async function query<Row extends QueryResultRow>(
+    sql: string,
+    parameters: unknown[],
+    purpose: Purpose = "answers",
+  ) {
+    const client = await connect(purpose);
     try {
       const { rows } = await client.query<Row>(sql, parameters);
       client.release();
@@ -177,8 +227,8 @@ export function openQueue(databaseUrls: string[], connections: number) {
     }
   }
 
-  async function value(sql: string, parameters: unknown[]): Promise<unknown> {
-    return (await query<{ value: unknown }>(sql, parameters))[0]?.value;
+  async function value(sql: string, parameters: unknown[], purpose?: Purpose): Promise<unknown> {
+    return (await query<{ value: unknown }>(sql, parameters, purpose))[0]?.value;
   }
 
   return {
@@ -194,6 +244,7 @@ export function openQueue(databaseUrls: string[], connections: number) {
             role: z.string(),
             is_there: z.boolean(),
             made_by: z.string().nullable(),
+            remedy: z.string(),
             unknown: z.array(z.string()),
             forbidden: z.array(z.string()),
           }),
@@ -204,6 +255,16 @@ export function openQueue(databaseUrls: string[], connections: number) {
               n.oid is not null as is_there,
               substring(obj_description(n.oid, 'pg_namespace')
                 from '^pg-maintenance (.*, state \\w+)') as made_by,
+              case
+                when to_regrole('maintenance_worker') is null
+                  or pg_has_role(to_regrole('maintenance_worker'), 'usage')
+                  then 'select * from maintenance.grant_roles(); as the owner'
+                when not pg_has_role(to_regrole('maintenance_worker'), 'member')
+                  then format('grant maintenance_worker to %I;', current_user)
+                when current_setting('server_version_num')::integer >= 160000
+                  then format('grant maintenance_worker to %I with inherit true;', current_user)
+                else format('alter role %I inherit;', current_user)
+              end as remedy,
               array(select d.door from unnest($1::text[]) as d (door)
                 where d.door <> all (p.doors)) as unknown,
               array(select d.door from unnest(p.doors, p.oids) as d (door, oid)
@@ -226,10 +287,7 @@ export function openQueue(databaseUrls: string[], connections: number) {
         : [
             ...row.unknown.map((door) => `it has no function maintenance.${door}`),
             ...(row.forbidden.length > 0
-              ? [
-                  `${row.role} may not call ${row.forbidden.join(", ")}`,
-                  `grant maintenance_worker to ${row.role};`,
-                ]
+              ? [`${row.role} may not call ${row.forbidden.join(", ")}`, row.remedy]
               : []),
           ];
       return { database: row.database, faults, madeBy: row.made_by };
@@ -251,6 +309,7 @@ export function openQueue(databaseUrls: string[], connections: number) {
           current_setting('maintenance.due_seconds', true) as due_seconds
         from maintenance.claim_tasks($1, $2, $3 * interval '1 millisecond', $4::jsonb)`,
         [worker, most, leaseMs, JSON.stringify(about)],
+        "leases",
       );
       const seconds = [rows[0]?.["due_seconds"], ...notices.map(({ detail }) => detail)].map(
         (text) => Number(/^(?:due for )?(\d+)/.exec(String(text))?.[1] ?? 0),
@@ -282,6 +341,7 @@ export function openQueue(databaseUrls: string[], connections: number) {
           await value(
             "select maintenance.extend_lease($1, $2, $3 * interval '1 millisecond') as value",
             [task.task_id, task.lease_token, leaseMs],
+            "leases",
           ),
         );
     },
@@ -325,6 +385,9 @@ export function openQueue(databaseUrls: string[], connections: number) {
       );
     },
 
-    end: () => Promise.all(pools.map((pool) => pool.end())),
+    end: () =>
+      Promise.all(
+        pools.flatMap(({ answers, leases }) => [...answers, ...leases].map((p) => p.end())),
+      ),
   };
 }

@@ -3,17 +3,19 @@
 // to Postgres is repeated until it is taken, under a token that makes that harmless; and once it is
 // told to stop, all of it ends at one deadline, whatever hangs.
 import { randomUUID } from "node:crypto";
+import { setMaxListeners } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Logger } from "pino";
 import { type Model, ModelError, type Usage } from "./gemini.ts";
 import {
   describeError,
   isLeaseLost,
-  isPassing,
+  mayBeHeard,
   type Outcome,
   type Queue,
   type Request,
   type Task,
+  triesOf,
 } from "./queue.ts";
 
 export type WorkerOptions = {
@@ -45,6 +47,8 @@ export type Observer = {
 export type WorkerState = {
   /** Postgres took what it was given last. */
   ready: boolean;
+  /** The calls to Postgres that are under way. */
+  unanswered: Set<{ since: number }>;
   /** Gemini refused the configuration, or whoever stands at its address. */
   refused: boolean;
   /** Postgres said what does not pass, or with once, was not there. */
@@ -52,39 +56,51 @@ export type WorkerState = {
   /** How many tasks it has left to their leases. */
   left: number;
   inFlight: number;
-  /** Since when the oldest of the tasks was due that the last claim has seen. */
-  dueSince: number | undefined;
-  tickedAt: number;
+  /** How long the oldest task had been due that the last claim has seen. */
+  dueSeconds: number;
+  /** The loop comes by before that, or it is stuck. */
+  aliveUntil: number;
 };
 
 type Call = { abort: AbortController; isAsking: boolean };
+
+/** What is told of a task at its end; and what instead, where that is refused. */
+type End = {
+  result: string;
+  tell: () => Promise<Outcome>;
+  orElse?: (error: unknown) => Promise<Outcome>;
+};
 
 /** Runs until it is stopped or, with once, until nothing is due. */
 export function startWorker(options: WorkerOptions): { state: WorkerState; done: Promise<void> } {
   const { queue, model, log, once, stop, concurrency, leaseMs, graceMs, observer } = options;
   const state: WorkerState = {
     ready: false,
+    unanswered: new Set(),
     refused: false,
     failed: false,
     left: 0,
     inFlight: 0,
-    dueSince: undefined,
-    tickedAt: Date.now(),
+    dueSeconds: 0,
+    aliveUntil: Number.POSITIVE_INFINITY,
   };
   const calls = new Map<Call, Promise<void>>();
   /** The deadline is over: nothing is repeated any more. */
   const over = new AbortController();
+  setMaxListeners(0, over.signal); // one for each answer that waits for Postgres
   let wake = () => {};
   let held = "";
   let served = 0;
   let putOff = 0;
-  let next: string | undefined;
+  let next: number | undefined;
   let pausedUntil = 0;
-  let isClaiming = false;
+  /** A claim may have leased what nobody has heard of yet. */
+  let isClaimOpen = false;
 
   /** Waits for a time, a stop or the end of a call. */
   function nap(ms: number): Promise<void> {
     log.debug({ ms: Math.round(ms), in_flight: calls.size }, "waiting");
+    state.aliveUntil = Date.now() + ms + 60_000;
     return new Promise((resolve) => {
       const timer = setTimeout(() => wake(), ms);
       wake = () => {
@@ -96,28 +112,57 @@ export function startWorker(options: WorkerOptions): { state: WorkerState; done:
     });
   }
 
-  /** Repeats a call to Postgres until it is there again; the lease token makes that harmless. */
-  async function persist<T>(task: Task, call: () => Promise<T>): Promise<T> {
-    for (let pause = 250; ; pause = Math.min(pause * 2, 10_000)) {
+  const pause = (ms: number) => sleep(ms, undefined, { signal: over.signal }).catch(() => {});
+
+  /** Makes a call to Postgres, and keeps what it says of Postgres. */
+  async function call<T>(make: () => Promise<T>): Promise<T> {
+    const mark = { since: Date.now() };
+    state.unanswered.add(mark);
+    try {
+      const value = await make();
+      state.ready = !over.signal.aborted;
+      return value;
+    } catch (error) {
+      if (!isLeaseLost(error)) state.ready = false;
+      throw error;
+    } finally {
+      state.unanswered.delete(mark);
+    }
+  }
+
+  /** Says after which error a call is not made again: what passes by itself counts for nothing. */
+  function patience(): (error: unknown) => boolean {
+    let faults = 0;
+    return (error) => {
+      faults = triesOf(error) === Number.POSITIVE_INFINITY ? 0 : faults + 1;
+      return faults >= triesOf(error);
+    };
+  }
+
+  /** Repeats a call to Postgres until it is taken; the lease token makes that harmless. */
+  async function persist<T>(task: Task, make: () => Promise<T>): Promise<T> {
+    const began = Date.now();
+    const isHopeless = patience();
+    for (let tries = 1; ; tries += 1) {
       try {
-        const value = await call();
-        state.ready = !over.signal.aborted;
-        return value;
+        return await call(make);
       } catch (error) {
         if (isLeaseLost(error)) throw error;
-        state.ready = false;
         log.warn(
           { task_id: task.task_id, error: describeError(error) },
           "postgres did not take it",
         );
-        if (over.signal.aborted || !isPassing(error)) throw error;
-        await sleep(pause, undefined, { signal: over.signal }).catch(() => {});
+        const isTooLate = once && Date.now() - began > leaseMs;
+        if (over.signal.aborted || isHopeless(error) || isTooLate) throw error;
+        await pause(Math.min(125 * 2 ** tries, 10_000));
+        // The next try holds the task for as long as it waits for a lock.
+        if (!over.signal.aborted) await call(() => queue.extend(task, leaseMs)).catch(() => {});
       }
     }
   }
 
   /** Asks the model; returns what came of it, in words and as what Postgres is to be told. */
-  async function ask(task: Task, request: Request, call: Call) {
+  async function ask(task: Task, request: Request, mine: Call): Promise<End> {
     const { task_id } = task;
     const started = performance.now();
     log.debug(
@@ -136,38 +181,46 @@ export function startWorker(options: WorkerOptions): { state: WorkerState; done:
       observer?.called(request.model, result, performance.now() - started, usage);
     };
     try {
-      const { text, usage } = await model.ask(request, call.abort.signal);
+      const { text, usage } = await model.ask(request, mine.abort.signal);
       observe("answered", usage);
-      return { result: "answered", tell: () => queue.complete(task, text, usage) };
+      return {
+        result: "answered",
+        tell: () => queue.complete(task, text, usage),
+        // What Postgres does not take, although it is there, is a failure with the call on record.
+        orElse: (error: unknown) =>
+          queue.fail(task, {
+            failureClass: "transient",
+            message: `the answer was not taken: ${describeError(error)}`,
+            usage,
+          }),
+      };
     } catch (error) {
       if (!(error instanceof ModelError)) throw error;
       observe(error.failureClass, error.usage ?? {});
       if (error.failureClass === "configuration") refuse(error.message);
-      return { result: error.failureClass as string, tell: () => queue.fail(task, error) };
+      return { result: error.failureClass, tell: () => queue.fail(task, error) };
     }
   }
 
-  async function carry(task: Task, call: Call) {
+  async function carry(task: Task, mine: Call) {
     const started = performance.now();
-    const giveBack = { result: "given back", tell: () => queue.release(task) };
+    const giveBack: End = { result: "given back", tell: () => queue.release(task) };
     let isLost = false;
     const heartbeat = setInterval(() => {
-      queue.extend(task, leaseMs).then(
+      call(() => queue.extend(task, leaseMs)).then(
         (isKept) => {
           if (isKept) return;
           isLost = true;
-          call.abort.abort();
+          mine.abort.abort();
         },
-        (error) => {
-          state.ready = false; // and the next beat tries again
-          log.warn({ error: describeError(error) }, "the lease could not be extended");
-        },
+        // The next beat tries again.
+        (error) => log.warn({ error: describeError(error) }, "the lease could not be extended"),
       );
     }, leaseMs / 4);
     let result = "not asked: closed, or given back";
     let outcome: Outcome | undefined;
     try {
-      let end: typeof giveBack | undefined;
+      let end: End | undefined;
       if (stop.aborted) {
         end = giveBack;
       } else {
@@ -175,12 +228,12 @@ export function startWorker(options: WorkerOptions): { state: WorkerState; done:
         if (request) {
           try {
             if (request.wait_ms > 0) {
-              await sleep(request.wait_ms, undefined, { signal: call.abort.signal });
+              await sleep(request.wait_ms, undefined, { signal: mine.abort.signal });
             }
-            call.isAsking = true;
-            end = stop.aborted ? giveBack : await ask(task, request, call);
+            mine.isAsking = true;
+            end = stop.aborted ? giveBack : await ask(task, request, mine);
           } catch (error) {
-            if (!call.abort.signal.aborted) throw error;
+            if (!mine.abort.signal.aborted) throw error;
             end = giveBack;
           }
         }
@@ -189,7 +242,13 @@ export function startWorker(options: WorkerOptions): { state: WorkerState; done:
         result = "lease lost";
       } else if (end) {
         result = end.result;
-        outcome = await persist(task, end.tell);
+        const { tell, orElse } = end;
+        outcome = await persist(task, tell).catch((error) => {
+          const isRefused = !isLeaseLost(error) && triesOf(error) < Number.POSITIVE_INFINITY;
+          if (!orElse || !isRefused) throw error;
+          result = "not taken";
+          return persist(task, () => orElse(error));
+        });
       }
     } catch (error) {
       if (isLeaseLost(error)) {
@@ -207,9 +266,10 @@ export function startWorker(options: WorkerOptions): { state: WorkerState; done:
       clearInterval(heartbeat);
     }
     served += 1;
-    if (outcome?.available_at) {
+    if (once && outcome?.available_at) {
       putOff += 1;
-      if (!next || outcome.available_at < next) next = outcome.available_at;
+      const at = Date.parse(outcome.available_at);
+      if (at > Date.now()) next = Math.min(next ?? at, at);
     }
     observer?.carried(task.kind, result);
     log.info(
@@ -236,10 +296,11 @@ export function startWorker(options: WorkerOptions): { state: WorkerState; done:
 
   async function loop() {
     let failures = 0;
+    let isHopeless = patience();
     let claim = randomUUID();
-    while (!stop.aborted) {
-      state.tickedAt = Date.now();
-      if (pausedUntil > Date.now()) {
+    // A claim that may have been heard is sent again until it is answered.
+    while (!stop.aborted || (isClaimOpen && !over.signal.aborted)) {
+      if (pausedUntil > Date.now() && !isClaimOpen) {
         if (once) break;
         await nap(pausedUntil - Date.now());
         continue;
@@ -247,49 +308,53 @@ export function startWorker(options: WorkerOptions): { state: WorkerState; done:
       const free = concurrency - calls.size;
       let tasks: Task[] = [];
       if (free > 0) {
+        const about = { claim, repeated: failures > 0, kinds: options.kinds };
+        const wasOpen = isClaimOpen;
         try {
-          isClaiming = true;
-          const about = { claim, repeated: failures > 0, kinds: options.kinds };
-          const claimed = await queue.claim(options.name, free, leaseMs, about);
-          isClaiming = false;
+          isClaimOpen = true;
+          // Each of several servers may let it wait.
+          state.aliveUntil = Date.now() + 600_000;
+          const claimed = await call(() => queue.claim(options.name, free, leaseMs, about));
+          isClaimOpen = false;
           tasks = claimed.tasks;
           log.debug({ free, claimed: tasks.length, held: claimed.held || undefined }, "claimed");
           if (claimed.held !== "" && claimed.held !== held) {
             log.warn({ why: claimed.held }, "tasks are due, and none is handed out");
           }
           held = claimed.held;
-          state.dueSince =
-            claimed.dueSeconds > 0 ? Date.now() - 1000 * claimed.dueSeconds : undefined;
-          state.ready = true;
+          state.dueSeconds = claimed.dueSeconds;
           failures = 0;
+          isHopeless = patience();
           claim = randomUUID();
         } catch (error) {
           failures += 1;
-          state.ready = false;
-          state.failed = !isPassing(error) || (once && failures === 3);
+          isClaimOpen = wasOpen || mayBeHeard(error);
+          state.failed = isHopeless(error) || (once && failures === 3);
           log[state.failed ? "fatal" : "error"](
             { error: describeError(error) },
             "postgres cannot be asked for tasks",
           );
           if (state.failed) break;
-          await nap(Math.min(500 * 2 ** failures, 30_000) * (0.75 + Math.random() / 2));
+          if (stop.aborted) await pause(250);
+          else await nap(Math.min(500 * 2 ** failures, 30_000) * (0.75 + Math.random() / 2));
           continue;
         }
       }
       for (const task of tasks) {
-        const call: Call = { abort: new AbortController(), isAsking: false };
-        const carried = carry(task, call).finally(() => {
-          calls.delete(call);
+        const mine: Call = { abort: new AbortController(), isAsking: false };
+        const carried = carry(task, mine).finally(() => {
+          calls.delete(mine);
           state.inFlight = calls.size;
           wake(); // it may open the model for more
         });
-        calls.set(call, carried);
+        calls.set(mine, carried);
         state.inFlight = calls.size;
       }
       if (tasks.length > 0 && calls.size < concurrency) continue;
       if (once && calls.size === 0) break;
       await nap(calls.size === concurrency ? 30_000 : options.pollMs * (0.75 + Math.random() / 2));
     }
+    state.aliveUntil = Number.POSITIVE_INFINITY; // what ends has a deadline
     if (calls.size > 0) log.info({ in_flight: calls.size }, "waiting for calls in flight");
     await Promise.all(calls.values());
   }
@@ -300,10 +365,10 @@ export function startWorker(options: WorkerOptions): { state: WorkerState; done:
   });
   function startToEnd() {
     wake();
-    const giveBack = (isDue: (call: Call) => boolean) => {
-      for (const call of calls.keys()) if (isDue(call)) call.abort.abort();
+    const giveBack = (isDue: (one: Call) => boolean) => {
+      for (const one of calls.keys()) if (isDue(one)) one.abort.abort();
     };
-    giveBack((call) => !call.isAsking);
+    giveBack((one) => !one.isAsking);
     timers.push(
       setTimeout(() => giveBack(() => true), graceMs * 0.75),
       setTimeout(() => over.abort(), graceMs),
@@ -317,14 +382,15 @@ export function startWorker(options: WorkerOptions): { state: WorkerState; done:
     stop.removeEventListener("abort", startToEnd);
     over.abort();
     state.ready = false;
-    // Of a claim that nobody answered nobody knows what it has leased.
-    state.left += calls.size + Number(isClaiming);
+    state.left += calls.size;
+    if (isClaimOpen) log.warn("nobody knows whether the last claim has leased a task");
     if (state.left > 0) log.warn({ left: state.left }, "tasks are left to their leases");
+    state.left += Number(isClaimOpen);
     log.info(
-      { served, put_off: putOff, next },
-      state.failed || state.refused
+      { served, ...(once ? { put_off: putOff, next: next && new Date(next) } : {}) },
+      state.failed || (once && state.refused)
         ? "ended by a failure"
-        : !once
+        : stop.aborted
           ? "stopped"
           : held || "nothing is due",
     );

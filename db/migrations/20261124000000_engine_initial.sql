@@ -573,11 +573,11 @@ comment on function maintenance.version() is
   'that it was made of.';
 -- end of sql/engine/version.sql
 
--- from sql/engine/state.sql cd01f5d3e3ce01ea
+-- from sql/engine/state.sql 11c850fbbe93babd
 -- The release, and a hash of the files of sql/engine/. Written by make migration.
 
 comment on schema maintenance is
-  'pg-maintenance 0.0.0, state 5660a0566e843f28: '
+  'pg-maintenance 0.0.0, state ed1ce4e6af1fa6a4: '
   'what people call and read; \df maintenance.* is the manual.';
 -- end of sql/engine/state.sql
 
@@ -6101,7 +6101,7 @@ end
 $$;
 -- end of sql/engine/model/cool_model.sql
 
--- from sql/engine/model/settle_call.sql a1f64e99a022a07b
+-- from sql/engine/model/settle_call.sql 2a7b5b788cfc45d1
 -- Closes a call under its lease token: what it took and cost, what it says of the model, and
 -- whether a failure is the task's own fault. What a worker says of it is bounded: the login may
 -- be in other hands.
@@ -6162,8 +6162,8 @@ begin
     model_version = left(p_usage ->> 'modelVersion', 100),
     duration =
       maintenance_internal.usage_number(p_usage, 'durationMs') * interval '1 millisecond',
-    details = case when length(p_details::text) <= 4000 then p_details
-      else jsonb_build_object('cut', left(p_details::text, 4000)) end
+    details = case when length(p_details::text) > 4000
+      then jsonb_build_object('cut', left(p_details::text, 4000)) else p_details end
   where c.call_id = v_call.call_id;
 
   if v_outcome = 'unasked' then
@@ -6359,7 +6359,7 @@ end
 $$;
 -- end of sql/engine/queue/call_kind.sql
 
--- from sql/engine/queue/schema_fault.sql f885c11859b7c85a
+-- from sql/engine/queue/schema_fault.sql 7b31474b8469219b
 -- What Gemini would not take of a response schema, with the path to it; or null. It knows a part
 -- of OpenAPI's schemas, and refuses a request as a whole for one word that it does not know.
 
@@ -6376,6 +6376,13 @@ declare
     'example', 'default'];
   v_bounds constant text[] := array['minItems', 'maxItems', 'minProperties', 'maxProperties',
     'minLength', 'maxLength', 'minimum', 'maximum'];
+  v_belongs constant jsonb := '{"enum": ["string"], "minLength": ["string"],
+    "maxLength": ["string"], "pattern": ["string"], "minimum": ["number", "integer"],
+    "maximum": ["number", "integer"], "items": ["array"], "minItems": ["array"],
+    "maxItems": ["array"], "properties": ["object"], "required": ["object"],
+    "propertyOrdering": ["object"], "minProperties": ["object"], "maxProperties": ["object"]}';
+  v_formats constant jsonb := '{"string": ["enum", "date-time"], "number": ["float", "double"],
+    "integer": ["int32", "int64"]}';
   v_type constant text := lower(p_schema ->> 'type');
   v_fault text;
 begin
@@ -6400,8 +6407,13 @@ begin
         and (jsonb_typeof(e.value) <> 'array' or e.value = '[]')
         then format('%s.%s is no list, or an empty one', p_path, e.key)
       when e.key in ('enum', 'required', 'propertyOrdering')
-        and jsonb_path_exists(e.value, 'strict $[*] ? (@.type() <> "string")')
-        then format('%s.%s has what is no text', p_path, e.key)
+        and jsonb_path_exists(e.value, 'strict $[*] ? (@.type() <> "string" || @ == "")')
+        then format('%s.%s has what is no text, or an empty one', p_path, e.key)
+      when v_type is not null and v_belongs -> e.key is not null
+        and not v_belongs -> e.key ? v_type
+        then format('%s.%s does not belong to type %s', p_path, e.key, v_type)
+      when e.key = 'format' and v_formats ? v_type and not v_formats -> v_type ? (e.value #>> '{}')
+        then format('%s.format is none that Gemini knows of a %s', p_path, v_type)
       when e.key = 'nullable' and jsonb_typeof(e.value) <> 'boolean'
         then format('%s.%s is neither true nor false', p_path, e.key)
     end
@@ -6430,9 +6442,6 @@ begin
     or (p_schema ->> 'minProperties')::numeric > (p_schema ->> 'maxProperties')::numeric
     or (p_schema ->> 'minimum')::numeric > (p_schema ->> 'maximum')::numeric then
     return p_path || ' is at least more than it is at most';
-  elsif p_schema ? 'enum' and (v_type <> 'string' or p_schema ->> 'format' is distinct from 'enum')
-  then
-    return format('%s.enum is for a string of the format enum', p_path);
   elsif v_type = 'array' then
     return maintenance_internal.schema_fault(p_schema -> 'items', p_path || '.items');
   elsif v_type <> 'object' then
@@ -6441,8 +6450,10 @@ begin
     or jsonb_typeof(p_schema -> 'properties') <> 'object' then
     return format('%s.properties are missing: an object needs some', p_path);
   end if;
-  select format('%s.required has %s, which is none of its properties', p_path, r.name) into v_fault
-  from jsonb_array_elements_text(coalesce(p_schema -> 'required', '[]')) as r (name)
+  select format('%s.%s has %s, which is none of its properties', p_path, l.list, r.name)
+  into v_fault
+  from unnest(array['required', 'propertyOrdering']) as l (list)
+  cross join lateral jsonb_array_elements_text(coalesce(p_schema -> l.list, '[]')) as r (name)
   where not p_schema -> 'properties' ? r.name
   limit 1;
   return coalesce(v_fault, (
@@ -7614,9 +7625,10 @@ return jsonb_build_object(
   'available_at', case when p_task.state = 'ready' then p_task.available_at end);
 -- end of sql/engine/queue/task_state.sql
 
--- from sql/engine/queue/extend_lease.sql 32396125d9bd751d
+-- from sql/engine/queue/extend_lease.sql b3c8277ddf6276db
 -- Keeps a lease alive, also one that ran out and that nobody has taken back yet; but six hours
--- after the claim it ends, so that nobody can keep a task for ever.
+-- after the claim it ends, so that nobody can keep a task for ever. It waits for nobody: while an
+-- answer of the task waits for a lock, nobody takes its lease, and many others want theirs kept.
 
 create function maintenance.extend_lease(
   task_id bigint,
@@ -7637,9 +7649,15 @@ begin
   update maintenance.task as t
   set lease_expires_at =
     least(clock_timestamp() + extend_lease.lease, t.leased_at + interval '6 hours')
-  where t.task_id = extend_lease.task_id and t.lease_token = extend_lease.lease_token
-    and t.leased_at > clock_timestamp() - interval '6 hours';
-  return found;
+  where t.task_id = (
+    select l.task_id from maintenance.task as l
+    where l.task_id = extend_lease.task_id and l.lease_token = extend_lease.lease_token
+      and l.leased_at > clock_timestamp() - interval '6 hours'
+    for no key update skip locked);
+  return found or exists (
+    select from maintenance.task as t
+    where t.task_id = extend_lease.task_id and t.lease_token = extend_lease.lease_token
+      and t.leased_at > clock_timestamp() - interval '6 hours');
 end
 $$;
 

@@ -1,5 +1,5 @@
 -- The release, and a hash of the files of sql/engine/. Written by make migration.
 
 comment on schema maintenance is
-  'pg-maintenance 0.0.0, state 5660a0566e843f28: '
+  'pg-maintenance 0.0.0, state ed1ce4e6af1fa6a4: '
   'what people call and read; \df maintenance.* is the manual.';

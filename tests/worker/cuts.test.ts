@@ -25,7 +25,7 @@ const word: Reply = { text: '{"word": "x"}' };
 const doesAll: Trap["does"][] = [
   "cut before",
   "cut after",
-  ...["40001", "53300", "57P01"].map((sqlstate) => ({ sqlstate })),
+  ...["08006", "40001", "53300", "57P01", "XX000"].map((sqlstate) => ({ sqlstate })),
 ];
 /** A task is answered with this, and this becomes of it; extended while the model thinks. */
 const doors: Record<string, { reply: Reply; state: string; thinksMs?: number }> = {
@@ -40,7 +40,7 @@ const doors: Record<string, { reply: Reply; state: string; thinksMs?: number }> 
 };
 
 for (const [door, { reply, state, thinksMs = 0 }] of Object.entries(doors)) {
-  for (const does of thinksMs > 0 ? doesAll.slice(0, 3) : doesAll) {
+  for (const does of /request|complete/.test(door) ? doesAll : doesAll.slice(0, 3)) {
     const how =
       typeof does === "object" ? `answered with ${does.sqlstate}` : `${does} it is answered`;
     test(`${door}, ${how}`, async () => {

@@ -1,6 +1,7 @@
 // How a worker ends: within its grace whatever hangs, with nothing thrown away that was paid for,
 // and with 0 only where nothing of its own is left leased.
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import { after, before, beforeEach, type TestContext, test } from "node:test";
 import { Client } from "pg";
 import { openProxy } from "./proxy.ts";
@@ -109,6 +110,7 @@ test("a second signal exits at once", async () => {
   await until("the call is made", () => standIn.seen.length === 1);
   program.child.kill("SIGTERM");
   await until("it stops", () => program.output().includes("once more to stop at once"));
+  await new Promise((resolve) => setTimeout(resolve, 1100)); // not the same one, told twice
   program.child.kill("SIGTERM");
   assert.equal(await program.exit, 1);
   await standIn.close();
@@ -124,7 +126,44 @@ test("a signal to npm start reaches the worker", async () => {
   await standIn.close();
 });
 
-test("T21: an answer in hand is not thrown away: applied, where the lock goes in time", async (t) => {
+test("Ctrl-C on npm start, which tells npm and the worker, and npm the worker, is one signal", async () => {
+  const held = gate();
+  const standIn = await startStandIn(async () => {
+    await held.opened;
+    return word("kept");
+  });
+  await enqueue("interrupted");
+  const program = startProgram(standIn.url, {}, [], ["setsid", "npm", "start"]);
+  await until("the call is made", () => standIn.seen.length === 1);
+  const group = execFileSync("pgrep", ["-f", "-n", "npm start"], { encoding: "utf8" }).trim();
+  execFileSync("bash", ["-c", `kill -INT -- -$(ps -o pgid= -p ${group} | tr -d ' ')`]);
+  await until("it stops", () => program.output().includes("waiting for calls in flight"));
+  held.open();
+  await until("it has stopped", () => program.output().includes('"stopped"'));
+  await program.exit;
+  await standIn.close();
+  assert.deepEqual(await words("interrupted"), ["kept"]);
+});
+
+test("a log that nobody reads any more does not keep it from its work, nor from its end", async () => {
+  const standIn = await startStandIn(() => word("unread"));
+  const program = startProgram(
+    standIn.url,
+    { LOG_LEVEL: "trace", POLL_INTERVAL_MS: "50", GRACE_MS: "1000" },
+    [],
+    undefined,
+    undefined,
+    "unread",
+  );
+  for (let i = 0; i < 600; i += 1) void enqueue(`unread ${i}`);
+  await until("all are done", async () => (await words("unread 599")).length === 1, 60_000);
+  program.child.kill("SIGTERM");
+  const code = await program.exit;
+  assert([0, null].includes(code), `it ended with ${code}`);
+  await standIn.close();
+});
+
+test("an answer in hand is not thrown away: applied, where the lock goes in time", async (t) => {
   const standIn = await startStandIn(() => word("paid for"));
   const lock = await lockTable(t);
   const id = await enqueue("locked for a while");
@@ -140,7 +179,7 @@ test("T21: an answer in hand is not thrown away: applied, where the lock goes in
   assert.deepEqual(await outcomes(), ["succeeded"]);
 });
 
-test("T21: or it is left to its lease, with the call on record, and not given back", async (t) => {
+test("or it is left to its lease, with the call on record, and not given back", async (t) => {
   const standIn = await startStandIn(() => word("paid for"));
   const lock = await lockTable(t);
   const id = await enqueue("locked");
@@ -185,6 +224,92 @@ test("a half-open connection: the end comes all the same", async () => {
   assert.deepEqual([(await task(id)).state, (await task(id)).attempts], ["leased", 1]);
 });
 
+test("an apply that never ends in time is tried five times, and is a failure then", async () => {
+  const standIn = await startStandIn(() => word("x"));
+  const proxy = await openProxy(databaseUrl);
+  // What passes by itself counts for nothing.
+  const trap = { word: "maintenance.complete_task(", does: "cut before", times: 1 } as const;
+  proxy.trap({ ...trap });
+  proxy.trap({ ...trap, does: { sqlstate: "57014" }, times: 99 });
+  const id = await enqueue("too slow to apply");
+  const ended = await runOnce(standIn.url, { databaseUrl: proxy.url(databaseUrl) });
+  await standIn.close();
+  await proxy.close();
+  assert.equal(proxy.sprung(), 6);
+  assert.deepEqual([ended.left, ended.failed], [0, false]);
+  const row = await task(id);
+  assert.deepEqual(
+    [row.state, row.last_error],
+    ["ready", "the answer was not taken: SQLSTATE 57014"],
+  );
+  const { rows } = await db.query(
+    "select outcome, output_tokens > 0 as paid from maintenance.model_call",
+  );
+  assert.deepEqual(rows, [{ outcome: "transient", paid: true }], "its cost is on record");
+});
+
+test("--once with an answer in hand waits for Postgres as long as a lease, and ends with 1", async () => {
+  const held = gate();
+  const standIn = await startStandIn(async () => {
+    await held.opened;
+    return word("x");
+  });
+  const proxy = await openProxy(databaseUrl);
+  await enqueue("gone");
+  const program = startProgram(
+    standIn.url,
+    { DATABASE_URL: proxy.url(databaseUrl), LEASE_MS: "10000" },
+    ["--once"],
+  );
+  await until("the call is made", () => standIn.seen.length === 1);
+  proxy.refuse(true);
+  held.open();
+  assert.equal(await program.exit, 1);
+  assert.match(program.output(), /"left":1,"msg":"tasks are left to their leases"/);
+  await standIn.close();
+  await proxy.close();
+});
+
+test("stopped before it could work: --once ends with 1, and never says that nothing is due", async () => {
+  const proxy = await openProxy(databaseUrl);
+  proxy.refuse(true);
+  for (const [args, code] of [
+    [["--once"], 1],
+    [[], 0],
+  ] as const) {
+    const program = startProgram("http://127.0.0.1:1", { DATABASE_URL: proxy.url(databaseUrl) }, [
+      ...args,
+    ]);
+    await until("it tries", () => program.output().includes("postgres cannot be reached"));
+    program.child.kill("SIGTERM");
+    assert.equal(await program.exit, code);
+    assert.match(program.output(), /stopped before Postgres could be reached/);
+    assert.doesNotMatch(program.output(), /nothing is due/);
+  }
+  await proxy.close();
+});
+
+test("a claim that was heard and not answered is sent again, and what it leased is given back", async () => {
+  const standIn = await startStandIn(() => word("x"));
+  const proxy = await openProxy(databaseUrl);
+  const program = startProgram(standIn.url, {
+    DATABASE_URL: proxy.url(databaseUrl),
+    POLL_INTERVAL_MS: "300",
+  });
+  await until("it works", () => program.output().includes('"started"'));
+  proxy.trap({ word: "maintenance.claim_tasks(", does: "cut after", times: 1 });
+  const id = await enqueue("heard");
+  await until("it is cut", () => proxy.sprung() === 1);
+  await until("it notices", () => program.output().includes("postgres cannot be asked"));
+  program.child.kill("SIGTERM");
+  assert.equal(await program.exit, 0);
+  const row = await task(id);
+  assert.deepEqual([row.state, row.attempts], ["ready", 0]);
+  assert.doesNotMatch(program.output(), /left/);
+  await standIn.close();
+  await proxy.close();
+});
+
 test("--once ends with 1 where something of its own is left leased", async (t) => {
   const standIn = await startStandIn(() => word("x"));
   const lock = await lockTable(t);
@@ -213,12 +338,12 @@ test("a claim that hangs does not keep it, and counts as left", async () => {
   });
   program.child.kill("SIGTERM");
   assert.equal(await program.exit, 0);
-  assert.match(program.output(), /"left":1,/);
+  assert.match(program.output(), /nobody knows whether the last claim has leased a task/);
   await standIn.close();
   await proxy.close();
 });
 
-test("what Postgres refuses for good frees the slot, and the task is left to its lease", async () => {
+test("an answer that Postgres refuses for good is a failure that says why, and frees the slot", async () => {
   const held = gate();
   const standIn = await startStandIn(async () => {
     await held.opened;
@@ -231,11 +356,13 @@ test("what Postgres refuses for good frees the slot, and the task is left to its
   await db.query(`revoke execute on ${door} from maintenance_worker`);
   try {
     held.open();
-    assert.equal((await running).left, 1);
+    assert.equal((await running).left, 0);
   } finally {
     await db.query(`grant execute on ${door} to maintenance_worker`);
   }
   await standIn.close();
-  assert.equal((await task(id)).state, "leased");
+  const row = await task(id);
+  assert.deepEqual([row.state, row.last_class], ["ready", "transient"]);
+  assert.match(row.last_error, /^the answer was not taken: permission denied for function/);
   assert.deepEqual(await words("refused"), []);
 });

@@ -85,7 +85,7 @@ const cases: Case[] = [
     failureClass: "transient",
     cools: ["fault", 1, 1],
   },
-  { name: "reset", reply: "reset", failureClass: "defer", cools: ["fault", 1, 1] },
+  { name: "reset", reply: "reset", failureClass: "transient", cools: ["fault", 1, 1] },
   {
     name: "hanging headers",
     reply: "hang headers",
@@ -225,9 +225,13 @@ for (const { name, reply, failureClass, state = "ready", attempts = 0, cools } o
     assert.deepEqual(await words(`error ${name}`), []);
     assert(!JSON.stringify(row).includes("test-key"));
     const calls = await db.query(
-      "select outcome, settled_at is not null as settled from maintenance.model_call",
+      "select outcome, settled_at is not null as settled, details from maintenance.model_call",
     );
-    assert.deepEqual(calls.rows, [{ outcome: failureClass, settled: true }]);
+    const said = typeof reply === "object" && "status" in reply && reply.error?.["details"];
+    if (!said) assert.equal(calls.rows[0].details, null);
+    assert.deepEqual(calls.rows, [
+      { outcome: failureClass, settled: true, details: calls.rows[0].details },
+    ]);
   });
 }
 

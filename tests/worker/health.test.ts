@@ -4,6 +4,8 @@ import type { AddressInfo } from "node:net";
 import { createServer } from "node:net";
 import { networkInterfaces } from "node:os";
 import { after, before, beforeEach, test } from "node:test";
+import { createMetrics, serveHealth } from "../../edge-worker/health.ts";
+import { startWorker, type WorkerState } from "../../edge-worker/worker.ts";
 import { openProxy } from "./proxy.ts";
 import {
   databaseUrl,
@@ -11,6 +13,7 @@ import {
   enqueue,
   forget,
   gate,
+  quiet,
   setUp,
   startProgram,
   until,
@@ -55,7 +58,7 @@ test("ready, and no more where the key is refused; that is no reason to be resta
   await standIn.close();
 });
 
-test("T13: while an answer waits for Postgres it lives and is not ready", async () => {
+test("while an answer waits for Postgres it lives and is not ready", async () => {
   const held = gate();
   const standIn = await startStandIn(async () => {
     await held.opened;
@@ -73,7 +76,8 @@ test("T13: while an answer waits for Postgres it lives and is not ready", async 
   assert.equal(await status(port, "/readyz"), 200);
   proxy.refuse(true);
   held.open();
-  await until("it is not ready", async () => (await status(port, "/readyz")) === 503);
+  // Long before the lease is extended, which would tell it too.
+  await until("it is not ready", async () => (await status(port, "/readyz")) === 503, 10_000);
   assert.equal(await status(port, "/livez"), 200);
   proxy.refuse(false);
   await until("it is again", async () => (await status(port, "/readyz")) === 200);
@@ -82,6 +86,29 @@ test("T13: while an answer waits for Postgres it lives and is not ready", async 
     async () => (await words("waits for Postgres")).length === 1,
   );
   assert.equal(standIn.seen.length, 1);
+  program.child.kill("SIGTERM");
+  assert.equal(await program.exit, 0);
+  await standIn.close();
+  await proxy.close();
+});
+
+test("while the model thinks and Postgres is gone it is not ready", async () => {
+  const standIn = await startStandIn(() => "hang headers");
+  const proxy = await openProxy(databaseUrl);
+  const port = await freePort();
+  await enqueue("thinks");
+  const program = startProgram(standIn.url, {
+    DATABASE_URL: proxy.url(databaseUrl),
+    HEALTH_PORT: String(port),
+    CONCURRENCY: "1",
+    LEASE_MS: "10000",
+    GRACE_MS: "500",
+  });
+  await until("the call is made", () => standIn.seen.length === 1);
+  proxy.refuse(true);
+  await until("it is not ready", async () => (await status(port, "/readyz")) === 503, 10_000);
+  proxy.refuse(false);
+  await until("it is again", async () => (await status(port, "/readyz")) === 200, 10_000);
   program.child.kill("SIGTERM");
   assert.equal(await program.exit, 0);
   await standIn.close();
@@ -105,7 +132,81 @@ test("before Postgres has been reached once it lives and is not ready", async ()
   await proxy.close();
 });
 
-test("T9: a port that is taken is said in one line, before anything is claimed", async () => {
+test("what it says of what it is doing", async (t) => {
+  const state: WorkerState = {
+    ready: true,
+    unanswered: new Set(),
+    refused: false,
+    failed: false,
+    left: 0,
+    inFlight: 0,
+    dueSeconds: 0,
+    aliveUntil: Number.POSITIVE_INFINITY,
+  };
+  const port = await freePort();
+  const server = await serveHealth({
+    host: "127.0.0.1",
+    port,
+    registry: createMetrics(() => state).registry,
+    state: () => state,
+  });
+  t.after(() => server.close());
+  const both = async () => [await status(port, "/livez"), await status(port, "/readyz")];
+  assert.deepEqual(await both(), [200, 200]);
+  state.unanswered.add({ since: Date.now() - 5000 });
+  assert.deepEqual(await both(), [200, 200], "Postgres takes its time");
+  state.unanswered.add({ since: Date.now() - 16_000 });
+  assert.deepEqual(await both(), [200, 503], "Postgres does not answer");
+  state.unanswered.clear();
+  state.refused = true;
+  assert.deepEqual(await both(), [200, 503], "Gemini refuses the configuration");
+  state.refused = false;
+  state.aliveUntil = Date.now() - 1;
+  assert.deepEqual(await both(), [503, 200], "the loop is stuck");
+  assert.equal(await status(port, "/livez?verbose"), 503);
+});
+
+test("the loop says when it comes by again, also with all slots full and long pauses", async () => {
+  const stop = new AbortController();
+  let asked = 0;
+  const worker = startWorker({
+    queue: {
+      claim: async () => ({
+        tasks: [{ task_id: "1", kind: "k", lease_token: "t", attempt: 1 }],
+        held: "",
+        dueSeconds: 0,
+      }),
+      request: async () => null,
+      extend: async () => true,
+      complete: async () => ({ state: "succeeded" }),
+      fail: async () => ({ state: "ready" }),
+      release: async () => ({ state: "ready" }),
+    },
+    model: { ask: () => assert.fail("it has nothing to ask") },
+    log: quiet,
+    name: "test",
+    concurrency: 1,
+    pollMs: 3_600_000,
+    leaseMs: 120_000,
+    graceMs: 1000,
+    once: false,
+    stop: stop.signal,
+    observer: {
+      called: () => {},
+      carried: () => {
+        asked += 1;
+        if (asked === 3) stop.abort();
+      },
+    },
+  });
+  await until("it waits", () => worker.state.aliveUntil < Number.POSITIVE_INFINITY);
+  const seconds = (worker.state.aliveUntil - Date.now()) / 1000;
+  assert(seconds > 0 && seconds <= 600, `it comes by within ${seconds} s`);
+  await worker.done;
+  assert.equal(worker.state.aliveUntil, Number.POSITIVE_INFINITY, "what ends has a deadline");
+});
+
+test("a port that is taken is said in one line, before anything is claimed", async () => {
   const other = createServer();
   await new Promise<void>((resolve) => other.listen(0, "127.0.0.1", resolve));
   const { port } = other.address() as AddressInfo;

@@ -24,6 +24,8 @@ export type Proxy = {
   trap(trap: Trap): void;
   /** How often the traps were sprung. */
   sprung(): number;
+  /** How many connections came without TLS where it is asked for. */
+  plain(): number;
   cut(): void;
   /** Nothing goes either way any more, and nobody is told: a connection that is half open. */
   freeze(isFrozen: boolean): void;
@@ -66,12 +68,13 @@ function errorMessage(sqlstate: string): Buffer {
 /** Opens a road to the server of a URL. */
 export async function openProxy(
   databaseUrl: string,
-  tls?: { key: string; cert: string },
+  tls?: { key: string; cert: string; takesPlain?: boolean },
 ): Promise<Proxy> {
   const target = new URL(databaseUrl);
   const pairs = new Set<Socket[]>();
   const traps: Trap[] = [];
   let sprung = 0;
+  let plain = 0;
   let isFrozen = false;
   let isRefusing = false;
 
@@ -116,7 +119,9 @@ export async function openProxy(
     // The first message asks for TLS, or begins without it.
     socket.once("data", (first) => {
       if (first.length !== 8 || first.readInt32BE(4) !== 80877103) {
-        return void socket.end(errorMessage("28000"));
+        plain += 1;
+        if (!tls.takesPlain) return void socket.end(errorMessage("28000"));
+        return join(socket, first);
       }
       socket.write("S");
       join(new TLSSocket(socket, { isServer: true, ...tls }));
@@ -136,6 +141,7 @@ export async function openProxy(
     },
     trap: (trap) => void traps.push(trap),
     sprung: () => sprung,
+    plain: () => plain,
     cut,
     freeze(value) {
       isFrozen = value;

@@ -10,14 +10,14 @@ import { db, forget, runOnce, setUp, startProgram, until, words } from "./setup.
 import { type Reply, type Seen, startStandIn } from "./stand-in.ts";
 
 const key = "CANARY_KEY_D41D8CD98F00";
-const prompt = "CANARY_PROMPT_9A0364B9E99B";
-const answer = "CANARY_ANSWER_7d793037a076";
-const canary = /canary_/i;
+const prompt = "CANARY_PROMPT_RUNS_AT_DAWN";
+const answer = "CANARY_ANSWER_A_MARATHON";
+const canary = /canary.(key|prompt|answer)|d41d8cd9|runs.at.dawn|a.marathon/i;
 
 before(async () => {
   await setUp();
   await db.query(`
-    create function public.secret_prepare(subject text, options jsonb)
+    create or replace function public.secret_prepare(subject text, options jsonb)
     returns table (content text, context jsonb, input_hash text, skip_reason text)
     language sql stable return ('${prompt} and more'::text, '{}'::jsonb, subject, null::text);
     select maintenance.set_kind('secret', 'Say a word.',
@@ -58,6 +58,18 @@ const failure = (status: number, word = "INVALID_ARGUMENT"): Reply => ({
     details: [
       { "@type": "type.googleapis.com/google.rpc.ErrorInfo", reason: prompt, domain: key },
       { "@type": "type.googleapis.com/google.rpc.ErrorInfo", reason: key, domain: prompt },
+      { "@type": "type.googleapis.com/google.rpc.ErrorInfo", reason: `KEY_${key.slice(4)}` },
+      {
+        "@type": "type.googleapis.com/google.rpc.QuotaFailure",
+        violations: [
+          {
+            quotaId: `Generate-${prompt}PerDay`,
+            quotaMetric: `x/${key.slice(3)}`,
+            quotaValue: "5",
+          },
+          { quotaId: answer.replaceAll("_", "-"), quotaMetric: answer, quotaValue: "6" },
+        ],
+      },
       {
         "@type": `type.googleapis.com/${said}`,
         reason: prompt,
@@ -103,6 +115,14 @@ const replies: Record<string, Reply> = {
   "an error that comes as 200": { response: { error: { message: said } } },
   "prose for an answer": candidate({}),
   "a finish reason": candidate({ finishReason: prompt }),
+  "a finish reason of the answer's": candidate({ finishReason: answer }),
+  "a version of the answer's": {
+    response: {
+      candidates: [{ content: { parts: [{ text: '{"word": "x"}' }] }, finishReason: "STOP" }],
+      modelVersion: answer,
+    },
+  },
+  "a blocked prompt, in its words": { response: { promptFeedback: { blockReason: answer } } },
   "a blocked answer": candidate({ finishReason: "SAFETY", finishMessage: said }),
   "a cut answer": candidate({ finishReason: "MAX_TOKENS" }),
   "a blocked prompt": {
@@ -135,6 +155,52 @@ for (const [name, reply] of Object.entries(replies)) {
     assertClean("a table", await rows());
   });
 }
+
+test("a redirect's place is not told where it holds what was sent, as it is or in small letters", async () => {
+  for (const host of [
+    `${key}.example.org`,
+    `${prompt.replaceAll("_", "-")}.org`,
+    "x".repeat(200),
+  ]) {
+    await forget();
+    const standIn = await startStandIn(
+      (): Reply => ({ status: 307, location: `https://${host}/` }),
+    );
+    await db.query("select maintenance.enqueue_task('secret', 'redirected')");
+    await runOnce(standIn.url, { oneCall: true, apiKey: key });
+    await standIn.close();
+    const { rows: tasks } = await db.query("select last_error from maintenance.task");
+    assert.match(tasks[0].last_error, /^307, a redirect: POST /);
+    assertClean("a table", await rows());
+  }
+});
+
+test("what an apply says when it fails for a moment is not told", async () => {
+  await db.query(`
+    create or replace function public.busy_apply(subject text, context jsonb, answer jsonb, options jsonb)
+    returns jsonb language plpgsql as $$
+    begin raise exception 'busy: %', answer ->> 'word' using errcode = options ->> 'code'; end $$;
+    select maintenance.set_kind('busy', 'Say a word.',
+      '{"type": "object", "properties": {"word": {"type": "string"}}, "required": ["word"]}',
+      'public.echo_subjects', 'public.secret_prepare', 'public.busy_apply')`);
+  const standIn = await startStandIn((): Reply => ({ text: JSON.stringify({ word: answer }) }));
+  for (const code of ["40001", "53100", "55P03", "57014", "22023", "P0001"]) {
+    await forget();
+    await db.query("select maintenance.enqueue_task('busy', $1, options => $2)", [code, { code }]);
+    let output = "";
+    const write = (line: string) => {
+      output += line;
+    };
+    const stop = new AbortController();
+    setTimeout(() => stop.abort(), 700);
+    const log = pino({ level: "trace" }, { write });
+    await runOnce(standIn.url, { log, stop: stop.signal, graceMs: 400 });
+    assert.match(output, /"msg":"asked"/);
+    assertClean("the log", output);
+    assertClean("a table", await rows());
+  }
+  await standIn.close();
+});
 
 for (const status of [301, 302, 303, 307, 308]) {
   test(`N-013: a redirect (${status}) is not followed, and its place is named`, async () => {

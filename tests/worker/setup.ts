@@ -135,7 +135,7 @@ export async function runOnce(
   } = {},
 ) {
   const { timeoutMs, oneCall, apiKey = "test-key", ...options } = more;
-  const queue = openQueue([more.databaseUrl ?? databaseUrl], 4);
+  const queue = openQueue([[more.databaseUrl ?? databaseUrl]], 4);
   const gemini = openGemini({ apiKey, baseUrl });
   const stop = new AbortController();
   const model: Model = {
@@ -177,6 +177,7 @@ export function startProgram(
   args: string[] = [],
   command = ["node", "--import", "tsx", "edge-worker/main.ts"],
   folder = ".",
+  reading: "read" | "unread" = "read",
 ): Running {
   const [program = "", ...before] = command;
   const child = spawn(program, [...before, ...args], {
@@ -193,7 +194,7 @@ export function startProgram(
   });
   programs.add(child);
   let output = "";
-  child.stdout?.on("data", (chunk) => (output += chunk));
+  if (reading === "read") child.stdout?.on("data", (chunk) => (output += chunk));
   child.stderr?.on("data", (chunk) => (output += chunk));
   return {
     child,

@@ -61,6 +61,17 @@ test("a login without rights: what it may not, and what gives it the right", asy
   assert.match(output, /may not call claim_tasks\(.*release_task\(bigint, uuid\)/);
   const grant = /^error: .*: (grant .*;)$/m.exec(output)?.[1] ?? assert.fail(output);
   await db.query(grant);
+  const door = "function maintenance.release_task(bigint, uuid)";
+  await db.query(`revoke execute on ${door} from maintenance_worker`);
+  const one = await run({});
+  await db.query(`grant execute on ${door} to maintenance_worker`);
+  assert.equal(one.code, 1);
+  assert.match(one.output, /_login may not call release_task\(bigint, uuid\)\n/);
+  assert.match(one.output, /: select \* from maintenance\.grant_roles\(\); as the owner\n/);
+  await db.query(`alter role ${login.user} noinherit`);
+  const none = await run({});
+  const remedy = /: ((alter|grant) .*;)$/m.exec(none.output)?.[1] ?? assert.fail(none.output);
+  await db.query(remedy);
   await enqueue("granted");
   assert.equal((await run({})).code, 0);
   assert.deepEqual(await words("granted"), ["x"]);
@@ -147,7 +158,7 @@ test("of several hosts the first that is there, and takes changes, is worked wit
   assert.doesNotMatch(output, /"level":[456]/, "without a word");
 });
 
-test("T16: sslmode means what it means to psql", async (t) => {
+test("sslmode means what it means to psql", async (t) => {
   const tls = selfSigned();
   const road = await openProxy(databaseUrl, tls);
   const plain = await openProxy(databaseUrl);
@@ -192,6 +203,68 @@ test("T16: sslmode means what it means to psql", async (t) => {
   }
 });
 
+test("TLS is asked for anew with each connection, and never given up by a mishap", async (t) => {
+  const tls = selfSigned();
+  const road = await openProxy(databaseUrl, { ...tls, takesPlain: true });
+  const standIn = await startStandIn(() => word);
+  t.after(async () => {
+    tls.remove();
+    await road.close();
+    await standIn.close();
+  });
+  const program = startProgram(standIn.url, {
+    DATABASE_URL: road.url(databaseUrl).replace(/\?.*/, ""),
+  });
+  await until("it works", () => program.output().includes('"started"'));
+  road.refuse(true);
+  await until("it notices", () => program.output().includes("postgres cannot be asked"));
+  road.refuse(false);
+  await enqueue("after the mishap");
+  await until("it goes on", async () => (await words("after the mishap")).length === 1);
+  road.cut();
+  await enqueue("after another");
+  await until("and on", async () => (await words("after another")).length === 1);
+  program.child.kill("SIGTERM");
+  await program.exit;
+  assert.equal(road.plain(), 0, "connections without TLS");
+});
+
+test("what does not pass by itself ends it at the start, as a service too", async (t) => {
+  const tls = selfSigned();
+  const road = await openProxy(databaseUrl, tls);
+  const plain = await openProxy(databaseUrl);
+  t.after(async () => {
+    tls.remove();
+    await road.close();
+    await plain.close();
+  });
+  const bare = databaseUrl.replace(/\?.*/, "");
+  const anonymous = new URL(bare);
+  anonymous.password = "";
+  for (const [url, words] of [
+    [withOptions(plain.url(bare), "sslmode=require"), /does not support SSL/],
+    [withOptions(road.url(bare), "sslmode=verify-full"), /certificate/],
+    [withOptions(anonymous.href, "sslmode=disable"), /password/],
+  ] as const) {
+    const { code, output } = await run({ DATABASE_URL: url }, []);
+    assert.equal(code, 1, output);
+    assert.match(output, words);
+    assert.match(output, /^error: the database of DATABASE_URL: [^\n]*\n$/);
+  }
+});
+
+test("LEASE_MS is how long a lease lasts", async () => {
+  const standIn = await startStandIn(() => "hang headers");
+  const id = await enqueue("leased");
+  const program = startProgram(standIn.url, { LEASE_MS: "30000", GRACE_MS: "500" });
+  await until("the call is made", () => standIn.seen.length === 1);
+  const { leased_at, lease_expires_at } = await task(id);
+  program.child.kill("SIGTERM");
+  await program.exit;
+  await standIn.close();
+  assert.equal(lease_expires_at - leased_at, 30_000);
+});
+
 test("KINDS: others are left alone; one that is not there is named", async () => {
   await db.query(`select maintenance.set_kind('echo_too', 'Say a word.',
     '{"type": "object", "properties": {"word": {"type": "string"}}, "required": ["word"]}',
@@ -223,7 +296,13 @@ test("REQUEST_TIMEOUT_MS ends a call before the model's own time", async () => {
 
 test("LOG_LEVEL=debug shows claims, requests by their size, and waits", async () => {
   await enqueue("debugged");
-  const { output } = await run({ LOG_LEVEL: "debug" });
+  const standIn = await startStandIn(() => word);
+  const program = startProgram(standIn.url, { LOG_LEVEL: "debug" });
+  await until("it waits for more", () => /"in_flight":0,"msg":"waiting"/.test(program.output()));
+  program.child.kill("SIGTERM");
+  await program.exit;
+  await standIn.close();
+  const output = program.output();
   assert.match(output, /"level":20.*"free":4,"claimed":1,"msg":"claimed"/);
   assert.match(
     output,
@@ -233,6 +312,5 @@ test("LOG_LEVEL=debug shows claims, requests by their size, and waits", async ()
     output,
     /"result":"answered","promptTokenCount":\d+.*"durationMs":\d+,"msg":"asked"/,
   );
-  assert.match(output, /"ms":\d+,"in_flight":1,"msg":"waiting"/);
   assert(!output.includes("debugged"));
 });

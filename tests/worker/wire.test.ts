@@ -97,9 +97,10 @@ const fixtures = JSON.parse(
 ) as Record<string, Fixture>;
 
 for (const [name, fixture] of Object.entries(fixtures)) {
-  test(`the response: ${name}`, async () => {
+  test(`the response: ${name}`, async (t) => {
     const { text, usage, failure, message, retryAfterMs = 0, details, ...reply } = fixture;
     const standIn = await startStandIn(() => reply as Reply);
+    t.after(() => standIn.close());
     const asked = openGemini({ apiKey: "the-key", baseUrl: standIn.url }).ask(request, signal);
     if (failure === undefined) {
       const answer = await asked;
@@ -120,7 +121,6 @@ for (const [name, fixture] of Object.entries(fixtures)) {
       assert(ms >= retryAfterMs && ms <= retryAfterMs * 1.1, `retry after ${ms}`);
       assert.deepEqual(JSON.parse(JSON.stringify(error.details ?? null)), details ?? null);
     }
-    await standIn.close();
   });
 }
 
@@ -131,7 +131,7 @@ const schema = (responseSchema: unknown) => ({
 });
 const config = (generationConfig: object) => ({ contents, generationConfig });
 
-test("T14: the stand-in takes what Gemini takes", () => {
+test("the stand-in takes what Gemini takes", () => {
   for (const body of [
     { contents },
     { contents: [{ parts: [{ text: "x" }] }] },
@@ -162,6 +162,8 @@ test("T14: the stand-in takes what Gemini takes", () => {
       maxProperties: 2,
       properties: { a: { type: "NUMBER", minimum: 0, maximum: 1 } },
     }),
+    schema({ type: "string", enum: ["a", "b"] }),
+    config({ thinkingConfig: { thinkingBudget: 0 } }),
     schema({ anyOf: [{ type: "string" }, { type: "null" }] }),
   ]) {
     assert.equal(faultOf(body), null, JSON.stringify(body));
@@ -172,7 +174,7 @@ test("T14: the stand-in takes what Gemini takes", () => {
   );
 });
 
-test("T14: and refuses what Gemini refuses", () => {
+test("and refuses what Gemini refuses", () => {
   const refuses = (body: unknown, words: RegExp, model?: string, bytes?: number) => {
     const fault = faultOf(body, model, bytes);
     assert.match(String(fault?.error["message"]), words, JSON.stringify(body));
@@ -196,7 +198,10 @@ test("T14: and refuses what Gemini refuses", () => {
   refuses(config({ responseSchema: { type: "string" } }), /needs 'application\/json'/);
   const both = { thinkingBudget: 0, thinkingLevel: "low" };
   refuses(config({ thinkingConfig: both }), /only one of/);
-  refuses(config({ thinkingConfig: { thinkingBudget: 0 } }), /Thinking budget is not supported/);
+  refuses(
+    config({ thinkingConfig: { thinkingBudget: 99_999 } }),
+    /thinking budget 99999 is invalid/,
+  );
   refuses(
     config({ thinkingConfig: { thinkingLevel: "low" } }),
     /not supported/,
@@ -206,7 +211,26 @@ test("T14: and refuses what Gemini refuses", () => {
   refuses(config({ thinkingConfig: { thinkingLevel: "none" } }), /thinking_level/);
   refuses(schema({ type: "object", properties: {} }), /non-empty/);
   refuses(schema({ type: "string", enum: null }), /null/);
-  refuses(schema({ type: "string", enum: ["a"] }), /format enum/);
+  refuses(schema({ type: "integer", enum: ["1"] }), /only allowed for STRING type/);
+  refuses(schema({ type: "string", enum: [1] }), /Invalid value at .*enum/);
+  refuses(schema({ type: "string", enum: ["", "a"] }), /enum\[0\]: cannot be empty/);
+  refuses(schema({ type: "string", format: "uuid" }), /only enum,date-time are supported/);
+  refuses(schema({ type: "string", minLength: "abc" }), /minLength/);
+  refuses(schema({ type: "string", required: ["a"] }), /required: only allowed for OBJECT/);
+  refuses(schema({ type: "string", anyOf: [{ type: "string" }] }), /must be the only field set/);
+  const object = { type: "object", properties: { a: { type: "string" } } };
+  refuses(schema({ ...object, propertyOrdering: ["b"] }), /property is not defined/);
+  refuses(config({ seed: 1.5 }), /seed/);
+  refuses(config({ stopSequences: ["a", "b", "c", "d", "e", "f"] }), /at most 5/);
+  refuses(config({ responseMimeType: "text/html" }), /allowed mimetypes/);
+  refuses({ contents, generationConfig: [] }, /generation_config/);
+  refuses({ contents, safetySettings: {} }, /safety_settings/);
+  refuses({ contents, serviceTier: "gold" }, /service_tier/);
+  refuses(
+    { contents, cachedContent: "c/1", systemInstruction: { parts: [{ text: "x" }] } },
+    /CachedContent can not be used/,
+  );
+  refuses({ contents: [{ parts: [{ text: 5 }] }] }, /TYPE_STRING/);
   refuses(schema({ type: "text" }), /Invalid value/);
   refuses(schema({ type: "string", minLen: 3 }), /Unknown name "minLen"/);
   refuses(schema({ type: "array" }), /items: missing field/);

@@ -6,7 +6,8 @@ type Fault = { status: number; error: Fields };
 
 const names = (text: string) => text.trim().split(/\s+/);
 
-const topLevel = names(`contents systemInstruction generationConfig safetySettings tools toolConfig
+const topLevel =
+  names(`model contents systemInstruction generationConfig safetySettings tools toolConfig
   cachedContent serviceTier store`);
 const generation = names(`stopSequences responseMimeType responseSchema _responseJsonSchema
   responseJsonSchema responseModalities candidateCount maxOutputTokens temperature topP topK seed
@@ -19,6 +20,28 @@ const schemaKeys = names(`type format title description nullable enum items minI
   properties required minProperties maxProperties propertyOrdering minLength maxLength pattern minimum
   maximum anyOf example default`);
 const schemaTypes = names("object array string number integer boolean null");
+/** Which of them belong to which types alone. */
+const belongs: Record<string, string[]> = {
+  enum: ["string"],
+  minLength: ["string"],
+  maxLength: ["string"],
+  pattern: ["string"],
+  minimum: ["number", "integer"],
+  maximum: ["number", "integer"],
+  items: ["array"],
+  minItems: ["array"],
+  maxItems: ["array"],
+  properties: ["object"],
+  required: ["object"],
+  propertyOrdering: ["object"],
+  minProperties: ["object"],
+  maxProperties: ["object"],
+};
+const formats: Record<string, string[]> = {
+  string: ["enum", "date-time"],
+  number: ["float", "double"],
+  integer: ["int32", "int64"],
+};
 const categories = names(`HARM_CATEGORY_HARASSMENT HARM_CATEGORY_HATE_SPEECH
   HARM_CATEGORY_SEXUALLY_EXPLICIT HARM_CATEGORY_DANGEROUS_CONTENT HARM_CATEGORY_CIVIC_INTEGRITY`);
 const thresholds = names(
@@ -71,8 +94,12 @@ function contentFault(content: unknown, at: string, roles: string[]): Fault | nu
     return invalid(`* GenerateContentRequest.${at}.parts: contents.parts must not be empty.`);
   }
   for (const [i, one] of parts.entries()) {
+    if (!isFields(one)) return invalid(`Invalid value at '${at}.parts[${i}]'`, at);
     const fault = unknownName(one, part, `${at}.parts[${i}]`);
     if (fault) return fault;
+    if (one["text"] !== undefined && typeof one["text"] !== "string") {
+      return invalid(`Invalid value at '${at}.parts[${i}].text' (TYPE_STRING)`, at);
+    }
     if (Object.keys(one).length === 0) {
       return invalid(
         `* ${at}.parts[${i}].data: required oneof field 'data' must have one initialized field`,
@@ -91,6 +118,10 @@ function schemaFault(schema: unknown, at: string): Fault | null {
   const empty = Object.keys(node).find((key) => node[key] === null);
   if (empty) return invalid(`Invalid value at '${at}.${empty}', null`, at);
   if (Array.isArray(node["anyOf"])) {
+    const other = Object.keys(node).find(
+      (key) => !/^(anyOf|nullable|title|description)$/.test(key),
+    );
+    if (other) return invalid(`* ${at}: when using any_of, it must be the only field set`);
     for (const [i, one] of node["anyOf"].entries()) {
       const fault = schemaFault(one, `${at}.any_of[${i}]`);
       if (fault) return fault;
@@ -98,10 +129,27 @@ function schemaFault(schema: unknown, at: string): Fault | null {
     return null;
   }
   const type = String(node["type"]).toLowerCase();
-  if (!schemaTypes.includes(type))
+  if (!schemaTypes.includes(type)) {
     return invalid(`Invalid value at '${at}.type', "${node["type"]}"`, at);
-  if (node["enum"] !== undefined && (type !== "string" || node["format"] !== "enum")) {
-    return invalid(`* ${at}.enum: only allowed for STRING type with format enum`);
+  }
+  for (const [key, value] of Object.entries(node)) {
+    if (belongs[key] && !belongs[key].includes(type)) {
+      return invalid(
+        `* ${at}.${key}: only allowed for ${belongs[key].join(", ").toUpperCase()} type`,
+      );
+    }
+    if (/^(min|max)/.test(key) && !/^-?\d+(\.\d+)?$/.test(String(value))) {
+      return invalid(`Invalid value at '${at}.${key}', "${value}"`, at);
+    }
+  }
+  if (node["format"] && formats[type] && !formats[type].includes(String(node["format"]))) {
+    return invalid(
+      `* ${at}.format: only ${formats[type]} are supported for ${type.toUpperCase()} type`,
+    );
+  }
+  for (const [i, one] of ((node["enum"] ?? []) as unknown[]).entries()) {
+    if (typeof one !== "string") return invalid(`Invalid value at '${at}.enum[${i}]', ${one}`, at);
+    if (one === "") return invalid(`* ${at}.enum[${i}]: cannot be empty`);
   }
   if (type === "array") {
     return node["items"] === undefined
@@ -113,8 +161,9 @@ function schemaFault(schema: unknown, at: string): Fault | null {
   if (Object.keys(properties).length === 0) {
     return invalid(`* ${at}.properties: should be non-empty for OBJECT type`);
   }
-  for (const name of (node["required"] ?? []) as string[]) {
-    if (!(name in properties)) return invalid(`* ${at}.required[0]: property is not defined`);
+  for (const list of ["required", "propertyOrdering"]) {
+    const unknown = ((node[list] ?? []) as string[]).find((name) => !(name in properties));
+    if (unknown) return invalid(`* ${at}.${list}[0]: property is not defined`);
   }
   for (const [name, child] of Object.entries(properties)) {
     const fault = schemaFault(child, `${at}.properties[${name}]`);
@@ -123,7 +172,9 @@ function schemaFault(schema: unknown, at: string): Fault | null {
   return null;
 }
 
-/** 2.5 has a budget for its thoughts, 3 and later a level; from 3.7 on not the least one. */
+/**
+ * 2.5 has a budget for its thoughts, 3 and later a level or one; from 3.7 on not the least level.
+ */
 function thinkingFault(model: string, config: Fields): Fault | null {
   const at = "generation_config.thinking_config";
   const fault = unknownName(config, thinking, at);
@@ -136,18 +187,15 @@ function thinkingFault(model: string, config: Fields): Fault | null {
   if (level !== undefined && generation < 3) {
     return invalid("Thinking level is not supported for this model.");
   }
-  if (budget !== undefined && generation >= 3) {
-    return invalid("Thinking budget is not supported for this model. Please use thinking level.");
-  }
   if (level !== undefined && !/^(minimal|low|medium|high)$/i.test(String(level))) {
     return invalid(`Invalid value at '${at}.thinking_level', "${level}"`, at);
   }
   if (/^minimal$/i.test(String(level)) && generation >= 3.7) {
     return invalid("Thinking level MINIMAL is not supported for this model.");
   }
-  if (budget !== undefined && !(Number(budget) >= -1 && Number(budget) <= 24_576)) {
+  if (budget !== undefined && !(Number(budget) >= -1 && Number(budget) <= 32_768)) {
     return invalid(
-      `The thinking budget ${budget} is invalid. Please choose a value between 0 and 24576.`,
+      `The thinking budget ${budget} is invalid. Please choose a value between 0 and 32768.`,
     );
   }
   return null;
@@ -169,13 +217,32 @@ function generationFault(model: string, config: Fields): Fault | null {
     ["temperature", 0, 2],
     ["topP", 0, 1],
     ["topK", 1, 1000],
-    ["candidateCount", 1, 1],
+    ["candidateCount", 1, 8],
+    ["seed", -2_147_483_648, 2_147_483_647],
   ] as const) {
     if (outside(name, least, most)) {
       return invalid(
         `* GenerateContentRequest.generation_config.${name}: must be in the range [${least}, ${most}]`,
       );
     }
+  }
+  for (const name of ["maxOutputTokens", "topK", "candidateCount", "seed"]) {
+    if (set[name] !== undefined && !Number.isInteger(Number(set[name]))) {
+      return invalid(`Invalid value at '${at}.${name}' (TYPE_INT32), ${set[name]}`, at);
+    }
+  }
+  const stops = set["stopSequences"];
+  if (stops !== undefined && !(Array.isArray(stops) && stops.length <= 5)) {
+    return invalid(`* ${at}.stop_sequences: at most 5 are allowed`);
+  }
+  const mimeType = set["responseMimeType"];
+  if (
+    mimeType !== undefined &&
+    !/^(text\/plain|application\/json|text\/x.enum)$/.test(String(mimeType))
+  ) {
+    return invalid(
+      `* ${at}.response_mime_type: allowed mimetypes are text/plain, application/json, ...`,
+    );
   }
   const schema = set["responseSchema"];
   const other = set["responseJsonSchema"] ?? set["_responseJsonSchema"];
@@ -220,8 +287,23 @@ export function faultOf(body: unknown, model = "gemini-3.5-flash-lite", bytes = 
     ]);
     if (wrong) return wrong;
   }
+  const { cachedContent, serviceTier } = spelt(body);
+  if (cachedContent !== undefined && systemInstruction !== undefined) {
+    return invalid(
+      "CachedContent can not be used with GenerateContent request setting system_instruction",
+    );
+  }
+  if (serviceTier !== undefined && !/^(standard|flex|priority)$/i.test(String(serviceTier))) {
+    return invalid(`Invalid value at 'service_tier', "${serviceTier}"`, "service_tier");
+  }
+  if (safetySettings !== undefined && !Array.isArray(safetySettings)) {
+    return invalid("Invalid value at 'safety_settings'", "safety_settings");
+  }
+  if (generationConfig !== undefined && !isFields(generationConfig)) {
+    return invalid("Invalid value at 'generation_config'", "generation_config");
+  }
   for (const [i, setting] of ((safetySettings ?? []) as Fields[]).entries()) {
-    const { category, threshold } = setting;
+    const { category, threshold } = isFields(setting) ? setting : {};
     if (!categories.includes(String(category)) || !thresholds.includes(String(threshold))) {
       return invalid(
         `Invalid value at 'safety_settings[${i}]', "${category}, ${threshold}"`,

@@ -102,7 +102,7 @@ test("--once says what it put off, does not wait for it, and ends with 0", async
   await standIn.close();
   await db.query("update maintenance.model set enabled = true");
   assert.match(program.output(), /"why":"no model can be asked for echo: .*none is handed out/);
-  assert.match(program.output(), /"served":1,"put_off":1,"next":".*","msg":"no model can be asked/);
+  assert.match(program.output(), /"served":1,"put_off":1,.*"msg":"no model can be asked/);
 });
 
 test("kill -9 during a call: another worker does the work, and it is applied once", async () => {
@@ -227,6 +227,37 @@ test("heartbeats keep a lease through a call that is longer than it", async () =
   await running;
   await standIn.close();
   assert.deepEqual([(await task(id)).state, (await task(id)).recoveries], ["succeeded", 0]);
+});
+
+test("answers that wait for a lock keep nobody from extending leases", async () => {
+  const standIn = await startStandIn(() => word("x"));
+  const session = new Client({ connectionString: process.env["TEST_DATABASE_URL"] });
+  await session.connect();
+  await session.query("begin; lock table public.echo in access exclusive mode");
+  const subjects = Array.from({ length: 16 }, (_, i) => `waits ${i}`);
+  for (const subject of subjects) await enqueue(subject);
+  const program = startProgram(standIn.url, { CONCURRENCY: "16", LEASE_MS: "10000" });
+  await until("all are asked", () => standIn.seen.length === 16);
+  const started = Date.now();
+  let least = Number.POSITIVE_INFINITY;
+  while (Date.now() - started < 16_000) {
+    const { rows } = await db.query(
+      `select min(extract(epoch from lease_expires_at - clock_timestamp()))::float as seconds
+      from maintenance.task where state = 'leased'`,
+    );
+    least = Math.min(least, rows[0].seconds);
+    await new Promise((resolve) => setTimeout(resolve, 200));
+  }
+  await session.end();
+  await until("all are applied", async () => {
+    const { rows } = await db.query("select from maintenance.task where state <> 'succeeded'");
+    return rows.length === 0;
+  });
+  program.child.kill("SIGTERM");
+  await program.exit;
+  await standIn.close();
+  assert(least > 2, `a lease had ${least} s left of ten, and is extended each 2.5`);
+  assert.equal(standIn.seen.length, 16);
 });
 
 test("two workers and one subject: one call, one application", async () => {

@@ -58,8 +58,8 @@ begin
     model_version = left(p_usage ->> 'modelVersion', 100),
     duration =
       maintenance_internal.usage_number(p_usage, 'durationMs') * interval '1 millisecond',
-    details = case when length(p_details::text) <= 4000 then p_details
-      else jsonb_build_object('cut', left(p_details::text, 4000)) end
+    details = case when length(p_details::text) > 4000
+      then jsonb_build_object('cut', left(p_details::text, 4000)) else p_details end
   where c.call_id = v_call.call_id;
 
   if v_outcome = 'unasked' then

@@ -1,5 +1,6 @@
 -- Keeps a lease alive, also one that ran out and that nobody has taken back yet; but six hours
--- after the claim it ends, so that nobody can keep a task for ever.
+-- after the claim it ends, so that nobody can keep a task for ever. It waits for nobody: while an
+-- answer of the task waits for a lock, nobody takes its lease, and many others want theirs kept.
 
 create function maintenance.extend_lease(
   task_id bigint,
@@ -20,9 +21,15 @@ begin
   update maintenance.task as t
   set lease_expires_at =
     least(clock_timestamp() + extend_lease.lease, t.leased_at + interval '6 hours')
-  where t.task_id = extend_lease.task_id and t.lease_token = extend_lease.lease_token
-    and t.leased_at > clock_timestamp() - interval '6 hours';
-  return found;
+  where t.task_id = (
+    select l.task_id from maintenance.task as l
+    where l.task_id = extend_lease.task_id and l.lease_token = extend_lease.lease_token
+      and l.leased_at > clock_timestamp() - interval '6 hours'
+    for no key update skip locked);
+  return found or exists (
+    select from maintenance.task as t
+    where t.task_id = extend_lease.task_id and t.lease_token = extend_lease.lease_token
+      and t.leased_at > clock_timestamp() - interval '6 hours');
 end
 $$;
 

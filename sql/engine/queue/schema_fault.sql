@@ -14,6 +14,13 @@ declare
     'example', 'default'];
   v_bounds constant text[] := array['minItems', 'maxItems', 'minProperties', 'maxProperties',
     'minLength', 'maxLength', 'minimum', 'maximum'];
+  v_belongs constant jsonb := '{"enum": ["string"], "minLength": ["string"],
+    "maxLength": ["string"], "pattern": ["string"], "minimum": ["number", "integer"],
+    "maximum": ["number", "integer"], "items": ["array"], "minItems": ["array"],
+    "maxItems": ["array"], "properties": ["object"], "required": ["object"],
+    "propertyOrdering": ["object"], "minProperties": ["object"], "maxProperties": ["object"]}';
+  v_formats constant jsonb := '{"string": ["enum", "date-time"], "number": ["float", "double"],
+    "integer": ["int32", "int64"]}';
   v_type constant text := lower(p_schema ->> 'type');
   v_fault text;
 begin
@@ -38,8 +45,13 @@ begin
         and (jsonb_typeof(e.value) <> 'array' or e.value = '[]')
         then format('%s.%s is no list, or an empty one', p_path, e.key)
       when e.key in ('enum', 'required', 'propertyOrdering')
-        and jsonb_path_exists(e.value, 'strict $[*] ? (@.type() <> "string")')
-        then format('%s.%s has what is no text', p_path, e.key)
+        and jsonb_path_exists(e.value, 'strict $[*] ? (@.type() <> "string" || @ == "")')
+        then format('%s.%s has what is no text, or an empty one', p_path, e.key)
+      when v_type is not null and v_belongs -> e.key is not null
+        and not v_belongs -> e.key ? v_type
+        then format('%s.%s does not belong to type %s', p_path, e.key, v_type)
+      when e.key = 'format' and v_formats ? v_type and not v_formats -> v_type ? (e.value #>> '{}')
+        then format('%s.format is none that Gemini knows of a %s', p_path, v_type)
       when e.key = 'nullable' and jsonb_typeof(e.value) <> 'boolean'
         then format('%s.%s is neither true nor false', p_path, e.key)
     end
@@ -68,9 +80,6 @@ begin
     or (p_schema ->> 'minProperties')::numeric > (p_schema ->> 'maxProperties')::numeric
     or (p_schema ->> 'minimum')::numeric > (p_schema ->> 'maximum')::numeric then
     return p_path || ' is at least more than it is at most';
-  elsif p_schema ? 'enum' and (v_type <> 'string' or p_schema ->> 'format' is distinct from 'enum')
-  then
-    return format('%s.enum is for a string of the format enum', p_path);
   elsif v_type = 'array' then
     return maintenance_internal.schema_fault(p_schema -> 'items', p_path || '.items');
   elsif v_type <> 'object' then
@@ -79,8 +88,10 @@ begin
     or jsonb_typeof(p_schema -> 'properties') <> 'object' then
     return format('%s.properties are missing: an object needs some', p_path);
   end if;
-  select format('%s.required has %s, which is none of its properties', p_path, r.name) into v_fault
-  from jsonb_array_elements_text(coalesce(p_schema -> 'required', '[]')) as r (name)
+  select format('%s.%s has %s, which is none of its properties', p_path, l.list, r.name)
+  into v_fault
+  from unnest(array['required', 'propertyOrdering']) as l (list)
+  cross join lateral jsonb_array_elements_text(coalesce(p_schema -> l.list, '[]')) as r (name)
   where not p_schema -> 'properties' ? r.name
   limit 1;
   return coalesce(v_fault, (
