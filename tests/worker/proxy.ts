@@ -30,6 +30,8 @@ export type Proxy = {
   /** Nothing goes either way any more, and nobody is told: a connection that is half open. */
   freeze(isFrozen: boolean): void;
   refuse(isRefusing: boolean): void;
+  /** So many handshakes of TLS come to nothing. */
+  breakTls(times: number): void;
   close(): Promise<void>;
 };
 
@@ -77,6 +79,7 @@ export async function openProxy(
   let plain = 0;
   let isFrozen = false;
   let isRefusing = false;
+  let toBreak = 0;
 
   function sprungBy(data: Buffer): Trap | undefined {
     const trap = traps.find(({ word, times }) => times > 0 && data.includes(word));
@@ -123,6 +126,10 @@ export async function openProxy(
         if (!tls.takesPlain) return void socket.end(errorMessage("28000"));
         return join(socket, first);
       }
+      if (toBreak > 0) {
+        toBreak -= 1;
+        return void socket.resetAndDestroy();
+      }
       socket.write("S");
       join(new TLSSocket(socket, { isServer: true, ...tls }));
     });
@@ -149,6 +156,9 @@ export async function openProxy(
     refuse(value) {
       isRefusing = value;
       if (value) cut();
+    },
+    breakTls(times) {
+      toBreak = times;
     },
     close: () =>
       new Promise((resolve) => {

@@ -1,8 +1,11 @@
 // What the worker's tests share: a database of their own, a toy kind made of SQL alone, a worker.
 import assert from "node:assert/strict";
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { randomUUID } from "node:crypto";
-import { after } from "node:test";
+import { mkdtempSync, openSync, rmSync } from "node:fs";
+import type { Socket } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { Client } from "pg";
 import { pino } from "pino";
 import { type Model, openGemini } from "../../edge-worker/gemini.ts";
@@ -164,11 +167,20 @@ export async function runOnce(
 
 export type Running = { child: ChildProcess; output: () => string; exit: Promise<number | null> };
 
-// What a failed test has left behind does not keep the others waiting.
+// What a failed test has left behind goes when the rest does, and keeps nobody waiting.
 const programs = new Set<ChildProcess>();
-after(() => {
+process.on("exit", () => {
   for (const program of programs) program.kill("SIGKILL");
 });
+
+/** A pipe that is open, and that nobody reads: what is written stays there until it is full. */
+function pipeWithoutReader(): number {
+  const folder = mkdtempSync(join(tmpdir(), "pipe-"));
+  execFileSync("mkfifo", [join(folder, "pipe")]);
+  const pipe = openSync(join(folder, "pipe"), "r+");
+  rmSync(folder, { recursive: true });
+  return pipe;
+}
 
 /** Starts the real program, as npm start does. */
 export function startProgram(
@@ -190,11 +202,14 @@ export function startProgram(
       POLL_INTERVAL_MS: "100",
       ...env,
     },
-    stdio: ["ignore", "pipe", "pipe"],
+    stdio: ["ignore", reading === "read" ? "pipe" : pipeWithoutReader(), "pipe"],
   });
   programs.add(child);
+  child.unref();
+  (child.stderr as Socket).unref();
+  (child.stdout as Socket | null)?.unref();
   let output = "";
-  if (reading === "read") child.stdout?.on("data", (chunk) => (output += chunk));
+  child.stdout?.on("data", (chunk) => (output += chunk));
   child.stderr?.on("data", (chunk) => (output += chunk));
   return {
     child,

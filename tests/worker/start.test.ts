@@ -216,9 +216,9 @@ test("TLS is asked for anew with each connection, and never given up by a mishap
     DATABASE_URL: road.url(databaseUrl).replace(/\?.*/, ""),
   });
   await until("it works", () => program.output().includes('"started"'));
-  road.refuse(true);
+  road.breakTls(2);
+  road.cut();
   await until("it notices", () => program.output().includes("postgres cannot be asked"));
-  road.refuse(false);
   await enqueue("after the mishap");
   await until("it goes on", async () => (await words("after the mishap")).length === 1);
   road.cut();
