@@ -284,7 +284,7 @@ const errorShape = z.object({
             reason: aText,
             retryDelay: aText,
             violations: z
-              .array(z.object({ quotaId: aText, quotaMetric: aText, quotaValue: aText }))
+              .array(z.object({ quotaId: aText, quotaValue: aText }))
               .nullish()
               .catch(undefined),
           })
@@ -325,7 +325,8 @@ function failureOf(error: unknown, sent: string[]): ModelError {
   // Node's words for it may be those of the other side; its code is Node's own.
   const code = /^[A-Z][A-Z0-9_]{1,60}$/.exec(codeOf(error) ?? "")?.[0];
   if (!code) return new ModelError("transient", "the call failed in an unknown way");
-  return unsent.test(code)
+  const isRead = error instanceof Error && "syscall" in error && error.syscall === "read";
+  return unsent.test(code) && !isRead
     ? new ModelError("defer", `no connection (${code})`)
     : // It may have been answered, and may be billed.
       new ModelError("transient", `the connection broke (${code})`);

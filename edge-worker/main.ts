@@ -96,9 +96,11 @@ async function check() {
   for (let tries = 1; !stop.signal.aborted; tries += 1) {
     try {
       const { database, madeBy, faults } = await queue.check();
-      const versions = `made by version ${madeBy ?? "unknown"}; this worker is of ${worker}`;
       if (faults.length > 0) {
-        end(...faults.map((fault) => `the database ${database}: ${fault}`), versions);
+        const versions = `made by version ${madeBy ?? "unknown"}; this worker is of ${worker}`;
+        const isOther = madeBy !== worker || /^it has no function/.test(faults[0] ?? "");
+        const all = isOther ? [...faults, versions] : faults;
+        end(...all.map((fault) => `the database ${database}: ${fault}`));
       }
       if (madeBy !== worker) {
         log.warn(

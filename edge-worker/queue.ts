@@ -176,8 +176,7 @@ export function openQueue(servers: string[][], connections: number) {
     });
     return pool;
   }
-  // Answers may wait for locks. What keeps the leases, and asks for more, does not stand behind
-  // them.
+  // Answers may wait for locks: what keeps the leases, and asks for more, has its own connections.
   const pools = servers.map((ways) => ({
     answers: ways.map((way) => openPool(way, connections)),
     leases: ways.map((way) => openPool(way, 2)),
@@ -258,7 +257,7 @@ export function openQueue(servers: string[][], connections: number) {
               case
                 when to_regrole('maintenance_worker') is null
                   or pg_has_role(to_regrole('maintenance_worker'), 'usage')
-                  then 'select * from maintenance.grant_roles(); as the owner'
+                  then 'select * from maintenance.grant_roles();'
                 when not pg_has_role(to_regrole('maintenance_worker'), 'member')
                   then format('grant maintenance_worker to %I;', current_user)
                 when current_setting('server_version_num')::integer >= 160000
@@ -267,7 +266,7 @@ export function openQueue(servers: string[][], connections: number) {
               end as remedy,
               array(select d.door from unnest($1::text[]) as d (door)
                 where d.door <> all (p.doors)) as unknown,
-              array(select d.door from unnest(p.doors, p.oids) as d (door, oid)
+              array(select split_part(d.door, '(', 1) from unnest(p.doors, p.oids) as d (door, oid)
                 where d.door = any ($1)
                   and not (has_function_privilege(d.oid, 'execute')
                     and has_schema_privilege(n.oid, 'usage'))) as forbidden
@@ -287,7 +286,10 @@ export function openQueue(servers: string[][], connections: number) {
         : [
             ...row.unknown.map((door) => `it has no function maintenance.${door}`),
             ...(row.forbidden.length > 0
-              ? [`${row.role} may not call ${row.forbidden.join(", ")}`, row.remedy]
+              ? [
+                  `${row.role} may not call ${row.forbidden.join(", ")}; ` +
+                    `as the owner of it: ${row.remedy}`,
+                ]
               : []),
           ];
       return { database: row.database, faults, madeBy: row.made_by };

@@ -67,6 +67,7 @@ type Call = { abort: AbortController; isAsking: boolean };
 /** What is told of a task at its end; and what instead, where that is refused. */
 type End = {
   result: string;
+  error?: string;
   tell: () => Promise<Outcome>;
   orElse?: (error: unknown) => Promise<Outcome>;
 };
@@ -198,7 +199,8 @@ export function startWorker(options: WorkerOptions): { state: WorkerState; done:
       if (!(error instanceof ModelError)) throw error;
       observe(error.failureClass, error.usage ?? {});
       if (error.failureClass === "configuration") refuse(error.message);
-      return { result: error.failureClass, tell: () => queue.fail(task, error) };
+      const { failureClass: result, message } = error;
+      return { result, error: message, tell: () => queue.fail(task, error) };
     }
   }
 
@@ -219,8 +221,8 @@ export function startWorker(options: WorkerOptions): { state: WorkerState; done:
     }, leaseMs / 4);
     let result = "not asked: closed, or given back";
     let outcome: Outcome | undefined;
+    let end: End | undefined;
     try {
-      let end: End | undefined;
       if (stop.aborted) {
         end = giveBack;
       } else {
@@ -279,6 +281,7 @@ export function startWorker(options: WorkerOptions): { state: WorkerState; done:
         attempt: task.attempt,
         ms: Math.round(performance.now() - started),
         result,
+        error: end?.error,
         state: outcome?.state,
         available_at: outcome?.available_at ?? undefined,
       },

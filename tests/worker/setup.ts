@@ -167,11 +167,14 @@ export async function runOnce(
 
 export type Running = { child: ChildProcess; output: () => string; exit: Promise<number | null> };
 
-// What a failed test has left behind goes when the rest does, and keeps nobody waiting.
+// What a failed test has left behind is in nobody's way.
 const programs = new Set<ChildProcess>();
-process.on("exit", () => {
+function killPrograms() {
   for (const program of programs) program.kill("SIGKILL");
-});
+  programs.clear();
+}
+process.on("exit", killPrograms);
+if (process.env["NODE_TEST_CONTEXT"]) (await import("node:test")).afterEach(killPrograms);
 
 /** A pipe that is open, and that nobody reads: what is written stays there until it is full. */
 function pipeWithoutReader(): number {
@@ -214,6 +217,7 @@ export function startProgram(
   return {
     child,
     output: () => output,
-    exit: new Promise((resolve) => child.on("exit", (code) => resolve(code))),
+    // When all that it has said is here.
+    exit: new Promise((resolve) => child.on("close", (code) => resolve(code))),
   };
 }
