@@ -14,6 +14,10 @@ select cron.schedule('maintenance:cleanup_temp_uploads', '* * * * *',
 select maintenance.set_statement('foreign_vacuum', 'vacuum public.not_ours', '* * * * *') \g /dev/null
 select maintenance.set_schedule(j, '* * * * *') from unnest(array['vacuum_account_tables', 'weekly_index_report',
   'analyze_account_tables', 'refresh_subscription_summary', 'cleanup_expired_sessions']) as j \g /dev/null
+-- What ships has a time of its own, which may be now.
+create temporary table fired as select unnest(array['analyze_account_tables', 'cleanup_expired_sessions',
+  'cleanup_temp_uploads', 'foreign_vacuum', 'refresh_subscription_summary', 'vacuum_account_tables',
+  'weekly_index_report']) as job_name;
 insert into public.users (email) values ('ada@example.org');
 insert into public.sessions (expires_at) values (now());
 
@@ -21,8 +25,8 @@ do $$
 begin
   for i in 1 .. 250 loop
     call maintenance.tick(); -- not waiting for the next minute
-    exit when (select count(distinct job_name) = 7 from maintenance.run_history
-      where job_name <> 'tick' and trigger = 'schedule' and status <> 'running');
+    exit when (select count(distinct job_name) = 7 from maintenance.run_history join fired using (job_name)
+      where trigger = 'schedule' and status <> 'running');
     perform pg_sleep(0.5);
     commit;
   end loop;
@@ -49,8 +53,8 @@ select is((select outcome from maintenance.install_schedules() where job_name = 
 
 -- S4-04 and S4-05: the hourly and the weekly jobs.
 select results_eq($$select distinct on (job_name) job_name, status, stop_reason, slot = date_trunc('minute', started_at)
-  from maintenance.run_history
-    where job_name <> 'tick' and trigger = 'schedule' and status <> 'running' order by job_name, run_id$$,
+  from maintenance.run_history join fired using (job_name)
+    where trigger = 'schedule' and status <> 'running' order by job_name, run_id$$,
   $$values ('analyze_account_tables', 'succeeded', 'done', true),
     ('cleanup_expired_sessions', 'succeeded', 'done', true), ('cleanup_temp_uploads', 'succeeded', 'done', true),
     ('foreign_vacuum', 'failed', 'error', true), ('refresh_subscription_summary', 'succeeded', 'done', true),
