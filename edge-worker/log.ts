@@ -10,7 +10,7 @@ export function openLog(level: LevelWithSilent): { log: Logger; flush(): Promise
   // Written by another thread: a pipe that is full would stop this one.
   const out = createWriteStream("", { fd: 1, autoClose: false });
   let lost = 0;
-  out.on("error", () => {});
+  out.on("error", () => {}); // who has closed it wants no more
   const write = (line: string) => {
     if (out.writableLength > mostWaiting) {
       lost += 1;

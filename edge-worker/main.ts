@@ -10,7 +10,8 @@ import { parseConfig } from "./config.ts";
 import { openGemini } from "./gemini.ts";
 import { createMetrics, serveHealth } from "./health.ts";
 import { openLog } from "./log.ts";
-import { describeError, openQueue, triesOf } from "./queue.ts";
+import { describeError, triesOf } from "./postgres.ts";
+import { openQueue } from "./queue.ts";
 import { startWorker, type WorkerState } from "./worker.ts";
 
 function end(...messages: string[]): never {

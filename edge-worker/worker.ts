@@ -6,17 +6,10 @@ import { randomUUID } from "node:crypto";
 import { setMaxListeners } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Logger } from "pino";
-import { type Model, ModelError, type Usage } from "./gemini.ts";
-import {
-  describeError,
-  isLeaseLost,
-  mayBeHeard,
-  type Outcome,
-  type Queue,
-  type Request,
-  type Task,
-  triesOf,
-} from "./queue.ts";
+import { ModelError, type Usage } from "./failure.ts";
+import type { Model } from "./gemini.ts";
+import { describeError, mayBeHeard, triesOf } from "./postgres.ts";
+import { isLeaseLost, type Outcome, type Queue, type Request, type Task } from "./queue.ts";
 
 export type WorkerOptions = {
   queue: Omit<Queue, "end" | "check">;

@@ -121,7 +121,7 @@ test("a second signal exits at once", async () => {
 
 test("a signal to npm start reaches the worker", async () => {
   const standIn = await startStandIn(() => word("x"));
-  const program = startProgram(standIn.url, {}, [], ["npm", "start"]);
+  const program = startProgram(standIn.url, {}, [], { command: ["npm", "start"] });
   await until("it has started", () => program.output().includes('"started"'));
   program.child.kill("SIGTERM");
   await until("it has stopped", () => program.output().includes('"stopped"'));
@@ -154,9 +154,7 @@ test("a log that nobody reads any more does not keep it from its work, nor from 
     standIn.url,
     { LOG_LEVEL: "trace", POLL_INTERVAL_MS: "50", GRACE_MS: "1000" },
     [],
-    undefined,
-    undefined,
-    "unread",
+    { isRead: false },
   );
   for (let i = 0; i < 600; i += 1) void enqueue(`unread ${i}`);
   await until("all are done", async () => (await words("unread 599")).length === 1, 60_000);

@@ -2,7 +2,8 @@
 import assert from "node:assert/strict";
 import { getEventListeners } from "node:events";
 import { after, before, beforeEach, test } from "node:test";
-import { openGemini, retryAfterMs } from "../../edge-worker/gemini.ts";
+import { retryAfterMs } from "../../edge-worker/failure.ts";
+import { openGemini } from "../../edge-worker/gemini.ts";
 import { db, enqueue, forget, runOnce, setUp, task, words } from "./setup.ts";
 import { type Reply, startStandIn } from "./stand-in.ts";
 

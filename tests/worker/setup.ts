@@ -3,7 +3,6 @@ import assert from "node:assert/strict";
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { mkdtempSync, openSync, rmSync } from "node:fs";
-import type { Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Client } from "pg";
@@ -185,18 +184,17 @@ function pipeWithoutReader(): number {
   return pipe;
 }
 
-/** Starts the real program, as npm start does. */
+/** Starts the real program, as npm start does; another command, elsewhere, or with nobody to read it. */
 export function startProgram(
   baseUrl: string,
   env: Record<string, string> = {},
   args: string[] = [],
-  command = ["node", "--import", "tsx", "edge-worker/main.ts"],
-  folder = ".",
-  reading: "read" | "unread" = "read",
+  options: { command?: string[]; folder?: string; isRead?: boolean } = {},
 ): Running {
+  const { command = ["node", "--import", "tsx", "edge-worker/main.ts"], isRead = true } = options;
   const [program = "", ...before] = command;
   const child = spawn(program, [...before, ...args], {
-    cwd: folder,
+    cwd: options.folder ?? ".",
     env: {
       PATH: process.env["PATH"] ?? "",
       DATABASE_URL: databaseUrl,
@@ -205,12 +203,9 @@ export function startProgram(
       POLL_INTERVAL_MS: "100",
       ...env,
     },
-    stdio: ["ignore", reading === "read" ? "pipe" : pipeWithoutReader(), "pipe"],
+    stdio: ["ignore", isRead ? "pipe" : pipeWithoutReader(), "pipe"],
   });
   programs.add(child);
-  child.unref();
-  (child.stderr as Socket).unref();
-  (child.stdout as Socket | null)?.unref();
   let output = "";
   child.stdout?.on("data", (chunk) => (output += chunk));
   child.stderr?.on("data", (chunk) => (output += chunk));

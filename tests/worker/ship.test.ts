@@ -30,7 +30,7 @@ test("the image has all that the worker needs, and its command starts it", async
   const command = JSON.parse(/^CMD (\[.*\])$/m.exec(dockerfile)?.[1] ?? "") as string[];
   const standIn = await startStandIn(() => ({ text: '{"word": "shipped"}' }));
   await enqueue("image");
-  const program = startProgram(standIn.url, {}, ["--once"], command, folder);
+  const program = startProgram(standIn.url, {}, ["--once"], { command, folder });
   assert.equal(await program.exit, 0, program.output());
   await standIn.close();
   rmSync(folder, { recursive: true });
