@@ -573,15 +573,15 @@ comment on function maintenance.version() is
   'that it was made of.';
 -- end of sql/engine/version.sql
 
--- from sql/engine/state.sql 11c850fbbe93babd
+-- from sql/engine/state.sql 97353f1d25ac14ff
 -- The release, and a hash of the files of sql/engine/. Written by make migration.
 
 comment on schema maintenance is
-  'pg-maintenance 0.0.0, state ed1ce4e6af1fa6a4: '
+  'pg-maintenance 0.0.0, state b2d2a40f44d292b6: '
   'what people call and read; \df maintenance.* is the manual.';
 -- end of sql/engine/state.sql
 
--- from sql/engine/job/tables.sql e9b5a954e40a1a0e
+-- from sql/engine/job/tables.sql 9a6832eee409ee56
 -- What should be done, one row per job, and who changed it. Rows are written by set_policy, set_job
 -- and set_statement, and by nobody else.
 
@@ -600,7 +600,16 @@ create table maintenance_internal.job (
   budget interval not null default interval '5 minutes',
   max_batches integer,
   max_rows bigint,
+  priority text not null default 'medium',
+  timeout interval,
+  depends_on text[] not null default '{}',
+  grace interval,
+  window_start time,
+  window_end time,
+  window_zone text,
   promised_at timestamptz not null default now(),
+  look_at timestamptz not null default '-infinity',
+  look_since timestamptz,
   created_at timestamptz not null default now(),
   updated_at timestamptz not null default now(),
   constraint job_pkey primary key (job_id),
@@ -615,7 +624,11 @@ create table maintenance_internal.job (
     check (backlog_function is null or (kind = 'function' and backlog_name is not null)),
   constraint job_batch_size_is_sane check (batch_size between 1 and 100000),
   constraint job_budget_is_positive check (budget > interval '0'),
-  constraint job_limits_are_positive check (max_batches > 0 and max_rows > 0)
+  constraint job_limits_are_positive check (max_batches > 0 and max_rows > 0),
+  constraint job_priority_is_known check (priority in ('critical', 'high', 'medium', 'low')),
+  constraint job_times_are_positive check (timeout > interval '0' and grace > interval '0'),
+  constraint job_window_is_whole check (num_nulls(window_start, window_end, window_zone) in (0, 3)),
+  constraint job_window_has_a_length check (window_start <> window_end)
 );
 
 comment on table maintenance_internal.job is
@@ -629,8 +642,22 @@ comment on column maintenance_internal.job.backlog_function is
   'function jobs: qualified name of a function (cap integer) that counts what is due';
 comment on column maintenance_internal.job.budget is
   'a run stops cleanly after this much wall-clock time';
+comment on column maintenance_internal.job.priority is
+  'how often a failed run is tried again, and who goes first of those that wait';
+comment on column maintenance_internal.job.timeout is
+  'a run is ended after this much time; where null, time_out_of says when';
+comment on column maintenance_internal.job.depends_on is
+  'jobs that have to have succeeded for a slot before its run begins';
+comment on column maintenance_internal.job.grace is
+  'how long a run may wait; where null, until the next slot';
+comment on column maintenance_internal.job.window_start is
+  'the only time of day, in window_zone, in which pg_cron and the tick may have it run; over '
+  'midnight where it ends before it starts';
 comment on column maintenance_internal.job.promised_at is
   'when its schedule in force began to count, or it was enabled: no slot before it was ever owed';
+comment on column maintenance_internal.job.look_at is
+  'no slot of its can be missed before this moment, so that the tick need not read its schedule; '
+  'holds for the promise of look_since alone';
 
 create table maintenance.edit (
   edit_id bigint generated always as identity,
@@ -653,7 +680,7 @@ comment on column maintenance.edit.what is
   'the change was made or found there';
 -- end of sql/engine/job/tables.sql
 
--- from sql/engine/job/record_edit.sql 7777e00b5902a360
+-- from sql/engine/job/record_edit.sql cf12e97c82be6dd5
 -- Trigger: keeps who changed what of a job or its rule, and when.
 
 create function maintenance_internal.record_edit()
@@ -676,7 +703,7 @@ begin
     from jsonb_each(to_jsonb(old)) as o
     join jsonb_each(to_jsonb(new)) as n on n.key = o.key
     where o.value is distinct from n.value
-      and o.key not in ('updated_at', 'promised_at', 'description');
+      and o.key not in ('updated_at', 'promised_at', 'look_at', 'look_since', 'description');
   end if;
   if v_what is not null then
     insert into maintenance.edit (job_name, what) values (v_job_name, v_what);
@@ -834,7 +861,7 @@ comment on function maintenance.set_job(text, text, text, text, text, text) is
   'no such function, or not the owner''s.';
 -- end of sql/engine/job/set_job.sql
 
--- from sql/engine/job/configure_job.sql 5a6366063429dc9a
+-- from sql/engine/job/configure_job.sql 88ba97e7b3fe0972
 -- Changes the options of a job of any kind; what is not given stays.
 
 create function maintenance.configure_job(
@@ -843,7 +870,14 @@ create function maintenance.configure_job(
   budget interval default null,
   max_batches integer default null,
   max_rows bigint default null,
-  keep interval default null)
+  keep interval default null,
+  priority text default null,
+  timeout interval default null,
+  depends_on text[] default null,
+  grace interval default null,
+  window_start time default null,
+  window_end time default null,
+  window_zone text default null)
 returns void
 language plpgsql
 security definer
@@ -852,6 +886,9 @@ set lock_timeout = '5s'
 as $$
 declare
   v_job maintenance_internal.job := maintenance_internal.find_job(configure_job.job_name);
+  v_start time := coalesce(configure_job.window_start, v_job.window_start);
+  v_end time := coalesce(configure_job.window_end, v_job.window_end);
+  v_zone text := coalesce(configure_job.window_zone, v_job.window_zone, 'UTC');
 begin
   if configure_job.batch_size not between 1 and 100000 then
     raise exception 'the batch size % is out of range', configure_job.batch_size
@@ -871,6 +908,37 @@ begin
       using errcode = 'PM002', hint = 'keep is an option of policies alone.';
   end if;
   perform maintenance_internal.check_keep(configure_job.keep);
+  if configure_job.priority not in ('critical', 'high', 'medium', 'low') then
+    raise exception 'there is no priority "%"', configure_job.priority
+      using errcode = 'PM002', hint = 'critical, high, medium or low.';
+  end if;
+  if configure_job.timeout < interval '0' or configure_job.grace < interval '0' then
+    raise exception 'the timeout % or the grace % is out of range',
+      configure_job.timeout, configure_job.grace
+      using errcode = 'PM002', hint = 'An interval above zero: ''30 minutes''; ''0'' makes it what '
+        'ships.';
+  end if;
+  if v_job.kind = 'statement' and (configure_job.priority is not null
+    or configure_job.depends_on <> '{}' or configure_job.grace is not null
+    or num_nonnulls(configure_job.window_start, configure_job.window_end) > 0) then
+    raise exception 'pg_cron runs the statement of "%" as it stands, at its time', v_job.job_name
+      using errcode = 'PM002', hint = 'It can have a timeout; a priority, dependencies, a grace '
+        'and a window are for policies and function jobs.';
+  end if;
+  if num_nulls(v_start, v_end) = 1 or configure_job.window_zone is not null and v_start is null then
+    raise exception 'the window of "%" has no %', v_job.job_name,
+        case when v_start is null then 'start' else 'end' end
+      using errcode = 'PM002', hint = 'window_start => ''22:00'', window_end => ''06:00'', '
+        'window_zone => ''Europe/Berlin''; a start that is the end takes the window away.';
+  end if;
+  begin
+    perform now() at time zone v_zone;
+  exception when invalid_parameter_value then
+    raise exception 'there is no time zone "%"', v_zone
+      using errcode = 'PM002', hint = 'A name as in pg_timezone_names: ''Europe/Berlin''.';
+  end;
+  perform maintenance_internal.check_dependencies(v_job.job_name, configure_job.depends_on);
+
   update maintenance_internal.policy as p
   set keep = configure_job.keep
   where p.job_id = v_job.job_id and configure_job.keep is not null;
@@ -879,21 +947,75 @@ begin
     budget = coalesce(configure_job.budget, j.budget),
     max_batches = nullif(coalesce(configure_job.max_batches, j.max_batches), 0),
     max_rows = nullif(coalesce(configure_job.max_rows, j.max_rows), 0),
+    priority = coalesce(configure_job.priority, j.priority),
+    timeout = nullif(coalesce(configure_job.timeout, j.timeout), interval '0'),
+    depends_on = coalesce(configure_job.depends_on, j.depends_on),
+    grace = nullif(coalesce(configure_job.grace, j.grace), interval '0'),
+    window_start = case when v_start <> v_end then v_start end,
+    window_end = case when v_start <> v_end then v_end end,
+    window_zone = case when v_start <> v_end then v_zone end,
     updated_at = now()
   where j.job_id = v_job.job_id;
 end
 $$;
 
-comment on function maintenance.configure_job(text, integer, interval, integer, bigint, interval) is
+comment on function maintenance.configure_job(text, integer, interval, integer, bigint, interval,
+  text, interval, text[], interval, time, time, text) is
   'Options of every kind of job; only those given change. batch_size: rows per batch, 1 to 100000, '
   'shipped 20000. budget: wall-clock time after which a run stops cleanly, shipped 5 minutes. '
   'max_batches, max_rows: a run stops after these, too; none are shipped, and 0 takes one away. '
-  'keep: how long a policy keeps its rows. A later release leaves what is set here as it is, where '
-  'it is not what was shipped anyway. '
-  'For the engine''s owner. Errors: PM001 no such job, PM002 out of range.';
+  'keep: how long a policy keeps its rows. '
+  'priority: critical, high, medium (shipped) or low: a run that fails is tried again 3, 2, 2 or 1 '
+  'times. timeout: a run is ended after this much time; shipped is an hour beyond the budget, for '
+  'statement jobs none; 0 makes it that again. depends_on: jobs that have to have succeeded for a '
+  'slot before its run begins; ''{}'' takes them away. grace: how long a run may wait; shipped is '
+  'until its next slot, and 0 makes it that again. window_start, window_end, window_zone (shipped '
+  'UTC): the time of day in which pg_cron may have it run, over midnight where it ends before it '
+  'starts; equal ends take it away. Statement jobs have a timeout alone of these. '
+  'A later release leaves what is set here as it is, where it is not what was shipped anyway. For '
+  'the engine''s owner. Errors: PM001 no such job (also one depended on), PM002 out of range, or '
+  'dependencies that come back to the job.';
+
+-- Refuses what a job cannot depend on: what is no job, and what depends on it itself.
+create function maintenance_internal.check_dependencies(p_job_name text, p_depends_on text[])
+returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_name text;
+  v_path text;
+begin
+  if p_depends_on is null or p_depends_on = '{}' then
+    return;
+  end if;
+  -- Two that make a cycle together come one after the other.
+  perform from maintenance_internal.job as j order by j.job_id for no key update;
+  foreach v_name in array p_depends_on loop
+    perform maintenance_internal.find_job(v_name);
+  end loop;
+  with recursive way (name, path) as (
+    select d.name, array[p_job_name, d.name] from unnest(p_depends_on) as d (name)
+    union all
+    select d.name, w.path || d.name
+    from way as w
+    join maintenance_internal.job as j on j.job_name = w.name
+    cross join unnest(j.depends_on) as d (name)
+    where w.name <> p_job_name and d.name <> all (w.path[2:])
+  )
+  select array_to_string(w.path, ' -> ') into v_path
+  from way as w where w.name = p_job_name
+  order by cardinality(w.path), w.path
+  limit 1;
+  if v_path is not null then
+    raise exception 'the dependencies of "%" come back to it: %', p_job_name, v_path
+      using errcode = 'PM002', hint = 'Leave one of them out.';
+  end if;
+end
+$$;
 -- end of sql/engine/job/configure_job.sql
 
--- from sql/engine/job/drop_job.sql 07a39d0b20ced6e1
+-- from sql/engine/job/drop_job.sql 960e4898c9a47565
 -- Removes a job and its schedule; its receipts stay.
 
 create function maintenance.drop_job(job_name text)
@@ -905,8 +1027,19 @@ set lock_timeout = '5s'
 as $$
 declare
   v_job maintenance_internal.job := maintenance_internal.find_job(drop_job.job_name);
+  v_others text[];
 begin
   perform from maintenance_internal.job as j where j.job_id = v_job.job_id for update;
+  v_others := array(
+    select j.job_name from maintenance_internal.job as j
+    where drop_job.job_name = any (j.depends_on) order by j.job_name);
+  if cardinality(v_others) > 0 then
+    raise exception 'other jobs wait for "%": %', v_job.job_name, array_to_string(v_others, ', ')
+      using errcode = 'PM002', hint = (
+        select string_agg(format('select maintenance.configure_job(%L, depends_on => %L);',
+          j.job_name, array_remove(j.depends_on, drop_job.job_name)), ' ' order by j.job_name)
+        from maintenance_internal.job as j where j.job_name = any (v_others));
+  end if;
   perform maintenance_internal.remove_schedule(v_job);
   delete from maintenance_internal.job as j where j.job_id = v_job.job_id;
 end
@@ -914,7 +1047,7 @@ $$;
 
 comment on function maintenance.drop_job(text) is
   'Removes a job of any kind and its schedule in pg_cron; its receipts stay in run_history. '
-  'For the engine''s owner. Errors: PM001 no such job.';
+  'For the engine''s owner. Errors: PM001 no such job, PM002 other jobs depend on it.';
 -- end of sql/engine/job/drop_job.sql
 
 -- from sql/engine/policy/tables.sql 06f17e8937b88756
@@ -8524,7 +8657,7 @@ end
 $$;
 -- end of sql/engine/queue/task_backlog.sql
 
--- from sql/engine/ship/tables.sql 6933836a8768ca66
+-- from sql/engine/ship/tables.sql f876807b8ebd0eaa
 -- What was shipped, so that a later release can tell its own former values from what somebody has
 -- made of them here; and the same rows as they are in force.
 
@@ -8562,7 +8695,8 @@ create view maintenance_internal.row_in_force as
 select
   'job' as kind,
   j.job_name as name,
-  to_jsonb(j) - '{job_id,job_name,enabled,promised_at,created_at,updated_at}'::text[]
+  to_jsonb(j) - '{job_id,job_name,enabled,promised_at,look_at,look_since,created_at,updated_at}'
+      ::text[]
     || coalesce(to_jsonb(p) - 'job_id', '{}') as row
 from maintenance_internal.job as j
 left join maintenance_internal.policy as p on p.job_id = j.job_id
@@ -8755,7 +8889,7 @@ end
 $$;
 -- end of sql/engine/ship/ship_row.sql
 
--- from sql/engine/ship/ship.sql 6616410af103a73b
+-- from sql/engine/ship/ship.sql d0b8438d09ac72c5
 -- Ships the rows of a release, of the engine or of the reference application. One that cannot be
 -- shipped, as where a name that it needs is taken, stops no other: its outcome says so, and lint.
 -- What is not shipped any more goes, unless somebody has changed it.
@@ -8851,9 +8985,10 @@ begin
   end if;
   delete from maintenance_internal.shipped as s where s.kind = p_kind and s.name = p_name;
   return v_outcome;
-exception when foreign_key_violation then
+exception when foreign_key_violation or sqlstate 'PM002' then
   delete from maintenance_internal.shipped as s where s.kind = p_kind and s.name = p_name;
-  return 'retired, and kept: there are tasks of it';
+  return 'retired, and kept: ' || case when p_kind = 'job' then 'other jobs wait for it'
+    else 'there are tasks of it' end;
 end
 $$;
 -- end of sql/engine/ship/ship.sql
@@ -9560,7 +9695,7 @@ return exists (
 );
 -- end of sql/engine/schedule/fired_by_cron.sql
 
--- from sql/engine/schedule/job_status.sql 97cb707108a37a79
+-- from sql/engine/schedule/job_status.sql 9db7b137d3a8c136
 -- What is in force: each job's schedule, whether it will fire, and how it ran last.
 
 create view maintenance.job_status as
@@ -9597,7 +9732,10 @@ select
   l.error as last_error,
   p.started_at as last_success_at,
   jsonb_strip_nulls(jsonb_build_object('keep', y.keep, 'batch_size', j.batch_size,
-    'budget', j.budget, 'max_batches', j.max_batches, 'max_rows', j.max_rows)) as options,
+    'budget', j.budget, 'max_batches', j.max_batches, 'max_rows', j.max_rows,
+    'priority', j.priority, 'timeout', j.timeout, 'depends_on', nullif(j.depends_on, '{}'),
+    'grace', j.grace, 'window', to_char(j.window_start, 'HH24:MI-')
+      || to_char(j.window_end, 'HH24:MI ') || j.window_zone)) as options,
   maintenance_internal.unlike_shipped(j.job_name) as unlike_shipped
 from maintenance_internal.job as j
 cross join maintenance_internal.cron_state() as g
@@ -11222,7 +11360,7 @@ comment on function maintenance.index_report_step(integer) is
   'details (S4-05 to S4-07).';
 -- end of sql/engine/health/index_report_step.sql
 
--- from sql/engine/names.sql fb9a81536287dd91
+-- from sql/engine/names.sql 9ed96acfebce9d85
 -- The names that the files of sql/engine/ make in our schemas. Written by make migration.
 
 create function maintenance_internal.engine_names()
@@ -11309,6 +11447,7 @@ return array[
   'maintenance_internal.changed_table',
   'maintenance_internal.changes_of_shipped',
   'maintenance_internal.check_deferred_statement',
+  'maintenance_internal.check_dependencies',
   'maintenance_internal.check_keep',
   'maintenance_internal.check_keys',
   'maintenance_internal.check_relations',

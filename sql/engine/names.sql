@@ -84,6 +84,7 @@ return array[
   'maintenance_internal.changed_table',
   'maintenance_internal.changes_of_shipped',
   'maintenance_internal.check_deferred_statement',
+  'maintenance_internal.check_dependencies',
   'maintenance_internal.check_keep',
   'maintenance_internal.check_keys',
   'maintenance_internal.check_relations',

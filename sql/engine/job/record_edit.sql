@@ -20,7 +20,7 @@ begin
     from jsonb_each(to_jsonb(old)) as o
     join jsonb_each(to_jsonb(new)) as n on n.key = o.key
     where o.value is distinct from n.value
-      and o.key not in ('updated_at', 'promised_at', 'description');
+      and o.key not in ('updated_at', 'promised_at', 'look_at', 'look_since', 'description');
   end if;
   if v_what is not null then
     insert into maintenance.edit (job_name, what) values (v_job_name, v_what);

@@ -16,7 +16,16 @@ create table maintenance_internal.job (
   budget interval not null default interval '5 minutes',
   max_batches integer,
   max_rows bigint,
+  priority text not null default 'medium',
+  timeout interval,
+  depends_on text[] not null default '{}',
+  grace interval,
+  window_start time,
+  window_end time,
+  window_zone text,
   promised_at timestamptz not null default now(),
+  look_at timestamptz not null default '-infinity',
+  look_since timestamptz,
   created_at timestamptz not null default now(),
   updated_at timestamptz not null default now(),
   constraint job_pkey primary key (job_id),
@@ -31,7 +40,11 @@ create table maintenance_internal.job (
     check (backlog_function is null or (kind = 'function' and backlog_name is not null)),
   constraint job_batch_size_is_sane check (batch_size between 1 and 100000),
   constraint job_budget_is_positive check (budget > interval '0'),
-  constraint job_limits_are_positive check (max_batches > 0 and max_rows > 0)
+  constraint job_limits_are_positive check (max_batches > 0 and max_rows > 0),
+  constraint job_priority_is_known check (priority in ('critical', 'high', 'medium', 'low')),
+  constraint job_times_are_positive check (timeout > interval '0' and grace > interval '0'),
+  constraint job_window_is_whole check (num_nulls(window_start, window_end, window_zone) in (0, 3)),
+  constraint job_window_has_a_length check (window_start <> window_end)
 );
 
 comment on table maintenance_internal.job is
@@ -45,8 +58,22 @@ comment on column maintenance_internal.job.backlog_function is
   'function jobs: qualified name of a function (cap integer) that counts what is due';
 comment on column maintenance_internal.job.budget is
   'a run stops cleanly after this much wall-clock time';
+comment on column maintenance_internal.job.priority is
+  'how often a failed run is tried again, and who goes first of those that wait';
+comment on column maintenance_internal.job.timeout is
+  'a run is ended after this much time; where null, time_out_of says when';
+comment on column maintenance_internal.job.depends_on is
+  'jobs that have to have succeeded for a slot before its run begins';
+comment on column maintenance_internal.job.grace is
+  'how long a run may wait; where null, until the next slot';
+comment on column maintenance_internal.job.window_start is
+  'the only time of day, in window_zone, in which pg_cron and the tick may have it run; over '
+  'midnight where it ends before it starts';
 comment on column maintenance_internal.job.promised_at is
   'when its schedule in force began to count, or it was enabled: no slot before it was ever owed';
+comment on column maintenance_internal.job.look_at is
+  'no slot of its can be missed before this moment, so that the tick need not read its schedule; '
+  'holds for the promise of look_since alone';
 
 create table maintenance.edit (
   edit_id bigint generated always as identity,

@@ -34,7 +34,10 @@ select
   l.error as last_error,
   p.started_at as last_success_at,
   jsonb_strip_nulls(jsonb_build_object('keep', y.keep, 'batch_size', j.batch_size,
-    'budget', j.budget, 'max_batches', j.max_batches, 'max_rows', j.max_rows)) as options,
+    'budget', j.budget, 'max_batches', j.max_batches, 'max_rows', j.max_rows,
+    'priority', j.priority, 'timeout', j.timeout, 'depends_on', nullif(j.depends_on, '{}'),
+    'grace', j.grace, 'window', to_char(j.window_start, 'HH24:MI-')
+      || to_char(j.window_end, 'HH24:MI ') || j.window_zone)) as options,
   maintenance_internal.unlike_shipped(j.job_name) as unlike_shipped
 from maintenance_internal.job as j
 cross join maintenance_internal.cron_state() as g

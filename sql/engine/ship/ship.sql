@@ -93,8 +93,9 @@ begin
   end if;
   delete from maintenance_internal.shipped as s where s.kind = p_kind and s.name = p_name;
   return v_outcome;
-exception when foreign_key_violation then
+exception when foreign_key_violation or sqlstate 'PM002' then
   delete from maintenance_internal.shipped as s where s.kind = p_kind and s.name = p_name;
-  return 'retired, and kept: there are tasks of it';
+  return 'retired, and kept: ' || case when p_kind = 'job' then 'other jobs wait for it'
+    else 'there are tasks of it' end;
 end
 $$;

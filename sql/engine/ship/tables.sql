@@ -35,7 +35,8 @@ create view maintenance_internal.row_in_force as
 select
   'job' as kind,
   j.job_name as name,
-  to_jsonb(j) - '{job_id,job_name,enabled,promised_at,created_at,updated_at}'::text[]
+  to_jsonb(j) - '{job_id,job_name,enabled,promised_at,look_at,look_since,created_at,updated_at}'
+      ::text[]
     || coalesce(to_jsonb(p) - 'job_id', '{}') as row
 from maintenance_internal.job as j
 left join maintenance_internal.policy as p on p.job_id = j.job_id

@@ -85,7 +85,7 @@ select pg_temp.ship(pg_temp.call('0 1 * * *', '90 days', null));
 select maintenance.configure_job('purge', batch_size => 9);
 select pg_temp.ship('select maintenance.set_job(''purge'', ''public.audit_step'', schedule => ''0 6 * * *'');');
 select results_eq('select kind, declared_schedule, options from maintenance.job_status where job_name = ''purge''',
-  $$values ('function', '0 6 * * *', '{"budget": "00:05:00", "batch_size": 9}'::jsonb)$$,
+  $$values ('function', '0 6 * * *', '{"budget": "00:05:00", "priority": "medium", "batch_size": 9}'::jsonb)$$,
   'a rule becomes a function in a later release, and keeps the option that somebody set');
 select is(pg_temp.ship(pg_temp.call('0 1 * * *', '90 days', null)), 'updated, but for what was changed here: '
   'batch_size', 'a function becomes a rule again');
