@@ -4,7 +4,8 @@ import { Client, DatabaseError, Pool, type PoolClient } from "pg";
 import { z } from "zod";
 
 /**
- * How often the same call is worth making. What is in the way of a connection, and a lock, pass;
+ * How often the same call is worth making. What is in the way of a connection, a lock and an
+ * emergency stop (PM026) pass;
  * what comes of the statement itself, or of a fault inside of Postgres, may; a missing right, a
  * password and a value of another shape stay as they are.
  */
@@ -12,7 +13,7 @@ export function triesOf(error: unknown): number {
   if (error instanceof z.ZodError) return 1;
   if (error instanceof DatabaseError) {
     if (/^(57014|53400|58|XX)/.test(error.code ?? "")) return 5;
-    return /^(08|25|40|53|55|57)/.test(error.code ?? "") ? Number.POSITIVE_INFINITY : 1;
+    return /^(08|25|40|53|55|57|PM026)/.test(error.code ?? "") ? Number.POSITIVE_INFINITY : 1;
   }
   return isRefusedTls(error) || /^SASL/.test(describeError(error)) || /CERT/.test(codeOf(error))
     ? 1

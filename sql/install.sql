@@ -9,6 +9,7 @@
 --   batch    what a run commits at once
 --   task     one question to a model about one subject
 --   kind     of task: how it is asked, and what its answer may change
+--   control  what is in the way of a run: it waits, is tried again, is ended, or all are paused
 --   model    who is asked
 --   door     what people call and read, in schema maintenance; the inside is maintenance_internal
 
@@ -63,6 +64,10 @@ select pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', false);
 \ir engine/policy/lint_session.sql
 \ir engine/policy/lint.sql
 
+-- control: what is in the way of a run (its rules are below, behind schedule)
+\ir engine/control/tables.sql
+\ir engine/control/own_statements.sql
+
 -- run: do it
 \ir engine/run/tables.sql
 \ir engine/run/lock_class.sql
@@ -97,7 +102,6 @@ select pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', false);
 \ir engine/statement/set_statement.sql
 \ir engine/statement/statement_tables.sql
 \ir engine/statement/skipped_tables.sql
-\ir engine/statement/tick.sql
 \ir engine/statement/record_statements.sql
 
 -- model: which one may be asked, how often, and what it costs
@@ -183,10 +187,23 @@ select pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', false);
 \ir engine/schedule/remove_schedule.sql
 \ir engine/schedule/record_schedule_edits.sql
 \ir engine/schedule/sync_schedule.sql
+\ir engine/schedule/repair_command.sql
 \ir engine/schedule/repair_addresses.sql
 \ir engine/schedule/install_schedules.sql
 \ir engine/schedule/set_schedule.sql
 \ir engine/schedule/enable_job.sql
+
+-- control: a run that has to wait, is tried again, or has to end
+\ir engine/control/window.sql
+\ir engine/control/wait.sql
+\ir engine/control/stop_sign.sql
+\ir engine/control/settle_run.sql
+\ir engine/control/start_waiting.sql
+\ir engine/control/run_late.sql
+\ir engine/control/find_missed.sql
+\ir engine/control/signal_runs.sql
+\ir engine/control/tick.sql
+\ir engine/control/pause.sql
 
 -- health: is it well
 \ir engine/health/job_faults.sql

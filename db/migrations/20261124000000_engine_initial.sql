@@ -3,7 +3,7 @@
 select pg_catalog.set_config('maintenance.path', pg_catalog.current_setting('search_path'), true);
 select pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
 
--- from sql/engine/schema.sql 34c52b10a37c33b8
+-- from sql/engine/schema.sql 5d68854c70407dd1
 -- The two schemas of the engine, and the guard in front of it: where a name of ours is taken,
 -- nothing is installed.
 --
@@ -16,7 +16,8 @@ select pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
 --   PM006  a schedule that is no cron expression
 --   PM007  a step function or a statement is not acceptable
 --   PM008  a run failed (run_job, after its receipt is committed; the front doors in public)
---   PM009  the run that a call wanted was skipped: another one is going on, or the job is disabled
+--   PM009  the run that a call wanted was skipped: another one is going on, or the job is disabled,
+--          or all are paused
 --   PM010  scheduling is not possible here
 --   PM011  a statement job cannot be called from inside a transaction: pg_cron or psql runs it
 --   PM012  due rows were offered and none of them changed (on receipts; never raised)
@@ -32,6 +33,8 @@ select pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
 --   PM022  the rule of a run, or its table, was changed meanwhile (on receipts; never raised)
 --   PM023  this session, of somebody else than the owner, has temporary tables
 --   PM024  no such model
+--   PM025  a run waited in vain (on receipts; never raised)
+--   PM026  an answer of a model comes during an emergency stop
 --   PM099  undoes what was only tried (never raised to a caller)
 
 do $$
@@ -402,7 +405,7 @@ return case
 end;
 -- end of sql/engine/error_text.sql
 
--- from sql/engine/turn.sql 56133475b9086974
+-- from sql/engine/turn.sql a673ccfd9ea0a616
 -- What one session at a time does, and not more often than it is worth. Taking a turn is a row lock
 -- until the transaction ends: an advisory lock could be held by anybody who can connect.
 
@@ -415,10 +418,14 @@ create table maintenance_internal.turn (
 ) with (fillfactor = 50);
 
 comment on table maintenance_internal.turn is
-  'statements: writing the receipts of what pg_cron ran.';
+  'statements: writing the receipts of what pg_cron ran. missed: looking for slots that left no '
+  'trace.';
 comment on column maintenance_internal.turn.noted is
-  'up to which number of pg_cron''s history receipts are written; noted_in: whose '
-  'numbers these are (home of cron_state), since another history counts anew';
+  'statements: up to which number of pg_cron''s history receipts are written; missed: a hash of '
+  'how schedules were read';
+comment on column maintenance_internal.turn.noted_in is
+  'where that was (home of cron_state): another history counts anew, and a restored database owes '
+  'nothing';
 
 create function maintenance_internal.put_turns()
 returns void
@@ -426,7 +433,7 @@ language sql
 set search_path = pg_catalog, pg_temp
 begin atomic
   insert into maintenance_internal.turn (name, taken_at)
-  values ('statements', '-infinity')
+  values ('statements', '-infinity'), ('missed', '-infinity')
   on conflict do nothing;
 end;
 select maintenance_internal.put_turns();
@@ -573,11 +580,11 @@ comment on function maintenance.version() is
   'that it was made of.';
 -- end of sql/engine/version.sql
 
--- from sql/engine/state.sql 97353f1d25ac14ff
+-- from sql/engine/state.sql 860e54092057e4a2
 -- The release, and a hash of the files of sql/engine/. Written by make migration.
 
 comment on schema maintenance is
-  'pg-maintenance 0.0.0, state b2d2a40f44d292b6: '
+  'pg-maintenance 0.0.0, state ec19cc12659350d1: '
   'what people call and read; \df maintenance.* is the manual.';
 -- end of sql/engine/state.sql
 
@@ -741,7 +748,7 @@ end
 $$;
 -- end of sql/engine/job/find_job.sql
 
--- from sql/engine/job/upsert_job.sql dfbd6736e15bc0c9
+-- from sql/engine/job/upsert_job.sql aad33af4ded44c93
 -- The upsert behind set_policy, set_job and set_statement: the job's own row and its schedule.
 
 create function maintenance_internal.upsert_job(p_job maintenance_internal.job)
@@ -797,7 +804,8 @@ begin
   set step = excluded.step,
     statement = excluded.statement,
     schedule = excluded.schedule,
-    promised_at = case when j.schedule is distinct from excluded.schedule then now()
+    promised_at = case when j.schedule is distinct from excluded.schedule
+      then maintenance_internal.clock()
       else j.promised_at end,
     description = excluded.description,
     backlog_name = excluded.backlog_name,
@@ -861,7 +869,7 @@ comment on function maintenance.set_job(text, text, text, text, text, text) is
   'no such function, or not the owner''s.';
 -- end of sql/engine/job/set_job.sql
 
--- from sql/engine/job/configure_job.sql 88ba97e7b3fe0972
+-- from sql/engine/job/configure_job.sql 1da99f68693802aa
 -- Changes the options of a job of any kind; what is not given stays.
 
 create function maintenance.configure_job(
@@ -961,20 +969,20 @@ $$;
 
 comment on function maintenance.configure_job(text, integer, interval, integer, bigint, interval,
   text, interval, text[], interval, time, time, text) is
-  'Options of every kind of job; only those given change. batch_size: rows per batch, 1 to 100000, '
-  'shipped 20000. budget: wall-clock time after which a run stops cleanly, shipped 5 minutes. '
-  'max_batches, max_rows: a run stops after these, too; none are shipped, and 0 takes one away. '
-  'keep: how long a policy keeps its rows. '
-  'priority: critical, high, medium (shipped) or low: a run that fails is tried again 3, 2, 2 or 1 '
-  'times. timeout: a run is ended after this much time; shipped is an hour beyond the budget, for '
-  'statement jobs none; 0 makes it that again. depends_on: jobs that have to have succeeded for a '
-  'slot before its run begins; ''{}'' takes them away. grace: how long a run may wait; shipped is '
-  'until its next slot, and 0 makes it that again. window_start, window_end, window_zone (shipped '
-  'UTC): the time of day in which pg_cron may have it run, over midnight where it ends before it '
-  'starts; equal ends take it away. Statement jobs have a timeout alone of these. '
-  'A later release leaves what is set here as it is, where it is not what was shipped anyway. For '
-  'the engine''s owner. Errors: PM001 no such job (also one depended on), PM002 out of range, or '
-  'dependencies that come back to the job.';
+  'Options of every kind of job; only those given change (S2-18 to S2-20). batch_size: rows per '
+  'batch, 1 to 100000, shipped 20000. budget: wall-clock time after which a run stops cleanly, '
+  'shipped 5 minutes. max_batches, max_rows: a run stops after these, too; none are shipped, and '
+  '0 takes one away. keep: how long a policy keeps its rows. priority: critical, high, medium '
+  '(shipped) or low: a run that fails is tried again 3, 2, 2 or 1 times. timeout: a run is ended '
+  'after this much time; shipped is an hour beyond the budget, for statement jobs none; 0 makes '
+  'it that again. depends_on: jobs that have to have succeeded for a slot before its run begins; '
+  '''{}'' takes them away. grace: how long a run may wait; shipped is until its next slot, and 0 '
+  'makes it that again. window_start, window_end, window_zone (shipped UTC): the time of day in '
+  'which pg_cron may have it run, over midnight where it ends before it starts; equal ends take '
+  'it away. Statement jobs have a timeout alone of these. A later release leaves what is set '
+  'here as it is, where it is not what was shipped anyway. For the engine''s owner. Errors: '
+  'PM001 no such job (also one depended on), PM002 out of range, or dependencies that come back '
+  'to the job.';
 
 -- Refuses what a job cannot depend on: what is no job, and what depends on it itself.
 create function maintenance_internal.check_dependencies(p_job_name text, p_depends_on text[])
@@ -2900,7 +2908,89 @@ comment on function maintenance.lint(text) is
   'news. Errors: PM001 no such job.';
 -- end of sql/engine/policy/lint.sql
 
--- from sql/engine/run/tables.sql 0280df255b74bc66
+-- from sql/engine/control/tables.sql 310ec90f4d63e3a7
+-- What is in the way of all jobs at once: a pause, or an emergency stop.
+
+create table maintenance_internal.control (
+  only_row boolean not null default true,
+  paused_at timestamptz,
+  paused_by text,
+  paused_for text,
+  stopped boolean not null default false,
+  constraint control_pkey primary key (only_row),
+  constraint control_is_one_row check (only_row),
+  constraint control_stop_is_a_pause check (paused_at is not null or not stopped)
+) with (fillfactor = 10);
+
+comment on table maintenance_internal.control is
+  'One row: whether anything may start, since when not, by whom and why. stopped: an emergency '
+  'stop, which also ends what runs and refuses answers of models.';
+
+create function maintenance_internal.put_control()
+returns void
+language sql
+set search_path = pg_catalog, pg_temp
+begin atomic
+  insert into maintenance_internal.control (only_row) values (true) on conflict do nothing;
+end;
+select maintenance_internal.put_control();
+
+create function maintenance_internal.is_paused()
+returns boolean
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+return exists (select from maintenance_internal.control as c where c.paused_at is not null);
+
+create function maintenance_internal.is_stopped()
+returns boolean
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+return exists (select from maintenance_internal.control as c where c.stopped);
+
+-- Why nothing starts, in words; null where it does.
+create function maintenance_internal.pause_text()
+returns text
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+return (
+  select format('%s since %s by %s: %s', case when c.stopped then 'stopped' else 'paused' end,
+    to_char(c.paused_at, 'YYYY-MM-DD HH24:MI'), c.paused_by, c.paused_for)
+  from maintenance_internal.control as c
+  where c.paused_at is not null
+);
+-- end of sql/engine/control/tables.sql
+
+-- from sql/engine/control/own_statements.sql 98d3ad71a24fddcc
+-- The two jobs of the kit's own are known by their statements: what they call leaves its receipt
+-- itself, and goes on while all others are paused.
+
+create function maintenance_internal.tick_statement()
+returns text
+language sql
+immutable
+set search_path = pg_catalog, pg_temp
+return 'call maintenance.tick()';
+
+create function maintenance_internal.run_late_statement()
+returns text
+language sql
+immutable
+set search_path = pg_catalog, pg_temp
+return 'call maintenance.run_late()';
+
+create function maintenance_internal.is_own(p_statement text)
+returns boolean
+language sql
+immutable
+set search_path = pg_catalog, pg_temp
+return coalesce(p_statement in (maintenance_internal.tick_statement(),
+  maintenance_internal.run_late_statement()), false);
+-- end of sql/engine/control/own_statements.sql
+
+-- from sql/engine/run/tables.sql 47fe5e1d8c13cc2c
 -- The receipts: one row per run, written when it starts, after every step, and when it ends. A run
 -- that goes on has its whole state there, and what it is still to offer in the table beside it.
 
@@ -2954,7 +3044,8 @@ create table maintenance_internal.run (
   slot timestamptz,
   attempt integer not null default 1,
   status text not null,
-  started_at timestamptz not null default clock_timestamp(),
+  due_at timestamptz,
+  started_at timestamptz,
   touched_at timestamptz not null default clock_timestamp(),
   finished_at timestamptz,
   cutoff timestamptz,
@@ -2971,38 +3062,54 @@ create table maintenance_internal.run (
   cut_leaf oid,
   cut tid,
   progress maintenance_internal.progress,
+  traced_at timestamptz generated always as (greatest(slot, started_at, case
+    when status in ('succeeded', 'failed', 'timeout', 'cancelled') then finished_at end)) stored,
   constraint run_pkey primary key (run_id),
   constraint run_trigger_is_known
     check (trigger in ('schedule', 'manual', 'retry', 'catch_up')),
-  constraint run_status_is_known check (status in
-    ('running', 'succeeded', 'failed', 'skipped', 'timeout', 'cancelled', 'interrupted')),
-  constraint run_ends_when_it_is_over check ((status = 'running') = (finished_at is null)),
+  constraint run_status_is_known check (status in ('waiting', 'running', 'succeeded', 'failed',
+    'skipped', 'timeout', 'cancelled', 'interrupted')),
+  constraint run_begins_when_it_has_waited
+    check (started_at is not null or status = 'waiting'
+      or status = 'skipped' and due_at is not null),
+  constraint run_waits_until_it_is_due
+    check (status <> 'waiting' or due_at is not null and started_at is null),
+  constraint run_ends_when_it_is_over
+    check ((status in ('waiting', 'running')) = (finished_at is null)),
   constraint run_over_has_a_stop_reason check (status = 'running' or stop_reason is not null),
   constraint run_failed_has_an_error check (status <> 'failed' or error is not null),
   constraint run_error_has_an_sqlstate check ((error is null) = (sqlstate is null))
 ) with (fillfactor = 50);
 
 create index run_job_name_idx on maintenance_internal.run (job_name, run_id);
--- Of each job the last run, the last that was skipped, and the last that succeeded. By the time: an
--- order that the primary key has, too, would have it walked backwards for a job without any.
-create index run_last_idx on maintenance_internal.run (job_id, started_at)
-where status <> 'skipped';
-create index run_skipped_idx on maintenance_internal.run (job_id, started_at)
-where status = 'skipped';
+-- Of each job the last run that says how it is, the last trace of any, and the last that succeeded.
+-- By the time: an order that the primary key has, too, would have it walked backwards for a job
+-- without any.
+create index run_last_idx on maintenance_internal.run (job_id, (coalesce(started_at, finished_at)))
+where status not in ('waiting', 'skipped') or status = 'skipped' and error is not null;
+create index run_traced_idx on maintenance_internal.run (job_id, traced_at);
 create index run_succeeded_idx on maintenance_internal.run (job_id, started_at)
 where status = 'succeeded';
 -- Statements that go on.
 create index run_statement_idx on maintenance_internal.run (cron_run_id)
 where status = 'running' and cron_run_id is not null;
 create index run_finished_at_idx on maintenance_internal.run (finished_at);
--- One run of a job at a time; what pg_cron runs itself is not ours to keep apart.
+-- One run of a job at a time, and one that waits; what pg_cron runs itself is not ours to keep
+-- apart.
 create unique index run_running_idx on maintenance_internal.run (job_id)
 where status = 'running' and cron_run_id is null;
+create unique index run_waiting_idx on maintenance_internal.run (job_id)
+where status = 'waiting';
 
 comment on table maintenance_internal.run is
   'Receipts, one row per run. Kept when the job is dropped. Read them as maintenance.run_history.';
 comment on column maintenance_internal.run.slot is
   'the scheduled minute that the run stands for; null for a run started by hand';
+comment on column maintenance_internal.run.due_at is
+  'of a run that waits or has waited: not before; only a window moves it';
+comment on column maintenance_internal.run.traced_at is
+  'up to when the job has left a trace: no slot until then was missed. When a run was given up, or '
+  'was found to be dead, says nothing';
 comment on column maintenance_internal.run.touched_at is 'the end of its last step';
 comment on column maintenance_internal.run.cutoff is 'policies: rows as old as this were due';
 comment on column maintenance_internal.run.backend_pid is
@@ -3016,8 +3123,10 @@ comment on column maintenance_internal.run.error_detail is
   'owner alone';
 comment on column maintenance_internal.run.stop_reason is
   'done, budget, max_rows, max_batches, rows_locked, no_effect, refused_rows, rule_changed, '
-  'lock_timeout, error, cancelled, already_running, disabled, backend_gone, left_open, '
-  'history_gone, job_dropped';
+  'lock_timeout, error, window, timeout, cancelled, emergency_stop, backend_gone, left_open, '
+  'history_gone, job_dropped; of skipped ones disabled, paused, already_running, slot_done, '
+  'superseded, restored, dropped, dependency, too_late; of what waits window, dependency, missed, '
+  'retry';
 comment on column maintenance_internal.run.cut is
   'where in cut_leaf a run ended that was at what had failed: the next one begins behind it';
 
@@ -3082,7 +3191,7 @@ return exists (select from pg_stat_activity as a where a.pid = p_backend_pid)
       and l.database = (select d.oid from pg_database as d where d.datname = current_database())));
 -- end of sql/engine/run/is_alive.sql
 
--- from sql/engine/run/close_dead_runs.sql 02cd9c8eb7647933
+-- from sql/engine/run/close_dead_runs.sql 962f969a49984e5f
 -- Closes the receipts of runs that are dead, of one job or of all, dropped ones too: their session
 -- is gone, or went on without them after a cancel or an error at commit. A run whose guess was
 -- wrong finds its receipt closed at its next step, and ends there.
@@ -3108,14 +3217,17 @@ begin
     for no key update skip locked
   loop
     update maintenance_internal.run as r
-    set status = 'interrupted',
-      finished_at = clock_timestamp(),
+    set status = case r.stop_reason when 'timeout' then 'timeout'
+        when 'emergency_stop' then 'cancelled' else 'interrupted' end,
+      finished_at = maintenance_internal.moment(),
       stop_reason = case
+        when r.stop_reason in ('timeout', 'emergency_stop') then r.stop_reason
         when exists (select from pg_stat_activity as a where a.pid = r.backend_pid)
           then 'left_open' else 'backend_gone' end,
       progress = null
     where r.run_id = v_run_id;
     delete from maintenance_internal.piece as p where p.run_id = v_run_id;
+    perform maintenance_internal.settle_run(v_run_id);
   end loop;
 end
 $$;
@@ -3179,10 +3291,10 @@ end
 $$;
 -- end of sql/engine/run/row_keys.sql
 
--- from sql/engine/run/start_run.sql 364353f469ec4a8b
--- Opens a run: closes the receipts of the dead, and writes one. Where another run goes on, or the
--- job is disabled, the receipt says skipped; where the run cannot begin, it says why.
--- The unique index on running receipts is the lock: of two starters one inserts.
+-- from sql/engine/run/start_run.sql 6219805ab35aac34
+-- Opens a run: closes the receipts of the dead, and writes one. What is in the way now and not for
+-- ever has pg_cron's run wait; else the receipt says skipped. Where the run cannot begin, it says
+-- why.
 
 create function maintenance_internal.start_run(p_job_name text, p_commits boolean)
 returns bigint
@@ -3193,26 +3305,110 @@ set lock_timeout = '1s'
 as $$
 declare
   v_job maintenance_internal.job := maintenance_internal.find_job(p_job_name);
-  v_policy maintenance_internal.policy;
-  v_leaves oid[];
   v_run maintenance_internal.run;
-  v_at maintenance_internal.progress;
-  v_message text;
-  v_context text;
+  v_now timestamptz := maintenance_internal.moment();
 begin
-  if v_job.kind = 'statement' and v_job.enabled then
+  if v_job.kind = 'statement' and v_job.enabled and not maintenance_internal.is_paused() then
     raise exception 'the job "%" is one statement that cannot run inside a transaction', p_job_name
       using errcode = 'PM011',
         hint = format('pg_cron runs it as it stands; so can psql: %s', v_job.statement);
   end if;
   perform maintenance_internal.close_dead_runs(v_job.job_id);
 
-  v_run.trigger := case when maintenance_internal.fired_by_cron() then 'schedule' else 'manual' end;
-  v_run.status := 'running';
+  v_run.trigger := 'manual';
+  v_run.attempt := 1;
+  if maintenance_internal.fired_by_cron() then
+    v_run.trigger := 'schedule';
+    v_run.slot := maintenance_internal.slot_near(v_job, v_now, false);
+  end if;
+  v_run.stop_reason := maintenance_internal.start_bar(v_job, v_run.slot);
+  if v_run.stop_reason is null and v_run.trigger = 'schedule' then
+    if not maintenance_internal.in_window(v_job, v_now) then
+      return maintenance_internal.put_off(v_job, 'schedule', 1, v_run.slot,
+        maintenance_internal.window_opens(v_job, v_now), 'window');
+    elsif maintenance_internal.waits_for(v_job, coalesce(v_run.slot, v_now)) is not null then
+      return maintenance_internal.put_off(v_job, 'schedule', 1, v_run.slot,
+        coalesce(v_run.slot, v_now), 'dependency');
+    end if;
+    perform maintenance_internal.give_up(v_job.job_id, 'superseded');
+  end if;
+  if v_run.stop_reason is null then
+    v_run.run_id := maintenance_internal.begin_run(v_job, v_run, p_commits);
+    if v_run.run_id is not null then
+      return v_run.run_id;
+    end if;
+    v_run.stop_reason := 'already_running'; -- somebody was faster
+  end if;
+  insert into maintenance_internal.run as r
+    (job_id, job_name, trigger, slot, status, started_at, finished_at, stop_reason)
+  values (v_job.job_id, v_job.job_name, v_run.trigger, v_run.slot, 'skipped', v_now, v_now,
+    v_run.stop_reason)
+  returning r.run_id into v_run.run_id;
+  return v_run.run_id;
+end
+$$;
+
+-- What keeps a job from starting at all just now; null where nothing does.
+create function maintenance_internal.start_bar(
+  p_job maintenance_internal.job,
+  p_slot timestamptz default null)
+returns text
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+return case
+  when not (p_job).enabled then 'disabled'
+  when maintenance_internal.is_paused() then 'paused'
+  when exists (
+      select from maintenance_internal.run as r
+      where r.job_id = (p_job).job_id and r.status = 'running' and r.cron_run_id is null)
+    or exists (
+      -- At work in a transaction that nobody else can see into: run_now in somebody's own.
+      select from pg_locks as l
+      join pg_stat_activity as a on a.pid = l.pid
+      where l.locktype = 'advisory' and l.pid <> pg_backend_pid() and l.objsubid = 2
+        -- Of somebody who may run jobs: anybody can take an advisory lock.
+        and (pg_has_role(a.usesysid, maintenance_internal.owner(), 'member')
+          or pg_has_role(a.usesysid, to_regrole('maintenance_operator'), 'member'))
+        and l.classid = maintenance_internal.lock_class()::oid and l.objid = (p_job).job_id::oid
+        and l.database = (
+          select d.oid from pg_database as d where d.datname = current_database()))
+    then 'already_running'
+  -- One slot, one run: pg_cron fires it after the catch-up, or from its queue.
+  when exists (
+      select from maintenance_internal.run as r
+      where r.job_id = (p_job).job_id and r.slot = p_slot and r.traced_at >= p_slot
+        and r.status not in ('waiting', 'skipped'))
+    then 'slot_done'
+end;
+
+-- Writes the receipt of a run that begins, a new one or the one that waited. The unique index on
+-- running receipts is the lock: of two who begin one does, and null tells the other.
+create function maintenance_internal.begin_run(
+  p_job maintenance_internal.job,
+  p_run maintenance_internal.run,
+  p_commits boolean)
+returns bigint
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_policy maintenance_internal.policy;
+  v_leaves oid[];
+  v_at maintenance_internal.progress;
+  v_message text;
+  v_context text;
+begin
+  p_run.details := coalesce(p_run.details, '{}') - 'waitsFor'
+    || case when p_run.run_id is null then '{}'
+      else jsonb_build_object('waited', p_run.stop_reason) end;
+  p_run.status := 'running';
+  p_run.stop_reason := null;
+  p_run.started_at := maintenance_internal.moment();
   v_at.commits := p_commits;
   v_at.path := maintenance_internal.owner_path();
   v_at.check_deferred := maintenance_internal.check_deferred_statement();
-  v_at.size := least(50, v_job.batch_size);
+  v_at.size := least(50, p_job.batch_size);
   v_at.at := 0;
   v_at.pieces := 0;
   v_at.expected := 0;
@@ -3220,69 +3416,57 @@ begin
   v_at.timeouts := 0;
   v_at.conflicts := 0;
   v_at.said_at := clock_timestamp();
-  if not v_job.enabled then
-    v_run.status := 'skipped';
-    v_run.stop_reason := 'disabled';
-  elsif exists (
-    -- At work in a transaction that nobody else can see into: run_now in somebody's own.
-    select from pg_locks as l
-    join pg_stat_activity as a on a.pid = l.pid
-    where l.locktype = 'advisory' and l.pid <> pg_backend_pid() and l.objsubid = 2
-      -- Of somebody who may run jobs: anybody can take an advisory lock.
-      and (pg_has_role(a.usesysid, maintenance_internal.owner(), 'member')
-        or pg_has_role(a.usesysid, to_regrole('maintenance_operator'), 'member'))
-      and l.classid = maintenance_internal.lock_class()::oid and l.objid = v_job.job_id::oid
-      and l.database = (select d.oid from pg_database as d where d.datname = current_database()))
-  then
-    v_run.status := 'skipped';
-    v_run.stop_reason := 'already_running';
-  elsif v_job.kind = 'policy' then
+  if p_job.kind = 'policy' then
     begin
-      select * into v_policy from maintenance_internal.policy as p where p.job_id = v_job.job_id;
+      select * into v_policy from maintenance_internal.policy as p where p.job_id = p_job.job_id;
       v_at.rule := hashtextextended(v_policy::text, 0);
-      v_at.target := maintenance_internal.find_target(
-    v_policy.target, v_policy.trusted_owner);
-      v_run.cutoff := maintenance_internal.clock() - v_policy.keep;
+      v_at.target := maintenance_internal.find_target(v_policy.target, v_policy.trusted_owner);
+      p_run.cutoff := maintenance_internal.clock() - v_policy.keep;
       v_leaves := maintenance_internal.leaf_tables(v_at.target);
-      v_run.details := maintenance_internal.size_of(v_leaves, 'bytes_before');
+      p_run.details := p_run.details || maintenance_internal.size_of(v_leaves, 'bytes_before');
       perform maintenance_internal.check_keys(v_leaves);
       select r.cut_leaf, r.cut into v_at.behind_leaf, v_at.behind
       from maintenance_internal.run as r
-      where r.job_id = v_job.job_id and r.status <> 'skipped'
-      order by r.started_at desc
+      where r.job_id = p_job.job_id and r.status not in ('waiting', 'skipped')
+      order by r.traced_at desc
       limit 1;
     exception when others then
-      get stacked diagnostics v_run.sqlstate = returned_sqlstate, v_message = message_text,
+      get stacked diagnostics p_run.sqlstate = returned_sqlstate, v_message = message_text,
         v_context = pg_exception_context;
-      v_run.status := 'failed';
-      v_run.stop_reason := case v_run.sqlstate when '55P03' then 'lock_timeout' else 'error' end;
-      v_run.error := maintenance_internal.error_text(v_run.sqlstate, v_message, v_context);
-      v_run.error_detail := jsonb_build_object('message', v_message, 'context', v_context);
+      p_run.status := 'failed';
+      p_run.stop_reason := case p_run.sqlstate when '55P03' then 'lock_timeout' else 'error' end;
+      p_run.error := maintenance_internal.error_text(p_run.sqlstate, v_message, v_context);
+      p_run.error_detail := jsonb_build_object('message', v_message, 'context', v_context);
+      p_run.finished_at := maintenance_internal.moment();
+      v_at := null;
     end;
   end if;
 
-  for v_try in 1 .. 2 loop
-    begin
+  begin
+    if p_run.run_id is null then
       insert into maintenance_internal.run as r
-        (job_id, job_name, trigger, slot, status, finished_at, cutoff, stop_reason, error, sqlstate,
-          error_detail, details, progress)
+        (job_id, job_name, trigger, slot, status, started_at, finished_at, cutoff, stop_reason,
+          error, sqlstate, error_detail, details, progress)
       values
-        (v_job.job_id, v_job.job_name, v_run.trigger,
-          case when v_run.trigger = 'schedule'
-            then maintenance_internal.slot_of(v_job, clock_timestamp()) end,
-          v_run.status, case when v_run.status <> 'running' then clock_timestamp() end,
-          v_run.cutoff, v_run.stop_reason, v_run.error, v_run.sqlstate, v_run.error_detail,
-          coalesce(v_run.details, '{}'), case when v_run.status = 'running' then v_at end)
-      on conflict (job_id) where status = 'running' and cron_run_id is null do nothing
-      returning r.run_id into v_run.run_id;
-      exit when found;
-    exception when lock_not_available or serialization_failure then
-      null; -- somebody is just starting it
-    end;
-    v_run.status := 'skipped';
-    v_run.stop_reason := 'already_running';
-  end loop;
-  return v_run.run_id;
+        (p_job.job_id, p_job.job_name, p_run.trigger, p_run.slot, p_run.status, p_run.started_at,
+          p_run.finished_at, p_run.cutoff, p_run.stop_reason, p_run.error, p_run.sqlstate,
+          p_run.error_detail, p_run.details, v_at)
+      returning r.run_id into p_run.run_id;
+    else
+      update maintenance_internal.run as r
+      set status = p_run.status, started_at = p_run.started_at, finished_at = p_run.finished_at,
+        touched_at = clock_timestamp(), backend_pid = pg_backend_pid(), cutoff = p_run.cutoff,
+        stop_reason = p_run.stop_reason, error = p_run.error, sqlstate = p_run.sqlstate,
+        error_detail = p_run.error_detail, details = p_run.details, progress = v_at
+      where r.run_id = p_run.run_id and r.status = 'waiting';
+    end if;
+  exception when unique_violation or lock_not_available or serialization_failure then
+    return null;
+  end;
+  if p_run.status = 'failed' then
+    perform maintenance_internal.settle_run(p_run.run_id);
+  end if;
+  return p_run.run_id;
 end
 $$;
 -- end of sql/engine/run/start_run.sql
@@ -3839,7 +4023,7 @@ end
 $$;
 -- end of sql/engine/run/work_singly.sql
 
--- from sql/engine/run/settle_piece.sql 844643f47941a553
+-- from sql/engine/run/settle_piece.sql 242e9cc89598ca11
 -- What becomes of a piece that was offered: it is gone; or, where it failed, put away for later,
 -- split, or worked row by row. And how large the next one is, or what a step function is asked for:
 -- as many rows as take some thirty milliseconds.
@@ -3890,7 +4074,8 @@ begin
     p_at.missed := p_at.missed is true
       or p_at.locked is not true and p_changed < cardinality(p_piece.tids);
   elsif p_piece.pass = 1 and (p_piece.tids is null or cardinality(p_piece.tids) > v_short_list
-      or p_milliseconds < 5 and clock_timestamp() < p_run.started_at + p_job.budget / 2) then
+      or p_milliseconds < 5
+        and maintenance_internal.moment() < p_run.started_at + p_job.budget / 2) then
     -- (A short list is worked at once where rows are slow, or time gets short.)
     if p_piece.tids is not null then
       p_at := maintenance_internal.add_lists(p_piece.run_id, 2, p_piece.leaf, p_piece.tids,
@@ -4045,10 +4230,10 @@ end
 $$;
 -- end of sql/engine/run/count_left.sql
 
--- from sql/engine/run/decide_stop.sql 33f7387d4ff4a7bc
--- Why a run stops, if it does after this step: a limit of its job, though never before it has done
--- something; or, at its end, what it could not do. A run that is through has been cut nowhere; one
--- that is cut leaves what it set aside to the next.
+-- from sql/engine/run/decide_stop.sql f7baa2ab78724de7
+-- Why a run stops, if it does after this step: somebody or something ends it (stop_sign); a limit
+-- of its job, though never before it has done something; or, at its end, what it could not do. A
+-- run that is through has been cut nowhere; one that is cut leaves what it set aside to the next.
 
 create function maintenance_internal.decide_stop(
   p_job maintenance_internal.job,
@@ -4063,16 +4248,26 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_left bigint := p_details ->> 'left';
+  v_sign text;
 begin
   if p_run.stop_reason is not null then
     return;
   elsif p_more then
+    v_sign := maintenance_internal.stop_sign(p_run, p_job, false);
+    if v_sign in ('emergency_stop', 'timeout') then
+      p_run.stop_reason := v_sign;
+      p_run.sqlstate := '57014';
+      p_run.error := maintenance_internal.stop_text(v_sign, p_job);
+      return;
+    end if;
     p_run.stop_reason := case
+      when v_sign is not null then v_sign
       when p_run.rows_affected >= p_job.max_rows then 'max_rows'
       when p_run.batches >= p_job.max_batches then 'max_batches'
-      when clock_timestamp() >= p_run.started_at + p_job.budget
+      when maintenance_internal.moment() >= p_run.started_at + p_job.budget
         and (p_run.batches > 0 or p_offered_again
-          or clock_timestamp() >= p_run.started_at + 2 * p_job.budget + interval '1 second')
+          or maintenance_internal.moment()
+            >= p_run.started_at + 2 * p_job.budget + interval '1 second')
         then 'budget'
     end;
     if p_run.stop_reason is not null and p_run.rows_refused = 0 and p_run.rows_affected > 0 then
@@ -4105,7 +4300,7 @@ end
 $$;
 -- end of sql/engine/run/decide_stop.sql
 
--- from sql/engine/run/run_step.sql 2d41bd6bc27fc612
+-- from sql/engine/run/run_step.sql 351ce65a70414a24
 -- One step of a run: a piece of a policy's rows, in one statement, or one call of a step function.
 -- It catches its own errors and notes them on the receipt, which it locks: a run whose receipt
 -- somebody has closed ends there.
@@ -4237,8 +4432,14 @@ begin
       v_at.locked := (v_run.progress).locked; -- the table, and no row of it
       perform pg_sleep(0.2);
     end if;
+    if v_verdict = 'cancelled' then
+      -- Its time-out may have been set meanwhile, to end it.
+      select * into v_job from maintenance_internal.job as j where j.job_id = v_run.job_id;
+      v_verdict := maintenance_internal.stop_sign(v_run, v_job, true);
+    end if;
     if v_verdict not in ('again', 'row') then
       v_run := maintenance_internal.note_fault(v_fault, v_verdict, v_run);
+      v_run.error := coalesce(maintenance_internal.stop_text(v_verdict, v_job), v_run.error);
     end if;
   elsif v_offers then
     v_at.timeouts := 0;
@@ -4262,7 +4463,8 @@ begin
   if v_at.said_at < clock_timestamp() - interval '5 seconds' then
     notice := format('%s: %s rows so far, %s a second, about %s to go', v_run.job_name,
       v_run.rows_affected,
-      round(v_run.rows_affected / extract(epoch from clock_timestamp() - v_run.started_at)),
+      round(v_run.rows_affected
+        / nullif(extract(epoch from maintenance_internal.moment() - v_run.started_at), 0)),
       greatest(v_at.expected - v_run.rows_affected - v_run.rows_refused, 0));
     v_at.said_at := clock_timestamp();
   end if;
@@ -4285,7 +4487,7 @@ end
 $$;
 -- end of sql/engine/run/run_step.sql
 
--- from sql/engine/run/end_run.sql f3d8a6a14c0c8172
+-- from sql/engine/run/end_run.sql 4ff8c86f731605aa
 -- Closes a run's receipt, and says what its caller gets. What was noted on it decides how it ended.
 
 create function maintenance_internal.end_run(p_run_id bigint)
@@ -4300,16 +4502,18 @@ declare
 begin
   update maintenance_internal.run as r
   set status = case
-      when r.stop_reason = 'cancelled' then 'cancelled'
+      when r.stop_reason = 'timeout' then 'timeout'
+      when r.stop_reason in ('cancelled', 'emergency_stop') then 'cancelled'
       when r.error is not null then 'failed'
       else 'succeeded'
     end,
     stop_reason = coalesce(r.stop_reason, 'done'),
-    finished_at = clock_timestamp(),
+    finished_at = maintenance_internal.moment(),
     progress = null
   where r.run_id = p_run_id and r.backend_pid = pg_backend_pid() and r.status = 'running';
   if found then
     delete from maintenance_internal.piece as p where p.run_id = p_run_id;
+    perform maintenance_internal.settle_run(p_run_id);
   end if;
 
   select * into v_run from maintenance_internal.run as r
@@ -4321,9 +4525,16 @@ begin
   return jsonb_build_object(
     'success', v_run.status = 'succeeded',
     'message', case
+      when v_run.status = 'waiting' then format('%s waits %s, from %s on', v_run.job_name,
+        case v_run.stop_reason when 'window' then 'for its window' else 'for other jobs' end,
+        to_char(v_run.due_at, 'YYYY-MM-DD HH24:MI'))
       when v_run.stop_reason = 'already_running'
         then format('%s is already running', v_run.job_name)
+      when v_run.stop_reason = 'slot_done' then format('%s has had its run of %s', v_run.job_name,
+        to_char(v_run.slot, 'YYYY-MM-DD HH24:MI'))
       when v_run.stop_reason = 'disabled' then format('%s is disabled', v_run.job_name)
+      when v_run.stop_reason = 'paused' then format('%s is not started: all jobs are %s',
+        v_run.job_name, maintenance_internal.pause_text())
       when v_run.error is not null
         then format('%s %s: %s', v_run.job_name, v_run.status, v_run.error)
       else format('%s %s: %s row%s in %s batch%s', v_run.job_name, v_run.status,
@@ -4341,12 +4552,13 @@ begin
       'sqlstate', v_run.sqlstate,
       'details', v_run.details),
     'executionTime', round(1000 * extract(epoch from v_run.finished_at - v_run.started_at)),
-    'timestamp', to_char(v_run.finished_at, 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'));
+    'timestamp', to_char(coalesce(v_run.finished_at, maintenance_internal.moment()),
+      'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'));
 end
 $$;
 -- end of sql/engine/run/end_run.sql
 
--- from sql/engine/run/run_job.sql 203e06299deeb49f
+-- from sql/engine/run/run_job.sql 1f67e81b17d97868
 -- The scheduled door: one run of a job in committed batches, with a receipt.
 -- It commits, so it can have neither a set clause nor security definer: every name is qualified.
 
@@ -4356,27 +4568,11 @@ as $$
 declare
   v_wants_result boolean := result is not null;
   v_run_id bigint;
-  v_step record;
 begin
-  begin
-    commit; -- fails in any case here; what it says tells where we are
-  exception when invalid_transaction_termination then
-    perform maintenance_internal.refuse_inside_transaction(sqlerrm);
-  end;
-  commit;
+  call maintenance_internal.check_outside('maintenance.run_job');
   v_run_id := maintenance_internal.start_run(job_name, true);
   commit;
-  loop
-    select s.more, s.notice into v_step from maintenance_internal.run_step(v_run_id) as s;
-    exit when not v_step.more;
-    -- Not every batch waits for the disk: after a crash its rows are due again, and its receipt, of
-    -- the same transaction, says so. The run's last commit makes all of them durable.
-    perform pg_catalog.set_config('synchronous_commit', 'off', true);
-    commit;
-    if v_step.notice is not null then
-      raise notice '%', v_step.notice;
-    end if;
-  end loop;
+  call maintenance_internal.run_steps(v_run_id);
   result := maintenance_internal.end_run(v_run_id);
   commit;
   raise notice '%', maintenance_internal.message_or_failure(result);
@@ -4388,15 +4584,51 @@ $$;
 
 comment on procedure maintenance.run_job(text, jsonb) is
   'Runs a job now, in batches that are committed one by one; a second copy leaves a skipped '
-  'receipt. Says every few seconds how far it is, and at the end what it did, as a NOTICE. result: '
-  'where ''{}'' is passed, {success, message, data, executionTime (ms), timestamp}. A failed run '
-  'commits its receipt and raises. Not inside a transaction: see run_now. '
-  'Errors: PM001 no such job, PM008 the run failed, PM011 a statement job, 57014 cancelled, '
-  '2D000 called inside a transaction.';
+  'receipt, as does a job that is disabled or paused. What pg_cron fires waits where another job '
+  'has to succeed first, or outside its window: run_late begins it. Says every few seconds how '
+  'far it is, and at the end what it did, as a NOTICE. result: where ''{}'' is passed, {success, '
+  'message, data, executionTime (ms), timestamp}. A failed run commits its receipt and raises. '
+  'Not inside a transaction: see run_now. Errors: PM001 no such job, PM008 the run failed, PM011 '
+  'a statement job, 57014 cancelled, or over its time-out, 2D000 called inside a transaction.';
 
--- Raises where the caller is inside a transaction. A commit fails in any exception block, and in a
--- function, which is inside one, it says so in the words of this server's language.
-create function maintenance_internal.refuse_inside_transaction(p_message text)
+-- The steps of a run that has begun, each committed, in the session of whoever has begun it.
+create procedure maintenance_internal.run_steps(p_run_id bigint)
+language plpgsql
+as $$
+declare
+  v_step record;
+begin
+  loop
+    select s.more, s.notice into v_step from maintenance_internal.run_step(p_run_id) as s;
+    exit when not v_step.more;
+    -- Not every batch waits for the disk: after a crash its rows are due again, and its receipt, of
+    -- the same transaction, says so. The run's last commit makes all of them durable.
+    perform pg_catalog.set_config('synchronous_commit', 'off', true);
+    commit;
+    if v_step.notice is not null then
+      raise notice '%', v_step.notice;
+    end if;
+  end loop;
+end
+$$;
+
+-- Raises where the caller of a door is inside a transaction. A commit fails in any exception block,
+-- and what it says tells where we are: in a function, which is inside one, it says so in the words
+-- of this server's language.
+create procedure maintenance_internal.check_outside(p_door text)
+language plpgsql
+as $$
+begin
+  begin
+    commit;
+  exception when invalid_transaction_termination then
+    perform maintenance_internal.refuse_inside_transaction(sqlerrm, p_door);
+  end;
+  commit;
+end
+$$;
+
+create function maintenance_internal.refuse_inside_transaction(p_message text, p_door text)
 returns void
 language plpgsql
 security definer
@@ -4412,10 +4644,11 @@ begin
     v_inside := sqlerrm;
   end;
   if p_message = v_inside then
-    raise exception 'maintenance.run_job commits, and cannot do so inside a transaction'
+    raise exception '% commits, and cannot do so inside a transaction', p_door
       using errcode = 'invalid_transaction_termination',
-        hint = 'Call it by itself, with autocommit; or, in one transaction: '
-          'select maintenance.run_now(...);';
+        hint = 'Call it by itself, with autocommit'
+          || case p_door when 'maintenance.run_job'
+            then '; or, in one transaction: select maintenance.run_now(...);' else '.' end;
   end if;
 end
 $$;
@@ -4429,10 +4662,11 @@ immutable
 set search_path = pg_catalog, pg_temp
 as $$
 begin
-  if p_result #>> '{data,status}' in ('cancelled', 'failed', 'interrupted') then
+  if p_result #>> '{data,status}' in ('cancelled', 'failed', 'timeout', 'interrupted') then
     raise exception '%', p_result ->> 'message'
       using errcode =
-          case p_result #>> '{data,status}' when 'cancelled' then '57014' else 'PM008' end,
+          case when p_result #>> '{data,status}' in ('cancelled', 'timeout') then '57014'
+            else 'PM008' end,
         detail = format('run %s, SQLSTATE %s, %s rows changed, %s refused',
           p_result #>> '{data,runId}', p_result #>> '{data,sqlstate}',
           p_result #>> '{data,rowsAffected}', p_result #>> '{data,rowsRefused}'),
@@ -4502,7 +4736,7 @@ end
 $$;
 -- end of sql/engine/run/run_now.sql
 
--- from sql/engine/run/run_or_raise.sql 3af3abea61a0e1db
+-- from sql/engine/run/run_or_raise.sql 6ce6fecbf12f68c8
 -- What the front doors in public do: run a job in the caller's transaction and return its rows.
 -- Errors: PM001 no such job, PM008 the run failed, PM009 it was skipped, PM011 a statement job.
 
@@ -4518,9 +4752,11 @@ begin
     raise exception '%', v_result ->> 'message'
       using errcode =
           case v_result #>> '{data,status}' when 'skipped' then 'PM009' else 'PM008' end,
-        detail = format('SQLSTATE %s', v_result #>> '{data,sqlstate}'),
+        detail = coalesce('SQLSTATE ' || (v_result #>> '{data,sqlstate}'),
+          v_result #>> '{data,stopReason}'),
         hint = case v_result #>> '{data,stopReason}'
           when 'already_running' then 'Wait for it, or read maintenance.run_history.'
+          when 'paused' then 'select maintenance.resume();'
           when 'disabled' then format('select maintenance.enable_job(%L);', run_or_raise.job_name)
           else 'select * from maintenance.lint() names what is wrong with a rule.'
         end;
@@ -4574,7 +4810,7 @@ return (
 );
 -- end of sql/engine/run/last_success.sql
 
--- from sql/engine/run/run_history.sql 4801220d07b5b8ca
+-- from sql/engine/run/run_history.sql 4e8aecf0bb2b9401
 -- The receipts, as one reads them.
 
 create view maintenance.run_history as
@@ -4585,6 +4821,7 @@ select
   r.slot,
   r.attempt,
   r.status,
+  r.due_at,
   r.started_at,
   r.finished_at,
   r.rows_affected,
@@ -4601,35 +4838,43 @@ from maintenance_internal.run as r;
 comment on view maintenance.run_history is 'One row per run: what it did, how it ended and why.';
 comment on column maintenance.run_history.run_id is 'counts up';
 comment on column maintenance.run_history.job_name is 'kept when the job is dropped';
-comment on column maintenance.run_history.trigger is 'schedule (pg_cron started it) or manual';
+comment on column maintenance.run_history.trigger is
+  'schedule (pg_cron started it), manual, catch_up (of a slot that pg_cron has missed) or retry';
 comment on column maintenance.run_history.slot is
   'the scheduled minute that the run stands for; null for one started by hand';
 comment on column maintenance.run_history.attempt is 'counts the retries of one slot from 1';
 comment on column maintenance.run_history.status is
-  'running, succeeded, failed, skipped (another one was going on, or the job is disabled), '
+  'waiting, running, succeeded, failed, skipped (it did not begin: stop_reason says why), timeout, '
   'cancelled, or interrupted (its session died)';
-comment on column maintenance.run_history.started_at is 'when it began';
-comment on column maintenance.run_history.finished_at is 'when it ended; null while it runs';
+comment on column maintenance.run_history.due_at is
+  'of a run that waits or has waited: not before; null for others';
+comment on column maintenance.run_history.started_at is
+  'when it began; null while it waits, and where it waited in vain';
+comment on column maintenance.run_history.finished_at is
+  'when it ended; null while it waits or runs';
 comment on column maintenance.run_history.rows_affected is
   'rows deleted, updated or counted by a step';
 comment on column maintenance.run_history.rows_refused is 'due rows that could not be changed';
 comment on column maintenance.run_history.batches is 'committed batches';
 comment on column maintenance.run_history.stop_reason is
   'done, budget, max_rows, max_batches, rows_locked, no_effect, refused_rows, rule_changed, '
-  'lock_timeout, error, cancelled, already_running, disabled, backend_gone, left_open, '
-  'history_gone, job_dropped';
+  'lock_timeout, error, window, timeout, cancelled, emergency_stop, backend_gone, left_open, '
+  'history_gone, job_dropped; of skipped ones disabled, paused, already_running, slot_done, '
+  'superseded, restored, dropped, dependency, too_late; of what waits window, dependency, missed, '
+  'retry: sql/README.md has them in a table';
 comment on column maintenance.run_history.error is
   'the first error, without any row''s text: SQLSTATE, constraint and table';
 comment on column maintenance.run_history.sqlstate is 'the SQLSTATE of that error';
 comment on column maintenance.run_history.details is
-  'left (rows still due), kept (old enough, but kept by matching), bytes_before, bytes_after; and '
-  'what a step left by add_details';
+  'left (rows still due), kept (old enough, but kept by matching), bytes_before, bytes_after; '
+  'waited (what it waited for), waitsFor (the jobs that it waits for still); and what a step left '
+  'by add_details';
 comment on column maintenance.run_history.error_detail is
   'the first error in full, with the keys of the first hundred rows that were refused: for the '
   'engine''s owner alone';
 -- end of sql/engine/run/run_history.sql
 
--- from sql/engine/statement/set_statement.sql f56f1792c10020a9
+-- from sql/engine/statement/set_statement.sql 58031427849384e9
 -- Sets a statement job: one top-level statement that no function can hold, run by pg_cron itself.
 
 create function maintenance.set_statement(
@@ -4647,6 +4892,7 @@ declare
   v_cursor refcursor;
   v_several text;
   v_message text;
+  v_own text;
   v_job maintenance_internal.job;
 begin
   -- A cursor is opened and never fetched from: nothing runs. Utility commands are refused with the
@@ -4678,15 +4924,15 @@ begin
       using errcode = 'PM007', hint = 'Give that job the schedule: maintenance.set_schedule(...).';
   end if;
 
-  -- The tick is known by its statement, and there is one.
-  if regexp_replace(set_statement.statement, '--[^\n]*|/\*.*?\*/|\s|"|;', '', 'g')
-    ~* '^callmaintenance\.tick\(\)$' then
-    statement := maintenance_internal.tick_statement();
+  -- The kit's own two are known by their statements, and there is one of each.
+  v_own := regexp_replace(set_statement.statement, '--[^\n]*|/\*.*?\*/|\s|"|;', '', 'g');
+  if maintenance_internal.is_own(regexp_replace(lower(v_own), '^call', 'call ')) then
+    statement := regexp_replace(lower(v_own), '^call', 'call ');
     if exists (
       select from maintenance_internal.job as j
       where j.statement = set_statement.statement and j.job_name <> set_statement.job_name)
     then
-      raise exception 'another job calls the tick already'
+      raise exception 'another job says "%" already', set_statement.statement
         using errcode = 'PM007', hint = 'One is enough: it looks after all jobs.';
     end if;
   end if;
@@ -4806,87 +5052,16 @@ begin atomic
 end;
 -- end of sql/engine/statement/skipped_tables.sql
 
--- from sql/engine/statement/tick.sql 67427faf3a39d223
--- What has to be looked at every minute, in milliseconds. A step that fails stops no other. Of the
--- tick one receipt is kept, and written anew each time: it is the sign that pg_cron is at work.
-
-create function maintenance_internal.tick_statement()
-returns text
-language sql
-immutable
-set search_path = pg_catalog, pg_temp
-return 'call maintenance.tick()';
-
-create procedure maintenance.tick()
-language plpgsql
-security definer
-set search_path = pg_catalog, pg_temp
-set lock_timeout = '5s'
-as $$
-declare
-  v_step text;
-  v_run maintenance_internal.run;
-  v_state text;
-  v_message text;
-  v_context text;
-begin
-  foreach v_step in array
-    array['close_dead_runs', 'record_statements', 'record_schedule_edits'] loop
-    begin
-      execute format('select maintenance_internal.%I()', v_step);
-    exception when others or assert_failure then
-      get stacked diagnostics v_state = returned_sqlstate, v_message = message_text,
-        v_context = pg_exception_context;
-      v_run.error := concat_ws('; ', v_run.error, format('%s: %s', v_step,
-        maintenance_internal.error_text(v_state, v_message, v_context)));
-      v_run.sqlstate := coalesce(v_run.sqlstate, v_state);
-      v_run.error_detail := coalesce(v_run.error_detail,
-        jsonb_build_object('message', v_message, 'context', v_context));
-    end;
-  end loop;
-
-  v_run.trigger := case when maintenance_internal.fired_by_cron() then 'schedule' else 'manual' end;
-  v_run.status := case when v_run.error is null then 'succeeded' else 'failed' end;
-  v_run.stop_reason := case when v_run.error is null then 'done' else 'error' end;
-  update maintenance_internal.run as r
-  -- That pg_cron has fired it once is kept, whoever calls it meanwhile.
-  set trigger = case when r.trigger = 'schedule' then r.trigger else v_run.trigger end,
-    slot = date_trunc('minute', now()), status = v_run.status,
-    started_at = now(), touched_at = clock_timestamp(), finished_at = clock_timestamp(),
-    backend_pid = pg_backend_pid(), stop_reason = v_run.stop_reason, error = v_run.error,
-    sqlstate = v_run.sqlstate, error_detail = v_run.error_detail
-  where r.run_id = (
-    select l.run_id from maintenance_internal.run as l
-    join maintenance_internal.job as j on j.job_id = l.job_id
-    where j.statement = maintenance_internal.tick_statement() and l.status <> 'skipped'
-    order by l.started_at desc
-    limit 1);
-  if not found then
-    insert into maintenance_internal.run
-      (job_id, job_name, trigger, slot, status, started_at, finished_at, stop_reason, error,
-        sqlstate, error_detail)
-    select j.job_id, j.job_name, v_run.trigger, date_trunc('minute', now()), v_run.status, now(),
-      clock_timestamp(), v_run.stop_reason, v_run.error, v_run.sqlstate, v_run.error_detail
-    from maintenance_internal.job as j
-    where j.statement = maintenance_internal.tick_statement();
-  end if;
-end
-$$;
-
-comment on procedure maintenance.tick() is
-  'What has to be looked at every minute: closes the receipts of dead runs, writes those of the '
-  'statements that pg_cron ran, and keeps what somebody has edited in pg_cron. A step that fails '
-  'is told on its own receipt, the one of the job tick, which calls it.';
--- end of sql/engine/statement/tick.sql
-
--- from sql/engine/statement/record_statements.sql 6ccbbddf0e55fd80
+-- from sql/engine/statement/record_statements.sql e3af4c8c87074f5a
 -- Writes the receipts of statement jobs, from what pg_cron says of them: pg_cron runs them as they
 -- stand, so nothing of ours is there when they begin or end. Each firing is noted once, by the
 -- number that it has in pg_cron's history; a receipt that is still open is looked at again.
 -- What pg_cron calls succeeded is failed here where a table was left out because its owner is
 -- somebody else, or where none was reached.
 
-create function maintenance_internal.record_statements()
+-- p_settled: what began only that long ago may be over before anybody looks, and is left to the
+-- next look.
+create function maintenance_internal.record_statements(p_settled interval default '10 seconds')
 returns bigint
 language plpgsql
 security definer
@@ -4901,6 +5076,7 @@ declare
   v_last bigint;
   v_firing record;
   v_run maintenance_internal.run;
+  v_said maintenance_internal.run;
   v_left_out jsonb;
   v_message text;
   v_context text;
@@ -4925,20 +5101,20 @@ begin
   for v_firing in
     select f.*, j.job_id, r.run_id
     from maintenance_internal.cron_runs(v_noted, v_open) as f
-    -- A disabled job's is another command, which leaves a receipt itself, and so does the tick.
+    -- A disabled job's is another command, which leaves a receipt itself, as do the kit's own two.
     left join maintenance_internal.job as j on j.job_name = f.job_name and j.statement = f.command
-      and j.statement <> maintenance_internal.tick_statement()
+      and not maintenance_internal.is_own(j.statement)
     left join maintenance_internal.run as r
       on r.cron_run_id = any (v_open) and r.cron_run_id = f.cron_run_id and r.status = 'running'
     order by f.cron_run_id
   loop
     v_run := null;
+    v_said := null;
     v_run.run_id := v_firing.run_id;
     v_run.status := case when v_firing.status in ('succeeded', 'failed') then v_firing.status
       else 'running' end;
-    -- One that has only just begun may be over before anybody looks: it is left to the next tick.
     exit when v_run.run_id is null and v_run.status = 'running'
-      and v_firing.started_at > clock_timestamp() - interval '10 seconds';
+      and v_firing.started_at > clock_timestamp() - p_settled;
     v_last := greatest(v_last, v_firing.cron_run_id);
     continue when v_run.run_id is null and (v_firing.job_id is null
       or v_noted is null and (v_firing.started_at > v_looked_at) is not true);
@@ -4978,15 +5154,23 @@ begin
       returning r.run_id into v_run.run_id;
       v_written := v_written + 1;
     end if;
+    -- What signal_runs has said of one that it cancelled is truer than pg_cron's word.
+    select r.stop_reason, r.error, r.sqlstate into v_run.stop_reason, v_said.error, v_said.sqlstate
+    from maintenance_internal.run as r
+    where r.run_id = v_run.run_id and v_run.status in ('running', 'failed');
     update maintenance_internal.run as r
-    set status = v_run.status,
+    set status = case when v_run.status <> 'failed' then v_run.status
+        when v_run.stop_reason = 'timeout' then 'timeout'
+        when v_run.stop_reason = 'emergency_stop' then 'cancelled'
+        else 'failed' end,
       started_at = coalesce(v_firing.started_at, r.started_at),
       backend_pid = coalesce(v_firing.pid, r.backend_pid),
       finished_at = case when v_run.status <> 'running'
         then coalesce(v_firing.finished_at, clock_timestamp()) end,
-      stop_reason = case v_run.status when 'succeeded' then 'done' when 'failed' then 'error' end,
-      error = v_run.error,
-      sqlstate = case when v_run.error is not null then 'PM019' end,
+      stop_reason = coalesce(v_run.stop_reason,
+        case v_run.status when 'succeeded' then 'done' when 'failed' then 'error' end),
+      error = coalesce(v_said.error, v_run.error),
+      sqlstate = coalesce(v_said.sqlstate, case when v_run.error is not null then 'PM019' end),
       error_detail = v_run.error_detail,
       details = v_run.details
     where r.run_id = v_run.run_id
@@ -5028,8 +5212,11 @@ begin
       select r.cron_run_id from maintenance_internal.run as r
       where r.status = 'running' and r.cron_run_id is not null)) as f);
   update maintenance_internal.run as r
-  set status = 'interrupted', finished_at = clock_timestamp(),
+  set status = case r.stop_reason when 'timeout' then 'timeout'
+      when 'emergency_stop' then 'cancelled' else 'interrupted' end,
+    finished_at = clock_timestamp(),
     stop_reason = case
+      when r.stop_reason is not null then r.stop_reason
       when not exists (select from maintenance_internal.job as j where j.job_id = r.job_id)
         then 'job_dropped'
       when r.cron_run_id = any (v_found) then 'backend_gone'
@@ -5672,7 +5859,7 @@ comment on function maintenance.record_usage(text, bigint, bigint, timestamptz) 
   'argument, PM024 no such model.';
 -- end of sql/engine/model/record_usage.sql
 
--- from sql/engine/model/budget_hold.sql 058a265539f7ab9b
+-- from sql/engine/model/budget_hold.sql 7d879904e8eae583
 -- Why no task is handed out for the rest of the day, or null: what the calls of the day have
 -- cost, compared with the setting daily_budget_usd. Calls that go on when it is reached end as
 -- they would.
@@ -5699,6 +5886,14 @@ begin
       'YYYY-MM-DD HH24:MI:SSOF'));
 end
 $$;
+
+-- Why no task is handed out at all, or null: a pause, or the budget.
+create function maintenance_internal.asking_hold(p_now timestamptz)
+returns text
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+return coalesce(maintenance_internal.pause_text(), maintenance_internal.budget_hold(p_now));
 -- end of sql/engine/model/budget_hold.sql
 
 -- from sql/engine/model/usage_number.sql 560579df37e841d7
@@ -6966,9 +7161,9 @@ end
 $$;
 -- end of sql/engine/queue/sweep_leases.sql
 
--- from sql/engine/queue/task_holds.sql 914a1d34aabb0494
--- Why due tasks are not handed out, and since when they could be: the budget, or that no model can
--- be asked for a kind. No row where nothing keeps them, or none is due.
+-- from sql/engine/queue/task_holds.sql e3b836fe609e2ccf
+-- Why due tasks are not handed out, and since when they could be: a pause, the budget, or that no
+-- model can be asked for a kind. No row where nothing keeps them, or none is due.
 
 create function maintenance_internal.task_holds(p_now timestamptz)
 returns table (kind text, hold text, due_since timestamptz)
@@ -6977,10 +7172,10 @@ stable
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_budget constant text := maintenance_internal.budget_hold(p_now);
+  v_hold constant text := maintenance_internal.asking_hold(p_now);
 begin
   for kind in select k.kind from maintenance.kind as k order by k.kind loop
-    continue when v_budget is null and exists (
+    continue when v_hold is null and exists (
       select from maintenance_internal.pick_models(p_now, task_holds.kind) as m where m.calls > 0);
     select min(d.available_at) into due_since from generate_series(-5, 5) as p (priority)
     cross join lateral (
@@ -6991,7 +7186,7 @@ begin
       limit 1
     ) as d;
     if due_since is not null then
-      hold := coalesce(v_budget, maintenance_internal.kind_hold(kind, p_now));
+      hold := coalesce(v_hold, maintenance_internal.kind_hold(kind, p_now));
       return next;
     end if;
   end loop;
@@ -6999,7 +7194,7 @@ end
 $$;
 -- end of sql/engine/queue/task_holds.sql
 
--- from sql/engine/queue/claim_tasks.sql f371e3cbe731a04e
+-- from sql/engine/queue/claim_tasks.sql 6ec6b4f4b0fba614
 -- Leases due tasks to a worker: the lower priority first, within a kind the longest due. It
 -- writes the lease and counts the attempt, nothing else; what a task asks is worked out by
 -- task_request. What cannot be asked now is not handed out: a notice says why, and until when.
@@ -7021,7 +7216,7 @@ as $$
 #variable_conflict use_column
 declare
   v_now timestamptz := maintenance_internal.moment();
-  v_hold text := maintenance_internal.budget_hold(v_now);
+  v_hold text := maintenance_internal.asking_hold(v_now);
   v_since timestamptz;
   v_claim uuid;
   v_kinds text[];
@@ -7149,12 +7344,12 @@ $$;
 
 comment on function maintenance.claim_tasks(text, integer, interval, jsonb) is
   'Leases up to max_tasks due tasks to a worker and counts their attempts. The lease token is '
-  'needed for everything else; extend_lease keeps it. Two workers never get one task. Where tasks '
-  'are due and no model may be asked, or the budget of the day is spent, there is no row, and a '
-  'notice says why and until when. about: what the worker says of itself: kinds, the list of those '
-  'that it takes; claim, a uuid, under which a claim that may not have been heard is sent again, '
-  'with repeated, and gives the same tasks. In a transaction of its own: its commit does not wait '
-  'for the disk. Errors: PM002 argument, PM013 no such kind.';
+  'needed for everything else; extend_lease keeps it. Two workers never get one task. Where '
+  'tasks are due and no model may be asked, the budget of the day is spent, or all is paused, '
+  'there is no row, and a notice says why and until when. about: what the worker says of itself: '
+  'kinds, the list of those that it takes; claim, a uuid, under which a claim that may not have '
+  'been heard is sent again, with repeated, and gives the same tasks. In a transaction of its '
+  'own: its commit does not wait for the disk. Errors: PM002 argument, PM013 no such kind.';
 -- end of sql/engine/queue/claim_tasks.sql
 
 -- from sql/engine/queue/lock_task.sql 45593c713f9d46b9
@@ -7238,7 +7433,7 @@ end
 $$;
 -- end of sql/engine/queue/lock_subject.sql
 
--- from sql/engine/queue/task_request.sql 39c65335d9b755fa
+-- from sql/engine/queue/task_request.sql e525e4fba06815e4
 -- Turns a leased task into the request for a model, or closes it where there is nothing to ask,
 -- or gives it back where no model can be asked now.
 --
@@ -7286,6 +7481,10 @@ declare
   v_error_context text;
 begin
   perform maintenance_internal.check_session();
+  if maintenance_internal.is_stopped() then
+    perform maintenance.release_task(task_request.task_id, task_request.lease_token);
+    return null;
+  end if;
   -- Lost in a crash, the lease is lost with it, or its answer is given back.
   perform set_config('synchronous_commit', 'off', true);
   -- The models' rows are locked at the end: nobody else's login sits on them.
@@ -7668,10 +7867,10 @@ comment on column maintenance.pending_answer.error is
   'why it could not be applied, approved or not; null where it could';
 -- end of sql/engine/queue/pending_answer.sql
 
--- from sql/engine/queue/complete_task.sql fbc16aadc80f5362
+-- from sql/engine/queue/complete_task.sql 7881d303d238b839
 -- Takes a model's answer: parses it, compares it with the kind's schema, lets the kind apply it,
 -- records the cost and closes the task, in one transaction. Whatever the answer says, this
--- returns; it raises for a stale token only.
+-- returns; it raises for a stale token and in an emergency stop only.
 
 create function maintenance.complete_task(
   task_id bigint,
@@ -7693,6 +7892,10 @@ begin
   perform maintenance_internal.check_session();
   if v_task.settled_token is not distinct from complete_task.lease_token then
     return v_task.result;
+  end if;
+  if maintenance_internal.is_stopped() then
+    raise exception 'no answer is taken: all is %', maintenance_internal.pause_text()
+      using errcode = 'PM026', hint = 'Send it again after: select maintenance.resume();';
   end if;
 
   if complete_task.usage ->> 'finishReason' = 'MAX_TOKENS' then
@@ -7742,7 +7945,8 @@ comment on function maintenance.complete_task(bigint, uuid, text, jsonb) is
   'available_at}, result being what apply returned: a bad answer is a normal return and costs an '
   'attempt, and one that goes too far waits in quarantine. A replay of the same token returns the '
   'stored result. usage: Gemini''s usageMetadata, with modelVersion and durationMs. '
-  'Errors: PM014 not leased under this token.';
+  'Errors: PM014 not leased under this token, PM026 an emergency stop: the answer is not lost, and '
+  'is to be sent again after it.';
 -- end of sql/engine/queue/complete_task.sql
 
 -- from sql/engine/queue/task_state.sql 66615bffcf4a6fbc
@@ -8494,7 +8698,7 @@ end
 $$;
 -- end of sql/engine/queue/trigger_jobs.sql
 
--- from sql/engine/queue/task_backlog.sql efbc4d21c13e89db
+-- from sql/engine/queue/task_backlog.sql 016bb57b69ab12f2
 -- The tasks' rows of maintenance_status: what is due and what keeps it, what is with a worker,
 -- what waits for a decision, what is dead. None where there is no kind.
 
@@ -8550,9 +8754,13 @@ begin
   where c.outcome = 'configuration' and exists (
     select from maintenance.task as t where t.task_id = c.task_id and t.state = 'ready');
   if not found then
-    select case when bool_or(h.hold ~ '^the budget')
-        or v_row.since < v_now - interval '15 minutes' then 'warning' else 'notice' end as severity,
+    select case
+        when bool_or(h.hold ~ '^(paused|stopped) since') then 'notice'
+        when bool_or(h.hold ~ '^the budget') or v_row.since < v_now - interval '15 minutes'
+          then 'warning'
+        else 'notice' end as severity,
       string_agg(distinct upper(left(h.hold, 1)) || substr(h.hold, 2) || case
+        when h.hold ~ '^(paused|stopped) since' then '. select maintenance.resume();'
         when h.hold ~ '^the budget' then '. More of it: select maintenance.configure('
           '''daily_budget_usd'', ' || 1 + 2 * (
             select s.value::numeric from maintenance.setting as s
@@ -8993,7 +9201,7 @@ end
 $$;
 -- end of sql/engine/ship/ship.sql
 
--- from sql/engine/ship/register.sql c4b34e456662713a
+-- from sql/engine/ship/register.sql 74fe32643cb5d2c1
 -- The shipped rows, for a database that has the structure without them, as dbmate load makes one.
 
 create function maintenance.register(which text default null)
@@ -9009,6 +9217,7 @@ declare
   v_row record;
 begin
   perform maintenance_internal.put_turns();
+  perform maintenance_internal.put_control();
   if to_regprocedure('maintenance_internal.reference_ships()') is not null then
     v_ships := v_ships
       || ' union all select ''reference'', s.* from maintenance_internal.reference_ships() as s';
@@ -9593,7 +9802,7 @@ end
 $$;
 -- end of sql/engine/schedule/purge_cron_history_step.sql
 
--- from sql/engine/schedule/nearest_slot.sql dce393c4dca06c86
+-- from sql/engine/schedule/nearest_slot.sql 9377f4910fc99d6e
 -- The scheduled minute of what stands in pg_cron, which may be more than we would take: next after
 -- a time or, not forward, the last up to it. Null for a schedule that never fires, or that only
 -- pg_cron can read. p_zone is pg_cron's time zone, of cron_state.
@@ -9636,8 +9845,11 @@ exception when sqlstate 'PM006' then
 end
 $$;
 
--- The scheduled minute that a run stands for which pg_cron started at some moment.
-create function maintenance_internal.slot_of(p_job maintenance_internal.job, p_at timestamptz)
+-- The same by the schedule of a job: the one in pg_cron, active or not, else the declared one.
+create function maintenance_internal.slot_near(
+  p_job maintenance_internal.job,
+  p_at timestamptz,
+  p_forward boolean)
 returns timestamptz
 language sql
 stable
@@ -9647,7 +9859,7 @@ return maintenance_internal.nearest_slot(
     (select c.schedule from maintenance_internal.cron_jobs() as c
       where c.job_name = (p_job).job_name),
     (p_job).schedule),
-  p_at, false, (maintenance_internal.cron_state()).zone);
+  p_at, p_forward, (maintenance_internal.cron_state()).zone);
 -- end of sql/engine/schedule/nearest_slot.sql
 
 -- from sql/engine/schedule/check_schedule.sql f2cfa21dfbe55483
@@ -9695,7 +9907,7 @@ return exists (
 );
 -- end of sql/engine/schedule/fired_by_cron.sql
 
--- from sql/engine/schedule/job_status.sql 9db7b137d3a8c136
+-- from sql/engine/schedule/job_status.sql 08858eaa38d23738
 -- What is in force: each job's schedule, whether it will fire, and how it ran last.
 
 create view maintenance.job_status as
@@ -9726,11 +9938,17 @@ select
   w.next_run_at,
   w.late_since,
   l.is_alive as running,
-  l.started_at as last_run_at,
+  coalesce(l.started_at, l.finished_at) as last_run_at,
   case when l.status = 'running' and not l.is_alive then 'interrupted' else l.status end
     as last_status,
   l.error as last_error,
   p.started_at as last_success_at,
+  nullif(concat_ws(', ', case k.stop_reason
+      when 'retry' then 'attempt ' || k.attempt
+      when 'missed' then 'the missed slot of ' || to_char(k.slot, 'YYYY-MM-DD HH24:MI')
+      when 'dependency' then 'other jobs: ' || array_to_string(j.depends_on, ', ')
+      else k.stop_reason end, to_char(k.due_at, '"from" YYYY-MM-DD HH24:MI "on"')), '')
+    as waiting,
   jsonb_strip_nulls(jsonb_build_object('keep', y.keep, 'batch_size', j.batch_size,
     'budget', j.budget, 'max_batches', j.max_batches, 'max_rows', j.max_rows,
     'priority', j.priority, 'timeout', j.timeout, 'depends_on', nullif(j.depends_on, '{}'),
@@ -9746,20 +9964,17 @@ left join maintenance_internal.installed_schedule as o
   on o.job_id = j.job_id and o.home = g.home
 left join maintenance_internal.installed_schedule as i
   on i.job_id = o.job_id and o.username = g.username
+-- The last that says how it is: one that waited in vain, too.
 left join lateral (
   select r.*, r.status = 'running' and (r.cron_run_id is not null
       or maintenance_internal.is_alive(r.job_id, r.backend_pid, r.touched_at)) as is_alive
   from maintenance_internal.run as r
-  where r.job_id = j.job_id and r.status <> 'skipped'
-  order by r.started_at desc
+  where r.job_id = j.job_id
+    and (r.status not in ('waiting', 'skipped') or r.status = 'skipped' and r.error is not null)
+  order by coalesce(r.started_at, r.finished_at) desc
   limit 1
 ) as l on true
-left join lateral (
-  select r.started_at from maintenance_internal.run as r
-  where r.job_id = j.job_id and r.status = 'skipped'
-  order by r.started_at desc
-  limit 1
-) as k on true
+left join maintenance_internal.run as k on k.job_id = j.job_id and k.status = 'waiting'
 left join lateral (
   select r.started_at from maintenance_internal.run as r
   where r.job_id = j.job_id and r.status = 'succeeded'
@@ -9772,30 +9987,39 @@ cross join lateral (
   select q.is_proven,
     case
       when not j.enabled then null
+      when j.statement in (maintenance_internal.tick_statement(),
+        maintenance_internal.run_late_statement()) is not true
+        and exists (select from maintenance_internal.control as b where b.paused_at is not null)
+        then null
       when c.active then c.schedule
       when g.gap is null and not g.readable and i.job_id is not null or q.is_proven
         then j.schedule
     end as fires
   from (
     select g.gap is not null
-      and (j.kind <> 'statement' or j.statement = maintenance_internal.tick_statement())
+      and (j.kind <> 'statement' or j.statement in (maintenance_internal.tick_statement(),
+        maintenance_internal.run_late_statement()))
       and (exists (
         select from maintenance_internal.job as t
-        join maintenance_internal.run as r on r.job_id = t.job_id and r.status <> 'skipped'
+        join maintenance_internal.run as r
+          on r.job_id = t.job_id and r.status not in ('waiting', 'skipped')
         where t.statement = maintenance_internal.tick_statement() and r.trigger = 'schedule'
       ) or exists (
         select from maintenance_internal.run as r
-        where r.job_id = j.job_id and r.status <> 'skipped' and r.trigger = 'schedule'
+        where r.job_id = j.job_id and r.status not in ('waiting', 'skipped')
+          and r.trigger = 'schedule'
       )) as is_proven
   ) as q
 ) as f
--- What it owes: the first slot since it last began, or since its schedule began to count. Late is
+-- What it owes: the first slot since its last trace, or since its schedule began to count. Late is
 -- one that came two minutes ago and that nobody is at; a statement, whose receipt the tick writes,
 -- when the tick has come two minutes after it. Not while the server has only just started, nor
 -- before the tick has seen an edit. Late, too, is a run that goes on for longer than its budget.
+-- The tick catches up by what stands here (find_missed).
 cross join lateral (
-  select maintenance_internal.nearest_slot(f.fires,
-    greatest(l.started_at, k.started_at, j.promised_at), true, g.zone) as owed
+  select maintenance_internal.nearest_slot(f.fires, greatest(j.promised_at, (
+    select max(r.traced_at) from maintenance_internal.run as r where r.job_id = j.job_id)),
+    true, g.zone) as owed
 ) as n
 cross join lateral (
   select
@@ -9808,10 +10032,19 @@ cross join lateral (
         then l.started_at + j.budget
       when n.owed <= maintenance_internal.clock() - interval '2 minutes'
         and l.is_alive is not true
-        and ((j.statement <> maintenance_internal.tick_statement()) is not true or n.owed <= (
-          select max(r.started_at) - interval '2 minutes' from maintenance_internal.run as r
-          join maintenance_internal.job as t on t.job_id = r.job_id
-          where t.statement = maintenance_internal.tick_statement() and r.status <> 'skipped'))
+        and case
+          when j.kind <> 'statement' or j.statement = maintenance_internal.tick_statement()
+            then true
+          when j.statement = maintenance_internal.run_late_statement() then not exists (
+            -- It is at one of the runs that have waited.
+            select from maintenance_internal.run as r
+            where r.status = 'running' and r.due_at is not null
+              and maintenance_internal.is_alive(r.job_id, r.backend_pid, r.touched_at))
+          else n.owed <= (
+            select max(r.started_at) - interval '2 minutes' from maintenance_internal.run as r
+            join maintenance_internal.job as t on t.job_id = r.job_id
+            where t.statement = maintenance_internal.tick_statement() and r.status <> 'skipped')
+          end
         and pg_postmaster_start_time() < maintenance_internal.clock() - interval '2 minutes'
         and (i.seen is null or c.schedule is null
           or i.seen = jsonb_build_object('schedule', c.schedule, 'active', c.active))
@@ -9832,7 +10065,8 @@ comment on column maintenance.job_status.schedule is
   'the schedule in force: pg_cron''s where it can be read, else the declared one';
 comment on column maintenance.job_status.declared_schedule is
   'what set_policy, set_job or set_statement last declared';
-comment on column maintenance.job_status.active is 'pg_cron will start it, and it is enabled';
+comment on column maintenance.job_status.active is
+  'pg_cron will start it, it is enabled, and nothing is paused';
 comment on column maintenance.job_status.scheduling is
   'scheduled, or why not, or what is wrong with the schedule that somebody put into pg_cron';
 comment on column maintenance.job_status.next_run_at is
@@ -9843,13 +10077,15 @@ comment on column maintenance.job_status.late_since is
   'that goes on should have been over; null where it is not late';
 comment on column maintenance.job_status.running is 'a run is going on, and is at work';
 comment on column maintenance.job_status.last_run_at is
-  'when its last run began; skipped ones do not count';
+  'when its last run began, or was given up; what was skipped for another reason does not count';
 comment on column maintenance.job_status.last_status is
-  'how that run ended (see run_history.status), or running; interrupted, too, where its receipt is '
-  'still open and nobody is at work';
+  'how that run ended (see run_history.status), or running; skipped where it waited in vain; '
+  'interrupted, too, where its receipt is still open and nobody is at work';
 comment on column maintenance.job_status.last_error is 'its first error, without any row''s text';
 comment on column maintenance.job_status.last_success_at is
   'when the last run that succeeded began';
+comment on column maintenance.job_status.waiting is
+  'what a run of it waits for, and from when on it may begin; null where none waits';
 comment on column maintenance.job_status.options is
   'what is in force: keep of a policy, and what configure_job sets';
 comment on column maintenance.job_status.unlike_shipped is
@@ -9858,7 +10094,7 @@ comment on column maintenance.job_status.unlike_shipped is
   'name, bring the shipped one back';
 -- end of sql/engine/schedule/job_status.sql
 
--- from sql/engine/schedule/cron_silence.sql ad55cb6a151e1fda
+-- from sql/engine/schedule/cron_silence.sql da3e1c84af27db66
 -- Why pg_cron has left no trace of a job since a time, as far as it can be known from here, and
 -- what to do about it. What it says itself of a firing that has ended stands in its history, which
 -- is read back for 20,000 firings, since it has no index.
@@ -9879,8 +10115,7 @@ declare
   v_port constant text := current_setting('port');
   v_state record := maintenance_internal.cron_state();
   v_job maintenance_internal.job := maintenance_internal.find_job(p_job_name);
-  v_is_tick constant boolean :=
-    coalesce(v_job.statement = maintenance_internal.tick_statement(), false);
+  v_is_own constant boolean := maintenance_internal.is_own(v_job.statement);
   v_version text := (select e.extversion from pg_extension as e where e.extname = 'pg_cron');
   v_run maintenance_internal.run;
   v_last record;
@@ -9947,7 +10182,7 @@ begin
   if v_last.status is not null and coalesce(v_last.start_time >= p_since, true) then
     -- What a statement of the owner's has failed with may hold a row's text.
     cause := case
-      when v_job.kind <> 'statement' or v_is_tick or v_last.message ~ '^(connection failed|job '
+      when v_job.kind <> 'statement' or v_is_own or v_last.message ~ '^(connection failed|job '
         'startup timeout|could not start background process|server restarted|FATAL: )'
         then 'pg_cron says: ' || left(v_last.message, 200)
       else 'pg_cron reports a failure' end;
@@ -9956,7 +10191,7 @@ begin
       cause := format('pg_cron connects to port %s of %s, and this server listens at %s',
         v_last.nodeport, v_last.nodename, v_port);
       mend := v_install;
-    elsif v_last.status = 'succeeded' and v_job.kind = 'statement' and not v_is_tick then
+    elsif v_last.status = 'succeeded' and v_job.kind = 'statement' and not v_is_own then
       cause := 'pg_cron has run it, and no tick has noted that yet';
     elsif v_last.status = 'succeeded' then
       cause := format('pg_cron says that it ran, and it did not run here: it may be another server '
@@ -10008,7 +10243,7 @@ begin
     cause := 'the launcher of pg_cron is not there';
     mend := 'Restart the server, with pg_cron in shared_preload_libraries. Where its log says role '
       '... does not exist, a superuser deletes the rows of that role from cron.job.';
-  elsif v_job.kind = 'statement' and not v_is_tick
+  elsif v_job.kind = 'statement' and not v_is_own
     and not maintenance_internal.cron_keeps_history() then
     cause := 'pg_cron keeps no history, from which alone its statements get their receipts';
     mend := 'In postgresql.conf: cron.log_run = on, then restart the server.';
@@ -10063,10 +10298,10 @@ end
 $$;
 -- end of sql/engine/schedule/cron_silence.sql
 
--- from sql/engine/schedule/scheduler_faults.sql 5012c2b9b06b34e9
--- What keeps pg_cron from firing the jobs of this database at all, or some of them for ever. The
--- tick, which it fires every minute, shows whether it is at work. As notices: what somebody has
--- stopped.
+-- from sql/engine/schedule/scheduler_faults.sql 8afb0014a4848616
+-- What keeps the jobs of this database from being started at all, or some of them for ever. The
+-- tick, which pg_cron fires every minute, shows whether it is at work. As notices: what somebody
+-- has stopped; a pause that is a day old may have been forgotten.
 
 create function maintenance_internal.scheduler_faults(p_jobs maintenance.job_status[])
 returns table (severity text, fault text, mend text)
@@ -10079,7 +10314,17 @@ declare
   v_tick maintenance.job_status;
   v_silence record;
   v_fires constant boolean := exists (select from unnest(p_jobs) as s where s.active);
+  v_run_late maintenance.job_status;
 begin
+  select case when c.paused_at < maintenance_internal.clock() - interval '1 day' then 'warning'
+      else 'notice' end,
+    'All jobs are ' || maintenance_internal.pause_text(), 'select maintenance.resume();'
+  into severity, fault, mend
+  from maintenance_internal.control as c where c.paused_at is not null;
+  if found then
+    return next;
+  end if;
+
   select s.* into v_tick
   from unnest(p_jobs) as s
   join maintenance_internal.job as j on j.job_name = s.job_name
@@ -10144,6 +10389,26 @@ begin
     return next;
   end if;
 
+  select s.* into v_run_late
+  from unnest(p_jobs) as s
+  join maintenance_internal.job as j on j.job_name = s.job_name
+  where j.statement = maintenance_internal.run_late_statement()
+  order by j.job_id
+  limit 1;
+  severity := 'warning';
+  if v_run_late.job_name is null then
+    fault := 'No job calls run_late, which starts what is owed';
+    mend := 'As the owner: select * from maintenance.register(''run_late'');';
+    return next;
+  elsif v_tick.active and not v_run_late.active then
+    fault := format('The job %s, which starts what is owed, is not fired: %s', v_run_late.job_name,
+      case when v_run_late.enabled then v_run_late.scheduling else 'disabled' end);
+    mend := case when v_run_late.enabled then format('select maintenance.set_schedule(%L, '
+      '''* * * * *'');', v_run_late.job_name)
+      else format('select maintenance.enable_job(%L);', v_run_late.job_name) end;
+    return next;
+  end if;
+
   -- Jobs that nobody has stopped, and that nobody will fire; then those that somebody has.
   for fault, mend, severity in
     select format('%s%s: %s', string_agg(s.job_name, ', ' order by s.n) filter (where s.n <= 3),
@@ -10175,6 +10440,7 @@ begin
         or j.why like 'in pg_cron for the role%' or j.active and j.next_run_at is null
     ) as s
     where s.job_name is distinct from v_tick.job_name
+        and (s.job_name is distinct from v_run_late.job_name or not v_tick.active)
       or s.why not in ('disabled', 'removed by an operator', 'inactive in pg_cron')
     group by s.why
     order by bool_or(s.job_name = v_tick.job_name) desc, s.why
@@ -10235,17 +10501,21 @@ begin atomic
 end;
 -- end of sql/engine/schedule/lint_schedule.sql
 
--- from sql/engine/schedule/cron_command.sql 8cb98f109f4e3d56
+-- from sql/engine/schedule/cron_command.sql 69545e94b2489685
 -- What pg_cron is to run for a job.
 
 create function maintenance_internal.cron_command(p_job maintenance_internal.job)
 returns text
 language sql
-immutable
+stable
 set search_path = pg_catalog, pg_temp
-return case when p_job.statement is not null and p_job.enabled then p_job.statement
-  -- Also for a statement that is disabled: the call then leaves a receipt that says skipped.
-  else format('call maintenance.run_job(%L)', p_job.job_name) end;
+return case
+  when (p_job).statement is not null and (p_job).enabled
+    and (maintenance_internal.is_own((p_job).statement) or not maintenance_internal.is_paused())
+    then (p_job).statement
+  -- Also for a statement that may not run now: the call then leaves a receipt that says so.
+  else format('call maintenance.run_job(%L)', (p_job).job_name)
+end;
 -- end of sql/engine/schedule/cron_command.sql
 
 -- from sql/engine/schedule/cron_statements.sql 73c027231553427f
@@ -10449,7 +10719,7 @@ end
 $$;
 -- end of sql/engine/schedule/remove_schedule.sql
 
--- from sql/engine/schedule/record_schedule_edits.sql 831c85dba9b62d28
+-- from sql/engine/schedule/record_schedule_edits.sql 24f8f2547b0f4d7b
 -- Keeps what has changed in pg_cron since the last look there, of one job or of all: its schedule,
 -- whether it is active, whether it is there at all. pg_cron does not say who edits it; our own
 -- calls do. What is there after a restore, or since the owner was renamed, is ours again.
@@ -10487,7 +10757,7 @@ begin atomic
     group by f.job_id, f.job_name
   ), promise as (
     update maintenance_internal.job as j
-    set promised_at = now()
+    set promised_at = maintenance_internal.clock()
     from found as f
     where j.job_id = f.job_id and f.seen is not null
   )
@@ -10498,7 +10768,7 @@ begin atomic
 end;
 -- end of sql/engine/schedule/record_schedule_edits.sql
 
--- from sql/engine/schedule/sync_schedule.sql 2c53557c80e55eb4
+-- from sql/engine/schedule/sync_schedule.sql 391d22eec33ed11c
 -- Brings pg_cron and what was declared together for one job, and says what it did.
 -- Schedule, active flag and absence belong to the operator; the command belongs to us. Where
 -- pg_cron was made anew, the database restored or the owner renamed, they are as they were last
@@ -10589,7 +10859,8 @@ begin
       else jsonb_build_object('schedule', v_wanted, 'active', true) end;
   perform maintenance_internal.record_schedule_edits(session_user, v_job.job_id);
   if not v_is_there or not v_is_installed then
-    update maintenance_internal.job as j set promised_at = now() where j.job_id = v_job.job_id;
+    update maintenance_internal.job as j set promised_at = maintenance_internal.clock()
+    where j.job_id = v_job.job_id;
   end if;
 
   return case
@@ -10607,7 +10878,39 @@ end
 $$;
 -- end of sql/engine/schedule/sync_schedule.sql
 
--- from sql/engine/schedule/repair_addresses.sql 908087555fc7cad5
+-- from sql/engine/schedule/repair_command.sql a19d70241f84ff9c
+-- Puts into pg_cron what it is to run for a job, where it has the job and another command: after it
+-- was enabled or disabled, at a pause and after it. Its schedule stays as it is.
+
+create function maintenance_internal.repair_command(p_job maintenance_internal.job)
+returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_state record := maintenance_internal.cron_state();
+begin
+  if v_state.gap is not null then
+    if p_job.schedule is not null then
+      perform maintenance_internal.tell_elsewhere(p_job, p_job.schedule);
+    end if;
+  elsif (case when v_state.readable
+    then exists (
+      select from maintenance_internal.cron_jobs() as c
+      where c.job_name = p_job.job_name
+        and c.command <> maintenance_internal.cron_command(p_job))
+    else exists (
+      select from maintenance_internal.installed_schedule as i
+      where i.job_id = p_job.job_id
+        and i.command <> maintenance_internal.cron_command(p_job)) end)
+  then
+    perform maintenance_internal.sync_schedule(p_job.job_name);
+  end if;
+end
+$$;
+-- end of sql/engine/schedule/repair_command.sql
+
+-- from sql/engine/schedule/repair_addresses.sql 8835a91607e8d126
 -- A row of cron.job keeps the server's address from when it was scheduled. After a restore, a
 -- failover or a change of the port pg_cron fires in vain, or on the old server: such rows are made
 -- anew, with the address that this server gives to new ones. What is inactive stays as it is.
@@ -10647,7 +10950,7 @@ begin
     execute 'select cron.unschedule($1)' using v_cron.jobid;
     execute 'select cron.schedule($1, $2, $3)'
     using v_cron.jobname, v_cron.schedule, v_cron.command;
-    update maintenance_internal.job as j set promised_at = now()
+    update maintenance_internal.job as j set promised_at = maintenance_internal.clock()
     where j.job_name = v_cron.job_name;
     v_repaired := v_repaired || v_cron.job_name::text;
   end loop;
@@ -10716,7 +11019,7 @@ comment on function maintenance.install_schedules() is
   'in its row and stops no other.';
 -- end of sql/engine/schedule/install_schedules.sql
 
--- from sql/engine/schedule/set_schedule.sql 92d25ae75a628e8d
+-- from sql/engine/schedule/set_schedule.sql 798ebdcdc962741e
 -- Changes when a job runs, in pg_cron, as an operator does it.
 
 create function maintenance.set_schedule(job_name text, schedule text)
@@ -10754,7 +11057,8 @@ begin
   set home = excluded.home, username = excluded.username, command = excluded.command,
     seen = coalesce(excluded.seen, i.seen);
   perform maintenance_internal.record_schedule_edits(session_user, v_job.job_id);
-  update maintenance_internal.job as j set promised_at = now() where j.job_id = v_job.job_id;
+  update maintenance_internal.job as j set promised_at = maintenance_internal.clock()
+  where j.job_id = v_job.job_id;
 
   select * into v_status from maintenance.job_status as s where s.job_name = v_job.job_name;
   return v_status;
@@ -10768,7 +11072,7 @@ comment on function maintenance.set_schedule(text, text) is
   'Errors: PM001 no such job, PM006 schedule, PM010 no pg_cron here (the hint has the statement).';
 -- end of sql/engine/schedule/set_schedule.sql
 
--- from sql/engine/schedule/enable_job.sql 04e2d86c6aded88e
+-- from sql/engine/schedule/enable_job.sql f273af60fd357f38
 -- Our own flag: whether a job runs, whoever starts it.
 
 create function maintenance_internal.set_enabled(p_job_name text, p_enabled boolean)
@@ -10782,14 +11086,12 @@ declare
 begin
   update maintenance_internal.job as j
   set enabled = p_enabled, updated_at = now(),
-    promised_at = case when j.enabled <> p_enabled then now() else j.promised_at end
-  where j.job_id = v_job.job_id;
+    promised_at = case when j.enabled <> p_enabled then maintenance_internal.clock()
+      else j.promised_at end
+  where j.job_id = v_job.job_id
+  returning * into v_job;
   if v_job.kind = 'statement' then
-    perform maintenance_internal.sync_schedule(p_job_name); -- its command changes
-    v_job.enabled := p_enabled;
-    if v_job.schedule is not null then
-      perform maintenance_internal.tell_elsewhere(v_job, v_job.schedule);
-    end if;
+    perform maintenance_internal.repair_command(v_job);
   end if;
   select * into v_status from maintenance.job_status as s where s.job_name = p_job_name;
   return v_status;
@@ -10820,7 +11122,701 @@ comment on function maintenance.disable_job(text) is
   'Returns its job_status row. Errors: PM001 no such job.';
 -- end of sql/engine/schedule/enable_job.sql
 
--- from sql/engine/health/job_faults.sql c6ceb2587bafaa14
+-- from sql/engine/control/window.sql ebe53c3638eae665
+-- The window of a job: the time of day in which pg_cron and the tick may have it run. Inside is
+-- what a clock on the wall of its zone says, so that a change of clocks needs no rule of its own.
+
+create function maintenance_internal.in_window(p_job maintenance_internal.job, p_at timestamptz)
+returns boolean
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+return case
+  when (p_job).window_start is null then true
+  when (p_job).window_start < (p_job).window_end
+    then (p_at at time zone (p_job).window_zone)::time >= (p_job).window_start
+      and (p_at at time zone (p_job).window_zone)::time < (p_job).window_end
+  else (p_at at time zone (p_job).window_zone)::time >= (p_job).window_start
+    or (p_at at time zone (p_job).window_zone)::time < (p_job).window_end
+end;
+
+-- The first minute from a time on that is inside: the time itself where it is.
+create function maintenance_internal.window_opens(p_job maintenance_internal.job, p_at timestamptz)
+returns timestamptz
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+return case
+  when maintenance_internal.in_window(p_job, p_at) then p_at
+  else (
+    -- Two days: a short window that the change of clocks leaves out opens on the next.
+    select m.at
+    from generate_series(date_trunc('minute', p_at) + interval '1 minute',
+      p_at + interval '50 hours', interval '1 minute') as m (at)
+    where maintenance_internal.in_window(p_job, m.at)
+    order by m.at
+    limit 1)
+end;
+-- end of sql/engine/control/window.sql
+
+-- from sql/engine/control/wait.sql 4846012aec27bba1
+-- The run that waits, of which a job has one at most: put there, and given up.
+
+-- What a run waits for is its stop_reason: window, dependency, missed (a slot that left no trace)
+-- or retry. The later one takes the place of the earlier, whose receipt says so; but one that waits
+-- for its window stands for the later slot, too.
+create function maintenance_internal.put_off(
+  p_job maintenance_internal.job,
+  p_trigger text,
+  p_attempt integer,
+  p_slot timestamptz,
+  p_due_at timestamptz,
+  p_reason text)
+returns bigint
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_run_id bigint;
+begin
+  update maintenance_internal.run as r
+  set slot = p_slot, backend_pid = pg_backend_pid()
+  where r.job_id = p_job.job_id and r.status = 'waiting' and r.stop_reason = 'window'
+    and p_reason = 'window'
+  returning r.run_id into v_run_id;
+  if found then
+    return v_run_id;
+  end if;
+  perform maintenance_internal.give_up(p_job.job_id, 'superseded');
+  insert into maintenance_internal.run as r
+    (job_id, job_name, trigger, attempt, slot, status, due_at, stop_reason)
+  values
+    (p_job.job_id, p_job.job_name, p_trigger, p_attempt, p_slot, 'waiting', p_due_at, p_reason)
+  on conflict (job_id) where status = 'waiting' do nothing -- somebody has just put one there
+  returning r.run_id into v_run_id;
+  return coalesce(v_run_id, (
+    select r.run_id from maintenance_internal.run as r
+    where r.job_id = p_job.job_id and r.status = 'waiting'));
+end
+$$;
+
+-- Closes the run of a job that waits; what it waited for is kept. One that waited in vain is a
+-- failure, and says for what.
+create function maintenance_internal.give_up(
+  p_job_id integer,
+  p_reason text,
+  p_error text default null)
+returns void
+language sql
+set search_path = pg_catalog, pg_temp
+begin atomic
+  update maintenance_internal.run as r
+  set status = 'skipped',
+    finished_at = maintenance_internal.moment(),
+    stop_reason = p_reason,
+    error = p_error,
+    sqlstate = case when p_error is not null then 'PM025' end,
+    details = r.details || jsonb_build_object('waited', r.stop_reason)
+  where r.job_id = p_job_id and r.status = 'waiting';
+end;
+
+-- Until when a run waits: for the grace of its job or, where that has none, until its next slot,
+-- though a quarter of an hour at least.
+create function maintenance_internal.waits_until(
+  p_job maintenance_internal.job,
+  p_slot timestamptz,
+  p_due_at timestamptz)
+returns timestamptz
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+return case
+  when (p_job).grace is not null then p_due_at + (p_job).grace
+  else coalesce((
+    select greatest(n.slot, p_due_at + interval '15 minutes')
+    from maintenance_internal.slot_near(p_job, p_slot, true) as n (slot)
+    where n.slot is not null), 'infinity') -- greatest would pass over a null
+end;
+
+-- What a run of a moment still waits for: the dependencies without a success that began at their
+-- own latest slot up to that moment, or later; of those without a slot any success will do.
+create function maintenance_internal.waits_for(
+  p_job maintenance_internal.job,
+  p_moment timestamptz)
+returns text[]
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+return (
+  select array_agg(d.name order by d.name)
+  from unnest((p_job).depends_on) as d (name)
+  left join maintenance_internal.job as j on j.job_name = d.name
+  where not exists (
+    select from maintenance_internal.run as r
+    where r.job_id = j.job_id and r.status = 'succeeded'
+      and r.started_at >= coalesce(
+        maintenance_internal.slot_near(j, p_moment, false), '-infinity'))
+);
+-- end of sql/engine/control/wait.sql
+
+-- from sql/engine/control/stop_sign.sql 2eb279de2c785d57
+-- Why a run has to end before it is through: what is asked after each batch, and when somebody has
+-- cancelled one.
+
+-- A run is ended after so much time. Where nobody has said when: an hour beyond its budget, so that
+-- no run can hold up the others for ever; a statement, which is pg_cron's, never.
+create function maintenance_internal.time_out_of(p_job maintenance_internal.job)
+returns interval
+language sql
+immutable
+set search_path = pg_catalog, pg_temp
+return coalesce((p_job).timeout,
+  case when (p_job).kind <> 'statement' then (p_job).budget + interval '1 hour' end);
+
+create function maintenance_internal.stop_sign(
+  p_run maintenance_internal.run,
+  p_job maintenance_internal.job,
+  p_is_cancelled boolean)
+returns text
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  if p_is_cancelled then
+    -- An emergency stop cancels before it has committed what it says here.
+    begin
+      perform from maintenance_internal.control as c for share;
+    exception when lock_not_available then
+      null;
+    end;
+  end if;
+  return case
+    when maintenance_internal.is_stopped() then 'emergency_stop'
+    when maintenance_internal.moment() >= p_run.started_at
+      + maintenance_internal.time_out_of(p_job) then 'timeout'
+    when p_is_cancelled then 'cancelled'
+    when p_run.trigger <> 'manual'
+      and not maintenance_internal.in_window(p_job, maintenance_internal.moment()) then 'window'
+  end;
+end
+$$;
+
+-- What the receipt says of a run that somebody has ended.
+create function maintenance_internal.stop_text(
+  p_reason text,
+  p_job maintenance_internal.job)
+returns text
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+return case p_reason
+  when 'timeout' then format('it was not over after its time-out of %s',
+    maintenance_internal.time_out_of(p_job))
+  when 'emergency_stop' then 'ended by an emergency stop'
+end;
+-- end of sql/engine/control/stop_sign.sql
+
+-- from sql/engine/control/settle_run.sql ee4578ca4eeb14fa
+-- What follows from the end of a run, in the transaction that closes it: a run that succeeded needs
+-- no other; one that its window has cut goes on in the next; one that went wrong by itself is tried
+-- again, where it has an attempt left. Nobody tries again what a person has started.
+
+create function maintenance_internal.further_attempts(p_priority text)
+returns integer
+language sql
+immutable
+set search_path = pg_catalog, pg_temp
+return case p_priority when 'critical' then 3 when 'low' then 1 else 2 end;
+
+-- 1, 2, 4 minutes and so on, at most 15, give or take a tenth.
+create function maintenance_internal.retry_delay(p_attempt integer)
+returns interval
+language sql
+set search_path = pg_catalog, pg_temp
+return least(interval '1 minute' * 2 ^ (p_attempt - 1), interval '15 minutes')
+  * (0.9 + 0.2 * random());
+
+create function maintenance_internal.settle_run(p_run_id bigint)
+returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_run maintenance_internal.run;
+  v_job maintenance_internal.job;
+begin
+  select * into v_run from maintenance_internal.run as r where r.run_id = p_run_id;
+  select * into v_job from maintenance_internal.job as j
+  where j.job_id = v_run.job_id and j.kind <> 'statement';
+  if not found then
+    return;
+  elsif v_run.status = 'succeeded' then
+    perform maintenance_internal.give_up(v_run.job_id, 'superseded');
+    if v_run.stop_reason = 'window' then
+      perform maintenance_internal.put_off(v_job, v_run.trigger, 1, v_run.slot,
+        maintenance_internal.window_opens(v_job, maintenance_internal.moment()), 'window');
+    end if;
+  elsif v_run.status in ('failed', 'timeout', 'interrupted') and v_run.trigger <> 'manual'
+    and v_job.enabled
+    and v_run.attempt <= maintenance_internal.further_attempts(v_job.priority)
+    and not exists (
+      select from maintenance_internal.run as r
+      where r.job_id = v_run.job_id and r.status = 'waiting')
+  then
+    perform maintenance_internal.put_off(v_job, 'retry', v_run.attempt + 1, v_run.slot,
+      maintenance_internal.window_opens(v_job, maintenance_internal.moment()
+        + maintenance_internal.retry_delay(v_run.attempt)), 'retry');
+  end if;
+end
+$$;
+-- end of sql/engine/control/settle_run.sql
+
+-- from sql/engine/control/start_waiting.sql b0f16ac7ecaea9da
+-- Begins one of the runs that wait: the first that is due, may start, and that nobody else is at;
+-- and closes on its way those that have waited for too long. Null where there is none.
+
+create function maintenance_internal.start_waiting(p_due_at timestamptz)
+returns bigint
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+set lock_timeout = '5s'
+as $$
+declare
+  v_now constant timestamptz := maintenance_internal.moment();
+  v_run maintenance_internal.run;
+  v_job maintenance_internal.job;
+  v_for text[];
+  v_until timestamptz;
+begin
+  -- In a restored database the tick comes first, which gives up what waited elsewhere.
+  if maintenance_internal.is_paused() or exists (
+    select from maintenance_internal.turn as t
+    where t.name = 'missed' and t.noted_in <> (maintenance_internal.cron_state()).home)
+  then
+    return null;
+  end if;
+  for v_run in
+    select r.*
+    from maintenance_internal.run as r
+    left join maintenance_internal.job as j on j.job_id = r.job_id
+    where r.status = 'waiting' and (r.due_at <= least(p_due_at, v_now) or j.enabled is not true)
+    order by array_position(array['critical', 'high', 'medium', 'low'], j.priority), r.due_at,
+      r.run_id
+    for no key update of r skip locked
+  loop
+    select * into v_job from maintenance_internal.job as j where j.job_id = v_run.job_id;
+    if not found or not v_job.enabled then
+      perform maintenance_internal.give_up(v_run.job_id,
+        case when v_job.job_id is null then 'dropped' else 'disabled' end);
+      continue;
+    end if;
+    v_for := maintenance_internal.waits_for(v_job, coalesce(v_run.slot, v_run.due_at));
+    v_until := maintenance_internal.waits_until(v_job, v_run.slot, v_run.due_at);
+    if v_now > v_until then
+      perform maintenance_internal.give_up(v_run.job_id,
+        case when v_for is null then 'too_late' else 'dependency' end,
+        format(case when v_for is null then 'nobody could start it until %s'
+          else 'it waited until %s for %s' end, to_char(v_until, 'YYYY-MM-DD HH24:MI'),
+          array_to_string(v_for, ', ')));
+    elsif v_for is not null then
+      update maintenance_internal.run as r
+      set details = r.details || jsonb_build_object('waitsFor', v_for)
+      where r.run_id = v_run.run_id and r.details -> 'waitsFor' is distinct from to_jsonb(v_for);
+    elsif not maintenance_internal.in_window(v_job, v_now) then
+      update maintenance_internal.run as r
+      set due_at = maintenance_internal.window_opens(v_job, v_now), stop_reason = 'window'
+      where r.run_id = v_run.run_id;
+    elsif maintenance_internal.start_bar(v_job) is null
+      and maintenance_internal.begin_run(v_job, v_run, true) is not null then
+      return v_run.run_id;
+    end if;
+  end loop;
+  return null;
+end
+$$;
+-- end of sql/engine/control/start_waiting.sql
+
+-- from sql/engine/control/run_late.sql 35a0ec1ac330a4a9
+-- Starts what is owed, one after the other: retries, missed slots, what waited for another job or
+-- for its window. pg_cron fires it each minute; two at once do not harm each other.
+-- It commits, so it can have neither a set clause nor security definer: every name is qualified.
+
+create procedure maintenance.run_late()
+language plpgsql
+as $$
+declare
+  v_began timestamptz;
+  v_run_id bigint;
+begin
+  call maintenance_internal.check_outside('maintenance.run_late');
+  v_began := maintenance_internal.note_visit(maintenance_internal.run_late_statement());
+  commit;
+  loop
+    -- What falls due meanwhile is for the next pass, so that this one ends.
+    v_run_id := maintenance_internal.start_waiting(v_began);
+    commit;
+    exit when v_run_id is null;
+    call maintenance_internal.run_steps(v_run_id);
+    perform maintenance_internal.end_run(v_run_id);
+    commit;
+  end loop;
+end
+$$;
+
+comment on procedure maintenance.run_late() is
+  'Starts what is owed and may start now, one after the other: retries of failed runs, slots '
+  'that pg_cron has missed, and runs that waited for another job or for their window (S2-18, '
+  'S2-19, S4-20). The job run_late calls it every minute. What a run fails with is told on its '
+  'receipt alone. Errors: 2D000 called inside a transaction.';
+-- end of sql/engine/control/run_late.sql
+
+-- from sql/engine/control/find_missed.sql f3cb602ab127da45
+-- Notes which slots were missed: a job that is late, as the status shows it, gets a run that waits
+-- for the last of them. Statements are not caught up: they stay late until pg_cron fires them.
+-- A restored database, or a copy, owes nothing from before, and what waited there is given up.
+
+create function maintenance_internal.find_missed()
+returns bigint
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_slack constant interval := interval '2 minutes';
+  v_now constant timestamptz := maintenance_internal.clock();
+  v_state constant record := maintenance_internal.cron_state();
+  v_read_as constant bigint := hashtextextended(v_state.zone || v_state.readable::text, 0);
+  v_turn maintenance_internal.turn;
+  v_jobs text[];
+  v_row record;
+  v_slot timestamptz;
+  v_missed bigint := 0;
+begin
+  if not maintenance_internal.take_turn('missed') then
+    return 0; -- somebody else is at it
+  end if;
+  select * into v_turn from maintenance_internal.turn as t where t.name = 'missed';
+  if v_turn.noted_in <> v_state.home then
+    update maintenance_internal.job as j set promised_at = v_now;
+    perform maintenance_internal.give_up(r.job_id, 'restored')
+    from maintenance_internal.run as r where r.status = 'waiting';
+  end if;
+  update maintenance_internal.turn as t
+  set noted_in = v_state.home, noted = v_read_as
+  where t.name = 'missed';
+
+  if maintenance_internal.is_paused() then
+    return 0;
+  end if;
+
+  -- Who has left a trace just now has missed nothing, nor has who had no slot since the last look.
+  v_jobs := array(
+    select j.job_name
+    from maintenance_internal.job as j
+    where j.kind <> 'statement' and j.enabled
+      and (j.look_at > v_now and j.look_since = j.promised_at and v_turn.noted = v_read_as)
+        is not true
+      and j.promised_at <= v_now - v_slack
+      and ((select max(r.traced_at) from maintenance_internal.run as r
+        where r.job_id = j.job_id) > v_now - v_slack) is not true);
+  for v_row in
+    select j, s.late_since, s.running, s.schedule, s.active
+    from maintenance.job_status as s
+    join maintenance_internal.job as j on j.job_name = s.job_name
+    where s.job_name = any (v_jobs)
+    order by s.late_since
+  loop
+    continue when v_row.running;
+    if v_row.late_since is not null then
+      v_slot := maintenance_internal.nearest_slot(
+        v_row.schedule, v_now - v_slack, false, v_state.zone);
+      perform maintenance_internal.put_off(v_row.j, 'catch_up', 1, v_slot, v_slot, 'missed');
+      v_missed := v_missed + 1;
+    end if;
+    if v_row.active then
+      v_slot := maintenance_internal.nearest_slot(
+        v_row.schedule, v_now - v_slack, true, v_state.zone);
+      update maintenance_internal.job as j
+      set look_at = coalesce(v_slot + v_slack, 'infinity'), look_since = (v_row.j).promised_at
+      where j.job_id = (
+        select l.job_id from maintenance_internal.job as l
+        where l.job_id = (v_row.j).job_id for no key update skip locked);
+    end if;
+  end loop;
+  return v_missed;
+end
+$$;
+-- end of sql/engine/control/find_missed.sql
+
+-- from sql/engine/control/signal_runs.sql 6eff342824304592
+-- Ends what has to end at once: what is over its time-out and, in an emergency, everything. Between
+-- two batches a run finds that out itself (stop_sign); here whoever is in the middle of one is
+-- cancelled, where that is allowed, and so are the statements that pg_cron runs.
+
+create function maintenance_internal.signal_runs()
+returns bigint
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+set lock_timeout = '1s'
+as $$
+declare
+  v_is_stopped constant boolean := maintenance_internal.is_stopped();
+  v_work record;
+  v_reason text;
+  v_sent bigint := 0;
+begin
+  for v_work in
+    select j as job, l.pid, r.started_at
+    from maintenance_internal.run as r
+    join maintenance_internal.job as j on j.job_id = r.job_id
+    join pg_locks as l on l.pid = r.backend_pid and l.locktype = 'advisory' and l.objsubid = 2
+      and l.classid = maintenance_internal.lock_class()::oid and l.objid = r.job_id::oid
+      and l.database = (select d.oid from pg_database as d where d.datname = current_database())
+    where r.status = 'running' and r.cron_run_id is null
+    union all
+    select j, a.pid, a.query_start
+    from maintenance_internal.job as j
+    join pg_stat_activity as a on a.datname = current_database() and a.state = 'active'
+      and (a.query = j.statement
+        or octet_length(a.query) > 1000 and starts_with(j.statement, a.query)) -- as it is shown
+      and (a.application_name = 'pg_cron' or a.backend_type like 'pg_cron%')
+    where j.kind = 'statement' and not maintenance_internal.is_own(j.statement)
+  loop
+    v_reason := case when v_is_stopped then 'emergency_stop'
+      when v_work.started_at + maintenance_internal.time_out_of(v_work.job)
+        <= maintenance_internal.moment() then 'timeout' end;
+    continue when v_reason is null or v_work.pid = pg_backend_pid();
+    begin
+      perform pg_cancel_backend(v_work.pid);
+      v_sent := v_sent + 1;
+    exception when insufficient_privilege then
+      continue; -- it ends between two batches
+    end;
+    -- A statement cannot say itself why it was cancelled.
+    update maintenance_internal.run as r
+    set stop_reason = v_reason, sqlstate = '57014',
+      error = maintenance_internal.stop_text(v_reason, v_work.job)
+    where r.job_id = (v_work.job).job_id and r.backend_pid = v_work.pid and r.status = 'running'
+      and r.cron_run_id is not null;
+  end loop;
+  return v_sent;
+end
+$$;
+-- end of sql/engine/control/signal_runs.sql
+
+-- from sql/engine/control/tick.sql b554d529d19c83e1
+-- What has to be looked at every minute, in milliseconds: each step in a transaction of its own, so
+-- that one that fails, or waits for a lock, keeps no other from its work. It commits, so it can
+-- have neither a set clause nor security definer: every name is qualified.
+
+create procedure maintenance.tick()
+language plpgsql
+as $$
+declare
+  v_began timestamptz;
+  v_faults jsonb := '[]';
+begin
+  call maintenance_internal.check_outside('maintenance.tick');
+  v_began := maintenance_internal.moment();
+  v_faults := maintenance_internal.tick_step('record_statements', v_faults);
+  commit;
+  v_faults := maintenance_internal.tick_step('signal_runs', v_faults);
+  commit;
+  v_faults := maintenance_internal.tick_step('close_dead_runs', v_faults);
+  commit;
+  v_faults := maintenance_internal.tick_step('record_schedule_edits', v_faults);
+  commit;
+  v_faults := maintenance_internal.tick_step('find_missed', v_faults);
+  commit;
+  perform maintenance_internal.note_visit(
+    maintenance_internal.tick_statement(), v_began, v_faults);
+end
+$$;
+
+comment on procedure maintenance.tick() is
+  'What has to be looked at every minute: writes the receipts of the statements that pg_cron ran, '
+  'ends runs that are over their time-out, closes the receipts of dead ones, keeps what somebody '
+  'has edited in pg_cron, and notes which slots were missed. A step that fails is told on its own '
+  'receipt, the one of the job tick, which calls it. Errors: 2D000 called inside a transaction.';
+
+-- One step of the tick; what it fails with is added to the faults.
+create function maintenance_internal.tick_step(p_step text, p_faults jsonb)
+returns jsonb
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+set lock_timeout = '5s'
+as $$
+declare
+  v_state text;
+  v_message text;
+  v_context text;
+begin
+  -- Nothing waits for the disk: what is lost in a crash is found again.
+  perform set_config('synchronous_commit', 'off', true);
+  execute format('select maintenance_internal.%I()', p_step);
+  return p_faults;
+exception when others or assert_failure then
+  get stacked diagnostics v_state = returned_sqlstate, v_message = message_text,
+    v_context = pg_exception_context;
+  return p_faults || jsonb_build_object('sqlstate', v_state, 'message', v_message,
+    'context', v_context, 'error',
+    format('%s: %s', p_step, maintenance_internal.error_text(v_state, v_message, v_context)));
+end
+$$;
+
+-- The kit's own two jobs leave one receipt each, which is written anew: it is the sign that pg_cron
+-- is at work.
+create function maintenance_internal.note_visit(
+  p_statement text,
+  p_began timestamptz default null,
+  p_faults jsonb default '[]')
+returns timestamptz
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+set lock_timeout = '5s'
+as $$
+declare
+  v_now constant timestamptz := maintenance_internal.moment();
+  v_run maintenance_internal.run;
+begin
+  perform set_config('synchronous_commit', 'off', true);
+  v_run.started_at := coalesce(p_began, v_now);
+  v_run.trigger := case when maintenance_internal.fired_by_cron() then 'schedule' else 'manual' end;
+  v_run.status := case when p_faults = '[]' then 'succeeded' else 'failed' end;
+  v_run.stop_reason := case when p_faults = '[]' then 'done' else 'error' end;
+  v_run.sqlstate := p_faults #>> '{0,sqlstate}';
+  v_run.error := (
+    select string_agg(f.fault ->> 'error', '; ' order by f.n)
+    from jsonb_array_elements(p_faults) with ordinality as f (fault, n));
+  v_run.error_detail := (p_faults -> 0) - '{sqlstate,error}'::text[];
+  update maintenance_internal.run as r
+  -- That pg_cron has fired it once is kept, whoever calls it meanwhile.
+  set trigger = case when r.trigger = 'schedule' then r.trigger else v_run.trigger end,
+    slot = date_trunc('minute', v_run.started_at), status = v_run.status,
+    started_at = v_run.started_at, touched_at = clock_timestamp(), finished_at = v_now,
+    backend_pid = pg_backend_pid(), stop_reason = v_run.stop_reason, error = v_run.error,
+    sqlstate = v_run.sqlstate, error_detail = v_run.error_detail
+  where r.run_id = (
+    select l.run_id from maintenance_internal.run as l
+    join maintenance_internal.job as j on j.job_id = l.job_id
+    where j.statement = p_statement and l.status not in ('waiting', 'skipped')
+    order by l.traced_at desc
+    limit 1);
+  if not found then
+    insert into maintenance_internal.run
+      (job_id, job_name, trigger, slot, status, started_at, finished_at, stop_reason, error,
+        sqlstate, error_detail)
+    select j.job_id, j.job_name, v_run.trigger, date_trunc('minute', v_run.started_at),
+      v_run.status, v_run.started_at, v_now, v_run.stop_reason, v_run.error, v_run.sqlstate,
+      v_run.error_detail
+    from maintenance_internal.job as j
+    where j.statement = p_statement;
+  end if;
+  return v_now;
+end
+$$;
+-- end of sql/engine/control/tick.sql
+
+-- from sql/engine/control/pause.sql 91813509da660bc9
+-- Stops all jobs and the questions to models, and lets them go on. What an operator has switched
+-- off in pg_cron or disabled is not touched by it: jobs are fired as before, and leave skipped
+-- receipts. A statement, which pg_cron runs itself, is put there as a call that does the same.
+
+create function maintenance_internal.set_paused(
+  p_paused boolean,
+  p_reason text,
+  p_stop boolean)
+returns jsonb
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_signalled bigint := 0;
+  v_running bigint;
+begin
+  if p_paused and coalesce(btrim(p_reason), '') = '' then
+    raise exception 'a reason is needed'
+      using errcode = 'PM002', hint = 'The status shows it to whoever wonders why nothing runs.';
+  end if;
+  perform maintenance_internal.put_control();
+  update maintenance_internal.control as c
+  set paused_at = case when p_paused then coalesce(c.paused_at, maintenance_internal.moment()) end,
+    paused_by = case when p_paused then session_user end,
+    paused_for = case when p_paused then left(btrim(p_reason), 200) end,
+    stopped = p_paused and (p_stop or c.stopped);
+  if not p_paused then
+    -- What was due meanwhile is owed to nobody.
+    update maintenance_internal.job as j set promised_at = maintenance_internal.clock();
+  end if;
+  perform maintenance_internal.repair_command(j)
+  from maintenance_internal.job as j where j.kind = 'statement' order by j.job_id;
+  if p_stop then
+    -- So that a statement that was only just fired has a receipt, too.
+    perform from maintenance_internal.turn as t where t.name = 'statements' for update;
+    perform maintenance_internal.record_statements('0');
+    v_signalled := maintenance_internal.signal_runs();
+  end if;
+  select count(*) into v_running from maintenance_internal.run as r
+  where r.status = 'running'
+    and (r.cron_run_id is not null
+      or maintenance_internal.is_alive(r.job_id, r.backend_pid, r.touched_at));
+  return jsonb_build_object('success', true, 'signalled', v_signalled, 'message', case
+    when not p_paused then 'Jobs start again, and models are asked again.'
+    when v_running = 0 then 'Nothing starts any more, and nothing was running.'
+    when p_stop then format('Nothing starts any more. %s %s going on: %s cancelled, and what could '
+      'not be ends after its batch.', v_running,
+      case when v_running = 1 then 'run was' else 'runs were' end, v_signalled)
+    else format('Nothing starts any more. %s to its end; to end that, too: select '
+      'maintenance.emergency_stop(''...'');',
+      case when v_running = 1 then '1 run goes' else format('%s runs go', v_running) end)
+  end);
+end
+$$;
+
+create function maintenance.pause(reason text)
+returns jsonb
+language sql
+security definer
+set search_path = pg_catalog, pg_temp
+set lock_timeout = '5s'
+return maintenance_internal.set_paused(true, pause.reason, false);
+
+comment on function maintenance.pause(text) is
+  'Has no job start and no task be handed out until resume; what runs goes on to its end. What '
+  'pg_cron fires meanwhile leaves skipped receipts, and is not made up for (S1-10, S2-33). reason: '
+  'shown by the status. Returns {success, message, signalled}. Errors: PM002 no reason.';
+
+create function maintenance.emergency_stop(reason text)
+returns jsonb
+language sql
+security definer
+set search_path = pg_catalog, pg_temp
+set lock_timeout = '5s'
+return maintenance_internal.set_paused(true, emergency_stop.reason, true);
+
+comment on function maintenance.emergency_stop(text) is
+  'The same as pause, and ends what runs: what pg_cron has fired is cancelled at once, a run in a '
+  'session of somebody else ends after its batch, and answers of models are refused (PM026), which '
+  'the worker keeps until resume (S2-34). Returns {success, message, signalled}, the runs '
+  'cancelled. Errors: PM002 no reason.';
+
+create function maintenance.resume()
+returns jsonb
+language sql
+security definer
+set search_path = pg_catalog, pg_temp
+set lock_timeout = '5s'
+return maintenance_internal.set_paused(false, null, false);
+
+comment on function maintenance.resume() is
+  'Ends a pause or an emergency stop: jobs start at their next slot, what waited before goes on to '
+  'wait, and what was disabled stays so. Returns {success, message, signalled}.';
+-- end of sql/engine/control/pause.sql
+
+-- from sql/engine/health/job_faults.sql c03ae32bb1cf83fa
 -- The rows of maintenance_status about all jobs, of every kind: whose last run did not succeed, and
 -- who should have run and left no trace.
 
@@ -10859,16 +11855,20 @@ declare
   v_shown constant integer := 3;
   v_tick constant text := (select min(j.job_name) from maintenance_internal.job as j
     where j.statement = maintenance_internal.tick_statement());
+  v_own constant text[] := array(select j.job_name from maintenance_internal.job as j
+    where maintenance_internal.is_own(j.statement));
   v_late maintenance.job_status[] := array(
     select s from unnest(p_jobs) as s where s.late_since is not null
     order by s.job_name is distinct from v_tick, s.late_since, s.job_name);
 begin
   return query
     select 'jobs_failing', count(*), 'Jobs whose last run did not succeed',
-      case when count(*) > 0 then 'warning' else 'ok' end, min(f.at),
+      case when count(*) filter (where (f.s).waiting is null) > 0 then 'warning'
+        when count(*) > 0 then 'notice' else 'ok' end,
+      min(f.at),
       nullif(concat_ws(' ',
-        string_agg(format('%s: %s%s.', (f.s).job_name, f.status, ': ' || f.error), ' '
-          order by f.n) filter (where f.n <= v_shown),
+        string_agg(format('%s: %s%s%s.', (f.s).job_name, f.status, ': ' || f.error,
+          '; waits for ' || (f.s).waiting), ' ' order by f.n) filter (where f.n <= v_shown),
         'Mend it, then: ' || string_agg(maintenance_internal.run_advice(f.s), ' '
           order by f.n) filter (where f.n <= v_shown and (f.s).kind <> 'statement'),
         'In full, as the owner: select distinct on (job_name) job_name, error_detail from '
@@ -10877,7 +11877,7 @@ begin
           || ') and error <> '''' order by job_name, run_id desc;',
         case when count(*) > v_shown then format('And %s more: select job_name, last_error from '
           'maintenance.job_status where last_status in (''failed'', ''timeout'', ''cancelled'', '
-          '''interrupted'');', count(*) - v_shown) end), '')
+          '''interrupted'', ''skipped'');', count(*) - v_shown) end), '')
     from (
       select s, e.status, e.error, e.at, row_number() over (order by e.at desc, s.job_name) as n
       from unnest(p_jobs) as s
@@ -10886,16 +11886,18 @@ begin
         where s.last_status <> 'running'
         union all
         -- While one runs the one before it counts.
-        (select r.status, r.error, r.started_at
+        (select r.status, r.error, coalesce(r.started_at, r.finished_at)
         from maintenance_internal.job as j
         join maintenance_internal.run as r
-          on r.job_id = j.job_id and r.status not in ('skipped', 'running')
+          on r.job_id = j.job_id and (r.status not in ('waiting', 'skipped', 'running')
+            or r.status = 'skipped' and r.error is not null)
         where s.last_status = 'running' and j.job_name = s.job_name
-        order by r.started_at desc
+        order by coalesce(r.started_at, r.finished_at) desc
         limit 1)
       ) as e
-      where s.enabled and s.job_name is distinct from v_tick
-        and e.status in ('failed', 'timeout', 'cancelled', 'interrupted')
+      -- What the kit's own two fail with is told by the row scheduler.
+      where s.enabled and s.job_name <> all (v_own)
+        and e.status in ('failed', 'timeout', 'cancelled', 'interrupted', 'skipped')
     ) as f;
 
   task := 'jobs_late';
@@ -10926,7 +11928,7 @@ begin
     ) as g;
     select min(v_late[n].late_since), concat_ws(' ', advice, 'To make up for it: ' || string_agg(
       maintenance_internal.run_advice(v_late[n]), ' ' order by n)
-      filter (where n <= v_shown and v_late[n].job_name is distinct from v_tick))
+      filter (where n <= v_shown and v_late[n].job_name <> all (v_own)))
     into oldest, advice
     from generate_subscripts(v_late, 1) as n;
   end if;
@@ -10935,7 +11937,7 @@ end
 $$;
 -- end of sql/engine/health/job_faults.sql
 
--- from sql/engine/health/backlog.sql c4d52c66692a0684
+-- from sql/engine/health/backlog.sql 1547be3cfffb2783
 -- One row per backlog: what is due now under each rule, read with the rule itself, up to 10,000;
 -- then what is to be said of all jobs, and of pg_cron.
 -- Each count stands in a block of its own: a broken rule makes its own row critical and no other.
@@ -10965,6 +11967,7 @@ declare
   v_cap constant integer := 10000;
   v_path constant text := maintenance_internal.owner_path();
   v_zone constant text := (maintenance_internal.cron_state()).zone;
+  v_pause constant text := maintenance_internal.pause_text();
   v_row record;
   v_job maintenance.job_status;
   v_jobs maintenance.job_status[];
@@ -11037,11 +12040,19 @@ begin
       elsif v_job.running then
         severity := 'notice';
         advice := 'A run is going on.';
+      elsif v_pause is not null then
+        severity := 'notice';
+        advice := format('All jobs are %s. select maintenance.resume();', v_pause);
       elsif not v_job.enabled then
         advice := format('Disabled. select maintenance.enable_job(%L);', job_name);
-      elsif v_job.last_status in ('failed', 'timeout', 'cancelled', 'interrupted') then
+      elsif v_job.waiting is not null then
+        severity := 'notice';
+        advice := format('A run waits for %s.', v_job.waiting);
+      elsif v_job.last_status in ('failed', 'timeout', 'cancelled', 'interrupted', 'skipped') then
         advice := case when v_job.last_status = 'failed'
           then format('The last run failed: %s. Mend it, then: ', v_job.last_error)
+          when v_job.last_status = 'skipped'
+            then format('The last run was given up: %s. ', v_job.last_error)
           else format('The last run was %s. ', v_job.last_status) || coalesce((
             select l.finding || ': ' || l.fix || ' Then: '
             from maintenance_internal.job as j, maintenance_internal.lint_session(j) as l
@@ -11101,7 +12112,7 @@ begin
     end loop;
     task := 'scheduler';
     oldest := null;
-    description := 'What keeps pg_cron from firing the jobs of this database';
+    description := 'What keeps the jobs of this database from being started';
     select count(*), coalesce((array['notice', 'warning', 'critical'])[max(
         array_position(array['notice', 'warning', 'critical'], f.severity))], 'ok'),
       string_agg(concat_ws('. ', f.fault, f.mend), ' '
@@ -11360,7 +12371,7 @@ comment on function maintenance.index_report_step(integer) is
   'details (S4-05 to S4-07).';
 -- end of sql/engine/health/index_report_step.sql
 
--- from sql/engine/names.sql 9ed96acfebce9d85
+-- from sql/engine/names.sql 3401cb3280e1bdb8
 -- The names that the files of sql/engine/ make in our schemas. Written by make migration.
 
 create function maintenance_internal.engine_names()
@@ -11382,6 +12393,7 @@ return array[
   'maintenance.drop_job',
   'maintenance.edit',
   'maintenance.effective_model',
+  'maintenance.emergency_stop',
   'maintenance.enable_job',
   'maintenance.enqueue_task',
   'maintenance.explain_policy',
@@ -11401,16 +12413,19 @@ return array[
   'maintenance.model_day',
   'maintenance.model_status',
   'maintenance.next_run_at',
+  'maintenance.pause',
   'maintenance.pending_answer',
   'maintenance.preview',
   'maintenance.record_usage',
   'maintenance.register',
   'maintenance.reject_task',
   'maintenance.release_task',
+  'maintenance.resume',
   'maintenance.retry_task',
   'maintenance.retry_tasks',
   'maintenance.run_history',
   'maintenance.run_job',
+  'maintenance.run_late',
   'maintenance.run_now',
   'maintenance.set_job',
   'maintenance.set_kind',
@@ -11433,7 +12448,9 @@ return array[
   'maintenance_internal.answer_fault',
   'maintenance_internal.answered_since',
   'maintenance_internal.apply_answer',
+  'maintenance_internal.asking_hold',
   'maintenance_internal.backlog',
+  'maintenance_internal.begin_run',
   'maintenance_internal.budget_hold',
   'maintenance_internal.call_apply',
   'maintenance_internal.call_backlog',
@@ -11450,6 +12467,7 @@ return array[
   'maintenance_internal.check_dependencies',
   'maintenance_internal.check_keep',
   'maintenance_internal.check_keys',
+  'maintenance_internal.check_outside',
   'maintenance_internal.check_relations',
   'maintenance_internal.check_schedule',
   'maintenance_internal.check_session',
@@ -11458,6 +12476,7 @@ return array[
   'maintenance_internal.close_dead_runs',
   'maintenance_internal.close_lost_statements',
   'maintenance_internal.columns_of',
+  'maintenance_internal.control',
   'maintenance_internal.cool_down',
   'maintenance_internal.cool_model',
   'maintenance_internal.cool_time',
@@ -11491,6 +12510,7 @@ return array[
   'maintenance_internal.find_index',
   'maintenance_internal.find_job',
   'maintenance_internal.find_kind',
+  'maintenance_internal.find_missed',
   'maintenance_internal.find_model',
   'maintenance_internal.find_pieces',
   'maintenance_internal.find_policy',
@@ -11499,11 +12519,17 @@ return array[
   'maintenance_internal.fired_by_cron',
   'maintenance_internal.foresee_answer',
   'maintenance_internal.forget_refusals',
+  'maintenance_internal.further_attempts',
+  'maintenance_internal.give_up',
   'maintenance_internal.has_silencing_trigger',
+  'maintenance_internal.in_window',
   'maintenance_internal.installed_schedule',
   'maintenance_internal.is_alive',
   'maintenance_internal.is_leaf',
+  'maintenance_internal.is_own',
   'maintenance_internal.is_own_change',
+  'maintenance_internal.is_paused',
+  'maintenance_internal.is_stopped',
   'maintenance_internal.is_trusted',
   'maintenance_internal.job',
   'maintenance_internal.job_faults',
@@ -11546,6 +12572,7 @@ return array[
   'maintenance_internal.nearest_slot',
   'maintenance_internal.next_piece',
   'maintenance_internal.note_fault',
+  'maintenance_internal.note_visit',
   'maintenance_internal.owner',
   'maintenance_internal.owner_path',
   'maintenance_internal.owner_schemas',
@@ -11556,6 +12583,7 @@ return array[
   'maintenance_internal.parse_expression',
   'maintenance_internal.parse_once',
   'maintenance_internal.path_hint',
+  'maintenance_internal.pause_text',
   'maintenance_internal.pick_models',
   'maintenance_internal.piece',
   'maintenance_internal.piece_form',
@@ -11567,6 +12595,8 @@ return array[
   'maintenance_internal.print_policy',
   'maintenance_internal.progress',
   'maintenance_internal.purge_cron_history_step',
+  'maintenance_internal.put_control',
+  'maintenance_internal.put_off',
   'maintenance_internal.put_policy',
   'maintenance_internal.put_turns',
   'maintenance_internal.quota_day',
@@ -11577,9 +12607,11 @@ return array[
   'maintenance_internal.remove_schedule',
   'maintenance_internal.remove_schedules',
   'maintenance_internal.repair_addresses',
+  'maintenance_internal.repair_command',
   'maintenance_internal.reserve_call',
   'maintenance_internal.restore_row',
   'maintenance_internal.retire_row',
+  'maintenance_internal.retry_delay',
   'maintenance_internal.revoke_defaults',
   'maintenance_internal.routines_of',
   'maintenance_internal.row_in_force',
@@ -11587,25 +12619,34 @@ return array[
   'maintenance_internal.rows_per_page',
   'maintenance_internal.run',
   'maintenance_internal.run_advice',
+  'maintenance_internal.run_late_statement',
   'maintenance_internal.run_or_raise',
   'maintenance_internal.run_step',
+  'maintenance_internal.run_steps',
   'maintenance_internal.schedule_advice',
   'maintenance_internal.scheduler_faults',
   'maintenance_internal.schema_fault',
   'maintenance_internal.set_enabled',
+  'maintenance_internal.set_paused',
   'maintenance_internal.settle_call',
   'maintenance_internal.settle_piece',
+  'maintenance_internal.settle_run',
   'maintenance_internal.settle_task',
   'maintenance_internal.ship',
   'maintenance_internal.ship_row',
   'maintenance_internal.shipped',
   'maintenance_internal.shipped_setting',
+  'maintenance_internal.signal_runs',
   'maintenance_internal.size_of',
   'maintenance_internal.skipped_tables',
-  'maintenance_internal.slot_of',
+  'maintenance_internal.slot_near',
   'maintenance_internal.split_piece',
+  'maintenance_internal.start_bar',
   'maintenance_internal.start_run',
+  'maintenance_internal.start_waiting',
   'maintenance_internal.statement_tables',
+  'maintenance_internal.stop_sign',
+  'maintenance_internal.stop_text',
   'maintenance_internal.subject',
   'maintenance_internal.sweep_leases',
   'maintenance_internal.sync_schedule',
@@ -11619,6 +12660,8 @@ return array[
   'maintenance_internal.tell_due',
   'maintenance_internal.tell_elsewhere',
   'maintenance_internal.tick_statement',
+  'maintenance_internal.tick_step',
+  'maintenance_internal.time_out_of',
   'maintenance_internal.trigger_step',
   'maintenance_internal.try_update',
   'maintenance_internal.turn',
@@ -11627,6 +12670,9 @@ return array[
   'maintenance_internal.unlike_shipped',
   'maintenance_internal.upsert_job',
   'maintenance_internal.usage_number',
+  'maintenance_internal.waits_for',
+  'maintenance_internal.waits_until',
+  'maintenance_internal.window_opens',
   'maintenance_internal.work_singly',
   'maintenance_internal.wrap_text',
   'maintenance_internal.write_cron_job',
@@ -11827,7 +12873,7 @@ comment on function maintenance.uninstall(text) is
   'foreign objects.';
 -- end of sql/engine/uninstall.sql
 
--- from sql/engine/shipped.sql fb8618be7098f0ec
+-- from sql/engine/shipped.sql 9b3980bfe4b0c3f7
 -- The calls in the files of sql/engine/ that set jobs, kinds and models, and their shipping. Written
 -- by make migration.
 
@@ -11839,8 +12885,9 @@ set search_path = pg_catalog, pg_temp
 begin atomic
   select s.kind, s.name, s.call
   from (values
-  (E'job', E'tick', E'select maintenance.set_statement(\n  \'tick\',\n  statement => \'call maintenance.tick()\',\n  schedule => \'* * * * *\',\n  description => \'Receipts of the statements that pg_cron runs itself\');'),
-  (E'job', E'purge_receipts', E'select maintenance.set_policy(\n  \'purge_receipts\',\n  target => \'maintenance_internal.run\',\n  action => \'delete\',\n  age => \'finished_at\',\n  keep => \'90 days\',\n  -- The last of a job, of its successes and of what was skipped stays: what it owes is counted\n  -- from there.\n  matching => $$not exists (\n      select from maintenance_internal.job as j where j.job_id = run.job_id)\n    or run.status = \'skipped\' and exists (\n      select from maintenance_internal.run as l\n      where l.job_id = run.job_id and l.status = \'skipped\' and l.started_at > run.started_at)\n    or exists (\n      select from maintenance_internal.run as l\n      where l.job_id = run.job_id and l.status <> \'skipped\' and l.started_at > run.started_at)\n    and (run.status <> \'succeeded\' or exists (\n      select from maintenance_internal.run as l\n      where l.job_id = run.job_id and l.status = \'succeeded\' and l.started_at > run.started_at))$$,\n  schedule => \'40 3 * * *\',\n  description => \'Receipts that nobody needs any more\');'),
+  (E'job', E'tick', E'select maintenance.set_statement(\n  \'tick\',\n  statement => \'call maintenance.tick()\',\n  schedule => \'* * * * *\',\n  description => \'Looks after all other jobs, every minute\');'),
+  (E'job', E'run_late', E'select maintenance.set_statement(\n  \'run_late\',\n  statement => \'call maintenance.run_late()\',\n  schedule => \'* * * * *\',\n  description => \'Starts what is owed: retries, missed slots, runs that wait\');'),
+  (E'job', E'purge_receipts', E'select maintenance.set_policy(\n  \'purge_receipts\',\n  target => \'maintenance_internal.run\',\n  action => \'delete\',\n  age => \'finished_at\',\n  keep => \'90 days\',\n  -- Of a job that is there the last that says how it is stays, the last trace, from which counts\n  -- what it owes, and the last success.\n  matching => $$not exists (\n      select from maintenance_internal.job as j where j.job_id = run.job_id)\n    or exists (\n      select from maintenance_internal.run as l\n      where l.job_id = run.job_id and l.traced_at > run.traced_at)\n    and (run.status = \'skipped\' and run.error is null or exists (\n      select from maintenance_internal.run as l\n      where l.job_id = run.job_id\n        and (l.status not in (\'waiting\', \'skipped\') or l.status = \'skipped\' and l.error is not null)\n        and coalesce(l.started_at, l.finished_at) > coalesce(run.started_at, run.finished_at)))\n    and (run.status <> \'succeeded\' or exists (\n      select from maintenance_internal.run as l\n      where l.job_id = run.job_id and l.status = \'succeeded\' and l.started_at > run.started_at))$$,\n  schedule => \'40 3 * * *\',\n  description => \'Receipts that nobody needs any more\');'),
   (E'job', E'purge_cron_history', E'select maintenance.set_job(\n  \'purge_cron_history\',\n  step => \'maintenance_internal.purge_cron_history_step\',\n  schedule => \'50 3 * * *\',\n  description => \'pg_cron\'\'s own history, a row for every firing, beyond seven days\');'),
   (E'job', E'purge_edits', E'select maintenance.set_policy(\n  \'purge_edits\',\n  target => \'maintenance.edit\',\n  action => \'delete\',\n  age => \'changed_at\',\n  keep => \'1 year\',\n  schedule => \'41 3 * * *\',\n  description => \'Who changed what of a job\');'),
   (E'job', E'purge_tasks', E'select maintenance.set_policy(\n  \'purge_tasks\',\n  target => \'maintenance.task\',\n  action => \'delete\',\n  age => \'finished_at\',\n  keep => \'30 days\',\n  -- The dead wait for somebody, for three months.\n  matching => $$state <> \'dead\' or finished_at <= cutoff - interval \'60 days\'$$,\n  schedule => \'42 3 * * *\',\n  description => \'Tasks that are over; dead ones after 90 days\');'),
@@ -11890,7 +12937,7 @@ end
 $$;
 -- end of sql/engine/revoke_defaults.sql
 
--- from sql/engine/pin.sql 94fc83009c55a19d
+-- from sql/engine/pin.sql 8343bd993b8755c7
 -- What every definer function of ours works under, whatever its caller's session says: the settings
 -- that change how a stored text is read or what it gives, and those that show what a statement
 -- inside it does. A file names its search_path and its lock_timeout; the rest is the same for all,
@@ -11950,7 +12997,8 @@ begin
           'trigger_jobs', 'task_request', 'complete_task', 'approve_task', 'undo_task'))
       -- These tell the owner; and a claim says why it hands nothing out, and calls no code of his.
       and not (p.proname = 'claim_tasks' and s.name = 'client_min_messages')
-      and not (p.proname ~ '^(set_|put_policy|configure_|drop_job|(enable|disable)_job|register)'
+      and not (p.proname ~ '^(set_|put_policy|configure_|drop_job|(enable|disable)_job|register'
+          '|pause|resume|emergency_stop)'
         and s.name = 'client_min_messages')
   loop
     execute format('alter routine %s set %s = %s', v_pin.routine, v_pin.name,
@@ -11960,12 +13008,12 @@ end
 $$;
 -- end of sql/engine/pin.sql
 
--- from sql/engine/roles.sql baf8d4c39533100b
+-- from sql/engine/roles.sql 7944c5c0db65a7b0
 -- Who may call what. Last in the build, so that it sees everything.
 --
 --   maintenance_viewer    reads status and history
---   maintenance_operator  also runs, schedules, enables, disables; asks for tasks, revives, decides
---                         and undoes them
+--   maintenance_operator  also runs, schedules, enables, disables and pauses jobs; asks for tasks,
+--                         revives, decides and undoes them
 --   maintenance_worker    carries tasks to the model and back, and nothing else
 --
 -- Roles belong to the whole server and are not in a dump: grant_roles can be called again at any
@@ -12002,6 +13050,7 @@ declare
     'function maintenance_internal.nearest_slot(text, timestamptz, boolean, text)',
     'function maintenance_internal.clock()',
     'function maintenance_internal.tick_statement()',
+    'function maintenance_internal.run_late_statement()',
     'function maintenance_internal.wrap_text(text, integer)',
     'function maintenance.version()',
     'function maintenance.next_run_at(text, timestamptz)',
@@ -12016,13 +13065,18 @@ declare
     'function maintenance_internal.run_step(bigint)',
     'function maintenance_internal.end_run(bigint)',
     'function maintenance_internal.defer_again()',
-    'function maintenance_internal.refuse_inside_transaction(text)',
+    'function maintenance_internal.refuse_inside_transaction(text, text)',
+    'procedure maintenance_internal.check_outside(text)',
+    'procedure maintenance_internal.run_steps(bigint)',
     'function maintenance_internal.message_or_failure(jsonb)',
     'function maintenance.install_schedules()',
     'function maintenance.cron_statements()',
     'function maintenance.set_schedule(text, text)',
     'function maintenance.enable_job(text)',
     'function maintenance.disable_job(text)',
+    'function maintenance.pause(text)',
+    'function maintenance.emergency_stop(text)',
+    'function maintenance.resume()',
     'function maintenance.enqueue_task(text, text, integer, timestamptz, jsonb, boolean)',
     'function maintenance.trigger_jobs(text, interval, boolean, boolean)',
     'table maintenance.model',

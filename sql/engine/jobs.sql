@@ -1,11 +1,17 @@
--- The engine's own jobs: the tick, and what keeps each table of its own, and pg_cron's history,
--- from growing for ever.
+-- The engine's own jobs: the tick, what starts what is owed, and what keeps each table of its
+-- own, and pg_cron's history, from growing for ever.
 
 select maintenance.set_statement(
   'tick',
   statement => 'call maintenance.tick()',
   schedule => '* * * * *',
-  description => 'Receipts of the statements that pg_cron runs itself');
+  description => 'Looks after all other jobs, every minute');
+
+select maintenance.set_statement(
+  'run_late',
+  statement => 'call maintenance.run_late()',
+  schedule => '* * * * *',
+  description => 'Starts what is owed: retries, missed slots, runs that wait');
 
 select maintenance.set_policy(
   'purge_receipts',
@@ -13,16 +19,18 @@ select maintenance.set_policy(
   action => 'delete',
   age => 'finished_at',
   keep => '90 days',
-  -- The last of a job, of its successes and of what was skipped stays: what it owes is counted
-  -- from there.
+  -- Of a job that is there the last that says how it is stays, the last trace, from which counts
+  -- what it owes, and the last success.
   matching => $$not exists (
       select from maintenance_internal.job as j where j.job_id = run.job_id)
-    or run.status = 'skipped' and exists (
-      select from maintenance_internal.run as l
-      where l.job_id = run.job_id and l.status = 'skipped' and l.started_at > run.started_at)
     or exists (
       select from maintenance_internal.run as l
-      where l.job_id = run.job_id and l.status <> 'skipped' and l.started_at > run.started_at)
+      where l.job_id = run.job_id and l.traced_at > run.traced_at)
+    and (run.status = 'skipped' and run.error is null or exists (
+      select from maintenance_internal.run as l
+      where l.job_id = run.job_id
+        and (l.status not in ('waiting', 'skipped') or l.status = 'skipped' and l.error is not null)
+        and coalesce(l.started_at, l.finished_at) > coalesce(run.started_at, run.finished_at)))
     and (run.status <> 'succeeded' or exists (
       select from maintenance_internal.run as l
       where l.job_id = run.job_id and l.status = 'succeeded' and l.started_at > run.started_at))$$,

@@ -57,7 +57,8 @@ begin
           'trigger_jobs', 'task_request', 'complete_task', 'approve_task', 'undo_task'))
       -- These tell the owner; and a claim says why it hands nothing out, and calls no code of his.
       and not (p.proname = 'claim_tasks' and s.name = 'client_min_messages')
-      and not (p.proname ~ '^(set_|put_policy|configure_|drop_job|(enable|disable)_job|register)'
+      and not (p.proname ~ '^(set_|put_policy|configure_|drop_job|(enable|disable)_job|register'
+          '|pause|resume|emergency_stop)'
         and s.name = 'client_min_messages')
   loop
     execute format('alter routine %s set %s = %s', v_pin.routine, v_pin.name,

@@ -1,8 +1,8 @@
 -- Who may call what. Last in the build, so that it sees everything.
 --
 --   maintenance_viewer    reads status and history
---   maintenance_operator  also runs, schedules, enables, disables; asks for tasks, revives, decides
---                         and undoes them
+--   maintenance_operator  also runs, schedules, enables, disables and pauses jobs; asks for tasks,
+--                         revives, decides and undoes them
 --   maintenance_worker    carries tasks to the model and back, and nothing else
 --
 -- Roles belong to the whole server and are not in a dump: grant_roles can be called again at any
@@ -39,6 +39,7 @@ declare
     'function maintenance_internal.nearest_slot(text, timestamptz, boolean, text)',
     'function maintenance_internal.clock()',
     'function maintenance_internal.tick_statement()',
+    'function maintenance_internal.run_late_statement()',
     'function maintenance_internal.wrap_text(text, integer)',
     'function maintenance.version()',
     'function maintenance.next_run_at(text, timestamptz)',
@@ -53,13 +54,18 @@ declare
     'function maintenance_internal.run_step(bigint)',
     'function maintenance_internal.end_run(bigint)',
     'function maintenance_internal.defer_again()',
-    'function maintenance_internal.refuse_inside_transaction(text)',
+    'function maintenance_internal.refuse_inside_transaction(text, text)',
+    'procedure maintenance_internal.check_outside(text)',
+    'procedure maintenance_internal.run_steps(bigint)',
     'function maintenance_internal.message_or_failure(jsonb)',
     'function maintenance.install_schedules()',
     'function maintenance.cron_statements()',
     'function maintenance.set_schedule(text, text)',
     'function maintenance.enable_job(text)',
     'function maintenance.disable_job(text)',
+    'function maintenance.pause(text)',
+    'function maintenance.emergency_stop(text)',
+    'function maintenance.resume()',
     'function maintenance.enqueue_task(text, text, integer, timestamptz, jsonb, boolean)',
     'function maintenance.trigger_jobs(text, interval, boolean, boolean)',
     'table maintenance.model',

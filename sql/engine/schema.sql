@@ -10,7 +10,8 @@
 --   PM006  a schedule that is no cron expression
 --   PM007  a step function or a statement is not acceptable
 --   PM008  a run failed (run_job, after its receipt is committed; the front doors in public)
---   PM009  the run that a call wanted was skipped: another one is going on, or the job is disabled
+--   PM009  the run that a call wanted was skipped: another one is going on, or the job is disabled,
+--          or all are paused
 --   PM010  scheduling is not possible here
 --   PM011  a statement job cannot be called from inside a transaction: pg_cron or psql runs it
 --   PM012  due rows were offered and none of them changed (on receipts; never raised)
@@ -26,6 +27,8 @@
 --   PM022  the rule of a run, or its table, was changed meanwhile (on receipts; never raised)
 --   PM023  this session, of somebody else than the owner, has temporary tables
 --   PM024  no such model
+--   PM025  a run waited in vain (on receipts; never raised)
+--   PM026  an answer of a model comes during an emergency stop
 --   PM099  undoes what was only tried (never raised to a caller)
 
 do $$

@@ -1,5 +1,5 @@
 -- The release, and a hash of the files of sql/engine/. Written by make migration.
 
 comment on schema maintenance is
-  'pg-maintenance 0.0.0, state b2d2a40f44d292b6: '
+  'pg-maintenance 0.0.0, state ec19cc12659350d1: '
   'what people call and read; \df maintenance.* is the manual.';

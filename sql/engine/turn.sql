@@ -10,10 +10,14 @@ create table maintenance_internal.turn (
 ) with (fillfactor = 50);
 
 comment on table maintenance_internal.turn is
-  'statements: writing the receipts of what pg_cron ran.';
+  'statements: writing the receipts of what pg_cron ran. missed: looking for slots that left no '
+  'trace.';
 comment on column maintenance_internal.turn.noted is
-  'up to which number of pg_cron''s history receipts are written; noted_in: whose '
-  'numbers these are (home of cron_state), since another history counts anew';
+  'statements: up to which number of pg_cron''s history receipts are written; missed: a hash of '
+  'how schedules were read';
+comment on column maintenance_internal.turn.noted_in is
+  'where that was (home of cron_state): another history counts anew, and a restored database owes '
+  'nothing';
 
 create function maintenance_internal.put_turns()
 returns void
@@ -21,7 +25,7 @@ language sql
 set search_path = pg_catalog, pg_temp
 begin atomic
   insert into maintenance_internal.turn (name, taken_at)
-  values ('statements', '-infinity')
+  values ('statements', '-infinity'), ('missed', '-infinity')
   on conflict do nothing;
 end;
 select maintenance_internal.put_turns();

@@ -1,6 +1,6 @@
 -- :jobs jobs, two fifths of them policies, and :receipts receipts, most of them of one job; pg_cron has
 -- fired :firings statements (tests/bench/cron.sql). Then the pages that each look reads, a job, the
--- second time in a session.
+-- second time in a session; and how long a tick takes.
 create table public.t (at timestamptz);
 create index on public.t (at);
 create function public.step(batch_size integer) returns bigint language sql return 0;
@@ -21,7 +21,25 @@ select public.fire(:firings);
 call maintenance.tick();
 \o
 vacuum analyze;
-create function public.tick() returns void language plpgsql as 'begin call maintenance.tick(); end';
+-- What the tick does, in one transaction.
+create function public.tick() returns void language plpgsql as $$
+begin
+  perform maintenance_internal.tick_step(step, '[]') from unnest('{record_statements,signal_runs,close_dead_runs,
+    record_schedule_edits,find_missed}'::text[]) as step;
+  perform maintenance_internal.note_visit(maintenance_internal.tick_statement());
+end $$;
+create function public.milliseconds() returns numeric language plpgsql as $$
+declare
+  v_began timestamptz;
+  v_took numeric[];
+begin
+  for i in 1 .. 9 loop
+    v_began := clock_timestamp();
+    perform public.tick();
+    v_took := v_took || extract(epoch from clock_timestamp() - v_began) * 1000;
+  end loop;
+  return (select percentile_cont(0.5) within group (order by t) from unnest(v_took) as t);
+end $$;
 create function public.pages(look text) returns numeric language plpgsql as $$
 declare
   plan json;
@@ -32,4 +50,6 @@ begin
 end $$;
 select l.name, round(public.pages(l.look) / (select count(*) from maintenance_internal.job), 1)
 from (values ('maintenance_status', 'select * from public.maintenance_status'),
-  ('job_status', 'select * from maintenance.job_status'), ('tick', 'select public.tick()')) as l (name, look);
+  ('job_status', 'select * from maintenance.job_status'), ('tick', 'select public.tick()')) as l (name, look)
+union all
+select 'tick_ms', round(public.milliseconds(), 1);

@@ -295,7 +295,8 @@ select results_eq($$select cron_run_id::int, status from maintenance_internal.ru
 select public.fired(66, 'vacuum public.t', 'failed') \g /dev/null
 update maintenance_internal.turn set noted = 66 where name = 'statements';
 update maintenance_internal.job set promised_at = now() - interval '9 minutes' where job_name = 'vac';
-update maintenance_internal.run set started_at = now() - interval '9 minutes' where job_name = 'vac';
+update maintenance_internal.run set slot = null, started_at = now() - interval '9 minutes',
+  finished_at = now() - interval '9 minutes' where job_name = 'vac';
 update cron.job set schedule = '* * * * *' where jobid = 1;
 update maintenance_internal.installed_schedule set seen = null;
 call maintenance.tick();

@@ -97,7 +97,10 @@ lane_names() {
 }
 
 lane_launcher() {
+  local late
   up launcher "$libpq_mode"$'\nmax_connections = 20'
+  ask -o /dev/null -c 'create function public.step(batch_size integer) returns bigint language sql return 0' \
+    -c "select maintenance.set_job('every_minute', 'public.step', '* * * * *')"
   fired succeeded
   state='launcher terminated'
   as_super -o /dev/null \
@@ -109,6 +112,9 @@ lane_launcher() {
       until_true 185 'the status' ask -c "select s.severity = 'critical'
         and s.advice ~ 'No tick since .*: the launcher of pg_cron is not there. Restart the server'
         from public.maintenance_status as s where s.task = 'scheduler'" || true
+      late=$(ask -c "select string_agg(job_name, ' ' order by job_name) from maintenance.job_status
+        where late_since is not null")
+      [ "$late" = 'every_minute run_late tick' ] || not_ok "$state: late are $late"
       restart
       cured
       state='copy by TEMPLATE'

@@ -29,7 +29,8 @@ select is_empty($$select name from routine where prosecdef
         'task_request', 'complete_task', 'approve_task', 'undo_task')
         then array['timezone_abbreviations', 'lc_monetary', 'lc_numeric', 'lc_time'] else '{}' end
       || case when proname <> 'set_policy' then array['timezone', 'datestyle', 'intervalstyle'] else '{}' end
-      || case when proname !~ '^(set_|put_policy|configure_|drop_job|(enable|disable)_job|register|claim_tasks)'
+      || case when proname !~ '^(set_|put_policy|configure_|drop_job|(enable|disable)_job|register|claim_tasks'
+          '|pause|resume|emergency_stop)'
         then array['client_min_messages'] else '{}' end)$$,
   'every definer function pins what bends a text that it executes, or shows what it does');
 select is_empty($$select name from routine where prosecdef
@@ -66,7 +67,8 @@ create function pg_temp.granted(role text, kind text) returns setof text languag
 select set_eq($$select pg_temp.granted('maintenance_viewer', 'routine')$$, array['maintenance_internal.backlog()',
   'maintenance_internal.task_backlog()', 'maintenance_internal.cron_state()', 'maintenance_internal.cron_jobs()',
   'maintenance_internal.cron_fault(text)', 'maintenance_internal.clock()',
-  'maintenance_internal.tick_statement()', 'maintenance_internal.wrap_text(text,integer)',
+  'maintenance_internal.tick_statement()', 'maintenance_internal.run_late_statement()',
+  'maintenance_internal.wrap_text(text,integer)',
   'maintenance_internal.unlike_shipped(text)', 'maintenance_internal.model_status()',
   'maintenance_internal.is_alive(integer,integer,timestamp with time zone)',
   'maintenance_internal.nearest_slot(text,timestamp with time zone,boolean,text)'],
@@ -75,7 +77,9 @@ select set_eq($$select pg_temp.granted('maintenance_operator', 'routine')
     except select pg_temp.granted('maintenance_viewer', 'routine')$$,
   array['maintenance_internal.run_or_raise(text)', 'maintenance_internal.start_run(text,boolean)',
   'maintenance_internal.run_step(bigint)', 'maintenance_internal.end_run(bigint)', 'maintenance_internal.defer_again()',
-  'maintenance_internal.refuse_inside_transaction(text)', 'maintenance_internal.message_or_failure(jsonb)'],
+  'maintenance_internal.refuse_inside_transaction(text,text)',
+  'maintenance_internal.check_outside(text)', 'maintenance_internal.run_steps(bigint)',
+  'maintenance_internal.message_or_failure(jsonb)'],
   'on the inside an operator may also call what run_job and run_now call');
 select is_empty($$select pg_temp.granted(r, 'relation')
   from unnest(array['maintenance_viewer', 'maintenance_operator', 'maintenance_worker']) as r

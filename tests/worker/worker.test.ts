@@ -307,6 +307,34 @@ test("Postgres goes away during a call: the answer waits for it, and is applied 
   await standIn.close();
 });
 
+test("an emergency stop during a call: the answer waits for resume, and is applied once", async () => {
+  const held = gate();
+  const standIn = await startStandIn(async () => {
+    await held.opened;
+    return word("kept");
+  });
+  const id = await enqueue("stopped");
+  const program = startProgram(standIn.url);
+  await until("the call is made", () => standIn.seen.length === 1);
+  await db.query("select maintenance.emergency_stop('a drill')");
+  try {
+    await enqueue("meanwhile");
+    held.open();
+    await until("it is refused", () => program.output().includes("no answer is taken"));
+    await until("no task is handed out", () => program.output().includes("stopped since"));
+    assert.equal((await task(id)).state, "leased");
+  } finally {
+    await db.query("select maintenance.resume()");
+  }
+  await until("it is applied", async () => (await task(id)).state === "succeeded");
+  assert.deepEqual(await words("stopped"), ["kept"]);
+  await until("the program goes on", async () => (await words("meanwhile")).length === 1);
+  assert.equal(standIn.seen.length, 2);
+  program.child.kill("SIGTERM");
+  assert.equal(await program.exit, 0);
+  await standIn.close();
+});
+
 test("the worker's login can do nothing but carry", async () => {
   const worker = new Client({ connectionString: databaseUrl });
   await worker.connect();

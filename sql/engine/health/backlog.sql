@@ -27,6 +27,7 @@ declare
   v_cap constant integer := 10000;
   v_path constant text := maintenance_internal.owner_path();
   v_zone constant text := (maintenance_internal.cron_state()).zone;
+  v_pause constant text := maintenance_internal.pause_text();
   v_row record;
   v_job maintenance.job_status;
   v_jobs maintenance.job_status[];
@@ -99,11 +100,19 @@ begin
       elsif v_job.running then
         severity := 'notice';
         advice := 'A run is going on.';
+      elsif v_pause is not null then
+        severity := 'notice';
+        advice := format('All jobs are %s. select maintenance.resume();', v_pause);
       elsif not v_job.enabled then
         advice := format('Disabled. select maintenance.enable_job(%L);', job_name);
-      elsif v_job.last_status in ('failed', 'timeout', 'cancelled', 'interrupted') then
+      elsif v_job.waiting is not null then
+        severity := 'notice';
+        advice := format('A run waits for %s.', v_job.waiting);
+      elsif v_job.last_status in ('failed', 'timeout', 'cancelled', 'interrupted', 'skipped') then
         advice := case when v_job.last_status = 'failed'
           then format('The last run failed: %s. Mend it, then: ', v_job.last_error)
+          when v_job.last_status = 'skipped'
+            then format('The last run was given up: %s. ', v_job.last_error)
           else format('The last run was %s. ', v_job.last_status) || coalesce((
             select l.finding || ': ' || l.fix || ' Then: '
             from maintenance_internal.job as j, maintenance_internal.lint_session(j) as l
@@ -163,7 +172,7 @@ begin
     end loop;
     task := 'scheduler';
     oldest := null;
-    description := 'What keeps pg_cron from firing the jobs of this database';
+    description := 'What keeps the jobs of this database from being started';
     select count(*), coalesce((array['notice', 'warning', 'critical'])[max(
         array_position(array['notice', 'warning', 'critical'], f.severity))], 'ok'),
       string_agg(concat_ws('. ', f.fault, f.mend), ' '

@@ -36,16 +36,20 @@ declare
   v_shown constant integer := 3;
   v_tick constant text := (select min(j.job_name) from maintenance_internal.job as j
     where j.statement = maintenance_internal.tick_statement());
+  v_own constant text[] := array(select j.job_name from maintenance_internal.job as j
+    where maintenance_internal.is_own(j.statement));
   v_late maintenance.job_status[] := array(
     select s from unnest(p_jobs) as s where s.late_since is not null
     order by s.job_name is distinct from v_tick, s.late_since, s.job_name);
 begin
   return query
     select 'jobs_failing', count(*), 'Jobs whose last run did not succeed',
-      case when count(*) > 0 then 'warning' else 'ok' end, min(f.at),
+      case when count(*) filter (where (f.s).waiting is null) > 0 then 'warning'
+        when count(*) > 0 then 'notice' else 'ok' end,
+      min(f.at),
       nullif(concat_ws(' ',
-        string_agg(format('%s: %s%s.', (f.s).job_name, f.status, ': ' || f.error), ' '
-          order by f.n) filter (where f.n <= v_shown),
+        string_agg(format('%s: %s%s%s.', (f.s).job_name, f.status, ': ' || f.error,
+          '; waits for ' || (f.s).waiting), ' ' order by f.n) filter (where f.n <= v_shown),
         'Mend it, then: ' || string_agg(maintenance_internal.run_advice(f.s), ' '
           order by f.n) filter (where f.n <= v_shown and (f.s).kind <> 'statement'),
         'In full, as the owner: select distinct on (job_name) job_name, error_detail from '
@@ -54,7 +58,7 @@ begin
           || ') and error <> '''' order by job_name, run_id desc;',
         case when count(*) > v_shown then format('And %s more: select job_name, last_error from '
           'maintenance.job_status where last_status in (''failed'', ''timeout'', ''cancelled'', '
-          '''interrupted'');', count(*) - v_shown) end), '')
+          '''interrupted'', ''skipped'');', count(*) - v_shown) end), '')
     from (
       select s, e.status, e.error, e.at, row_number() over (order by e.at desc, s.job_name) as n
       from unnest(p_jobs) as s
@@ -63,16 +67,18 @@ begin
         where s.last_status <> 'running'
         union all
         -- While one runs the one before it counts.
-        (select r.status, r.error, r.started_at
+        (select r.status, r.error, coalesce(r.started_at, r.finished_at)
         from maintenance_internal.job as j
         join maintenance_internal.run as r
-          on r.job_id = j.job_id and r.status not in ('skipped', 'running')
+          on r.job_id = j.job_id and (r.status not in ('waiting', 'skipped', 'running')
+            or r.status = 'skipped' and r.error is not null)
         where s.last_status = 'running' and j.job_name = s.job_name
-        order by r.started_at desc
+        order by coalesce(r.started_at, r.finished_at) desc
         limit 1)
       ) as e
-      where s.enabled and s.job_name is distinct from v_tick
-        and e.status in ('failed', 'timeout', 'cancelled', 'interrupted')
+      -- What the kit's own two fail with is told by the row scheduler.
+      where s.enabled and s.job_name <> all (v_own)
+        and e.status in ('failed', 'timeout', 'cancelled', 'interrupted', 'skipped')
     ) as f;
 
   task := 'jobs_late';
@@ -103,7 +109,7 @@ begin
     ) as g;
     select min(v_late[n].late_since), concat_ws(' ', advice, 'To make up for it: ' || string_agg(
       maintenance_internal.run_advice(v_late[n]), ' ' order by n)
-      filter (where n <= v_shown and v_late[n].job_name is distinct from v_tick))
+      filter (where n <= v_shown and v_late[n].job_name <> all (v_own)))
     into oldest, advice
     from generate_subscripts(v_late, 1) as n;
   end if;

@@ -97,20 +97,20 @@ $$;
 
 comment on function maintenance.configure_job(text, integer, interval, integer, bigint, interval,
   text, interval, text[], interval, time, time, text) is
-  'Options of every kind of job; only those given change. batch_size: rows per batch, 1 to 100000, '
-  'shipped 20000. budget: wall-clock time after which a run stops cleanly, shipped 5 minutes. '
-  'max_batches, max_rows: a run stops after these, too; none are shipped, and 0 takes one away. '
-  'keep: how long a policy keeps its rows. '
-  'priority: critical, high, medium (shipped) or low: a run that fails is tried again 3, 2, 2 or 1 '
-  'times. timeout: a run is ended after this much time; shipped is an hour beyond the budget, for '
-  'statement jobs none; 0 makes it that again. depends_on: jobs that have to have succeeded for a '
-  'slot before its run begins; ''{}'' takes them away. grace: how long a run may wait; shipped is '
-  'until its next slot, and 0 makes it that again. window_start, window_end, window_zone (shipped '
-  'UTC): the time of day in which pg_cron may have it run, over midnight where it ends before it '
-  'starts; equal ends take it away. Statement jobs have a timeout alone of these. '
-  'A later release leaves what is set here as it is, where it is not what was shipped anyway. For '
-  'the engine''s owner. Errors: PM001 no such job (also one depended on), PM002 out of range, or '
-  'dependencies that come back to the job.';
+  'Options of every kind of job; only those given change (S2-18 to S2-20). batch_size: rows per '
+  'batch, 1 to 100000, shipped 20000. budget: wall-clock time after which a run stops cleanly, '
+  'shipped 5 minutes. max_batches, max_rows: a run stops after these, too; none are shipped, and '
+  '0 takes one away. keep: how long a policy keeps its rows. priority: critical, high, medium '
+  '(shipped) or low: a run that fails is tried again 3, 2, 2 or 1 times. timeout: a run is ended '
+  'after this much time; shipped is an hour beyond the budget, for statement jobs none; 0 makes '
+  'it that again. depends_on: jobs that have to have succeeded for a slot before its run begins; '
+  '''{}'' takes them away. grace: how long a run may wait; shipped is until its next slot, and 0 '
+  'makes it that again. window_start, window_end, window_zone (shipped UTC): the time of day in '
+  'which pg_cron may have it run, over midnight where it ends before it starts; equal ends take '
+  'it away. Statement jobs have a timeout alone of these. A later release leaves what is set '
+  'here as it is, where it is not what was shipped anyway. For the engine''s owner. Errors: '
+  'PM001 no such job (also one depended on), PM002 out of range, or dependencies that come back '
+  'to the job.';
 
 -- Refuses what a job cannot depend on: what is no job, and what depends on it itself.
 create function maintenance_internal.check_dependencies(p_job_name text, p_depends_on text[])

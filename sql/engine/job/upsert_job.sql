@@ -53,7 +53,8 @@ begin
   set step = excluded.step,
     statement = excluded.statement,
     schedule = excluded.schedule,
-    promised_at = case when j.schedule is distinct from excluded.schedule then now()
+    promised_at = case when j.schedule is distinct from excluded.schedule
+      then maintenance_internal.clock()
       else j.promised_at end,
     description = excluded.description,
     backlog_name = excluded.backlog_name,

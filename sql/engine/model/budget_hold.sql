@@ -24,3 +24,11 @@ begin
       'YYYY-MM-DD HH24:MI:SSOF'));
 end
 $$;
+
+-- Why no task is handed out at all, or null: a pause, or the budget.
+create function maintenance_internal.asking_hold(p_now timestamptz)
+returns text
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+return coalesce(maintenance_internal.pause_text(), maintenance_internal.budget_hold(p_now));

@@ -19,7 +19,7 @@ as $$
 #variable_conflict use_column
 declare
   v_now timestamptz := maintenance_internal.moment();
-  v_hold text := maintenance_internal.budget_hold(v_now);
+  v_hold text := maintenance_internal.asking_hold(v_now);
   v_since timestamptz;
   v_claim uuid;
   v_kinds text[];
@@ -147,9 +147,9 @@ $$;
 
 comment on function maintenance.claim_tasks(text, integer, interval, jsonb) is
   'Leases up to max_tasks due tasks to a worker and counts their attempts. The lease token is '
-  'needed for everything else; extend_lease keeps it. Two workers never get one task. Where tasks '
-  'are due and no model may be asked, or the budget of the day is spent, there is no row, and a '
-  'notice says why and until when. about: what the worker says of itself: kinds, the list of those '
-  'that it takes; claim, a uuid, under which a claim that may not have been heard is sent again, '
-  'with repeated, and gives the same tasks. In a transaction of its own: its commit does not wait '
-  'for the disk. Errors: PM002 argument, PM013 no such kind.';
+  'needed for everything else; extend_lease keeps it. Two workers never get one task. Where '
+  'tasks are due and no model may be asked, the budget of the day is spent, or all is paused, '
+  'there is no row, and a notice says why and until when. about: what the worker says of itself: '
+  'kinds, the list of those that it takes; claim, a uuid, under which a claim that may not have '
+  'been heard is sent again, with repeated, and gives the same tasks. In a transaction of its '
+  'own: its commit does not wait for the disk. Errors: PM002 argument, PM013 no such kind.';

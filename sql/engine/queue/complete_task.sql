@@ -1,6 +1,6 @@
 -- Takes a model's answer: parses it, compares it with the kind's schema, lets the kind apply it,
 -- records the cost and closes the task, in one transaction. Whatever the answer says, this
--- returns; it raises for a stale token only.
+-- returns; it raises for a stale token and in an emergency stop only.
 
 create function maintenance.complete_task(
   task_id bigint,
@@ -22,6 +22,10 @@ begin
   perform maintenance_internal.check_session();
   if v_task.settled_token is not distinct from complete_task.lease_token then
     return v_task.result;
+  end if;
+  if maintenance_internal.is_stopped() then
+    raise exception 'no answer is taken: all is %', maintenance_internal.pause_text()
+      using errcode = 'PM026', hint = 'Send it again after: select maintenance.resume();';
   end if;
 
   if complete_task.usage ->> 'finishReason' = 'MAX_TOKENS' then
@@ -71,4 +75,5 @@ comment on function maintenance.complete_task(bigint, uuid, text, jsonb) is
   'available_at}, result being what apply returned: a bad answer is a normal return and costs an '
   'attempt, and one that goes too far waits in quarantine. A replay of the same token returns the '
   'stored result. usage: Gemini''s usageMetadata, with modelVersion and durationMs. '
-  'Errors: PM014 not leased under this token.';
+  'Errors: PM014 not leased under this token, PM026 an emergency stop: the answer is not lost, and '
+  'is to be sent again after it.';

@@ -53,9 +53,13 @@ begin
   where c.outcome = 'configuration' and exists (
     select from maintenance.task as t where t.task_id = c.task_id and t.state = 'ready');
   if not found then
-    select case when bool_or(h.hold ~ '^the budget')
-        or v_row.since < v_now - interval '15 minutes' then 'warning' else 'notice' end as severity,
+    select case
+        when bool_or(h.hold ~ '^(paused|stopped) since') then 'notice'
+        when bool_or(h.hold ~ '^the budget') or v_row.since < v_now - interval '15 minutes'
+          then 'warning'
+        else 'notice' end as severity,
       string_agg(distinct upper(left(h.hold, 1)) || substr(h.hold, 2) || case
+        when h.hold ~ '^(paused|stopped) since' then '. select maintenance.resume();'
         when h.hold ~ '^the budget' then '. More of it: select maintenance.configure('
           '''daily_budget_usd'', ' || 1 + 2 * (
             select s.value::numeric from maintenance.setting as s

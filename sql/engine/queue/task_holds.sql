@@ -1,5 +1,5 @@
--- Why due tasks are not handed out, and since when they could be: the budget, or that no model can
--- be asked for a kind. No row where nothing keeps them, or none is due.
+-- Why due tasks are not handed out, and since when they could be: a pause, the budget, or that no
+-- model can be asked for a kind. No row where nothing keeps them, or none is due.
 
 create function maintenance_internal.task_holds(p_now timestamptz)
 returns table (kind text, hold text, due_since timestamptz)
@@ -8,10 +8,10 @@ stable
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_budget constant text := maintenance_internal.budget_hold(p_now);
+  v_hold constant text := maintenance_internal.asking_hold(p_now);
 begin
   for kind in select k.kind from maintenance.kind as k order by k.kind loop
-    continue when v_budget is null and exists (
+    continue when v_hold is null and exists (
       select from maintenance_internal.pick_models(p_now, task_holds.kind) as m where m.calls > 0);
     select min(d.available_at) into due_since from generate_series(-5, 5) as p (priority)
     cross join lateral (
@@ -22,7 +22,7 @@ begin
       limit 1
     ) as d;
     if due_since is not null then
-      hold := coalesce(v_budget, maintenance_internal.kind_hold(kind, p_now));
+      hold := coalesce(v_hold, maintenance_internal.kind_hold(kind, p_now));
       return next;
     end if;
   end loop;

@@ -45,6 +45,10 @@ declare
   v_error_context text;
 begin
   perform maintenance_internal.check_session();
+  if maintenance_internal.is_stopped() then
+    perform maintenance.release_task(task_request.task_id, task_request.lease_token);
+    return null;
+  end if;
   -- Lost in a crash, the lease is lost with it, or its answer is given back.
   perform set_config('synchronous_commit', 'off', true);
   -- The models' rows are locked at the end: nobody else's login sits on them.

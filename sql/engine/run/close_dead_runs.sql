@@ -23,14 +23,17 @@ begin
     for no key update skip locked
   loop
     update maintenance_internal.run as r
-    set status = 'interrupted',
-      finished_at = clock_timestamp(),
+    set status = case r.stop_reason when 'timeout' then 'timeout'
+        when 'emergency_stop' then 'cancelled' else 'interrupted' end,
+      finished_at = maintenance_internal.moment(),
       stop_reason = case
+        when r.stop_reason in ('timeout', 'emergency_stop') then r.stop_reason
         when exists (select from pg_stat_activity as a where a.pid = r.backend_pid)
           then 'left_open' else 'backend_gone' end,
       progress = null
     where r.run_id = v_run_id;
     delete from maintenance_internal.piece as p where p.run_id = v_run_id;
+    perform maintenance_internal.settle_run(v_run_id);
   end loop;
 end
 $$;

@@ -1,6 +1,6 @@
--- Why a run stops, if it does after this step: a limit of its job, though never before it has done
--- something; or, at its end, what it could not do. A run that is through has been cut nowhere; one
--- that is cut leaves what it set aside to the next.
+-- Why a run stops, if it does after this step: somebody or something ends it (stop_sign); a limit
+-- of its job, though never before it has done something; or, at its end, what it could not do. A
+-- run that is through has been cut nowhere; one that is cut leaves what it set aside to the next.
 
 create function maintenance_internal.decide_stop(
   p_job maintenance_internal.job,
@@ -15,16 +15,26 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_left bigint := p_details ->> 'left';
+  v_sign text;
 begin
   if p_run.stop_reason is not null then
     return;
   elsif p_more then
+    v_sign := maintenance_internal.stop_sign(p_run, p_job, false);
+    if v_sign in ('emergency_stop', 'timeout') then
+      p_run.stop_reason := v_sign;
+      p_run.sqlstate := '57014';
+      p_run.error := maintenance_internal.stop_text(v_sign, p_job);
+      return;
+    end if;
     p_run.stop_reason := case
+      when v_sign is not null then v_sign
       when p_run.rows_affected >= p_job.max_rows then 'max_rows'
       when p_run.batches >= p_job.max_batches then 'max_batches'
-      when clock_timestamp() >= p_run.started_at + p_job.budget
+      when maintenance_internal.moment() >= p_run.started_at + p_job.budget
         and (p_run.batches > 0 or p_offered_again
-          or clock_timestamp() >= p_run.started_at + 2 * p_job.budget + interval '1 second')
+          or maintenance_internal.moment()
+            >= p_run.started_at + 2 * p_job.budget + interval '1 second')
         then 'budget'
     end;
     if p_run.stop_reason is not null and p_run.rows_refused = 0 and p_run.rows_affected > 0 then

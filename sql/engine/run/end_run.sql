@@ -12,16 +12,18 @@ declare
 begin
   update maintenance_internal.run as r
   set status = case
-      when r.stop_reason = 'cancelled' then 'cancelled'
+      when r.stop_reason = 'timeout' then 'timeout'
+      when r.stop_reason in ('cancelled', 'emergency_stop') then 'cancelled'
       when r.error is not null then 'failed'
       else 'succeeded'
     end,
     stop_reason = coalesce(r.stop_reason, 'done'),
-    finished_at = clock_timestamp(),
+    finished_at = maintenance_internal.moment(),
     progress = null
   where r.run_id = p_run_id and r.backend_pid = pg_backend_pid() and r.status = 'running';
   if found then
     delete from maintenance_internal.piece as p where p.run_id = p_run_id;
+    perform maintenance_internal.settle_run(p_run_id);
   end if;
 
   select * into v_run from maintenance_internal.run as r
@@ -33,9 +35,16 @@ begin
   return jsonb_build_object(
     'success', v_run.status = 'succeeded',
     'message', case
+      when v_run.status = 'waiting' then format('%s waits %s, from %s on', v_run.job_name,
+        case v_run.stop_reason when 'window' then 'for its window' else 'for other jobs' end,
+        to_char(v_run.due_at, 'YYYY-MM-DD HH24:MI'))
       when v_run.stop_reason = 'already_running'
         then format('%s is already running', v_run.job_name)
+      when v_run.stop_reason = 'slot_done' then format('%s has had its run of %s', v_run.job_name,
+        to_char(v_run.slot, 'YYYY-MM-DD HH24:MI'))
       when v_run.stop_reason = 'disabled' then format('%s is disabled', v_run.job_name)
+      when v_run.stop_reason = 'paused' then format('%s is not started: all jobs are %s',
+        v_run.job_name, maintenance_internal.pause_text())
       when v_run.error is not null
         then format('%s %s: %s', v_run.job_name, v_run.status, v_run.error)
       else format('%s %s: %s row%s in %s batch%s', v_run.job_name, v_run.status,
@@ -53,6 +62,7 @@ begin
       'sqlstate', v_run.sqlstate,
       'details', v_run.details),
     'executionTime', round(1000 * extract(epoch from v_run.finished_at - v_run.started_at)),
-    'timestamp', to_char(v_run.finished_at, 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'));
+    'timestamp', to_char(coalesce(v_run.finished_at, maintenance_internal.moment()),
+      'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'));
 end
 $$;

@@ -13,9 +13,11 @@ begin
     raise exception '%', v_result ->> 'message'
       using errcode =
           case v_result #>> '{data,status}' when 'skipped' then 'PM009' else 'PM008' end,
-        detail = format('SQLSTATE %s', v_result #>> '{data,sqlstate}'),
+        detail = coalesce('SQLSTATE ' || (v_result #>> '{data,sqlstate}'),
+          v_result #>> '{data,stopReason}'),
         hint = case v_result #>> '{data,stopReason}'
           when 'already_running' then 'Wait for it, or read maintenance.run_history.'
+          when 'paused' then 'select maintenance.resume();'
           when 'disabled' then format('select maintenance.enable_job(%L);', run_or_raise.job_name)
           else 'select * from maintenance.lint() names what is wrong with a rule.'
         end;

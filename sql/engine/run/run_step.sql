@@ -129,8 +129,14 @@ begin
       v_at.locked := (v_run.progress).locked; -- the table, and no row of it
       perform pg_sleep(0.2);
     end if;
+    if v_verdict = 'cancelled' then
+      -- Its time-out may have been set meanwhile, to end it.
+      select * into v_job from maintenance_internal.job as j where j.job_id = v_run.job_id;
+      v_verdict := maintenance_internal.stop_sign(v_run, v_job, true);
+    end if;
     if v_verdict not in ('again', 'row') then
       v_run := maintenance_internal.note_fault(v_fault, v_verdict, v_run);
+      v_run.error := coalesce(maintenance_internal.stop_text(v_verdict, v_job), v_run.error);
     end if;
   elsif v_offers then
     v_at.timeouts := 0;
@@ -154,7 +160,8 @@ begin
   if v_at.said_at < clock_timestamp() - interval '5 seconds' then
     notice := format('%s: %s rows so far, %s a second, about %s to go', v_run.job_name,
       v_run.rows_affected,
-      round(v_run.rows_affected / extract(epoch from clock_timestamp() - v_run.started_at)),
+      round(v_run.rows_affected
+        / nullif(extract(epoch from maintenance_internal.moment() - v_run.started_at), 0)),
       greatest(v_at.expected - v_run.rows_affected - v_run.rows_refused, 0));
     v_at.said_at := clock_timestamp();
   end if;

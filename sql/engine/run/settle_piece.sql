@@ -48,7 +48,8 @@ begin
     p_at.missed := p_at.missed is true
       or p_at.locked is not true and p_changed < cardinality(p_piece.tids);
   elsif p_piece.pass = 1 and (p_piece.tids is null or cardinality(p_piece.tids) > v_short_list
-      or p_milliseconds < 5 and clock_timestamp() < p_run.started_at + p_job.budget / 2) then
+      or p_milliseconds < 5
+        and maintenance_internal.moment() < p_run.started_at + p_job.budget / 2) then
     -- (A short list is worked at once where rows are slow, or time gets short.)
     if p_piece.tids is not null then
       p_at := maintenance_internal.add_lists(p_piece.run_id, 2, p_piece.leaf, p_piece.tids,

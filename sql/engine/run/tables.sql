@@ -51,7 +51,8 @@ create table maintenance_internal.run (
   slot timestamptz,
   attempt integer not null default 1,
   status text not null,
-  started_at timestamptz not null default clock_timestamp(),
+  due_at timestamptz,
+  started_at timestamptz,
   touched_at timestamptz not null default clock_timestamp(),
   finished_at timestamptz,
   cutoff timestamptz,
@@ -68,38 +69,54 @@ create table maintenance_internal.run (
   cut_leaf oid,
   cut tid,
   progress maintenance_internal.progress,
+  traced_at timestamptz generated always as (greatest(slot, started_at, case
+    when status in ('succeeded', 'failed', 'timeout', 'cancelled') then finished_at end)) stored,
   constraint run_pkey primary key (run_id),
   constraint run_trigger_is_known
     check (trigger in ('schedule', 'manual', 'retry', 'catch_up')),
-  constraint run_status_is_known check (status in
-    ('running', 'succeeded', 'failed', 'skipped', 'timeout', 'cancelled', 'interrupted')),
-  constraint run_ends_when_it_is_over check ((status = 'running') = (finished_at is null)),
+  constraint run_status_is_known check (status in ('waiting', 'running', 'succeeded', 'failed',
+    'skipped', 'timeout', 'cancelled', 'interrupted')),
+  constraint run_begins_when_it_has_waited
+    check (started_at is not null or status = 'waiting'
+      or status = 'skipped' and due_at is not null),
+  constraint run_waits_until_it_is_due
+    check (status <> 'waiting' or due_at is not null and started_at is null),
+  constraint run_ends_when_it_is_over
+    check ((status in ('waiting', 'running')) = (finished_at is null)),
   constraint run_over_has_a_stop_reason check (status = 'running' or stop_reason is not null),
   constraint run_failed_has_an_error check (status <> 'failed' or error is not null),
   constraint run_error_has_an_sqlstate check ((error is null) = (sqlstate is null))
 ) with (fillfactor = 50);
 
 create index run_job_name_idx on maintenance_internal.run (job_name, run_id);
--- Of each job the last run, the last that was skipped, and the last that succeeded. By the time: an
--- order that the primary key has, too, would have it walked backwards for a job without any.
-create index run_last_idx on maintenance_internal.run (job_id, started_at)
-where status <> 'skipped';
-create index run_skipped_idx on maintenance_internal.run (job_id, started_at)
-where status = 'skipped';
+-- Of each job the last run that says how it is, the last trace of any, and the last that succeeded.
+-- By the time: an order that the primary key has, too, would have it walked backwards for a job
+-- without any.
+create index run_last_idx on maintenance_internal.run (job_id, (coalesce(started_at, finished_at)))
+where status not in ('waiting', 'skipped') or status = 'skipped' and error is not null;
+create index run_traced_idx on maintenance_internal.run (job_id, traced_at);
 create index run_succeeded_idx on maintenance_internal.run (job_id, started_at)
 where status = 'succeeded';
 -- Statements that go on.
 create index run_statement_idx on maintenance_internal.run (cron_run_id)
 where status = 'running' and cron_run_id is not null;
 create index run_finished_at_idx on maintenance_internal.run (finished_at);
--- One run of a job at a time; what pg_cron runs itself is not ours to keep apart.
+-- One run of a job at a time, and one that waits; what pg_cron runs itself is not ours to keep
+-- apart.
 create unique index run_running_idx on maintenance_internal.run (job_id)
 where status = 'running' and cron_run_id is null;
+create unique index run_waiting_idx on maintenance_internal.run (job_id)
+where status = 'waiting';
 
 comment on table maintenance_internal.run is
   'Receipts, one row per run. Kept when the job is dropped. Read them as maintenance.run_history.';
 comment on column maintenance_internal.run.slot is
   'the scheduled minute that the run stands for; null for a run started by hand';
+comment on column maintenance_internal.run.due_at is
+  'of a run that waits or has waited: not before; only a window moves it';
+comment on column maintenance_internal.run.traced_at is
+  'up to when the job has left a trace: no slot until then was missed. When a run was given up, or '
+  'was found to be dead, says nothing';
 comment on column maintenance_internal.run.touched_at is 'the end of its last step';
 comment on column maintenance_internal.run.cutoff is 'policies: rows as old as this were due';
 comment on column maintenance_internal.run.backend_pid is
@@ -113,8 +130,10 @@ comment on column maintenance_internal.run.error_detail is
   'owner alone';
 comment on column maintenance_internal.run.stop_reason is
   'done, budget, max_rows, max_batches, rows_locked, no_effect, refused_rows, rule_changed, '
-  'lock_timeout, error, cancelled, already_running, disabled, backend_gone, left_open, '
-  'history_gone, job_dropped';
+  'lock_timeout, error, window, timeout, cancelled, emergency_stop, backend_gone, left_open, '
+  'history_gone, job_dropped; of skipped ones disabled, paused, already_running, slot_done, '
+  'superseded, restored, dropped, dependency, too_late; of what waits window, dependency, missed, '
+  'retry';
 comment on column maintenance_internal.run.cut is
   'where in cut_leaf a run ended that was at what had failed: the next one begins behind it';
 

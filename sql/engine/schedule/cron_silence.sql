@@ -18,8 +18,7 @@ declare
   v_port constant text := current_setting('port');
   v_state record := maintenance_internal.cron_state();
   v_job maintenance_internal.job := maintenance_internal.find_job(p_job_name);
-  v_is_tick constant boolean :=
-    coalesce(v_job.statement = maintenance_internal.tick_statement(), false);
+  v_is_own constant boolean := maintenance_internal.is_own(v_job.statement);
   v_version text := (select e.extversion from pg_extension as e where e.extname = 'pg_cron');
   v_run maintenance_internal.run;
   v_last record;
@@ -86,7 +85,7 @@ begin
   if v_last.status is not null and coalesce(v_last.start_time >= p_since, true) then
     -- What a statement of the owner's has failed with may hold a row's text.
     cause := case
-      when v_job.kind <> 'statement' or v_is_tick or v_last.message ~ '^(connection failed|job '
+      when v_job.kind <> 'statement' or v_is_own or v_last.message ~ '^(connection failed|job '
         'startup timeout|could not start background process|server restarted|FATAL: )'
         then 'pg_cron says: ' || left(v_last.message, 200)
       else 'pg_cron reports a failure' end;
@@ -95,7 +94,7 @@ begin
       cause := format('pg_cron connects to port %s of %s, and this server listens at %s',
         v_last.nodeport, v_last.nodename, v_port);
       mend := v_install;
-    elsif v_last.status = 'succeeded' and v_job.kind = 'statement' and not v_is_tick then
+    elsif v_last.status = 'succeeded' and v_job.kind = 'statement' and not v_is_own then
       cause := 'pg_cron has run it, and no tick has noted that yet';
     elsif v_last.status = 'succeeded' then
       cause := format('pg_cron says that it ran, and it did not run here: it may be another server '
@@ -147,7 +146,7 @@ begin
     cause := 'the launcher of pg_cron is not there';
     mend := 'Restart the server, with pg_cron in shared_preload_libraries. Where its log says role '
       '... does not exist, a superuser deletes the rows of that role from cron.job.';
-  elsif v_job.kind = 'statement' and not v_is_tick
+  elsif v_job.kind = 'statement' and not v_is_own
     and not maintenance_internal.cron_keeps_history() then
     cause := 'pg_cron keeps no history, from which alone its statements get their receipts';
     mend := 'In postgresql.conf: cron.log_run = on, then restart the server.';

@@ -11,14 +11,12 @@ declare
 begin
   update maintenance_internal.job as j
   set enabled = p_enabled, updated_at = now(),
-    promised_at = case when j.enabled <> p_enabled then now() else j.promised_at end
-  where j.job_id = v_job.job_id;
+    promised_at = case when j.enabled <> p_enabled then maintenance_internal.clock()
+      else j.promised_at end
+  where j.job_id = v_job.job_id
+  returning * into v_job;
   if v_job.kind = 'statement' then
-    perform maintenance_internal.sync_schedule(p_job_name); -- its command changes
-    v_job.enabled := p_enabled;
-    if v_job.schedule is not null then
-      perform maintenance_internal.tell_elsewhere(v_job, v_job.schedule);
-    end if;
+    perform maintenance_internal.repair_command(v_job);
   end if;
   select * into v_status from maintenance.job_status as s where s.job_name = p_job_name;
   return v_status;

@@ -28,11 +28,17 @@ select
   w.next_run_at,
   w.late_since,
   l.is_alive as running,
-  l.started_at as last_run_at,
+  coalesce(l.started_at, l.finished_at) as last_run_at,
   case when l.status = 'running' and not l.is_alive then 'interrupted' else l.status end
     as last_status,
   l.error as last_error,
   p.started_at as last_success_at,
+  nullif(concat_ws(', ', case k.stop_reason
+      when 'retry' then 'attempt ' || k.attempt
+      when 'missed' then 'the missed slot of ' || to_char(k.slot, 'YYYY-MM-DD HH24:MI')
+      when 'dependency' then 'other jobs: ' || array_to_string(j.depends_on, ', ')
+      else k.stop_reason end, to_char(k.due_at, '"from" YYYY-MM-DD HH24:MI "on"')), '')
+    as waiting,
   jsonb_strip_nulls(jsonb_build_object('keep', y.keep, 'batch_size', j.batch_size,
     'budget', j.budget, 'max_batches', j.max_batches, 'max_rows', j.max_rows,
     'priority', j.priority, 'timeout', j.timeout, 'depends_on', nullif(j.depends_on, '{}'),
@@ -48,20 +54,17 @@ left join maintenance_internal.installed_schedule as o
   on o.job_id = j.job_id and o.home = g.home
 left join maintenance_internal.installed_schedule as i
   on i.job_id = o.job_id and o.username = g.username
+-- The last that says how it is: one that waited in vain, too.
 left join lateral (
   select r.*, r.status = 'running' and (r.cron_run_id is not null
       or maintenance_internal.is_alive(r.job_id, r.backend_pid, r.touched_at)) as is_alive
   from maintenance_internal.run as r
-  where r.job_id = j.job_id and r.status <> 'skipped'
-  order by r.started_at desc
+  where r.job_id = j.job_id
+    and (r.status not in ('waiting', 'skipped') or r.status = 'skipped' and r.error is not null)
+  order by coalesce(r.started_at, r.finished_at) desc
   limit 1
 ) as l on true
-left join lateral (
-  select r.started_at from maintenance_internal.run as r
-  where r.job_id = j.job_id and r.status = 'skipped'
-  order by r.started_at desc
-  limit 1
-) as k on true
+left join maintenance_internal.run as k on k.job_id = j.job_id and k.status = 'waiting'
 left join lateral (
   select r.started_at from maintenance_internal.run as r
   where r.job_id = j.job_id and r.status = 'succeeded'
@@ -74,30 +77,39 @@ cross join lateral (
   select q.is_proven,
     case
       when not j.enabled then null
+      when j.statement in (maintenance_internal.tick_statement(),
+        maintenance_internal.run_late_statement()) is not true
+        and exists (select from maintenance_internal.control as b where b.paused_at is not null)
+        then null
       when c.active then c.schedule
       when g.gap is null and not g.readable and i.job_id is not null or q.is_proven
         then j.schedule
     end as fires
   from (
     select g.gap is not null
-      and (j.kind <> 'statement' or j.statement = maintenance_internal.tick_statement())
+      and (j.kind <> 'statement' or j.statement in (maintenance_internal.tick_statement(),
+        maintenance_internal.run_late_statement()))
       and (exists (
         select from maintenance_internal.job as t
-        join maintenance_internal.run as r on r.job_id = t.job_id and r.status <> 'skipped'
+        join maintenance_internal.run as r
+          on r.job_id = t.job_id and r.status not in ('waiting', 'skipped')
         where t.statement = maintenance_internal.tick_statement() and r.trigger = 'schedule'
       ) or exists (
         select from maintenance_internal.run as r
-        where r.job_id = j.job_id and r.status <> 'skipped' and r.trigger = 'schedule'
+        where r.job_id = j.job_id and r.status not in ('waiting', 'skipped')
+          and r.trigger = 'schedule'
       )) as is_proven
   ) as q
 ) as f
--- What it owes: the first slot since it last began, or since its schedule began to count. Late is
+-- What it owes: the first slot since its last trace, or since its schedule began to count. Late is
 -- one that came two minutes ago and that nobody is at; a statement, whose receipt the tick writes,
 -- when the tick has come two minutes after it. Not while the server has only just started, nor
 -- before the tick has seen an edit. Late, too, is a run that goes on for longer than its budget.
+-- The tick catches up by what stands here (find_missed).
 cross join lateral (
-  select maintenance_internal.nearest_slot(f.fires,
-    greatest(l.started_at, k.started_at, j.promised_at), true, g.zone) as owed
+  select maintenance_internal.nearest_slot(f.fires, greatest(j.promised_at, (
+    select max(r.traced_at) from maintenance_internal.run as r where r.job_id = j.job_id)),
+    true, g.zone) as owed
 ) as n
 cross join lateral (
   select
@@ -110,10 +122,19 @@ cross join lateral (
         then l.started_at + j.budget
       when n.owed <= maintenance_internal.clock() - interval '2 minutes'
         and l.is_alive is not true
-        and ((j.statement <> maintenance_internal.tick_statement()) is not true or n.owed <= (
-          select max(r.started_at) - interval '2 minutes' from maintenance_internal.run as r
-          join maintenance_internal.job as t on t.job_id = r.job_id
-          where t.statement = maintenance_internal.tick_statement() and r.status <> 'skipped'))
+        and case
+          when j.kind <> 'statement' or j.statement = maintenance_internal.tick_statement()
+            then true
+          when j.statement = maintenance_internal.run_late_statement() then not exists (
+            -- It is at one of the runs that have waited.
+            select from maintenance_internal.run as r
+            where r.status = 'running' and r.due_at is not null
+              and maintenance_internal.is_alive(r.job_id, r.backend_pid, r.touched_at))
+          else n.owed <= (
+            select max(r.started_at) - interval '2 minutes' from maintenance_internal.run as r
+            join maintenance_internal.job as t on t.job_id = r.job_id
+            where t.statement = maintenance_internal.tick_statement() and r.status <> 'skipped')
+          end
         and pg_postmaster_start_time() < maintenance_internal.clock() - interval '2 minutes'
         and (i.seen is null or c.schedule is null
           or i.seen = jsonb_build_object('schedule', c.schedule, 'active', c.active))
@@ -134,7 +155,8 @@ comment on column maintenance.job_status.schedule is
   'the schedule in force: pg_cron''s where it can be read, else the declared one';
 comment on column maintenance.job_status.declared_schedule is
   'what set_policy, set_job or set_statement last declared';
-comment on column maintenance.job_status.active is 'pg_cron will start it, and it is enabled';
+comment on column maintenance.job_status.active is
+  'pg_cron will start it, it is enabled, and nothing is paused';
 comment on column maintenance.job_status.scheduling is
   'scheduled, or why not, or what is wrong with the schedule that somebody put into pg_cron';
 comment on column maintenance.job_status.next_run_at is
@@ -145,13 +167,15 @@ comment on column maintenance.job_status.late_since is
   'that goes on should have been over; null where it is not late';
 comment on column maintenance.job_status.running is 'a run is going on, and is at work';
 comment on column maintenance.job_status.last_run_at is
-  'when its last run began; skipped ones do not count';
+  'when its last run began, or was given up; what was skipped for another reason does not count';
 comment on column maintenance.job_status.last_status is
-  'how that run ended (see run_history.status), or running; interrupted, too, where its receipt is '
-  'still open and nobody is at work';
+  'how that run ended (see run_history.status), or running; skipped where it waited in vain; '
+  'interrupted, too, where its receipt is still open and nobody is at work';
 comment on column maintenance.job_status.last_error is 'its first error, without any row''s text';
 comment on column maintenance.job_status.last_success_at is
   'when the last run that succeeded began';
+comment on column maintenance.job_status.waiting is
+  'what a run of it waits for, and from when on it may begin; null where none waits';
 comment on column maintenance.job_status.options is
   'what is in force: keep of a policy, and what configure_job sets';
 comment on column maintenance.job_status.unlike_shipped is

@@ -40,8 +40,11 @@ exception when sqlstate 'PM006' then
 end
 $$;
 
--- The scheduled minute that a run stands for which pg_cron started at some moment.
-create function maintenance_internal.slot_of(p_job maintenance_internal.job, p_at timestamptz)
+-- The same by the schedule of a job: the one in pg_cron, active or not, else the declared one.
+create function maintenance_internal.slot_near(
+  p_job maintenance_internal.job,
+  p_at timestamptz,
+  p_forward boolean)
 returns timestamptz
 language sql
 stable
@@ -51,4 +54,4 @@ return maintenance_internal.nearest_slot(
     (select c.schedule from maintenance_internal.cron_jobs() as c
       where c.job_name = (p_job).job_name),
     (p_job).schedule),
-  p_at, false, (maintenance_internal.cron_state()).zone);
+  p_at, p_forward, (maintenance_internal.cron_state()).zone);

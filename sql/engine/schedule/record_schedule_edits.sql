@@ -35,7 +35,7 @@ begin atomic
     group by f.job_id, f.job_name
   ), promise as (
     update maintenance_internal.job as j
-    set promised_at = now()
+    set promised_at = maintenance_internal.clock()
     from found as f
     where j.job_id = f.job_id and f.seen is not null
   )

@@ -37,7 +37,7 @@ begin
     execute 'select cron.unschedule($1)' using v_cron.jobid;
     execute 'select cron.schedule($1, $2, $3)'
     using v_cron.jobname, v_cron.schedule, v_cron.command;
-    update maintenance_internal.job as j set promised_at = now()
+    update maintenance_internal.job as j set promised_at = maintenance_internal.clock()
     where j.job_name = v_cron.job_name;
     v_repaired := v_repaired || v_cron.job_name::text;
   end loop;

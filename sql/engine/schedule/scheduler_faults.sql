@@ -1,6 +1,6 @@
--- What keeps pg_cron from firing the jobs of this database at all, or some of them for ever. The
--- tick, which it fires every minute, shows whether it is at work. As notices: what somebody has
--- stopped.
+-- What keeps the jobs of this database from being started at all, or some of them for ever. The
+-- tick, which pg_cron fires every minute, shows whether it is at work. As notices: what somebody
+-- has stopped; a pause that is a day old may have been forgotten.
 
 create function maintenance_internal.scheduler_faults(p_jobs maintenance.job_status[])
 returns table (severity text, fault text, mend text)
@@ -13,7 +13,17 @@ declare
   v_tick maintenance.job_status;
   v_silence record;
   v_fires constant boolean := exists (select from unnest(p_jobs) as s where s.active);
+  v_run_late maintenance.job_status;
 begin
+  select case when c.paused_at < maintenance_internal.clock() - interval '1 day' then 'warning'
+      else 'notice' end,
+    'All jobs are ' || maintenance_internal.pause_text(), 'select maintenance.resume();'
+  into severity, fault, mend
+  from maintenance_internal.control as c where c.paused_at is not null;
+  if found then
+    return next;
+  end if;
+
   select s.* into v_tick
   from unnest(p_jobs) as s
   join maintenance_internal.job as j on j.job_name = s.job_name
@@ -78,6 +88,26 @@ begin
     return next;
   end if;
 
+  select s.* into v_run_late
+  from unnest(p_jobs) as s
+  join maintenance_internal.job as j on j.job_name = s.job_name
+  where j.statement = maintenance_internal.run_late_statement()
+  order by j.job_id
+  limit 1;
+  severity := 'warning';
+  if v_run_late.job_name is null then
+    fault := 'No job calls run_late, which starts what is owed';
+    mend := 'As the owner: select * from maintenance.register(''run_late'');';
+    return next;
+  elsif v_tick.active and not v_run_late.active then
+    fault := format('The job %s, which starts what is owed, is not fired: %s', v_run_late.job_name,
+      case when v_run_late.enabled then v_run_late.scheduling else 'disabled' end);
+    mend := case when v_run_late.enabled then format('select maintenance.set_schedule(%L, '
+      '''* * * * *'');', v_run_late.job_name)
+      else format('select maintenance.enable_job(%L);', v_run_late.job_name) end;
+    return next;
+  end if;
+
   -- Jobs that nobody has stopped, and that nobody will fire; then those that somebody has.
   for fault, mend, severity in
     select format('%s%s: %s', string_agg(s.job_name, ', ' order by s.n) filter (where s.n <= 3),
@@ -109,6 +139,7 @@ begin
         or j.why like 'in pg_cron for the role%' or j.active and j.next_run_at is null
     ) as s
     where s.job_name is distinct from v_tick.job_name
+        and (s.job_name is distinct from v_run_late.job_name or not v_tick.active)
       or s.why not in ('disabled', 'removed by an operator', 'inactive in pg_cron')
     group by s.why
     order by bool_or(s.job_name = v_tick.job_name) desc, s.why

@@ -35,7 +35,8 @@ begin
   set home = excluded.home, username = excluded.username, command = excluded.command,
     seen = coalesce(excluded.seen, i.seen);
   perform maintenance_internal.record_schedule_edits(session_user, v_job.job_id);
-  update maintenance_internal.job as j set promised_at = now() where j.job_id = v_job.job_id;
+  update maintenance_internal.job as j set promised_at = maintenance_internal.clock()
+  where j.job_id = v_job.job_id;
 
   select * into v_status from maintenance.job_status as s where s.job_name = v_job.job_name;
   return v_status;

@@ -88,7 +88,8 @@ begin
       else jsonb_build_object('schedule', v_wanted, 'active', true) end;
   perform maintenance_internal.record_schedule_edits(session_user, v_job.job_id);
   if not v_is_there or not v_is_installed then
-    update maintenance_internal.job as j set promised_at = now() where j.job_id = v_job.job_id;
+    update maintenance_internal.job as j set promised_at = maintenance_internal.clock()
+    where j.job_id = v_job.job_id;
   end if;
 
   return case

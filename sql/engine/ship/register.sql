@@ -13,6 +13,7 @@ declare
   v_row record;
 begin
   perform maintenance_internal.put_turns();
+  perform maintenance_internal.put_control();
   if to_regprocedure('maintenance_internal.reference_ships()') is not null then
     v_ships := v_ships
       || ' union all select ''reference'', s.* from maintenance_internal.reference_ships() as s';

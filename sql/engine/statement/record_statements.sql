@@ -4,7 +4,9 @@
 -- What pg_cron calls succeeded is failed here where a table was left out because its owner is
 -- somebody else, or where none was reached.
 
-create function maintenance_internal.record_statements()
+-- p_settled: what began only that long ago may be over before anybody looks, and is left to the
+-- next look.
+create function maintenance_internal.record_statements(p_settled interval default '10 seconds')
 returns bigint
 language plpgsql
 security definer
@@ -19,6 +21,7 @@ declare
   v_last bigint;
   v_firing record;
   v_run maintenance_internal.run;
+  v_said maintenance_internal.run;
   v_left_out jsonb;
   v_message text;
   v_context text;
@@ -43,20 +46,20 @@ begin
   for v_firing in
     select f.*, j.job_id, r.run_id
     from maintenance_internal.cron_runs(v_noted, v_open) as f
-    -- A disabled job's is another command, which leaves a receipt itself, and so does the tick.
+    -- A disabled job's is another command, which leaves a receipt itself, as do the kit's own two.
     left join maintenance_internal.job as j on j.job_name = f.job_name and j.statement = f.command
-      and j.statement <> maintenance_internal.tick_statement()
+      and not maintenance_internal.is_own(j.statement)
     left join maintenance_internal.run as r
       on r.cron_run_id = any (v_open) and r.cron_run_id = f.cron_run_id and r.status = 'running'
     order by f.cron_run_id
   loop
     v_run := null;
+    v_said := null;
     v_run.run_id := v_firing.run_id;
     v_run.status := case when v_firing.status in ('succeeded', 'failed') then v_firing.status
       else 'running' end;
-    -- One that has only just begun may be over before anybody looks: it is left to the next tick.
     exit when v_run.run_id is null and v_run.status = 'running'
-      and v_firing.started_at > clock_timestamp() - interval '10 seconds';
+      and v_firing.started_at > clock_timestamp() - p_settled;
     v_last := greatest(v_last, v_firing.cron_run_id);
     continue when v_run.run_id is null and (v_firing.job_id is null
       or v_noted is null and (v_firing.started_at > v_looked_at) is not true);
@@ -96,15 +99,23 @@ begin
       returning r.run_id into v_run.run_id;
       v_written := v_written + 1;
     end if;
+    -- What signal_runs has said of one that it cancelled is truer than pg_cron's word.
+    select r.stop_reason, r.error, r.sqlstate into v_run.stop_reason, v_said.error, v_said.sqlstate
+    from maintenance_internal.run as r
+    where r.run_id = v_run.run_id and v_run.status in ('running', 'failed');
     update maintenance_internal.run as r
-    set status = v_run.status,
+    set status = case when v_run.status <> 'failed' then v_run.status
+        when v_run.stop_reason = 'timeout' then 'timeout'
+        when v_run.stop_reason = 'emergency_stop' then 'cancelled'
+        else 'failed' end,
       started_at = coalesce(v_firing.started_at, r.started_at),
       backend_pid = coalesce(v_firing.pid, r.backend_pid),
       finished_at = case when v_run.status <> 'running'
         then coalesce(v_firing.finished_at, clock_timestamp()) end,
-      stop_reason = case v_run.status when 'succeeded' then 'done' when 'failed' then 'error' end,
-      error = v_run.error,
-      sqlstate = case when v_run.error is not null then 'PM019' end,
+      stop_reason = coalesce(v_run.stop_reason,
+        case v_run.status when 'succeeded' then 'done' when 'failed' then 'error' end),
+      error = coalesce(v_said.error, v_run.error),
+      sqlstate = coalesce(v_said.sqlstate, case when v_run.error is not null then 'PM019' end),
       error_detail = v_run.error_detail,
       details = v_run.details
     where r.run_id = v_run.run_id
@@ -146,8 +157,11 @@ begin
       select r.cron_run_id from maintenance_internal.run as r
       where r.status = 'running' and r.cron_run_id is not null)) as f);
   update maintenance_internal.run as r
-  set status = 'interrupted', finished_at = clock_timestamp(),
+  set status = case r.stop_reason when 'timeout' then 'timeout'
+      when 'emergency_stop' then 'cancelled' else 'interrupted' end,
+    finished_at = clock_timestamp(),
     stop_reason = case
+      when r.stop_reason is not null then r.stop_reason
       when not exists (select from maintenance_internal.job as j where j.job_id = r.job_id)
         then 'job_dropped'
       when r.cron_run_id = any (v_found) then 'backend_gone'

@@ -15,6 +15,7 @@ declare
   v_cursor refcursor;
   v_several text;
   v_message text;
+  v_own text;
   v_job maintenance_internal.job;
 begin
   -- A cursor is opened and never fetched from: nothing runs. Utility commands are refused with the
@@ -46,15 +47,15 @@ begin
       using errcode = 'PM007', hint = 'Give that job the schedule: maintenance.set_schedule(...).';
   end if;
 
-  -- The tick is known by its statement, and there is one.
-  if regexp_replace(set_statement.statement, '--[^\n]*|/\*.*?\*/|\s|"|;', '', 'g')
-    ~* '^callmaintenance\.tick\(\)$' then
-    statement := maintenance_internal.tick_statement();
+  -- The kit's own two are known by their statements, and there is one of each.
+  v_own := regexp_replace(set_statement.statement, '--[^\n]*|/\*.*?\*/|\s|"|;', '', 'g');
+  if maintenance_internal.is_own(regexp_replace(lower(v_own), '^call', 'call ')) then
+    statement := regexp_replace(lower(v_own), '^call', 'call ');
     if exists (
       select from maintenance_internal.job as j
       where j.statement = set_statement.statement and j.job_name <> set_statement.job_name)
     then
-      raise exception 'another job calls the tick already'
+      raise exception 'another job says "%" already', set_statement.statement
         using errcode = 'PM007', hint = 'One is enough: it looks after all jobs.';
     end if;
   end if;

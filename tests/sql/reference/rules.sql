@@ -47,7 +47,7 @@ select ok((maintenance.run_now('cleanup_temp_uploads') #>> '{data,batches}')::in
 
 -- S1-17, S4-13, S4-15, C-30: what is there, when it runs, and that it runs by hand.
 select set_eq($$select job_name,
-  schedule from maintenance_internal.job where job_name !~ '^(trigger_|tick$|purge_|forget_)'$$,
+  schedule from maintenance_internal.job where job_name !~ '^(trigger_|tick$|run_late$|purge_|forget_)'$$,
   $$values ('mark_stuck_import_runs', '0 3 * * *'), ('cleanup_temp_uploads', '0 3 * * *'),
     ('fail_import_jobs', '0 3 * * *'), ('cleanup_old_raw_items', '0 3 * * *'), ('compact_old_import_jobs', '0 3 * * *'),
     ('cleanup_expired_sessions', '0 * * * *'), ('refresh_subscription_summary', '0 * * * *'),

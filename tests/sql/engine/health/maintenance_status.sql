@@ -52,8 +52,8 @@ select set_config('maintenance.fake_now', (now() + interval '3 minutes')::text, 
 select ok((pg_temp.row('purge')).advice ~ '^No run since .*, when one was due: see jobs_late. call maintenance.run_job',
   'a job that was not fired is late');
 select set_config('maintenance.fake_now', '', true);
-insert into maintenance_internal.run (job_id, job_name, trigger, status, finished_at, stop_reason)
-select job_id, job_name, 'schedule', 'succeeded', now(),
+insert into maintenance_internal.run (job_id, job_name, trigger, status, started_at, finished_at, stop_reason)
+select job_id, job_name, 'schedule', 'succeeded', now(), now(),
   'budget' from maintenance_internal.job where job_name = 'purge';
 select is((pg_temp.row('purge')).severity, 'warning', 'rows that two firings should have taken are a warning');
 select is((pg_temp.row('purge')).advice, 'Behind its schedule. select * from maintenance.preview(''purge'');',

@@ -141,16 +141,16 @@ select is((maintenance.run_now('purge') #>> '{data,rowsAffected}'), '0', 'the cu
 reset maintenance.fake_now;
 
 -- a receipt that nobody works on any more
-insert into maintenance_internal.run (job_id, job_name, trigger, status, backend_pid)
-select job_id, job_name, 'schedule', 'running', 1 from maintenance_internal.job where job_name = 'purge';
+insert into maintenance_internal.run (job_id, job_name, trigger, status, started_at, backend_pid)
+select job_id, job_name, 'schedule', 'running', now(), 1 from maintenance_internal.job where job_name = 'purge';
 select maintenance.run_now('purge');
 select results_eq($$select status, stop_reason from maintenance_internal.run where backend_pid = 1
   and job_name = 'purge'$$,
   $$values ('interrupted', 'backend_gone')$$, 'a running receipt whose lock is free is closed as interrupted');
 
 -- what a caller hands in is not trusted
-insert into maintenance_internal.run (job_id, job_name, trigger, status, backend_pid)
-select job_id, job_name, 'schedule', 'running', 1 from maintenance_internal.job where job_name = 'purge'
+insert into maintenance_internal.run (job_id, job_name, trigger, status, started_at, backend_pid)
+select job_id, job_name, 'schedule', 'running', now(), 1 from maintenance_internal.job where job_name = 'purge'
 returning run_id \gset
 select is((select more from maintenance_internal.run_step(:run_id)), false, 'nobody steps in another session''s run');
 select throws_ok(format('select maintenance_internal.end_run(%s)', :run_id), 'PM002', null,

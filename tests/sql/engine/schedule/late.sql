@@ -80,11 +80,13 @@ select maintenance.disable_job('hourly');
 select is(pg_temp.late('2040-01-11 03:01+00'), null, 'a disabled job owes nothing');
 update maintenance_internal.job set promised_at = '2040-01-01' where job_name = 'hourly';
 select maintenance.enable_job('hourly');
-select cmp_ok((select promised_at from maintenance_internal.job where job_name = 'hourly'), '=', now(),
+select cmp_ok((select promised_at from maintenance_internal.job where job_name = 'hourly'), '=',
+  maintenance_internal.clock(),
   'what it owes counts anew from when it is enabled');
 rollback to s;
 select maintenance.set_job('hourly', 'public.nap', '14 * * * *');
-select results_eq($$select job_name, promised_at = now() from maintenance_internal.job where job_name in ('daily',
+select results_eq($$select job_name,
+  promised_at = maintenance_internal.clock() from maintenance_internal.job where job_name in ('daily',
   'hourly')
   order by 1$$, $$values ('daily', false), ('hourly', true)$$, '... and from when its schedule changes');
 select maintenance.set_job('hourly', 'public.nap', '14 * * * *', 'other words');
@@ -124,7 +126,7 @@ select is((pg_temp.row('jobs_failing')).advice, 'purge_receipts: cancelled. hour
   'full, as '
   'the owner: select distinct on (job_name) job_name, error_detail from maintenance.run_history where job_name in '
   '(''vac'') and error <> '''' order by job_name, run_id desc; And 1 more: select job_name, last_error from '
-  'maintenance.job_status where last_status in (''failed'', ''timeout'', ''cancelled'', ''interrupted'');',
+  'maintenance.job_status where last_status in (''failed'', ''timeout'', ''cancelled'', ''interrupted'', ''skipped'');',
   'its advice names them, with what to say');
 select pg_temp.receipt(j, '2040-01-11 03:00:05+00') from unnest(array['daily', 'vac', 'purge_receipts']) as j;
 select pg_temp.receipt('hourly', '2040-01-11 03:00:05+00', 'skipped');

@@ -131,6 +131,7 @@ select results_eq($$select name, outcome from release
   ('purge', 'retired, and kept: it is not as it was shipped'),
   ('purge_cron_history', 'retired'),
   ('purge_receipts', 'updated'),
+  ('run_late', 'retired'),
   ('tick', 'failed: the schedule "61 * * * *" is not a cron expression: its minute "61" cannot be read')$$,
   'each row of a release says what became of it');
 select results_eq($$select model, position from maintenance.model order by position$$, $$values

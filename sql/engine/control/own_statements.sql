@@ -1,0 +1,24 @@
+-- The two jobs of the kit's own are known by their statements: what they call leaves its receipt
+-- itself, and goes on while all others are paused.
+
+create function maintenance_internal.tick_statement()
+returns text
+language sql
+immutable
+set search_path = pg_catalog, pg_temp
+return 'call maintenance.tick()';
+
+create function maintenance_internal.run_late_statement()
+returns text
+language sql
+immutable
+set search_path = pg_catalog, pg_temp
+return 'call maintenance.run_late()';
+
+create function maintenance_internal.is_own(p_statement text)
+returns boolean
+language sql
+immutable
+set search_path = pg_catalog, pg_temp
+return coalesce(p_statement in (maintenance_internal.tick_statement(),
+  maintenance_internal.run_late_statement()), false);

@@ -1,0 +1,93 @@
+-- Stops all jobs and the questions to models, and lets them go on. What an operator has switched
+-- off in pg_cron or disabled is not touched by it: jobs are fired as before, and leave skipped
+-- receipts. A statement, which pg_cron runs itself, is put there as a call that does the same.
+
+create function maintenance_internal.set_paused(
+  p_paused boolean,
+  p_reason text,
+  p_stop boolean)
+returns jsonb
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_signalled bigint := 0;
+  v_running bigint;
+begin
+  if p_paused and coalesce(btrim(p_reason), '') = '' then
+    raise exception 'a reason is needed'
+      using errcode = 'PM002', hint = 'The status shows it to whoever wonders why nothing runs.';
+  end if;
+  perform maintenance_internal.put_control();
+  update maintenance_internal.control as c
+  set paused_at = case when p_paused then coalesce(c.paused_at, maintenance_internal.moment()) end,
+    paused_by = case when p_paused then session_user end,
+    paused_for = case when p_paused then left(btrim(p_reason), 200) end,
+    stopped = p_paused and (p_stop or c.stopped);
+  if not p_paused then
+    -- What was due meanwhile is owed to nobody.
+    update maintenance_internal.job as j set promised_at = maintenance_internal.clock();
+  end if;
+  perform maintenance_internal.repair_command(j)
+  from maintenance_internal.job as j where j.kind = 'statement' order by j.job_id;
+  if p_stop then
+    -- So that a statement that was only just fired has a receipt, too.
+    perform from maintenance_internal.turn as t where t.name = 'statements' for update;
+    perform maintenance_internal.record_statements('0');
+    v_signalled := maintenance_internal.signal_runs();
+  end if;
+  select count(*) into v_running from maintenance_internal.run as r
+  where r.status = 'running'
+    and (r.cron_run_id is not null
+      or maintenance_internal.is_alive(r.job_id, r.backend_pid, r.touched_at));
+  return jsonb_build_object('success', true, 'signalled', v_signalled, 'message', case
+    when not p_paused then 'Jobs start again, and models are asked again.'
+    when v_running = 0 then 'Nothing starts any more, and nothing was running.'
+    when p_stop then format('Nothing starts any more. %s %s going on: %s cancelled, and what could '
+      'not be ends after its batch.', v_running,
+      case when v_running = 1 then 'run was' else 'runs were' end, v_signalled)
+    else format('Nothing starts any more. %s to its end; to end that, too: select '
+      'maintenance.emergency_stop(''...'');',
+      case when v_running = 1 then '1 run goes' else format('%s runs go', v_running) end)
+  end);
+end
+$$;
+
+create function maintenance.pause(reason text)
+returns jsonb
+language sql
+security definer
+set search_path = pg_catalog, pg_temp
+set lock_timeout = '5s'
+return maintenance_internal.set_paused(true, pause.reason, false);
+
+comment on function maintenance.pause(text) is
+  'Has no job start and no task be handed out until resume; what runs goes on to its end. What '
+  'pg_cron fires meanwhile leaves skipped receipts, and is not made up for (S1-10, S2-33). reason: '
+  'shown by the status. Returns {success, message, signalled}. Errors: PM002 no reason.';
+
+create function maintenance.emergency_stop(reason text)
+returns jsonb
+language sql
+security definer
+set search_path = pg_catalog, pg_temp
+set lock_timeout = '5s'
+return maintenance_internal.set_paused(true, emergency_stop.reason, true);
+
+comment on function maintenance.emergency_stop(text) is
+  'The same as pause, and ends what runs: what pg_cron has fired is cancelled at once, a run in a '
+  'session of somebody else ends after its batch, and answers of models are refused (PM026), which '
+  'the worker keeps until resume (S2-34). Returns {success, message, signalled}, the runs '
+  'cancelled. Errors: PM002 no reason.';
+
+create function maintenance.resume()
+returns jsonb
+language sql
+security definer
+set search_path = pg_catalog, pg_temp
+set lock_timeout = '5s'
+return maintenance_internal.set_paused(false, null, false);
+
+comment on function maintenance.resume() is
+  'Ends a pause or an emergency stop: jobs start at their next slot, what waited before goes on to '
+  'wait, and what was disabled stays so. Returns {success, message, signalled}.';

@@ -1,0 +1,63 @@
+-- Begins one of the runs that wait: the first that is due, may start, and that nobody else is at;
+-- and closes on its way those that have waited for too long. Null where there is none.
+
+create function maintenance_internal.start_waiting(p_due_at timestamptz)
+returns bigint
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+set lock_timeout = '5s'
+as $$
+declare
+  v_now constant timestamptz := maintenance_internal.moment();
+  v_run maintenance_internal.run;
+  v_job maintenance_internal.job;
+  v_for text[];
+  v_until timestamptz;
+begin
+  -- In a restored database the tick comes first, which gives up what waited elsewhere.
+  if maintenance_internal.is_paused() or exists (
+    select from maintenance_internal.turn as t
+    where t.name = 'missed' and t.noted_in <> (maintenance_internal.cron_state()).home)
+  then
+    return null;
+  end if;
+  for v_run in
+    select r.*
+    from maintenance_internal.run as r
+    left join maintenance_internal.job as j on j.job_id = r.job_id
+    where r.status = 'waiting' and (r.due_at <= least(p_due_at, v_now) or j.enabled is not true)
+    order by array_position(array['critical', 'high', 'medium', 'low'], j.priority), r.due_at,
+      r.run_id
+    for no key update of r skip locked
+  loop
+    select * into v_job from maintenance_internal.job as j where j.job_id = v_run.job_id;
+    if not found or not v_job.enabled then
+      perform maintenance_internal.give_up(v_run.job_id,
+        case when v_job.job_id is null then 'dropped' else 'disabled' end);
+      continue;
+    end if;
+    v_for := maintenance_internal.waits_for(v_job, coalesce(v_run.slot, v_run.due_at));
+    v_until := maintenance_internal.waits_until(v_job, v_run.slot, v_run.due_at);
+    if v_now > v_until then
+      perform maintenance_internal.give_up(v_run.job_id,
+        case when v_for is null then 'too_late' else 'dependency' end,
+        format(case when v_for is null then 'nobody could start it until %s'
+          else 'it waited until %s for %s' end, to_char(v_until, 'YYYY-MM-DD HH24:MI'),
+          array_to_string(v_for, ', ')));
+    elsif v_for is not null then
+      update maintenance_internal.run as r
+      set details = r.details || jsonb_build_object('waitsFor', v_for)
+      where r.run_id = v_run.run_id and r.details -> 'waitsFor' is distinct from to_jsonb(v_for);
+    elsif not maintenance_internal.in_window(v_job, v_now) then
+      update maintenance_internal.run as r
+      set due_at = maintenance_internal.window_opens(v_job, v_now), stop_reason = 'window'
+      where r.run_id = v_run.run_id;
+    elsif maintenance_internal.start_bar(v_job) is null
+      and maintenance_internal.begin_run(v_job, v_run, true) is not null then
+      return v_run.run_id;
+    end if;
+  end loop;
+  return null;
+end
+$$;

@@ -1,0 +1,97 @@
+-- The run that waits, of which a job has one at most: put there, and given up.
+
+-- What a run waits for is its stop_reason: window, dependency, missed (a slot that left no trace)
+-- or retry. The later one takes the place of the earlier, whose receipt says so; but one that waits
+-- for its window stands for the later slot, too.
+create function maintenance_internal.put_off(
+  p_job maintenance_internal.job,
+  p_trigger text,
+  p_attempt integer,
+  p_slot timestamptz,
+  p_due_at timestamptz,
+  p_reason text)
+returns bigint
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_run_id bigint;
+begin
+  update maintenance_internal.run as r
+  set slot = p_slot, backend_pid = pg_backend_pid()
+  where r.job_id = p_job.job_id and r.status = 'waiting' and r.stop_reason = 'window'
+    and p_reason = 'window'
+  returning r.run_id into v_run_id;
+  if found then
+    return v_run_id;
+  end if;
+  perform maintenance_internal.give_up(p_job.job_id, 'superseded');
+  insert into maintenance_internal.run as r
+    (job_id, job_name, trigger, attempt, slot, status, due_at, stop_reason)
+  values
+    (p_job.job_id, p_job.job_name, p_trigger, p_attempt, p_slot, 'waiting', p_due_at, p_reason)
+  on conflict (job_id) where status = 'waiting' do nothing -- somebody has just put one there
+  returning r.run_id into v_run_id;
+  return coalesce(v_run_id, (
+    select r.run_id from maintenance_internal.run as r
+    where r.job_id = p_job.job_id and r.status = 'waiting'));
+end
+$$;
+
+-- Closes the run of a job that waits; what it waited for is kept. One that waited in vain is a
+-- failure, and says for what.
+create function maintenance_internal.give_up(
+  p_job_id integer,
+  p_reason text,
+  p_error text default null)
+returns void
+language sql
+set search_path = pg_catalog, pg_temp
+begin atomic
+  update maintenance_internal.run as r
+  set status = 'skipped',
+    finished_at = maintenance_internal.moment(),
+    stop_reason = p_reason,
+    error = p_error,
+    sqlstate = case when p_error is not null then 'PM025' end,
+    details = r.details || jsonb_build_object('waited', r.stop_reason)
+  where r.job_id = p_job_id and r.status = 'waiting';
+end;
+
+-- Until when a run waits: for the grace of its job or, where that has none, until its next slot,
+-- though a quarter of an hour at least.
+create function maintenance_internal.waits_until(
+  p_job maintenance_internal.job,
+  p_slot timestamptz,
+  p_due_at timestamptz)
+returns timestamptz
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+return case
+  when (p_job).grace is not null then p_due_at + (p_job).grace
+  else coalesce((
+    select greatest(n.slot, p_due_at + interval '15 minutes')
+    from maintenance_internal.slot_near(p_job, p_slot, true) as n (slot)
+    where n.slot is not null), 'infinity') -- greatest would pass over a null
+end;
+
+-- What a run of a moment still waits for: the dependencies without a success that began at their
+-- own latest slot up to that moment, or later; of those without a slot any success will do.
+create function maintenance_internal.waits_for(
+  p_job maintenance_internal.job,
+  p_moment timestamptz)
+returns text[]
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+return (
+  select array_agg(d.name order by d.name)
+  from unnest((p_job).depends_on) as d (name)
+  left join maintenance_internal.job as j on j.job_name = d.name
+  where not exists (
+    select from maintenance_internal.run as r
+    where r.job_id = j.job_id and r.status = 'succeeded'
+      and r.started_at >= coalesce(
+        maintenance_internal.slot_near(j, p_moment, false), '-infinity'))
+);

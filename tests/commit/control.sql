@@ -1,0 +1,168 @@
+-- Runs that somebody ends: time-outs, emergency stops, killed sessions; and ticks and passes of run_late at once.
+-- Committing, in a database of its own. Other sessions are dblink connections.
+\set QUIET on
+set client_min_messages = error;
+create extension pgtap;
+select plan(32);
+\ir connect.psql
+select to_regclass('cron.job') is not null as has_cron \gset
+
+-- What pg_cron fires, here and in the other sessions: a trusted role's session by its name.
+select dblink_exec(c, 'set application_name = ''pg_cron''') from unnest('{other,third}'::text[]) as c \g /dev/null
+create function public.nap(batch_size integer) returns bigint language plpgsql
+as $$ begin perform pg_sleep(60); return 0; end $$;
+create function public.short_naps(batch_size integer) returns bigint language plpgsql
+as $$ begin perform pg_sleep(0.02); return 1; end $$;
+-- Each second is a slot of its own.
+select maintenance.set_job('nap', 'public.nap', '1 second'),
+  maintenance.set_job('naps', 'public.short_naps', '1 second'), maintenance.set_job('ok', 'public.nap') \g /dev/null
+create function public.last(job text) returns text language sql as $$
+  select concat_ws('/', trigger, status, stop_reason, sqlstate, error) from maintenance.run_history
+  where job_name = $1 and status <> 'waiting' order by run_id desc limit 1 $$;
+create function public.waiting(job text) returns text language sql as $$
+  select concat_ws('/', trigger, stop_reason, attempt) from maintenance.run_history
+  where job_name = $1 and status = 'waiting' $$;
+create procedure pg_temp.start(connection text, job text) language plpgsql as $$
+begin
+  perform dblink_send_query(connection, format('call maintenance.run_job(%L)', job));
+  call pg_temp.wait_for(format($q$exists (select from maintenance_internal.run as r
+    join pg_locks as l on l.pid = r.backend_pid and l.locktype = 'advisory' and l.objid = r.job_id
+    where r.status = 'running' and r.job_name = %L)$q$, job));
+end $$;
+create function pg_temp.outcome(connection text) returns text language plpgsql as $$
+declare v_state text := 'no error';
+begin
+  begin
+    perform from dblink_get_result(connection) as d (r text);
+  exception when query_canceled or others then
+    v_state := sqlstate;
+  end;
+  perform from dblink_get_result(connection, false) as d (r text);
+  return v_state;
+end $$;
+
+-- Time-outs.
+call pg_temp.start('other', 'nap');
+select is(maintenance_internal.signal_runs(), 0::bigint, 'who is in time is let alone');
+select maintenance.configure_job('nap', timeout => '1 millisecond') \g /dev/null
+call maintenance.tick();
+select is(pg_temp.outcome('other'), '57014', 'S2-20: a call that is over its time-out is cancelled by the tick');
+select is(public.last('nap'), 'schedule/timeout/timeout/57014/it was not over after its time-out of 00:00:00.001',
+  'S2-20: its receipt says timeout, and after how long');
+select is(public.waiting('nap'), 'retry/retry/2', 'it is tried again');
+select matches((select advice from public.maintenance_status where task = 'jobs_failing'),
+  'nap: timeout: it was not over after its time-out of 00:00:00.001; waits for attempt 2', 'the status says so');
+call pg_temp.start('other', 'naps');
+select maintenance.configure_job('naps', timeout => '30 milliseconds') \g /dev/null
+select is(pg_temp.outcome('other'), '57014', 'between two batches a run sees its time-out itself');
+select is(public.last('naps'), 'schedule/timeout/timeout/57014/it was not over after its time-out of 00:00:00.03',
+  '... and says the same');
+select maintenance.configure_job(j, timeout => '0') from unnest('{nap,naps}'::text[]) as j \g /dev/null
+select is((select maintenance_internal.time_out_of(j)::text from maintenance_internal.job as j where job_name = 'nap'),
+  '01:05:00', 'where nobody has set one, it is an hour beyond the budget');
+
+-- A cancel by a person.
+call pg_temp.start('other', 'nap');
+select pg_cancel_backend(backend_pid) from maintenance_internal.run where job_name = 'nap' and status = 'running'
+\g /dev/null
+select is(pg_temp.outcome('other'), '57014', 'a person cancels a run');
+select matches(public.last('nap'), '^schedule/cancelled/cancelled/57014', 'it is cancelled, and no time-out');
+select is((select count(*) from maintenance.run_history where status = 'waiting' and job_name = 'nap'), 0::bigint,
+  '... and is not tried again');
+select is((select severity from public.maintenance_status where task = 'jobs_failing'), 'warning',
+  'a cancelled job counts as failing');
+
+-- An emergency stop: one in the middle of a call, one between batches, one who may not be cancelled.
+call pg_temp.start('other', 'nap');
+call pg_temp.start('third', 'naps');
+select maintenance.emergency_stop('a fire') as stopped \gset
+select is((:'stopped'::jsonb - 'signalled') ->> 'message'
+  ~ '^Nothing starts any more. 2 runs were going on: [12] cancelled',
+  true, 'S2-34: an emergency stop says what it ended');
+select is(:'stopped'::jsonb ->> 'success', 'true', 'S2-34: ... and that it did');
+select is(pg_temp.outcome('other') || pg_temp.outcome('third'), '5701457014', 'both runs end');
+select is(public.last(j), 'schedule/cancelled/emergency_stop/57014/ended by an emergency stop', j
+  || ': cancelled by an emergency stop') from unnest('{nap,naps}'::text[]) as j;
+select is((select count(*) from maintenance.run_history where status = 'waiting'), 0::bigint, 'neither is tried again');
+select maintenance.resume() \g /dev/null
+select is((select count(*) from maintenance.run_history where trigger = 'catch_up'), 0::bigint,
+  'nothing is caught up with afterwards');
+
+-- A flag alone, where nobody cancels.
+call pg_temp.start('other', 'naps');
+update maintenance_internal.control set stopped = true, paused_at = now(), paused_for = 'flag';
+select is(pg_temp.outcome('other'), '57014', 'a run between batches sees the stop itself');
+select is(public.last('naps'), 'schedule/cancelled/emergency_stop/57014/ended by an emergency stop',
+  '... and says so');
+select maintenance.resume() \g /dev/null
+
+-- A session that is killed.
+call pg_temp.start('other', 'nap');
+select pg_terminate_backend(backend_pid) from maintenance_internal.run where job_name = 'nap' and status = 'running'
+\g /dev/null
+select backend_pid as pid from maintenance_internal.run where job_name = 'nap' order by run_id desc limit 1 \gset
+call pg_temp.wait_for(format('not exists (select from pg_stat_activity where pid = %s)', :pid));
+delete from maintenance_internal.run where status = 'waiting';
+call maintenance.tick();
+select is(public.last('nap'), 'schedule/interrupted/backend_gone', 'the run of a killed session is interrupted');
+select is(public.waiting('nap'), 'retry/retry/2', '... and tried again');
+select dblink_disconnect('other') \g /dev/null
+\ir connect.psql
+select dblink_exec('other', 'set application_name = ''pg_cron''') \g /dev/null
+
+-- A step of the tick that fails stops no other.
+create function public.before() returns bigint language sql as
+$$ select count(*) from maintenance.run_history where status = 'running' $$;
+select pg_get_functiondef('maintenance_internal.record_schedule_edits(text,integer)'::regprocedure) as whole \gset
+create or replace function maintenance_internal.record_schedule_edits(p_changed_by text default 'pg_cron',
+  p_job_id integer default null) returns void language plpgsql set search_path = pg_catalog, pg_temp
+as $$ begin raise exception 'broken'; end $$;
+insert into maintenance_internal.run (job_id, job_name, trigger, status, started_at, touched_at, backend_pid)
+select job_id, job_name, 'schedule', 'running', now(), now() - interval '1 minute', 1 from maintenance_internal.job
+where job_name = 'ok';
+call maintenance.tick();
+select is(public.last('tick') ~ '/failed/error/P0001/record_schedule_edits: SQLSTATE P0001', true,
+  'the tick says which of its steps fails');
+select is(public.last('ok'), 'schedule/interrupted/backend_gone', 'the other steps are done');
+select is(error_detail ->> 'message', 'broken', 'the owner reads with what') from maintenance.run_history
+where job_name = 'tick';
+:whole;
+call maintenance.tick();
+select is(public.last('tick') ~ '/succeeded/done$', true, 'when it is mended the tick is well again');
+select throws_ok('call maintenance.tick()', '2D000', 'maintenance.tick commits, and cannot do so inside a transaction',
+  'the tick is not called inside a transaction');
+
+-- Three ticks and three passes of run_late at once, with twenty jobs that missed a slot.
+\if :has_cron
+select skip('pg_cron is in this database', 4);
+\else
+select maintenance.drop_job(j) from unnest('{nap,naps,ok}'::text[]) as j \g /dev/null
+create function public.quick(batch_size integer) returns bigint language sql return null::bigint;
+select maintenance.set_job('q' || i, 'public.quick', '0 * * * *') from generate_series(1, 20) as i \g /dev/null
+set maintenance.fake_now = '2040-01-01 00:30Z';
+update maintenance_internal.job set promised_at = '2040-01-01 00:30Z';
+insert into maintenance_internal.run (job_id, job_name, trigger, status, started_at, finished_at, stop_reason)
+select job_id, job_name, 'schedule', 'succeeded', now(), now(), 'done' from maintenance_internal.job
+where job_name = 'tick';
+select dblink_exec(c, 'set maintenance.fake_now = ''2040-01-01 02:30Z''') from unnest('{other,third}'::text[]) as c
+\g /dev/null
+set maintenance.fake_now = '2040-01-01 02:30Z';
+create procedure pg_temp.at_once(statement text) language plpgsql as $$
+begin
+  perform dblink_send_query(c, statement) from unnest('{other,third}'::text[]) as c;
+  commit;
+end $$;
+call pg_temp.at_once('call maintenance.tick()');
+call maintenance.tick();
+select is(pg_temp.outcome('other') || pg_temp.outcome('third'), 'no errorno error', 'three ticks at once');
+select is((select count(*) from maintenance.run_history where trigger = 'catch_up' and status = 'waiting' and
+  job_name ~ '^q'), 20::bigint,
+  'one run waits for each job that missed a slot');
+call pg_temp.at_once('call maintenance.run_late()');
+call maintenance.run_late();
+select is(pg_temp.outcome('other') || pg_temp.outcome('third'), 'no errorno error', 'three passes of run_late at once');
+select results_eq($$select status, slot, count(*) from maintenance.run_history where trigger = 'catch_up'
+  and job_name ~ '^q' group by 1, 2$$,
+  $$values ('succeeded', '2040-01-01 02:00Z'::timestamptz, 20::bigint)$$, 'each job runs once, for its latest slot');
+\endif
+select * from finish();
