@@ -580,11 +580,11 @@ comment on function maintenance.version() is
   'that it was made of.';
 -- end of sql/engine/version.sql
 
--- from sql/engine/state.sql 860e54092057e4a2
+-- from sql/engine/state.sql 14fd73fd2300ddcb
 -- The release, and a hash of the files of sql/engine/. Written by make migration.
 
 comment on schema maintenance is
-  'pg-maintenance 0.0.0, state ec19cc12659350d1: '
+  'pg-maintenance 0.0.0, state 064b6ab384d7927c: '
   'what people call and read; \df maintenance.* is the manual.';
 -- end of sql/engine/state.sql
 
@@ -748,7 +748,7 @@ end
 $$;
 -- end of sql/engine/job/find_job.sql
 
--- from sql/engine/job/upsert_job.sql aad33af4ded44c93
+-- from sql/engine/job/upsert_job.sql a32298674b8ceaa1
 -- The upsert behind set_policy, set_job and set_statement: the job's own row and its schedule.
 
 create function maintenance_internal.upsert_job(p_job maintenance_internal.job)
@@ -793,7 +793,7 @@ begin
       using hint = 'Setting a job replaces it: name again what is meant to stay.';
   end if;
   if v_before.statement <> p_job.statement then
-    perform maintenance_internal.record_statements(); -- of what it was
+    perform maintenance_internal.record_statements('0'); -- of what it was
   end if;
   insert into maintenance_internal.job as j
     (job_name, kind, step, statement, schedule, description, backlog_name, backlog_function)
@@ -869,7 +869,7 @@ comment on function maintenance.set_job(text, text, text, text, text, text) is
   'no such function, or not the owner''s.';
 -- end of sql/engine/job/set_job.sql
 
--- from sql/engine/job/configure_job.sql 1da99f68693802aa
+-- from sql/engine/job/configure_job.sql 4918ad041c97b595
 -- Changes the options of a job of any kind; what is not given stays.
 
 create function maintenance.configure_job(
@@ -897,14 +897,17 @@ declare
   v_start time := coalesce(configure_job.window_start, v_job.window_start);
   v_end time := coalesce(configure_job.window_end, v_job.window_end);
   v_zone text := coalesce(configure_job.window_zone, v_job.window_zone, 'UTC');
+  v_depends_on text[] := case when configure_job.depends_on is not null then array(
+    select distinct d.name from unnest(configure_job.depends_on) as d (name) order by 1) end;
+  v_most constant interval := interval '1 year';
 begin
   if configure_job.batch_size not between 1 and 100000 then
     raise exception 'the batch size % is out of range', configure_job.batch_size
       using errcode = 'PM002', hint = 'Rows per batch: 1 to 100000.';
   end if;
-  if configure_job.budget <= interval '0' then
+  if configure_job.budget <= interval '0' or configure_job.budget > v_most then
     raise exception 'the budget % is out of range', configure_job.budget
-      using errcode = 'PM002', hint = 'An interval above zero: ''5 minutes''.';
+      using errcode = 'PM002', hint = 'An interval above zero, up to a year: ''5 minutes''.';
   end if;
   if configure_job.max_batches < 0 or configure_job.max_rows < 0 then
     raise exception 'max_batches % or max_rows % is out of range',
@@ -920,11 +923,12 @@ begin
     raise exception 'there is no priority "%"', configure_job.priority
       using errcode = 'PM002', hint = 'critical, high, medium or low.';
   end if;
-  if configure_job.timeout < interval '0' or configure_job.grace < interval '0' then
+  if least(configure_job.timeout, configure_job.grace) < interval '0'
+    or greatest(configure_job.timeout, configure_job.grace) > v_most then
     raise exception 'the timeout % or the grace % is out of range',
       configure_job.timeout, configure_job.grace
-      using errcode = 'PM002', hint = 'An interval above zero: ''30 minutes''; ''0'' makes it what '
-        'ships.';
+      using errcode = 'PM002', hint = 'An interval above zero, up to a year: ''30 minutes''; ''0'' '
+        'makes it what ships.';
   end if;
   if v_job.kind = 'statement' and (configure_job.priority is not null
     or configure_job.depends_on <> '{}' or configure_job.grace is not null
@@ -939,13 +943,17 @@ begin
       using errcode = 'PM002', hint = 'window_start => ''22:00'', window_end => ''06:00'', '
         'window_zone => ''Europe/Berlin''; a start that is the end takes the window away.';
   end if;
-  begin
-    perform now() at time zone v_zone;
-  exception when invalid_parameter_value then
+  if extract(second from v_start) > 0 or extract(second from v_end) > 0 then
+    raise exception 'the window from % to % is not of whole minutes', v_start, v_end
+      using errcode = 'PM002', hint = 'window_start => ''22:00'', window_end => ''06:00''.';
+  end if;
+  if configure_job.window_zone is not null and not exists (
+    select from pg_timezone_names as z where lower(z.name) = lower(configure_job.window_zone))
+  then
     raise exception 'there is no time zone "%"', v_zone
-      using errcode = 'PM002', hint = 'A name as in pg_timezone_names: ''Europe/Berlin''.';
-  end;
-  perform maintenance_internal.check_dependencies(v_job.job_name, configure_job.depends_on);
+      using errcode = 'PM002', hint = 'A name of pg_timezone_names: ''Europe/Berlin''.';
+  end if;
+  perform maintenance_internal.check_dependencies(v_job.job_name, v_depends_on);
 
   update maintenance_internal.policy as p
   set keep = configure_job.keep
@@ -957,7 +965,7 @@ begin
     max_rows = nullif(coalesce(configure_job.max_rows, j.max_rows), 0),
     priority = coalesce(configure_job.priority, j.priority),
     timeout = nullif(coalesce(configure_job.timeout, j.timeout), interval '0'),
-    depends_on = coalesce(configure_job.depends_on, j.depends_on),
+    depends_on = coalesce(v_depends_on, j.depends_on),
     grace = nullif(coalesce(configure_job.grace, j.grace), interval '0'),
     window_start = case when v_start <> v_end then v_start end,
     window_end = case when v_start <> v_end then v_end end,
@@ -2908,7 +2916,7 @@ comment on function maintenance.lint(text) is
   'news. Errors: PM001 no such job.';
 -- end of sql/engine/policy/lint.sql
 
--- from sql/engine/control/tables.sql 310ec90f4d63e3a7
+-- from sql/engine/control/tables.sql 6c317d79ece2bc91
 -- What is in the way of all jobs at once: a pause, or an emergency stop.
 
 create table maintenance_internal.control (
@@ -2917,6 +2925,8 @@ create table maintenance_internal.control (
   paused_by text,
   paused_for text,
   stopped boolean not null default false,
+  stopped_at timestamptz,
+  promised_at timestamptz not null default '-infinity',
   constraint control_pkey primary key (only_row),
   constraint control_is_one_row check (only_row),
   constraint control_stop_is_a_pause check (paused_at is not null or not stopped)
@@ -2924,7 +2934,9 @@ create table maintenance_internal.control (
 
 comment on table maintenance_internal.control is
   'One row: whether anything may start, since when not, by whom and why. stopped: an emergency '
-  'stop, which also ends what runs and refuses answers of models.';
+  'stop, which also ends what runs and refuses answers of models; stopped_at: the last one. '
+  'promised_at: no slot of any job before it was ever owed, since all were paused, or the database '
+  'was somewhere else.';
 
 create function maintenance_internal.put_control()
 returns void
@@ -3191,10 +3203,11 @@ return exists (select from pg_stat_activity as a where a.pid = p_backend_pid)
       and l.database = (select d.oid from pg_database as d where d.datname = current_database())));
 -- end of sql/engine/run/is_alive.sql
 
--- from sql/engine/run/close_dead_runs.sql 962f969a49984e5f
--- Closes the receipts of runs that are dead, of one job or of all, dropped ones too: their session
--- is gone, or went on without them after a cancel or an error at commit. A run whose guess was
--- wrong finds its receipt closed at its next step, and ends there.
+-- from sql/engine/run/close_dead_runs.sql 8810d262a1c480f0
+-- Closes the receipts of runs that are dead, of one job or of all, dropped ones too: their
+-- session is gone, or went on without them after a cancel or an error at commit. A run whose
+-- guess was wrong finds its receipt closed at its next step, and ends there. An emergency stop
+-- may have ended a run between two of its steps, where it could not say so itself.
 
 create function maintenance_internal.close_dead_runs(p_job_id integer default null)
 returns void
@@ -3203,6 +3216,7 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_run_id bigint;
+  v_reason text;
 begin
   for v_run_id in
     select r.run_id
@@ -3216,12 +3230,18 @@ begin
         else not maintenance_internal.is_alive(r.job_id, r.backend_pid, r.touched_at) end
     for no key update skip locked
   loop
+    select case
+        when r.stop_reason in ('emergency_stop', 'timeout') then r.stop_reason
+        when r.started_at <= (select c.stopped_at from maintenance_internal.control as c)
+          then 'emergency_stop' end into v_reason
+    from maintenance_internal.run as r
+    where r.run_id = v_run_id;
     update maintenance_internal.run as r
-    set status = case r.stop_reason when 'timeout' then 'timeout'
+    set status = case v_reason when 'timeout' then 'timeout'
         when 'emergency_stop' then 'cancelled' else 'interrupted' end,
       finished_at = maintenance_internal.moment(),
       stop_reason = case
-        when r.stop_reason in ('timeout', 'emergency_stop') then r.stop_reason
+        when v_reason is not null then v_reason
         when exists (select from pg_stat_activity as a where a.pid = r.backend_pid)
           then 'left_open' else 'backend_gone' end,
       progress = null
@@ -3291,10 +3311,10 @@ end
 $$;
 -- end of sql/engine/run/row_keys.sql
 
--- from sql/engine/run/start_run.sql 6219805ab35aac34
--- Opens a run: closes the receipts of the dead, and writes one. What is in the way now and not for
--- ever has pg_cron's run wait; else the receipt says skipped. Where the run cannot begin, it says
--- why.
+-- from sql/engine/run/start_run.sql 810f333e02af3996
+-- Opens a run: closes the receipts of the dead, and writes one. What is in the way now and not
+-- for ever has pg_cron's run wait; else the receipt says skipped. Where the run cannot begin, it
+-- says why.
 
 create function maintenance_internal.start_run(p_job_name text, p_commits boolean)
 returns bigint
@@ -3330,7 +3350,7 @@ begin
       return maintenance_internal.put_off(v_job, 'schedule', 1, v_run.slot,
         coalesce(v_run.slot, v_now), 'dependency');
     end if;
-    perform maintenance_internal.give_up(v_job.job_id, 'superseded');
+    perform maintenance_internal.supersede(v_job);
   end if;
   if v_run.stop_reason is null then
     v_run.run_id := maintenance_internal.begin_run(v_job, v_run, p_commits);
@@ -4300,15 +4320,16 @@ end
 $$;
 -- end of sql/engine/run/decide_stop.sql
 
--- from sql/engine/run/run_step.sql 351ce65a70414a24
--- One step of a run: a piece of a policy's rows, in one statement, or one call of a step function.
--- It catches its own errors and notes them on the receipt, which it locks: a run whose receipt
--- somebody has closed ends there.
+-- from sql/engine/run/run_step.sql 877a260da1cfbefe
+-- One step of a run: a piece of a policy's rows, in one statement, or one call of a step
+-- function. It catches its own errors and notes them on the receipt, which it locks: a run whose
+-- receipt somebody has closed ends there.
 --
 -- A piece that fails is put away; when everything else has been offered it is offered again, and
 -- where it fails again, split, until a row stands alone. That row is set aside, and offered again
--- with its like as long as other rows go: its children may be among them. Only then it is refused.
--- What is no row's fault stops the run instead (judge_fault), or, of a partition, the work on that.
+-- with its like as long as other rows go: its children may be among them. Only then it is
+-- refused. What is no row's fault stops the run instead (judge_fault), or, of a partition, the
+-- work on that.
 --   more    something is left to do
 --   notice  what run_job says while it works, every few seconds
 
@@ -4319,7 +4340,7 @@ set search_path = pg_catalog, pg_temp
 set lock_timeout = '2s'
 as $$
 declare
-  v_began constant timestamptz := clock_timestamp();
+  v_began constant timestamptz := maintenance_internal.moment();
   v_running constant text := coalesce(current_setting('maintenance.run_id', true), '');
   v_run maintenance_internal.run;
   v_at maintenance_internal.progress;
@@ -4388,8 +4409,8 @@ begin
       elsif v_piece.pass > 1 and (v_piece.tids is null
         or cardinality(v_piece.tids) > least(v_job.max_rows - v_run.rows_affected,
           case when v_piece.failed_at = v_run.rows_affected then 100 end)) then
-        -- Of what failed: no list yet, more rows than may go, or a list that fails again for sure,
-        -- since nothing has gone meanwhile.
+        -- Of what failed: no list yet, more rows than may go, or a list that fails again for
+        -- sure, since nothing has gone meanwhile.
         v_at := maintenance_internal.split_piece(v_run, v_job, v_policy, v_piece, v_at);
       else
         v_offers := true;
@@ -4448,7 +4469,8 @@ begin
   if v_offers then
     select s.* into v_settled
     from maintenance_internal.settle_piece(v_job, v_policy, v_piece, v_fault,
-      1000 * extract(epoch from clock_timestamp() - v_began), v_run, v_at, v_changed) as s;
+      1000 * extract(epoch from maintenance_internal.moment() - v_began), v_run, v_at, v_changed)
+      as s;
     v_run := v_settled.p_run;
     v_at := v_settled.p_at;
     v_changed := v_settled.p_changed;
@@ -4487,8 +4509,9 @@ end
 $$;
 -- end of sql/engine/run/run_step.sql
 
--- from sql/engine/run/end_run.sql 4ff8c86f731605aa
--- Closes a run's receipt, and says what its caller gets. What was noted on it decides how it ended.
+-- from sql/engine/run/end_run.sql 0ed0f2aeb0f67789
+-- Closes a run's receipt, and says what its caller gets. What was noted on it decides how it
+-- ended.
 
 create function maintenance_internal.end_run(p_run_id bigint)
 returns jsonb
@@ -4517,7 +4540,9 @@ begin
   end if;
 
   select * into v_run from maintenance_internal.run as r
-  where r.run_id = p_run_id and r.backend_pid = pg_backend_pid();
+  where r.run_id = p_run_id
+    -- One that has waited may have been begun by another session since.
+    and (r.backend_pid = pg_backend_pid() or r.due_at is not null);
   if not found then
     raise exception 'run % was not begun by this session', p_run_id
       using errcode = 'PM002', hint = 'call maintenance.run_job(...) begins runs.';
@@ -4678,7 +4703,7 @@ end
 $$;
 -- end of sql/engine/run/run_job.sql
 
--- from sql/engine/run/run_now.sql 6e83a9e42ba0c45f
+-- from sql/engine/run/run_now.sql a667d6a8f3f091d3
 -- The same run in the caller's one transaction, for functions and tests.
 
 create function maintenance.run_now(job_name text)
@@ -4702,10 +4727,10 @@ $$;
 
 comment on function maintenance.run_now(text) is
   'Runs a job in the caller''s transaction: for modest backlogs, functions and tests. The same '
-  'result as run_job; a job that fails says success false and does not raise; a time-out or a '
-  'cancel ends it and the caller. Deferred constraints of the caller are checked first, and are '
-  'afterwards as they were declared. Errors: PM001 no such job, PM011 a statement job, 57014 '
-  'cancelled.';
+  'result as run_job; a job that fails, or is over its time-out, says success false and does not '
+  'raise; a statement_timeout or a cancel ends it and the caller. Deferred constraints of the '
+  'caller are checked first, and are afterwards as they were declared. Errors: PM001 no such '
+  'job, PM011 a statement job, 57014 cancelled.';
 
 -- Constraints that are declared deferred are so again. Postgres knows them by name alone: where
 -- another one of that name cannot be deferred, they stay immediate until the transaction ends.
@@ -9907,7 +9932,7 @@ return exists (
 );
 -- end of sql/engine/schedule/fired_by_cron.sql
 
--- from sql/engine/schedule/job_status.sql 08858eaa38d23738
+-- from sql/engine/schedule/job_status.sql 6a00d17314c361d9
 -- What is in force: each job's schedule, whether it will fire, and how it ran last.
 
 create view maintenance.job_status as
@@ -9943,11 +9968,16 @@ select
     as last_status,
   l.error as last_error,
   p.started_at as last_success_at,
-  nullif(concat_ws(', ', case k.stop_reason
+  nullif(concat_ws(', ',
+    case k.stop_reason
       when 'retry' then 'attempt ' || k.attempt
       when 'missed' then 'the missed slot of ' || to_char(k.slot, 'YYYY-MM-DD HH24:MI')
-      when 'dependency' then 'other jobs: ' || array_to_string(j.depends_on, ', ')
-      else k.stop_reason end, to_char(k.due_at, '"from" YYYY-MM-DD HH24:MI "on"')), '')
+      when 'window' then 'its window'
+    end,
+    'other jobs: ' || (
+      select string_agg(w.name, ', ')
+      from jsonb_array_elements_text(k.details -> 'waitsFor') as w (name)),
+    to_char(k.due_at, '"from" YYYY-MM-DD HH24:MI "on"')), '')
     as waiting,
   jsonb_strip_nulls(jsonb_build_object('keep', y.keep, 'batch_size', j.batch_size,
     'budget', j.budget, 'max_batches', j.max_batches, 'max_rows', j.max_rows,
@@ -9981,8 +10011,9 @@ left join lateral (
   order by r.started_at desc
   limit 1
 ) as p on true
--- The schedule that somebody fires it by: pg_cron here, or one that cannot be seen, as the receipts
--- of the job or of the tick prove. A statement leaves none where pg_cron's history cannot be read.
+-- The schedule that somebody fires it by: pg_cron here, or one that cannot be seen, as the
+-- receipts of the job or of the tick prove. A statement leaves none where pg_cron's history
+-- cannot be read.
 cross join lateral (
   select q.is_proven,
     case
@@ -10010,16 +10041,19 @@ cross join lateral (
           and r.trigger = 'schedule'
       )) as is_proven
   ) as q
+  offset 0
 ) as f
--- What it owes: the first slot since its last trace, or since its schedule began to count. Late is
--- one that came two minutes ago and that nobody is at; a statement, whose receipt the tick writes,
--- when the tick has come two minutes after it. Not while the server has only just started, nor
--- before the tick has seen an edit. Late, too, is a run that goes on for longer than its budget.
--- The tick catches up by what stands here (find_missed).
+-- What it owes: the first slot since its last trace, or since its schedule began to count. Late
+-- is one that came two minutes ago and that nobody is at; a statement, whose receipt the tick
+-- writes, when the tick has come two minutes after it. Not while the server has only just
+-- started, nor before the tick has seen an edit. Late, too, is a run that goes on for longer than
+-- its budget. The tick catches up by what stands here (find_missed).
 cross join lateral (
   select maintenance_internal.nearest_slot(f.fires, greatest(j.promised_at, (
+    select b.promised_at from maintenance_internal.control as b), (
     select max(r.traced_at) from maintenance_internal.run as r where r.job_id = j.job_id)),
     true, g.zone) as owed
+  offset 0 -- read once, and not wherever it is named
 ) as n
 cross join lateral (
   select
@@ -10298,7 +10332,7 @@ end
 $$;
 -- end of sql/engine/schedule/cron_silence.sql
 
--- from sql/engine/schedule/scheduler_faults.sql 8afb0014a4848616
+-- from sql/engine/schedule/scheduler_faults.sql dd8e5c551c43b39b
 -- What keeps the jobs of this database from being started at all, or some of them for ever. The
 -- tick, which pg_cron fires every minute, shows whether it is at work. As notices: what somebody
 -- has stopped; a pause that is a day old may have been forgotten.
@@ -10406,6 +10440,12 @@ begin
     mend := case when v_run_late.enabled then format('select maintenance.set_schedule(%L, '
       '''* * * * *'');', v_run_late.job_name)
       else format('select maintenance.enable_job(%L);', v_run_late.job_name) end;
+    return next;
+  elsif v_run_late.last_status = 'failed' then
+    fault := format('%s, which starts what is owed, fails: %s', v_run_late.job_name,
+      v_run_late.last_error);
+    mend := format('select return_message from cron.job_run_details where command = %L order by '
+      'runid desc limit 5;', maintenance_internal.run_late_statement());
     return next;
   end if;
 
@@ -10518,7 +10558,7 @@ return case
 end;
 -- end of sql/engine/schedule/cron_command.sql
 
--- from sql/engine/schedule/cron_statements.sql 73c027231553427f
+-- from sql/engine/schedule/cron_statements.sql e4f8e4539ded6ee3
 -- For a database that is not pg_cron's, on the same server: what schedules its jobs from there.
 
 -- By what name pg_cron knows a job of this database there: it keeps one of a name for each role,
@@ -10554,7 +10594,8 @@ end;
 -- after a job has changed.
 create function maintenance_internal.tell_elsewhere(
   p_job maintenance_internal.job,
-  p_schedule text)
+  p_schedule text,
+  p_statement text default null)
 returns void
 language plpgsql
 set search_path = pg_catalog, pg_temp
@@ -10570,7 +10611,7 @@ begin
       using hint = case when p_schedule is not null and v_state.gap !~ '^pg_cron (lives|is)'
         then v_state.mend || ' Then: select * from maintenance.install_schedules();'
         else 'As a superuser, where pg_cron lives: '
-          || maintenance_internal.cron_statement(p_job, p_schedule) end;
+          || coalesce(p_statement, maintenance_internal.cron_statement(p_job, p_schedule)) end;
   end if;
 end
 $$;
@@ -10878,9 +10919,10 @@ end
 $$;
 -- end of sql/engine/schedule/sync_schedule.sql
 
--- from sql/engine/schedule/repair_command.sql a19d70241f84ff9c
--- Puts into pg_cron what it is to run for a job, where it has the job and another command: after it
--- was enabled or disabled, at a pause and after it. Its schedule stays as it is.
+-- from sql/engine/schedule/repair_command.sql 478cdaf1f7281331
+-- Puts into pg_cron what it is to run for a statement job, where it has the job and the other
+-- command: after it was enabled or disabled, at a pause and after it. Its schedule stays as it
+-- is.
 
 create function maintenance_internal.repair_command(p_job maintenance_internal.job)
 returns void
@@ -10891,9 +10933,10 @@ declare
   v_state record := maintenance_internal.cron_state();
 begin
   if v_state.gap is not null then
-    if p_job.schedule is not null then
-      perform maintenance_internal.tell_elsewhere(p_job, p_job.schedule);
-    end if;
+    perform maintenance_internal.tell_elsewhere(p_job, p_job.schedule, format(
+      'select cron.alter_job(jobid, command => %L) from cron.job where database = %L and jobname '
+      'in (%L, %L);', maintenance_internal.cron_command(p_job), current_database(),
+      maintenance_internal.cron_name(p_job.job_name), 'maintenance:' || p_job.job_name));
   elsif (case when v_state.readable
     then exists (
       select from maintenance_internal.cron_jobs() as c
@@ -10906,6 +10949,45 @@ begin
   then
     perform maintenance_internal.sync_schedule(p_job.job_name);
   end if;
+end
+$$;
+
+-- The same of all of them whose command there is one of the two that it can be, after a pause
+-- began or ended. Whatever is in the way of one is told, and left to the next tick.
+create function maintenance_internal.repair_commands()
+returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_state constant record := maintenance_internal.cron_state();
+  v_job maintenance_internal.job;
+  v_context text;
+begin
+  if v_state.gap is not null then
+    return;
+  end if;
+  for v_job in
+    select j.*
+    from maintenance_internal.job as j
+    left join maintenance_internal.cron_jobs() as c on c.job_name = j.job_name
+    left join maintenance_internal.installed_schedule as i on i.job_id = j.job_id
+    cross join lateral (
+      select case when v_state.readable then c.command else i.command end as command) as n
+    where j.kind = 'statement' and n.command <> maintenance_internal.cron_command(j)
+      and n.command in (j.statement, format('call maintenance.run_job(%L)', j.job_name))
+    order by j.job_id
+  loop
+    begin
+      perform set_config('lock_timeout', '200ms', true);
+      perform maintenance_internal.repair_command(v_job);
+    exception when others then
+      get stacked diagnostics v_context = pg_exception_context;
+      raise warning 'the command of "%" in pg_cron is not changed yet: %', v_job.job_name,
+          maintenance_internal.error_text(sqlstate, sqlerrm, v_context)
+        using hint = 'The tick tries it again each minute.';
+    end;
+  end loop;
 end
 $$;
 -- end of sql/engine/schedule/repair_command.sql
@@ -11122,7 +11204,7 @@ comment on function maintenance.disable_job(text) is
   'Returns its job_status row. Errors: PM001 no such job.';
 -- end of sql/engine/schedule/enable_job.sql
 
--- from sql/engine/control/window.sql ebe53c3638eae665
+-- from sql/engine/control/window.sql 5d0aa25fc78c9bdf
 -- The window of a job: the time of day in which pg_cron and the tick may have it run. Inside is
 -- what a clock on the wall of its zone says, so that a change of clocks needs no rule of its own.
 
@@ -11148,23 +11230,24 @@ stable
 set search_path = pg_catalog, pg_temp
 return case
   when maintenance_internal.in_window(p_job, p_at) then p_at
-  else (
+  else coalesce((
     -- Two days: a short window that the change of clocks leaves out opens on the next.
     select m.at
     from generate_series(date_trunc('minute', p_at) + interval '1 minute',
       p_at + interval '50 hours', interval '1 minute') as m (at)
     where maintenance_internal.in_window(p_job, m.at)
     order by m.at
-    limit 1)
+    limit 1), p_at + interval '1 day')
 end;
 -- end of sql/engine/control/window.sql
 
--- from sql/engine/control/wait.sql 4846012aec27bba1
+-- from sql/engine/control/wait.sql 275ccb56a23ff8f9
 -- The run that waits, of which a job has one at most: put there, and given up.
 
 -- What a run waits for is its stop_reason: window, dependency, missed (a slot that left no trace)
--- or retry. The later one takes the place of the earlier, whose receipt says so; but one that waits
--- for its window stands for the later slot, too.
+-- or retry. The later one takes the place of the earlier, whose receipt says so, and where that
+-- has waited for other jobs, that it did in vain; but one that waits for its window stands for
+-- the later slot, too.
 create function maintenance_internal.put_off(
   p_job maintenance_internal.job,
   p_trigger text,
@@ -11180,18 +11263,20 @@ declare
   v_run_id bigint;
 begin
   update maintenance_internal.run as r
-  set slot = p_slot, backend_pid = pg_backend_pid()
+  set slot = p_slot, trigger = p_trigger, attempt = p_attempt, backend_pid = pg_backend_pid()
   where r.job_id = p_job.job_id and r.status = 'waiting' and r.stop_reason = 'window'
     and p_reason = 'window'
   returning r.run_id into v_run_id;
   if found then
     return v_run_id;
   end if;
-  perform maintenance_internal.give_up(p_job.job_id, 'superseded');
+  perform maintenance_internal.supersede(p_job);
   insert into maintenance_internal.run as r
-    (job_id, job_name, trigger, attempt, slot, status, due_at, stop_reason)
+    (job_id, job_name, trigger, attempt, slot, status, due_at, stop_reason, details)
   values
-    (p_job.job_id, p_job.job_name, p_trigger, p_attempt, p_slot, 'waiting', p_due_at, p_reason)
+    (p_job.job_id, p_job.job_name, p_trigger, p_attempt, p_slot, 'waiting', p_due_at, p_reason,
+      jsonb_strip_nulls(jsonb_build_object('waitsFor',
+        maintenance_internal.waits_for(p_job, coalesce(p_slot, p_due_at)))))
   on conflict (job_id) where status = 'waiting' do nothing -- somebody has just put one there
   returning r.run_id into v_run_id;
   return coalesce(v_run_id, (
@@ -11200,12 +11285,33 @@ begin
 end
 $$;
 
+-- Closes the run of a job that waits, since a later slot has come.
+create function maintenance_internal.supersede(p_job maintenance_internal.job)
+returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_for text;
+begin
+  select array_to_string(
+    maintenance_internal.waits_for(p_job, coalesce(r.slot, r.due_at)), ', ') into v_for
+  from maintenance_internal.run as r where r.job_id = p_job.job_id and r.status = 'waiting';
+  if found then
+    perform maintenance_internal.give_up(p_job.job_id,
+      case when v_for is null then 'superseded' else 'dependency' end,
+      'it waited until its next slot for ' || v_for);
+  end if;
+end
+$$;
+
 -- Closes the run of a job that waits; what it waited for is kept. One that waited in vain is a
 -- failure, and says for what.
 create function maintenance_internal.give_up(
   p_job_id integer,
   p_reason text,
-  p_error text default null)
+  p_error text default null,
+  p_sqlstate text default 'PM025')
 returns void
 language sql
 set search_path = pg_catalog, pg_temp
@@ -11215,7 +11321,7 @@ begin atomic
     finished_at = maintenance_internal.moment(),
     stop_reason = p_reason,
     error = p_error,
-    sqlstate = case when p_error is not null then 'PM025' end,
+    sqlstate = case when p_error is not null then p_sqlstate end,
     details = r.details || jsonb_build_object('waited', r.stop_reason)
   where r.job_id = p_job_id and r.status = 'waiting';
 end;
@@ -11239,7 +11345,9 @@ return case
 end;
 
 -- What a run of a moment still waits for: the dependencies without a success that began at their
--- own latest slot up to that moment, or later; of those without a slot any success will do.
+-- own latest slot up to that moment, or later; of those without a slot any success will do. A run
+-- that was cut, by a limit or by its window, has not done its work: nobody is to delete what it
+-- has not exported yet.
 create function maintenance_internal.waits_for(
   p_job maintenance_internal.job,
   p_moment timestamptz)
@@ -11254,9 +11362,19 @@ return (
   where not exists (
     select from maintenance_internal.run as r
     where r.job_id = j.job_id and r.status = 'succeeded'
+      and r.stop_reason not in ('budget', 'max_batches', 'max_rows', 'window')
       and r.started_at >= coalesce(
         maintenance_internal.slot_near(j, p_moment, false), '-infinity'))
 );
+
+-- When a job's schedule in force began to count: no slot before it was ever owed.
+create function maintenance_internal.promised_at(p_job maintenance_internal.job)
+returns timestamptz
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+return greatest((p_job).promised_at, (
+  select c.promised_at from maintenance_internal.control as c));
 -- end of sql/engine/control/wait.sql
 
 -- from sql/engine/control/stop_sign.sql 2eb279de2c785d57
@@ -11316,10 +11434,10 @@ return case p_reason
 end;
 -- end of sql/engine/control/stop_sign.sql
 
--- from sql/engine/control/settle_run.sql ee4578ca4eeb14fa
--- What follows from the end of a run, in the transaction that closes it: a run that succeeded needs
--- no other; one that its window has cut goes on in the next; one that went wrong by itself is tried
--- again, where it has an attempt left. Nobody tries again what a person has started.
+-- from sql/engine/control/settle_run.sql b3546f4759cb88af
+-- What follows from the end of a run, in the transaction that closes it: a run that succeeded
+-- needs no other; one that its window has cut goes on in the next; one that went wrong by itself
+-- is tried again, where it has an attempt left. Nobody tries again what a person has started.
 
 create function maintenance_internal.further_attempts(p_priority text)
 returns integer
@@ -11364,14 +11482,13 @@ begin
       where r.job_id = v_run.job_id and r.status = 'waiting')
   then
     perform maintenance_internal.put_off(v_job, 'retry', v_run.attempt + 1, v_run.slot,
-      maintenance_internal.window_opens(v_job, maintenance_internal.moment()
-        + maintenance_internal.retry_delay(v_run.attempt)), 'retry');
+      maintenance_internal.moment() + maintenance_internal.retry_delay(v_run.attempt), 'retry');
   end if;
 end
 $$;
 -- end of sql/engine/control/settle_run.sql
 
--- from sql/engine/control/start_waiting.sql b0f16ac7ecaea9da
+-- from sql/engine/control/start_waiting.sql 4a70062d2aa70bda
 -- Begins one of the runs that wait: the first that is due, may start, and that nobody else is at;
 -- and closes on its way those that have waited for too long. Null where there is none.
 
@@ -11385,9 +11502,10 @@ as $$
 declare
   v_now constant timestamptz := maintenance_internal.moment();
   v_run maintenance_internal.run;
-  v_job maintenance_internal.job;
-  v_for text[];
-  v_until timestamptz;
+  v_run_id bigint;
+  v_state text;
+  v_message text;
+  v_context text;
 begin
   -- In a restored database the tick comes first, which gives up what waited elsewhere.
   if maintenance_internal.is_paused() or exists (
@@ -11400,44 +11518,78 @@ begin
     select r.*
     from maintenance_internal.run as r
     left join maintenance_internal.job as j on j.job_id = r.job_id
-    where r.status = 'waiting' and (r.due_at <= least(p_due_at, v_now) or j.enabled is not true)
+    where r.status = 'waiting' and (r.due_at <= least(p_due_at, v_now) or j.enabled is not true
+      -- The window may have been changed meanwhile.
+      or r.stop_reason = 'window')
     order by array_position(array['critical', 'high', 'medium', 'low'], j.priority), r.due_at,
       r.run_id
     for no key update of r skip locked
   loop
-    select * into v_job from maintenance_internal.job as j where j.job_id = v_run.job_id;
-    if not found or not v_job.enabled then
-      perform maintenance_internal.give_up(v_run.job_id,
-        case when v_job.job_id is null then 'dropped' else 'disabled' end);
-      continue;
-    end if;
-    v_for := maintenance_internal.waits_for(v_job, coalesce(v_run.slot, v_run.due_at));
-    v_until := maintenance_internal.waits_until(v_job, v_run.slot, v_run.due_at);
-    if v_now > v_until then
-      perform maintenance_internal.give_up(v_run.job_id,
-        case when v_for is null then 'too_late' else 'dependency' end,
-        format(case when v_for is null then 'nobody could start it until %s'
-          else 'it waited until %s for %s' end, to_char(v_until, 'YYYY-MM-DD HH24:MI'),
-          array_to_string(v_for, ', ')));
-    elsif v_for is not null then
-      update maintenance_internal.run as r
-      set details = r.details || jsonb_build_object('waitsFor', v_for)
-      where r.run_id = v_run.run_id and r.details -> 'waitsFor' is distinct from to_jsonb(v_for);
-    elsif not maintenance_internal.in_window(v_job, v_now) then
-      update maintenance_internal.run as r
-      set due_at = maintenance_internal.window_opens(v_job, v_now), stop_reason = 'window'
-      where r.run_id = v_run.run_id;
-    elsif maintenance_internal.start_bar(v_job) is null
-      and maintenance_internal.begin_run(v_job, v_run, true) is not null then
-      return v_run.run_id;
-    end if;
+    begin
+      v_run_id := maintenance_internal.try_waiting(v_run, v_now);
+      if v_run_id is not null then
+        return v_run_id;
+      end if;
+    exception when others then -- it keeps no other
+      get stacked diagnostics v_state = returned_sqlstate, v_message = message_text,
+        v_context = pg_exception_context;
+      perform maintenance_internal.give_up(v_run.job_id, 'error',
+        maintenance_internal.error_text(v_state, v_message, v_context), v_state);
+    end;
   end loop;
+  return null;
+end
+$$;
+
+-- Begins a run that waits, where it may; or keeps on its receipt what it still waits for.
+create function maintenance_internal.try_waiting(
+  p_run maintenance_internal.run,
+  p_now timestamptz)
+returns bigint
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_job maintenance_internal.job;
+  v_for text[];
+  v_until timestamptz;
+begin
+  select * into v_job from maintenance_internal.job as j where j.job_id = p_run.job_id;
+  if not found or not v_job.enabled then
+    perform maintenance_internal.give_up(p_run.job_id,
+      case when v_job.job_id is null then 'dropped' else 'disabled' end);
+    return null;
+  elsif not maintenance_internal.in_window(v_job, p_now) then
+    update maintenance_internal.run as r
+    set due_at = maintenance_internal.window_opens(v_job, p_now), stop_reason = 'window'
+    where r.run_id = p_run.run_id and (r.due_at, r.stop_reason)
+      is distinct from (maintenance_internal.window_opens(v_job, p_now), 'window');
+    return null;
+  end if;
+  v_for := maintenance_internal.waits_for(v_job, coalesce(p_run.slot, p_run.due_at));
+  v_until := maintenance_internal.waits_until(v_job, p_run.slot, p_run.due_at);
+  if p_now > v_until then
+    perform maintenance_internal.give_up(v_job.job_id,
+      case when v_for is null then 'too_late' else 'dependency' end,
+      format(case when v_for is null then 'nobody could start it until %s'
+        else 'it waited until %s for %s' end, to_char(v_until, 'YYYY-MM-DD HH24:MI'),
+        array_to_string(v_for, ', ')));
+    return null;
+  elsif (p_run.details -> 'waitsFor') is distinct from to_jsonb(v_for) then
+    update maintenance_internal.run as r
+    set details = r.details - 'waitsFor'
+      || jsonb_strip_nulls(jsonb_build_object('waitsFor', v_for))
+    where r.run_id = p_run.run_id;
+  end if;
+  if v_for is null and maintenance_internal.start_bar(v_job) is null then
+    return maintenance_internal.begin_run(v_job, p_run, true);
+  end if;
   return null;
 end
 $$;
 -- end of sql/engine/control/start_waiting.sql
 
--- from sql/engine/control/run_late.sql 35a0ec1ac330a4a9
+-- from sql/engine/control/run_late.sql 7605d54df756fd13
 -- Starts what is owed, one after the other: retries, missed slots, what waited for another job or
 -- for its window. pg_cron fires it each minute; two at once do not harm each other.
 -- It commits, so it can have neither a set clause nor security definer: every name is qualified.
@@ -11450,9 +11602,12 @@ declare
   v_run_id bigint;
 begin
   call maintenance_internal.check_outside('maintenance.run_late');
-  v_began := maintenance_internal.note_visit(maintenance_internal.run_late_statement());
+  v_began := maintenance_internal.note_visit(
+    maintenance_internal.run_late_statement(), null, '[]', false);
   commit;
   loop
+    perform maintenance_internal.clean_session();
+    commit;
     -- What falls due meanwhile is for the next pass, so that this one ends.
     v_run_id := maintenance_internal.start_waiting(v_began);
     commit;
@@ -11461,6 +11616,7 @@ begin
     perform maintenance_internal.end_run(v_run_id);
     commit;
   end loop;
+  perform maintenance_internal.note_visit(maintenance_internal.run_late_statement(), v_began);
 end
 $$;
 
@@ -11469,12 +11625,40 @@ comment on procedure maintenance.run_late() is
   'that pg_cron has missed, and runs that waited for another job or for their window (S2-18, '
   'S2-19, S4-20). The job run_late calls it every minute. What a run fails with is told on its '
   'receipt alone. Errors: 2D000 called inside a transaction.';
+
+-- A job leaves nothing to the next in the session that pg_cron has opened for both.
+create function maintenance_internal.clean_session()
+returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  if maintenance_internal.fired_by_cron() then
+    reset all;
+    discard temporary;
+  end if;
+end
+$$;
+
+-- Whether run_late is at one of the runs that have waited.
+create function maintenance_internal.is_late_at_work()
+returns boolean
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+begin atomic
+  select exists (
+    select from maintenance_internal.run as r
+    where r.status = 'running' and r.due_at is not null
+      and maintenance_internal.is_alive(r.job_id, r.backend_pid, r.touched_at));
+end;
 -- end of sql/engine/control/run_late.sql
 
--- from sql/engine/control/find_missed.sql f3cb602ab127da45
--- Notes which slots were missed: a job that is late, as the status shows it, gets a run that waits
--- for the last of them. Statements are not caught up: they stay late until pg_cron fires them.
--- A restored database, or a copy, owes nothing from before, and what waited there is given up.
+-- from sql/engine/control/find_missed.sql 0a23dcdac386c6f9
+-- Notes which slots were missed: a job that is late, as the status shows it, gets a run that
+-- waits for the last of them. Statements are not caught up: they stay late until pg_cron fires
+-- them. A restored database, or a copy, owes nothing from before, and what waited there is given
+-- up.
 
 create function maintenance_internal.find_missed()
 returns bigint
@@ -11497,7 +11681,7 @@ begin
   end if;
   select * into v_turn from maintenance_internal.turn as t where t.name = 'missed';
   if v_turn.noted_in <> v_state.home then
-    update maintenance_internal.job as j set promised_at = v_now;
+    update maintenance_internal.control as c set promised_at = v_now;
     perform maintenance_internal.give_up(r.job_id, 'restored')
     from maintenance_internal.run as r where r.status = 'waiting';
   end if;
@@ -11509,35 +11693,39 @@ begin
     return 0;
   end if;
 
-  -- Who has left a trace just now has missed nothing, nor has who had no slot since the last look.
+  -- Who has left a trace just now has missed nothing, nor has who had no slot since the last
+  -- look.
   v_jobs := array(
     select j.job_name
     from maintenance_internal.job as j
+    cross join lateral maintenance_internal.promised_at(j) as p (since)
     where j.kind <> 'statement' and j.enabled
-      and (j.look_at > v_now and j.look_since = j.promised_at and v_turn.noted = v_read_as)
-        is not true
-      and j.promised_at <= v_now - v_slack
+      and (j.look_at > v_now and j.look_since = p.since and v_turn.noted = v_read_as) is not true
+      and p.since <= v_now - v_slack
       and ((select max(r.traced_at) from maintenance_internal.run as r
         where r.job_id = j.job_id) > v_now - v_slack) is not true);
   for v_row in
-    select j, s.late_since, s.running, s.schedule, s.active
+    select j, s.late_since is not null and s.running is not true as is_late, s.schedule, s.active,
+      maintenance_internal.promised_at(j) as since
     from maintenance.job_status as s
     join maintenance_internal.job as j on j.job_name = s.job_name
     where s.job_name = any (v_jobs)
     order by s.late_since
   loop
-    continue when v_row.running;
-    if v_row.late_since is not null then
+    if v_row.is_late then
       v_slot := maintenance_internal.nearest_slot(
         v_row.schedule, v_now - v_slack, false, v_state.zone);
       perform maintenance_internal.put_off(v_row.j, 'catch_up', 1, v_slot, v_slot, 'missed');
       v_missed := v_missed + 1;
     end if;
+    -- Until what it owes is two minutes old nothing can be missed. That may be now: of a run that
+    -- goes on, or while the server has only just started.
     if v_row.active then
-      v_slot := maintenance_internal.nearest_slot(
-        v_row.schedule, v_now - v_slack, true, v_state.zone);
+      v_slot := maintenance_internal.nearest_slot(v_row.schedule, greatest(v_row.since, (
+        select max(r.traced_at) from maintenance_internal.run as r
+        where r.job_id = (v_row.j).job_id)), true, v_state.zone);
       update maintenance_internal.job as j
-      set look_at = coalesce(v_slot + v_slack, 'infinity'), look_since = (v_row.j).promised_at
+      set look_at = coalesce(v_slot + v_slack, 'infinity'), look_since = v_row.since
       where j.job_id = (
         select l.job_id from maintenance_internal.job as l
         where l.job_id = (v_row.j).job_id for no key update skip locked);
@@ -11548,10 +11736,11 @@ end
 $$;
 -- end of sql/engine/control/find_missed.sql
 
--- from sql/engine/control/signal_runs.sql 6eff342824304592
--- Ends what has to end at once: what is over its time-out and, in an emergency, everything. Between
--- two batches a run finds that out itself (stop_sign); here whoever is in the middle of one is
--- cancelled, where that is allowed, and so are the statements that pg_cron runs.
+-- from sql/engine/control/signal_runs.sql a2ef9a8d2ae50f09
+-- Ends what has to end at once: what is over its time-out and, in an emergency, everything.
+-- Between two batches a run finds that out itself (stop_sign); here whoever is in the middle of
+-- one is cancelled, where that is allowed, and so are the statements that pg_cron runs. Who
+-- swallows that for five minutes loses his session.
 
 create function maintenance_internal.signal_runs()
 returns bigint
@@ -11562,53 +11751,73 @@ set lock_timeout = '1s'
 as $$
 declare
   v_is_stopped constant boolean := maintenance_internal.is_stopped();
+  v_now constant timestamptz := maintenance_internal.moment();
   v_work record;
   v_reason text;
-  v_sent bigint := 0;
+  v_ends_at timestamptz;
+  v_sent integer[] := '{}';
 begin
   for v_work in
-    select j as job, l.pid, r.started_at
+    -- In a step of a run; of one in somebody's own transaction nobody else sees the receipt.
+    select j as job, l.pid, r.started_at, r.run_id, false as is_mute
+    from pg_locks as l
+    join maintenance_internal.job as j on j.job_id::oid = l.objid
+    left join maintenance_internal.run as r on r.job_id = j.job_id and r.backend_pid = l.pid
+      and r.status = 'running' and r.cron_run_id is null
+    where l.locktype = 'advisory' and l.objsubid = 2 and l.granted
+      and l.classid = maintenance_internal.lock_class()::oid
+      and l.database = (select d.oid from pg_database as d where d.datname = current_database())
+    union all
+    -- A statement with a receipt; the process is still the one that began then.
+    select j, a.pid, r.started_at, r.run_id, true
     from maintenance_internal.run as r
     join maintenance_internal.job as j on j.job_id = r.job_id
-    join pg_locks as l on l.pid = r.backend_pid and l.locktype = 'advisory' and l.objsubid = 2
-      and l.classid = maintenance_internal.lock_class()::oid and l.objid = r.job_id::oid
-      and l.database = (select d.oid from pg_database as d where d.datname = current_database())
-    where r.status = 'running' and r.cron_run_id is null
+    join pg_stat_activity as a on a.pid = r.backend_pid and a.state = 'active'
+      and a.backend_start < r.started_at + interval '1 minute'
+      and (a.application_name = 'pg_cron' or a.backend_type like 'pg_cron%')
+    where r.status = 'running' and r.cron_run_id is not null
     union all
-    select j, a.pid, a.query_start
+    -- One that was fired just now, or while pg_cron keeps no history.
+    select j, a.pid, null, null, false
     from maintenance_internal.job as j
     join pg_stat_activity as a on a.datname = current_database() and a.state = 'active'
       and (a.query = j.statement
         or octet_length(a.query) > 1000 and starts_with(j.statement, a.query)) -- as it is shown
       and (a.application_name = 'pg_cron' or a.backend_type like 'pg_cron%')
     where j.kind = 'statement' and not maintenance_internal.is_own(j.statement)
+      and not exists (
+        select from maintenance_internal.run as r
+        where r.backend_pid = a.pid and r.status = 'running' and r.cron_run_id is not null)
   loop
+    v_ends_at := v_work.started_at + maintenance_internal.time_out_of(v_work.job);
     v_reason := case when v_is_stopped then 'emergency_stop'
-      when v_work.started_at + maintenance_internal.time_out_of(v_work.job)
-        <= maintenance_internal.moment() then 'timeout' end;
-    continue when v_reason is null or v_work.pid = pg_backend_pid();
+      when v_ends_at <= v_now then 'timeout' end;
+    continue when v_reason is null or v_work.pid = any (pg_backend_pid() || v_sent);
     begin
-      perform pg_cancel_backend(v_work.pid);
-      v_sent := v_sent + 1;
+      if v_ends_at + interval '5 minutes' <= v_now then
+        v_work.is_mute := pg_terminate_backend(v_work.pid, 2000);
+      else
+        perform pg_cancel_backend(v_work.pid);
+      end if;
+      v_sent := v_sent || v_work.pid;
     exception when insufficient_privilege then
       continue; -- it ends between two batches
     end;
-    -- A statement cannot say itself why it was cancelled.
+    -- A run says itself why it was cancelled; a statement cannot, nor who has lost his session.
     update maintenance_internal.run as r
     set stop_reason = v_reason, sqlstate = '57014',
       error = maintenance_internal.stop_text(v_reason, v_work.job)
-    where r.job_id = (v_work.job).job_id and r.backend_pid = v_work.pid and r.status = 'running'
-      and r.cron_run_id is not null;
+    where r.run_id = v_work.run_id and v_work.is_mute;
   end loop;
-  return v_sent;
+  return cardinality(v_sent);
 end
 $$;
 -- end of sql/engine/control/signal_runs.sql
 
--- from sql/engine/control/tick.sql b554d529d19c83e1
--- What has to be looked at every minute, in milliseconds: each step in a transaction of its own, so
--- that one that fails, or waits for a lock, keeps no other from its work. It commits, so it can
--- have neither a set clause nor security definer: every name is qualified.
+-- from sql/engine/control/tick.sql 9441f3dfaea4fc41
+-- What has to be looked at every minute, in milliseconds: each step in a transaction of its own,
+-- so that one that fails, or waits for a lock, keeps no other from its work. It commits, so it
+-- can have neither a set clause nor security definer: every name is qualified.
 
 create procedure maintenance.tick()
 language plpgsql
@@ -11627,6 +11836,8 @@ begin
   commit;
   v_faults := maintenance_internal.tick_step('record_schedule_edits', v_faults);
   commit;
+  v_faults := maintenance_internal.tick_step('repair_commands', v_faults);
+  commit;
   v_faults := maintenance_internal.tick_step('find_missed', v_faults);
   commit;
   perform maintenance_internal.note_visit(
@@ -11635,10 +11846,11 @@ end
 $$;
 
 comment on procedure maintenance.tick() is
-  'What has to be looked at every minute: writes the receipts of the statements that pg_cron ran, '
-  'ends runs that are over their time-out, closes the receipts of dead ones, keeps what somebody '
-  'has edited in pg_cron, and notes which slots were missed. A step that fails is told on its own '
-  'receipt, the one of the job tick, which calls it. Errors: 2D000 called inside a transaction.';
+  'What has to be looked at every minute: writes the receipts of the statements that pg_cron '
+  'ran, ends runs that are over their time-out, closes the receipts of dead ones, keeps what '
+  'somebody has edited in pg_cron, puts statements back after a pause, and notes which slots '
+  'were missed. A step that fails is told on its own receipt, the one of the job tick, which '
+  'calls it. Errors: 2D000 called inside a transaction.';
 
 -- One step of the tick; what it fails with is added to the faults.
 create function maintenance_internal.tick_step(p_step text, p_faults jsonb)
@@ -11666,12 +11878,14 @@ exception when others or assert_failure then
 end
 $$;
 
--- The kit's own two jobs leave one receipt each, which is written anew: it is the sign that pg_cron
--- is at work.
+-- The kit's own two jobs leave one receipt each, which is written anew: it is the sign that
+-- pg_cron is at work. run_late writes it when a pass begins, and when it is over; where the one
+-- before has not come to its end, and is at no run, that is a fault.
 create function maintenance_internal.note_visit(
   p_statement text,
   p_began timestamptz default null,
-  p_faults jsonb default '[]')
+  p_faults jsonb default '[]',
+  p_is_over boolean default true)
 returns timestamptz
 language plpgsql
 security definer
@@ -11683,6 +11897,16 @@ declare
   v_run maintenance_internal.run;
 begin
   perform set_config('synchronous_commit', 'off', true);
+  select l.* into v_run from maintenance_internal.run as l
+  join maintenance_internal.job as j on j.job_id = l.job_id
+  where j.statement = p_statement and l.status not in ('waiting', 'skipped')
+  order by l.traced_at desc
+  limit 1;
+  if not p_is_over and v_run.details ? 'open' and not maintenance_internal.is_late_at_work() then
+    p_faults := p_faults || jsonb_build_object('sqlstate', 'PM008', 'error',
+      'the pass before did not come to its end: pg_cron''s history may say why');
+  end if;
+  v_run.details := case when p_is_over then '{}' else '{"open": true}' end;
   v_run.started_at := coalesce(p_began, v_now);
   v_run.trigger := case when maintenance_internal.fired_by_cron() then 'schedule' else 'manual' end;
   v_run.status := case when p_faults = '[]' then 'succeeded' else 'failed' end;
@@ -11698,20 +11922,15 @@ begin
     slot = date_trunc('minute', v_run.started_at), status = v_run.status,
     started_at = v_run.started_at, touched_at = clock_timestamp(), finished_at = v_now,
     backend_pid = pg_backend_pid(), stop_reason = v_run.stop_reason, error = v_run.error,
-    sqlstate = v_run.sqlstate, error_detail = v_run.error_detail
-  where r.run_id = (
-    select l.run_id from maintenance_internal.run as l
-    join maintenance_internal.job as j on j.job_id = l.job_id
-    where j.statement = p_statement and l.status not in ('waiting', 'skipped')
-    order by l.traced_at desc
-    limit 1);
+    sqlstate = v_run.sqlstate, error_detail = v_run.error_detail, details = v_run.details
+  where r.run_id = v_run.run_id;
   if not found then
     insert into maintenance_internal.run
       (job_id, job_name, trigger, slot, status, started_at, finished_at, stop_reason, error,
-        sqlstate, error_detail)
+        sqlstate, error_detail, details)
     select j.job_id, j.job_name, v_run.trigger, date_trunc('minute', v_run.started_at),
       v_run.status, v_run.started_at, v_now, v_run.stop_reason, v_run.error, v_run.sqlstate,
-      v_run.error_detail
+      v_run.error_detail, v_run.details
     from maintenance_internal.job as j
     where j.statement = p_statement;
   end if;
@@ -11720,7 +11939,7 @@ end
 $$;
 -- end of sql/engine/control/tick.sql
 
--- from sql/engine/control/pause.sql 91813509da660bc9
+-- from sql/engine/control/pause.sql cd67e25c7bc12460
 -- Stops all jobs and the questions to models, and lets them go on. What an operator has switched
 -- off in pg_cron or disabled is not touched by it: jobs are fired as before, and leave skipped
 -- receipts. A statement, which pg_cron runs itself, is put there as a call that does the same.
@@ -11734,32 +11953,61 @@ language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 declare
+  -- It stands in advice that is pasted.
+  v_reason constant text := left(btrim(
+    regexp_replace(p_reason, '[^[:alnum:]_.,:@/-]+', ' ', 'g')), 200);
+  v_was_paused constant boolean := maintenance_internal.is_paused();
   v_signalled bigint := 0;
   v_running bigint;
 begin
-  if p_paused and coalesce(btrim(p_reason), '') = '' then
+  if p_paused and coalesce(v_reason, '') = '' then
     raise exception 'a reason is needed'
       using errcode = 'PM002', hint = 'The status shows it to whoever wonders why nothing runs.';
   end if;
   perform maintenance_internal.put_control();
-  update maintenance_internal.control as c
-  set paused_at = case when p_paused then coalesce(c.paused_at, maintenance_internal.moment()) end,
-    paused_by = case when p_paused then session_user end,
-    paused_for = case when p_paused then left(btrim(p_reason), 200) end,
-    stopped = p_paused and (p_stop or c.stopped);
+  begin
+    update maintenance_internal.control as c
+    set paused_at = case when p_paused
+        then coalesce(c.paused_at, maintenance_internal.moment()) end,
+      paused_by = case when p_paused
+        then regexp_replace(session_user, '[^[:alnum:]_.@-]+', ' ', 'g') end,
+      paused_for = case when p_paused then v_reason end,
+      stopped = p_paused and (p_stop or c.stopped),
+      stopped_at = case when p_stop then maintenance_internal.moment() else c.stopped_at end,
+      -- What was due meanwhile is owed to nobody.
+      promised_at = case when p_paused then c.promised_at else maintenance_internal.clock() end;
+  exception when lock_not_available then
+    raise exception 'somebody else pauses or resumes, in a transaction that is still open'
+      using errcode = '55P03', hint = 'Who: select l.pid, a.usename, a.state, a.query from '
+        'pg_locks as l join pg_stat_activity as a on a.pid = l.pid where l.relation = '
+        '''maintenance_internal.control''::regclass;';
+  end;
   if not p_paused then
-    -- What was due meanwhile is owed to nobody.
-    update maintenance_internal.job as j set promised_at = maintenance_internal.clock();
+    -- Who has waited does so from now on.
+    update maintenance_internal.run as r
+    set due_at = greatest(r.due_at, maintenance_internal.moment())
+    where r.run_id = any (array(
+      select w.run_id from maintenance_internal.run as w
+      where w.status = 'waiting' for no key update skip locked));
   end if;
-  perform maintenance_internal.repair_command(j)
-  from maintenance_internal.job as j where j.kind = 'statement' order by j.job_id;
   if p_stop then
-    -- So that a statement that was only just fired has a receipt, too.
-    perform from maintenance_internal.turn as t where t.name = 'statements' for update;
-    perform maintenance_internal.record_statements('0');
+    begin
+      -- So that a statement that was only just fired has a receipt, too.
+      perform from maintenance_internal.turn as t where t.name = 'statements' for update;
+      perform maintenance_internal.record_statements('0');
+    exception when others then
+      null; -- what it could not note is cancelled all the same
+    end;
     v_signalled := maintenance_internal.signal_runs();
   end if;
-  select count(*) into v_running from maintenance_internal.run as r
+  perform maintenance_internal.repair_commands();
+  if p_paused <> v_was_paused and (maintenance_internal.cron_state()).gap is not null then
+    perform maintenance_internal.repair_command(j) -- where pg_cron is elsewhere, says what to do
+    from maintenance_internal.job as j
+    where j.kind = 'statement' and j.enabled and j.schedule is not null
+      and not maintenance_internal.is_own(j.statement);
+  end if;
+  select greatest(count(*), v_signalled) into v_running from maintenance_internal.run as r
   where r.status = 'running'
     and (r.cron_run_id is not null
       or maintenance_internal.is_alive(r.job_id, r.backend_pid, r.touched_at));
@@ -11816,7 +12064,7 @@ comment on function maintenance.resume() is
   'wait, and what was disabled stays so. Returns {success, message, signalled}.';
 -- end of sql/engine/control/pause.sql
 
--- from sql/engine/health/job_faults.sql c03ae32bb1cf83fa
+-- from sql/engine/health/job_faults.sql c86ccccb37e22879
 -- The rows of maintenance_status about all jobs, of every kind: whose last run did not succeed, and
 -- who should have run and left no trace.
 
@@ -11863,7 +12111,7 @@ declare
 begin
   return query
     select 'jobs_failing', count(*), 'Jobs whose last run did not succeed',
-      case when count(*) filter (where (f.s).waiting is null) > 0 then 'warning'
+      case when count(*) filter (where ((f.s).waiting ~ '^attempt ') is not true) > 0 then 'warning'
         when count(*) > 0 then 'notice' else 'ok' end,
       min(f.at),
       nullif(concat_ws(' ',
@@ -11937,7 +12185,7 @@ end
 $$;
 -- end of sql/engine/health/job_faults.sql
 
--- from sql/engine/health/backlog.sql 1547be3cfffb2783
+-- from sql/engine/health/backlog.sql 3efba767ed165e72
 -- One row per backlog: what is due now under each rule, read with the rule itself, up to 10,000;
 -- then what is to be said of all jobs, and of pg_cron.
 -- Each count stands in a block of its own: a broken rule makes its own row critical and no other.
@@ -11997,7 +12245,8 @@ begin
     return;
   end;
   for v_row in
-    select s, j.job_id, j.promised_at, j.backlog_name, j.backlog_function
+    select s, j.job_id, maintenance_internal.promised_at(j) as promised_at, j.backlog_name,
+      j.backlog_function
     from unnest(v_jobs) as s
     join maintenance_internal.job as j on j.job_name = s.job_name
     where j.kind = 'policy' or j.backlog_function is not null
@@ -12073,8 +12322,8 @@ begin
           maintenance_internal.run_advice(v_job));
       elsif v_age > 2 * (maintenance_internal.nearest_slot(schedule, next_run_at, true, v_zone)
           - next_run_at)
-        -- Rows fall due between two runs: late are those that two firings should have taken, since
-        -- there was one.
+        -- Rows fall due between two runs: late are those that two firings should have taken,
+        -- since there was one.
         and maintenance_internal.nearest_slot(schedule, v_row.promised_at, true, v_zone)
           <= maintenance_internal.clock() then
         advice := format('Behind its schedule. select * from maintenance.preview(%L);', job_name);
@@ -12133,8 +12382,8 @@ begin
 end
 $$;
 
--- Who holds a lock that keeps a rule from being counted: on its table; or else on any, since it may
--- look into others.
+-- Who holds a lock that keeps a rule from being counted: on its table; or else on any, since it
+-- may look into others.
 create function maintenance_internal.lock_advice(p_target text)
 returns text
 language sql
@@ -12371,7 +12620,7 @@ comment on function maintenance.index_report_step(integer) is
   'details (S4-05 to S4-07).';
 -- end of sql/engine/health/index_report_step.sql
 
--- from sql/engine/names.sql 3401cb3280e1bdb8
+-- from sql/engine/names.sql fecac3d1cf30c18d
 -- The names that the files of sql/engine/ make in our schemas. Written by make migration.
 
 create function maintenance_internal.engine_names()
@@ -12472,6 +12721,7 @@ return array[
   'maintenance_internal.check_schedule',
   'maintenance_internal.check_session',
   'maintenance_internal.choose_way',
+  'maintenance_internal.clean_session',
   'maintenance_internal.clock',
   'maintenance_internal.close_dead_runs',
   'maintenance_internal.close_lost_statements',
@@ -12525,6 +12775,7 @@ return array[
   'maintenance_internal.in_window',
   'maintenance_internal.installed_schedule',
   'maintenance_internal.is_alive',
+  'maintenance_internal.is_late_at_work',
   'maintenance_internal.is_leaf',
   'maintenance_internal.is_own',
   'maintenance_internal.is_own_change',
@@ -12594,6 +12845,7 @@ return array[
   'maintenance_internal.print_function',
   'maintenance_internal.print_policy',
   'maintenance_internal.progress',
+  'maintenance_internal.promised_at',
   'maintenance_internal.purge_cron_history_step',
   'maintenance_internal.put_control',
   'maintenance_internal.put_off',
@@ -12608,6 +12860,7 @@ return array[
   'maintenance_internal.remove_schedules',
   'maintenance_internal.repair_addresses',
   'maintenance_internal.repair_command',
+  'maintenance_internal.repair_commands',
   'maintenance_internal.reserve_call',
   'maintenance_internal.restore_row',
   'maintenance_internal.retire_row',
@@ -12648,6 +12901,7 @@ return array[
   'maintenance_internal.stop_sign',
   'maintenance_internal.stop_text',
   'maintenance_internal.subject',
+  'maintenance_internal.supersede',
   'maintenance_internal.sweep_leases',
   'maintenance_internal.sync_schedule',
   'maintenance_internal.sync_schedules',
@@ -12664,6 +12918,7 @@ return array[
   'maintenance_internal.time_out_of',
   'maintenance_internal.trigger_step',
   'maintenance_internal.try_update',
+  'maintenance_internal.try_waiting',
   'maintenance_internal.turn',
   'maintenance_internal.undo_change',
   'maintenance_internal.undone_keys',

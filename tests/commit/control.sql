@@ -3,7 +3,7 @@
 \set QUIET on
 set client_min_messages = error;
 create extension pgtap;
-select plan(32);
+select plan(43);
 \ir connect.psql
 select to_regclass('cron.job') is not null as has_cron \gset
 
@@ -40,6 +40,10 @@ begin
   perform from dblink_get_result(connection, false) as d (r text);
   return v_state;
 end $$;
+
+-- A session that goes on after a cancel between two batches closes what it has left open.
+create function pg_temp.close(connection text) returns void language sql as $$
+  select from dblink($1, 'select maintenance_internal.close_dead_runs()::text') as d (r text) $$;
 
 -- Time-outs.
 call pg_temp.start('other', 'nap');
@@ -81,8 +85,9 @@ select is((:'stopped'::jsonb - 'signalled') ->> 'message'
   true, 'S2-34: an emergency stop says what it ended');
 select is(:'stopped'::jsonb ->> 'success', 'true', 'S2-34: ... and that it did');
 select is(pg_temp.outcome('other') || pg_temp.outcome('third'), '5701457014', 'both runs end');
-select is(public.last(j), 'schedule/cancelled/emergency_stop/57014/ended by an emergency stop', j
-  || ': cancelled by an emergency stop') from unnest('{nap,naps}'::text[]) as j;
+select pg_temp.close('other'), pg_temp.close('third') \g /dev/null
+select matches(public.last(j), '^schedule/cancelled/emergency_stop', j || ': cancelled by an emergency stop')
+from unnest('{nap,naps}'::text[]) as j;
 select is((select count(*) from maintenance.run_history where status = 'waiting'), 0::bigint, 'neither is tried again');
 select maintenance.resume() \g /dev/null
 select is((select count(*) from maintenance.run_history where trigger = 'catch_up'), 0::bigint,
@@ -95,6 +100,103 @@ select is(pg_temp.outcome('other'), '57014', 'a run between batches sees the sto
 select is(public.last('naps'), 'schedule/cancelled/emergency_stop/57014/ended by an emergency stop',
   '... and says so');
 select maintenance.resume() \g /dev/null
+
+-- Steps of no time: a cancel comes between two of them as often as not.
+create function public.tiny(batch_size integer) returns bigint language sql return 1::bigint;
+select maintenance.set_job('tiny', 'public.tiny', '1 second') \g /dev/null
+create procedure pg_temp.stop_often(times integer) language plpgsql as $$
+begin
+  for i in 1 .. times loop
+    perform dblink_send_query('other', 'call maintenance.run_job(''tiny'')');
+    call pg_temp.wait_for($q$exists (select from maintenance_internal.run where status = 'running' and batches > 100
+      and job_name = 'tiny')$q$);
+    perform maintenance.emergency_stop('a drill');
+    commit;
+    perform pg_temp.outcome('other');
+    perform pg_temp.close('other');
+    perform maintenance.resume();
+    commit;
+    call maintenance.tick();
+  end loop;
+end $$;
+call pg_temp.stop_often(12);
+select results_eq($$select status, stop_reason, count(*) from maintenance.run_history where job_name = 'tiny'
+  and status <> 'skipped' group by 1, 2$$, $$values ('cancelled', 'emergency_stop', 12::bigint)$$,
+  'wherever an emergency stop reaches a run, it is cancelled, and not tried again');
+select dblink_disconnect('other') \g /dev/null
+\ir connect.psql
+select dblink_exec('other', 'set application_name = ''pg_cron''') \g /dev/null
+
+-- A stop takes hold whatever others hold: here all rows of jobs.
+select dblink_exec('third', 'begin') \g /dev/null
+select from dblink('third', 'select maintenance.configure_job(''ok'', depends_on => ''{tiny}'')::text') as d (r text)
+\g /dev/null
+call pg_temp.start('other', 'nap');
+select is(maintenance.emergency_stop('a fire') ->> 'signalled', '1', 'a stop needs no row of a job');
+select is(pg_temp.outcome('other'), '57014', '... and ends what runs');
+select is(maintenance.resume() ->> 'success', 'true', '... nor does resume');
+select dblink_exec('third', 'rollback') \g /dev/null
+
+-- One in somebody's own transaction, whose receipt nobody sees.
+select dblink_exec('third', 'begin') \g /dev/null
+select dblink_send_query('third', 'select maintenance.run_now(''nap'')::text') \g /dev/null
+call pg_temp.wait_for($q$exists (select from pg_locks as l where l.locktype = 'advisory'
+  and l.classid = maintenance_internal.lock_class()::oid)$q$);
+select is(maintenance.emergency_stop('a fire') ->> 'message',
+  'Nothing starts any more. 1 run was going on: 1 cancelled, '
+  'and what could not be ends after its batch.', 'a run in somebody''s transaction is ended, too');
+select is(pg_temp.outcome('third'), '57014', '... with the transaction');
+select dblink_exec('third', 'rollback'), maintenance.resume() \g /dev/null
+
+-- Who swallows a cancel loses his session.
+create function public.deaf(batch_size integer) returns bigint language plpgsql as $$
+begin
+  loop
+    begin
+      perform pg_sleep(60);
+    exception when query_canceled then
+      null;
+    end;
+  end loop;
+end $$;
+select maintenance.set_job('deaf', 'public.deaf', '1 second') \g /dev/null
+call pg_temp.start('other', 'deaf');
+select maintenance.configure_job('deaf', timeout => '1 millisecond') \g /dev/null
+call maintenance.tick();
+select is(public.last('deaf'), 'schedule/running', 'a step may swallow a cancel');
+set maintenance.fake_now = 'infinity';
+select set_config('maintenance.fake_now', (clock_timestamp() + interval '6 minutes')::text, false) \g /dev/null
+call maintenance.tick();
+reset maintenance.fake_now;
+select is(public.last('deaf'), 'schedule/timeout/timeout/57014/it was not over after its time-out of 00:00:00.001',
+  '... and five minutes later its session is ended');
+select maintenance.drop_job(j) from unnest('{deaf,tiny}'::text[]) as j \g /dev/null
+select dblink_disconnect('other') \g /dev/null
+\ir connect.psql
+select dblink_exec('other', 'set application_name = ''pg_cron''') \g /dev/null
+
+-- A pass of run_late that fails says so from the next one on.
+create function pg_temp.run_late() returns text language plpgsql as $$
+begin
+  perform from dblink('other', 'call maintenance.run_late()') as d (r text);
+  return 'no error';
+exception when others then
+  return sqlerrm;
+end $$;
+select pg_get_functiondef('maintenance_internal.start_waiting(timestamptz)'::regprocedure) as whole \gset
+create or replace function maintenance_internal.start_waiting(p_due_at timestamptz) returns bigint language plpgsql
+set search_path = pg_catalog, pg_temp as $$ begin raise exception 'broken'; end $$;
+select pg_temp.run_late(), pg_temp.run_late() \g /dev/null
+select is(public.last('run_late') ~ '/failed/error/PM008/the pass before did not come to its end', true,
+  'a pass of run_late that fails is told');
+select is(f.severity || f.fault ~ '^warningrun_late, which starts what is owed, fails: the pass before', true,
+  '... by the row scheduler') from maintenance_internal.scheduler_faults(array(
+  select s from maintenance.job_status as s)) as f where f.fault ~ 'run_late' limit 1;
+:whole;
+select pg_temp.run_late(), pg_temp.run_late() \g /dev/null
+select is(public.last('run_late') ~ '/succeeded/done$', true, '... until one has come to its end');
+
+select dblink_exec('other', 'set application_name = ''pg_cron''') \g /dev/null
 
 -- A session that is killed.
 call pg_temp.start('other', 'nap');
@@ -137,6 +239,8 @@ select throws_ok('call maintenance.tick()', '2D000', 'maintenance.tick commits, 
 select skip('pg_cron is in this database', 4);
 \else
 select maintenance.drop_job(j) from unnest('{nap,naps,ok}'::text[]) as j \g /dev/null
+-- What pg_cron fires begins with a clean session, without a clock of its own.
+select dblink_exec(c, 'reset application_name') from unnest('{other,third}'::text[]) as c \g /dev/null
 create function public.quick(batch_size integer) returns bigint language sql return null::bigint;
 select maintenance.set_job('q' || i, 'public.quick', '0 * * * *') from generate_series(1, 20) as i \g /dev/null
 set maintenance.fake_now = '2040-01-01 00:30Z';

@@ -36,6 +36,11 @@ create sequence public.tries;
 create function public.third(batch_size integer) returns bigint language plpgsql
 as $$ begin if nextval('public.tries') < 3 then raise exception 'not yet'; end if; return null; end $$;
 create table public.t (id integer);
+create function public.messy(batch_size integer) returns bigint language plpgsql as $$ begin
+  create temporary table mess (id integer);
+  perform set_config('default_transaction_read_only', 'on', false);
+  return null;
+end $$;
 create function public.sum_up(job text) returns text language sql stable as $$
   select string_agg(concat_ws('/', trigger, attempt, status, stop_reason), ' ' order by run_id)
   from maintenance.run_history where job_name = $1 $$;
@@ -59,6 +64,10 @@ select maintenance.set_job('hang', 'public.hang', :'at'), maintenance.configure_
   priority => 'low');
 select maintenance.set_statement('nap', 'select pg_sleep(600)', :'at'), maintenance.configure_job('nap',
   timeout => '20 seconds');
+select maintenance.set_statement('long_nap', 'select pg_sleep(600)', :'at');
+-- What one leaves in the session is not there for the next that run_late begins.
+select maintenance.set_job('messy', 'public.messy', :'at'), maintenance.set_job('tidy', 'public.messy', :'at'),
+  maintenance.configure_job('messy', depends_on => '{a}'), maintenance.configure_job('tidy', depends_on => '{messy}');
 SQL
   until_true 100 'a firing' "select exists (select from maintenance.run_history where job_name = 'flaky')" || return 0
   until_true 20 'two that wait' "select count(*) = 2 from maintenance.run_history where status = 'waiting' and
@@ -73,6 +82,11 @@ SQL
     between '20 seconds' and '81 seconds' from maintenance.run_history where job_name = 'hang' and attempt = 1"
   says 'so is a statement' 'timeout|timeout|57014|it was not over after its time-out of 00:00:20' "select status,
     stop_reason, sqlstate, error from maintenance.run_history where job_name = 'nap'"
+  says 'another one by the same words, without a time-out, goes on' running "select status
+    from maintenance.run_history where job_name = 'long_nap'"
+  says 'two that leave things in their session run in one' t "select count(*) = 2 and count(distinct backend_pid) = 1
+    from maintenance_internal.run where job_name in ('messy', 'tidy') and status = 'succeeded'"
+  ask -o /dev/null -c "select pg_cancel_backend(backend_pid) from maintenance_internal.run where job_name = 'long_nap'"
   until_true 360 'a job that fails twice and succeeds' "select public.sum_up('flaky') =
     'schedule/1/failed/error retry/2/failed/error retry/3/succeeded/done'" || true
   says 'all its attempts are of one slot' 1 "select count(distinct slot) from maintenance.run_history
@@ -131,8 +145,9 @@ SQL
   until_true 20 'one that is at work' "select exists (select from maintenance.run_history
     where status = 'running')" || true
   as_server pg_ctl -D "$home/data" -m immediate -w stop >/dev/null
-  while [ "$(date -u +%-M)" != "$(( ${at#*,} ))" ]; do sleep 0.5; done
-  sleep 15
+  # Longer than a slot may be silent: the first tick finds it, and has to wait for the server's own two minutes.
+  while [ "$(date -u +%-M)" != "${at#*,}" ]; do sleep 0.5; done
+  sleep 130
   as_server pg_ctl -D "$home/data" -l "$home/log" -w -t 60 start >/dev/null 2>&1 </dev/null
   until_true 30 'the server' 'select true' || return 0
   until_true 300 'one that was caught up with' "select public.sum_up('second') = 'catch_up/1/succeeded/done'" || true

@@ -1,6 +1,7 @@
--- Notes which slots were missed: a job that is late, as the status shows it, gets a run that waits
--- for the last of them. Statements are not caught up: they stay late until pg_cron fires them.
--- A restored database, or a copy, owes nothing from before, and what waited there is given up.
+-- Notes which slots were missed: a job that is late, as the status shows it, gets a run that
+-- waits for the last of them. Statements are not caught up: they stay late until pg_cron fires
+-- them. A restored database, or a copy, owes nothing from before, and what waited there is given
+-- up.
 
 create function maintenance_internal.find_missed()
 returns bigint
@@ -23,7 +24,7 @@ begin
   end if;
   select * into v_turn from maintenance_internal.turn as t where t.name = 'missed';
   if v_turn.noted_in <> v_state.home then
-    update maintenance_internal.job as j set promised_at = v_now;
+    update maintenance_internal.control as c set promised_at = v_now;
     perform maintenance_internal.give_up(r.job_id, 'restored')
     from maintenance_internal.run as r where r.status = 'waiting';
   end if;
@@ -35,35 +36,39 @@ begin
     return 0;
   end if;
 
-  -- Who has left a trace just now has missed nothing, nor has who had no slot since the last look.
+  -- Who has left a trace just now has missed nothing, nor has who had no slot since the last
+  -- look.
   v_jobs := array(
     select j.job_name
     from maintenance_internal.job as j
+    cross join lateral maintenance_internal.promised_at(j) as p (since)
     where j.kind <> 'statement' and j.enabled
-      and (j.look_at > v_now and j.look_since = j.promised_at and v_turn.noted = v_read_as)
-        is not true
-      and j.promised_at <= v_now - v_slack
+      and (j.look_at > v_now and j.look_since = p.since and v_turn.noted = v_read_as) is not true
+      and p.since <= v_now - v_slack
       and ((select max(r.traced_at) from maintenance_internal.run as r
         where r.job_id = j.job_id) > v_now - v_slack) is not true);
   for v_row in
-    select j, s.late_since, s.running, s.schedule, s.active
+    select j, s.late_since is not null and s.running is not true as is_late, s.schedule, s.active,
+      maintenance_internal.promised_at(j) as since
     from maintenance.job_status as s
     join maintenance_internal.job as j on j.job_name = s.job_name
     where s.job_name = any (v_jobs)
     order by s.late_since
   loop
-    continue when v_row.running;
-    if v_row.late_since is not null then
+    if v_row.is_late then
       v_slot := maintenance_internal.nearest_slot(
         v_row.schedule, v_now - v_slack, false, v_state.zone);
       perform maintenance_internal.put_off(v_row.j, 'catch_up', 1, v_slot, v_slot, 'missed');
       v_missed := v_missed + 1;
     end if;
+    -- Until what it owes is two minutes old nothing can be missed. That may be now: of a run that
+    -- goes on, or while the server has only just started.
     if v_row.active then
-      v_slot := maintenance_internal.nearest_slot(
-        v_row.schedule, v_now - v_slack, true, v_state.zone);
+      v_slot := maintenance_internal.nearest_slot(v_row.schedule, greatest(v_row.since, (
+        select max(r.traced_at) from maintenance_internal.run as r
+        where r.job_id = (v_row.j).job_id)), true, v_state.zone);
       update maintenance_internal.job as j
-      set look_at = coalesce(v_slot + v_slack, 'infinity'), look_since = (v_row.j).promised_at
+      set look_at = coalesce(v_slot + v_slack, 'infinity'), look_since = v_row.since
       where j.job_id = (
         select l.job_id from maintenance_internal.job as l
         where l.job_id = (v_row.j).job_id for no key update skip locked);

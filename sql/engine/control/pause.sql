@@ -11,32 +11,61 @@ language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 declare
+  -- It stands in advice that is pasted.
+  v_reason constant text := left(btrim(
+    regexp_replace(p_reason, '[^[:alnum:]_.,:@/-]+', ' ', 'g')), 200);
+  v_was_paused constant boolean := maintenance_internal.is_paused();
   v_signalled bigint := 0;
   v_running bigint;
 begin
-  if p_paused and coalesce(btrim(p_reason), '') = '' then
+  if p_paused and coalesce(v_reason, '') = '' then
     raise exception 'a reason is needed'
       using errcode = 'PM002', hint = 'The status shows it to whoever wonders why nothing runs.';
   end if;
   perform maintenance_internal.put_control();
-  update maintenance_internal.control as c
-  set paused_at = case when p_paused then coalesce(c.paused_at, maintenance_internal.moment()) end,
-    paused_by = case when p_paused then session_user end,
-    paused_for = case when p_paused then left(btrim(p_reason), 200) end,
-    stopped = p_paused and (p_stop or c.stopped);
+  begin
+    update maintenance_internal.control as c
+    set paused_at = case when p_paused
+        then coalesce(c.paused_at, maintenance_internal.moment()) end,
+      paused_by = case when p_paused
+        then regexp_replace(session_user, '[^[:alnum:]_.@-]+', ' ', 'g') end,
+      paused_for = case when p_paused then v_reason end,
+      stopped = p_paused and (p_stop or c.stopped),
+      stopped_at = case when p_stop then maintenance_internal.moment() else c.stopped_at end,
+      -- What was due meanwhile is owed to nobody.
+      promised_at = case when p_paused then c.promised_at else maintenance_internal.clock() end;
+  exception when lock_not_available then
+    raise exception 'somebody else pauses or resumes, in a transaction that is still open'
+      using errcode = '55P03', hint = 'Who: select l.pid, a.usename, a.state, a.query from '
+        'pg_locks as l join pg_stat_activity as a on a.pid = l.pid where l.relation = '
+        '''maintenance_internal.control''::regclass;';
+  end;
   if not p_paused then
-    -- What was due meanwhile is owed to nobody.
-    update maintenance_internal.job as j set promised_at = maintenance_internal.clock();
+    -- Who has waited does so from now on.
+    update maintenance_internal.run as r
+    set due_at = greatest(r.due_at, maintenance_internal.moment())
+    where r.run_id = any (array(
+      select w.run_id from maintenance_internal.run as w
+      where w.status = 'waiting' for no key update skip locked));
   end if;
-  perform maintenance_internal.repair_command(j)
-  from maintenance_internal.job as j where j.kind = 'statement' order by j.job_id;
   if p_stop then
-    -- So that a statement that was only just fired has a receipt, too.
-    perform from maintenance_internal.turn as t where t.name = 'statements' for update;
-    perform maintenance_internal.record_statements('0');
+    begin
+      -- So that a statement that was only just fired has a receipt, too.
+      perform from maintenance_internal.turn as t where t.name = 'statements' for update;
+      perform maintenance_internal.record_statements('0');
+    exception when others then
+      null; -- what it could not note is cancelled all the same
+    end;
     v_signalled := maintenance_internal.signal_runs();
   end if;
-  select count(*) into v_running from maintenance_internal.run as r
+  perform maintenance_internal.repair_commands();
+  if p_paused <> v_was_paused and (maintenance_internal.cron_state()).gap is not null then
+    perform maintenance_internal.repair_command(j) -- where pg_cron is elsewhere, says what to do
+    from maintenance_internal.job as j
+    where j.kind = 'statement' and j.enabled and j.schedule is not null
+      and not maintenance_internal.is_own(j.statement);
+  end if;
+  select greatest(count(*), v_signalled) into v_running from maintenance_internal.run as r
   where r.status = 'running'
     and (r.cron_run_id is not null
       or maintenance_internal.is_alive(r.job_id, r.backend_pid, r.touched_at));

@@ -10,9 +10,12 @@ declare
   v_run_id bigint;
 begin
   call maintenance_internal.check_outside('maintenance.run_late');
-  v_began := maintenance_internal.note_visit(maintenance_internal.run_late_statement());
+  v_began := maintenance_internal.note_visit(
+    maintenance_internal.run_late_statement(), null, '[]', false);
   commit;
   loop
+    perform maintenance_internal.clean_session();
+    commit;
     -- What falls due meanwhile is for the next pass, so that this one ends.
     v_run_id := maintenance_internal.start_waiting(v_began);
     commit;
@@ -21,6 +24,7 @@ begin
     perform maintenance_internal.end_run(v_run_id);
     commit;
   end loop;
+  perform maintenance_internal.note_visit(maintenance_internal.run_late_statement(), v_began);
 end
 $$;
 
@@ -29,3 +33,30 @@ comment on procedure maintenance.run_late() is
   'that pg_cron has missed, and runs that waited for another job or for their window (S2-18, '
   'S2-19, S4-20). The job run_late calls it every minute. What a run fails with is told on its '
   'receipt alone. Errors: 2D000 called inside a transaction.';
+
+-- A job leaves nothing to the next in the session that pg_cron has opened for both.
+create function maintenance_internal.clean_session()
+returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  if maintenance_internal.fired_by_cron() then
+    reset all;
+    discard temporary;
+  end if;
+end
+$$;
+
+-- Whether run_late is at one of the runs that have waited.
+create function maintenance_internal.is_late_at_work()
+returns boolean
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+begin atomic
+  select exists (
+    select from maintenance_internal.run as r
+    where r.status = 'running' and r.due_at is not null
+      and maintenance_internal.is_alive(r.job_id, r.backend_pid, r.touched_at));
+end;

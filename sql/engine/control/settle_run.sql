@@ -1,6 +1,6 @@
--- What follows from the end of a run, in the transaction that closes it: a run that succeeded needs
--- no other; one that its window has cut goes on in the next; one that went wrong by itself is tried
--- again, where it has an attempt left. Nobody tries again what a person has started.
+-- What follows from the end of a run, in the transaction that closes it: a run that succeeded
+-- needs no other; one that its window has cut goes on in the next; one that went wrong by itself
+-- is tried again, where it has an attempt left. Nobody tries again what a person has started.
 
 create function maintenance_internal.further_attempts(p_priority text)
 returns integer
@@ -45,8 +45,7 @@ begin
       where r.job_id = v_run.job_id and r.status = 'waiting')
   then
     perform maintenance_internal.put_off(v_job, 'retry', v_run.attempt + 1, v_run.slot,
-      maintenance_internal.window_opens(v_job, maintenance_internal.moment()
-        + maintenance_internal.retry_delay(v_run.attempt)), 'retry');
+      maintenance_internal.moment() + maintenance_internal.retry_delay(v_run.attempt), 'retry');
   end if;
 end
 $$;

@@ -6,6 +6,8 @@ create table maintenance_internal.control (
   paused_by text,
   paused_for text,
   stopped boolean not null default false,
+  stopped_at timestamptz,
+  promised_at timestamptz not null default '-infinity',
   constraint control_pkey primary key (only_row),
   constraint control_is_one_row check (only_row),
   constraint control_stop_is_a_pause check (paused_at is not null or not stopped)
@@ -13,7 +15,9 @@ create table maintenance_internal.control (
 
 comment on table maintenance_internal.control is
   'One row: whether anything may start, since when not, by whom and why. stopped: an emergency '
-  'stop, which also ends what runs and refuses answers of models.';
+  'stop, which also ends what runs and refuses answers of models; stopped_at: the last one. '
+  'promised_at: no slot of any job before it was ever owed, since all were paused, or the database '
+  'was somewhere else.';
 
 create function maintenance_internal.put_control()
 returns void

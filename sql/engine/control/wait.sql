@@ -1,8 +1,9 @@
 -- The run that waits, of which a job has one at most: put there, and given up.
 
 -- What a run waits for is its stop_reason: window, dependency, missed (a slot that left no trace)
--- or retry. The later one takes the place of the earlier, whose receipt says so; but one that waits
--- for its window stands for the later slot, too.
+-- or retry. The later one takes the place of the earlier, whose receipt says so, and where that
+-- has waited for other jobs, that it did in vain; but one that waits for its window stands for
+-- the later slot, too.
 create function maintenance_internal.put_off(
   p_job maintenance_internal.job,
   p_trigger text,
@@ -18,18 +19,20 @@ declare
   v_run_id bigint;
 begin
   update maintenance_internal.run as r
-  set slot = p_slot, backend_pid = pg_backend_pid()
+  set slot = p_slot, trigger = p_trigger, attempt = p_attempt, backend_pid = pg_backend_pid()
   where r.job_id = p_job.job_id and r.status = 'waiting' and r.stop_reason = 'window'
     and p_reason = 'window'
   returning r.run_id into v_run_id;
   if found then
     return v_run_id;
   end if;
-  perform maintenance_internal.give_up(p_job.job_id, 'superseded');
+  perform maintenance_internal.supersede(p_job);
   insert into maintenance_internal.run as r
-    (job_id, job_name, trigger, attempt, slot, status, due_at, stop_reason)
+    (job_id, job_name, trigger, attempt, slot, status, due_at, stop_reason, details)
   values
-    (p_job.job_id, p_job.job_name, p_trigger, p_attempt, p_slot, 'waiting', p_due_at, p_reason)
+    (p_job.job_id, p_job.job_name, p_trigger, p_attempt, p_slot, 'waiting', p_due_at, p_reason,
+      jsonb_strip_nulls(jsonb_build_object('waitsFor',
+        maintenance_internal.waits_for(p_job, coalesce(p_slot, p_due_at)))))
   on conflict (job_id) where status = 'waiting' do nothing -- somebody has just put one there
   returning r.run_id into v_run_id;
   return coalesce(v_run_id, (
@@ -38,12 +41,33 @@ begin
 end
 $$;
 
+-- Closes the run of a job that waits, since a later slot has come.
+create function maintenance_internal.supersede(p_job maintenance_internal.job)
+returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_for text;
+begin
+  select array_to_string(
+    maintenance_internal.waits_for(p_job, coalesce(r.slot, r.due_at)), ', ') into v_for
+  from maintenance_internal.run as r where r.job_id = p_job.job_id and r.status = 'waiting';
+  if found then
+    perform maintenance_internal.give_up(p_job.job_id,
+      case when v_for is null then 'superseded' else 'dependency' end,
+      'it waited until its next slot for ' || v_for);
+  end if;
+end
+$$;
+
 -- Closes the run of a job that waits; what it waited for is kept. One that waited in vain is a
 -- failure, and says for what.
 create function maintenance_internal.give_up(
   p_job_id integer,
   p_reason text,
-  p_error text default null)
+  p_error text default null,
+  p_sqlstate text default 'PM025')
 returns void
 language sql
 set search_path = pg_catalog, pg_temp
@@ -53,7 +77,7 @@ begin atomic
     finished_at = maintenance_internal.moment(),
     stop_reason = p_reason,
     error = p_error,
-    sqlstate = case when p_error is not null then 'PM025' end,
+    sqlstate = case when p_error is not null then p_sqlstate end,
     details = r.details || jsonb_build_object('waited', r.stop_reason)
   where r.job_id = p_job_id and r.status = 'waiting';
 end;
@@ -77,7 +101,9 @@ return case
 end;
 
 -- What a run of a moment still waits for: the dependencies without a success that began at their
--- own latest slot up to that moment, or later; of those without a slot any success will do.
+-- own latest slot up to that moment, or later; of those without a slot any success will do. A run
+-- that was cut, by a limit or by its window, has not done its work: nobody is to delete what it
+-- has not exported yet.
 create function maintenance_internal.waits_for(
   p_job maintenance_internal.job,
   p_moment timestamptz)
@@ -92,6 +118,16 @@ return (
   where not exists (
     select from maintenance_internal.run as r
     where r.job_id = j.job_id and r.status = 'succeeded'
+      and r.stop_reason not in ('budget', 'max_batches', 'max_rows', 'window')
       and r.started_at >= coalesce(
         maintenance_internal.slot_near(j, p_moment, false), '-infinity'))
 );
+
+-- When a job's schedule in force began to count: no slot before it was ever owed.
+create function maintenance_internal.promised_at(p_job maintenance_internal.job)
+returns timestamptz
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+return greatest((p_job).promised_at, (
+  select c.promised_at from maintenance_internal.control as c));

@@ -23,12 +23,12 @@ stable
 set search_path = pg_catalog, pg_temp
 return case
   when maintenance_internal.in_window(p_job, p_at) then p_at
-  else (
+  else coalesce((
     -- Two days: a short window that the change of clocks leaves out opens on the next.
     select m.at
     from generate_series(date_trunc('minute', p_at) + interval '1 minute',
       p_at + interval '50 hours', interval '1 minute') as m (at)
     where maintenance_internal.in_window(p_job, m.at)
     order by m.at
-    limit 1)
+    limit 1), p_at + interval '1 day')
 end;

@@ -57,7 +57,8 @@ begin
     return;
   end;
   for v_row in
-    select s, j.job_id, j.promised_at, j.backlog_name, j.backlog_function
+    select s, j.job_id, maintenance_internal.promised_at(j) as promised_at, j.backlog_name,
+      j.backlog_function
     from unnest(v_jobs) as s
     join maintenance_internal.job as j on j.job_name = s.job_name
     where j.kind = 'policy' or j.backlog_function is not null
@@ -133,8 +134,8 @@ begin
           maintenance_internal.run_advice(v_job));
       elsif v_age > 2 * (maintenance_internal.nearest_slot(schedule, next_run_at, true, v_zone)
           - next_run_at)
-        -- Rows fall due between two runs: late are those that two firings should have taken, since
-        -- there was one.
+        -- Rows fall due between two runs: late are those that two firings should have taken,
+        -- since there was one.
         and maintenance_internal.nearest_slot(schedule, v_row.promised_at, true, v_zone)
           <= maintenance_internal.clock() then
         advice := format('Behind its schedule. select * from maintenance.preview(%L);', job_name);
@@ -193,8 +194,8 @@ begin
 end
 $$;
 
--- Who holds a lock that keeps a rule from being counted: on its table; or else on any, since it may
--- look into others.
+-- Who holds a lock that keeps a rule from being counted: on its table; or else on any, since it
+-- may look into others.
 create function maintenance_internal.lock_advice(p_target text)
 returns text
 language sql

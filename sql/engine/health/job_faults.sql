@@ -44,7 +44,7 @@ declare
 begin
   return query
     select 'jobs_failing', count(*), 'Jobs whose last run did not succeed',
-      case when count(*) filter (where (f.s).waiting is null) > 0 then 'warning'
+      case when count(*) filter (where ((f.s).waiting ~ '^attempt ') is not true) > 0 then 'warning'
         when count(*) > 0 then 'notice' else 'ok' end,
       min(f.at),
       nullif(concat_ws(' ',

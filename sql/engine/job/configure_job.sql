@@ -25,14 +25,17 @@ declare
   v_start time := coalesce(configure_job.window_start, v_job.window_start);
   v_end time := coalesce(configure_job.window_end, v_job.window_end);
   v_zone text := coalesce(configure_job.window_zone, v_job.window_zone, 'UTC');
+  v_depends_on text[] := case when configure_job.depends_on is not null then array(
+    select distinct d.name from unnest(configure_job.depends_on) as d (name) order by 1) end;
+  v_most constant interval := interval '1 year';
 begin
   if configure_job.batch_size not between 1 and 100000 then
     raise exception 'the batch size % is out of range', configure_job.batch_size
       using errcode = 'PM002', hint = 'Rows per batch: 1 to 100000.';
   end if;
-  if configure_job.budget <= interval '0' then
+  if configure_job.budget <= interval '0' or configure_job.budget > v_most then
     raise exception 'the budget % is out of range', configure_job.budget
-      using errcode = 'PM002', hint = 'An interval above zero: ''5 minutes''.';
+      using errcode = 'PM002', hint = 'An interval above zero, up to a year: ''5 minutes''.';
   end if;
   if configure_job.max_batches < 0 or configure_job.max_rows < 0 then
     raise exception 'max_batches % or max_rows % is out of range',
@@ -48,11 +51,12 @@ begin
     raise exception 'there is no priority "%"', configure_job.priority
       using errcode = 'PM002', hint = 'critical, high, medium or low.';
   end if;
-  if configure_job.timeout < interval '0' or configure_job.grace < interval '0' then
+  if least(configure_job.timeout, configure_job.grace) < interval '0'
+    or greatest(configure_job.timeout, configure_job.grace) > v_most then
     raise exception 'the timeout % or the grace % is out of range',
       configure_job.timeout, configure_job.grace
-      using errcode = 'PM002', hint = 'An interval above zero: ''30 minutes''; ''0'' makes it what '
-        'ships.';
+      using errcode = 'PM002', hint = 'An interval above zero, up to a year: ''30 minutes''; ''0'' '
+        'makes it what ships.';
   end if;
   if v_job.kind = 'statement' and (configure_job.priority is not null
     or configure_job.depends_on <> '{}' or configure_job.grace is not null
@@ -67,13 +71,17 @@ begin
       using errcode = 'PM002', hint = 'window_start => ''22:00'', window_end => ''06:00'', '
         'window_zone => ''Europe/Berlin''; a start that is the end takes the window away.';
   end if;
-  begin
-    perform now() at time zone v_zone;
-  exception when invalid_parameter_value then
+  if extract(second from v_start) > 0 or extract(second from v_end) > 0 then
+    raise exception 'the window from % to % is not of whole minutes', v_start, v_end
+      using errcode = 'PM002', hint = 'window_start => ''22:00'', window_end => ''06:00''.';
+  end if;
+  if configure_job.window_zone is not null and not exists (
+    select from pg_timezone_names as z where lower(z.name) = lower(configure_job.window_zone))
+  then
     raise exception 'there is no time zone "%"', v_zone
-      using errcode = 'PM002', hint = 'A name as in pg_timezone_names: ''Europe/Berlin''.';
-  end;
-  perform maintenance_internal.check_dependencies(v_job.job_name, configure_job.depends_on);
+      using errcode = 'PM002', hint = 'A name of pg_timezone_names: ''Europe/Berlin''.';
+  end if;
+  perform maintenance_internal.check_dependencies(v_job.job_name, v_depends_on);
 
   update maintenance_internal.policy as p
   set keep = configure_job.keep
@@ -85,7 +93,7 @@ begin
     max_rows = nullif(coalesce(configure_job.max_rows, j.max_rows), 0),
     priority = coalesce(configure_job.priority, j.priority),
     timeout = nullif(coalesce(configure_job.timeout, j.timeout), interval '0'),
-    depends_on = coalesce(configure_job.depends_on, j.depends_on),
+    depends_on = coalesce(v_depends_on, j.depends_on),
     grace = nullif(coalesce(configure_job.grace, j.grace), interval '0'),
     window_start = case when v_start <> v_end then v_start end,
     window_end = case when v_start <> v_end then v_end end,

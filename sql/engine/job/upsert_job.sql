@@ -42,7 +42,7 @@ begin
       using hint = 'Setting a job replaces it: name again what is meant to stay.';
   end if;
   if v_before.statement <> p_job.statement then
-    perform maintenance_internal.record_statements(); -- of what it was
+    perform maintenance_internal.record_statements('0'); -- of what it was
   end if;
   insert into maintenance_internal.job as j
     (job_name, kind, step, statement, schedule, description, backlog_name, backlog_function)

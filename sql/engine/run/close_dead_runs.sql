@@ -1,6 +1,7 @@
--- Closes the receipts of runs that are dead, of one job or of all, dropped ones too: their session
--- is gone, or went on without them after a cancel or an error at commit. A run whose guess was
--- wrong finds its receipt closed at its next step, and ends there.
+-- Closes the receipts of runs that are dead, of one job or of all, dropped ones too: their
+-- session is gone, or went on without them after a cancel or an error at commit. A run whose
+-- guess was wrong finds its receipt closed at its next step, and ends there. An emergency stop
+-- may have ended a run between two of its steps, where it could not say so itself.
 
 create function maintenance_internal.close_dead_runs(p_job_id integer default null)
 returns void
@@ -9,6 +10,7 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_run_id bigint;
+  v_reason text;
 begin
   for v_run_id in
     select r.run_id
@@ -22,12 +24,18 @@ begin
         else not maintenance_internal.is_alive(r.job_id, r.backend_pid, r.touched_at) end
     for no key update skip locked
   loop
+    select case
+        when r.stop_reason in ('emergency_stop', 'timeout') then r.stop_reason
+        when r.started_at <= (select c.stopped_at from maintenance_internal.control as c)
+          then 'emergency_stop' end into v_reason
+    from maintenance_internal.run as r
+    where r.run_id = v_run_id;
     update maintenance_internal.run as r
-    set status = case r.stop_reason when 'timeout' then 'timeout'
+    set status = case v_reason when 'timeout' then 'timeout'
         when 'emergency_stop' then 'cancelled' else 'interrupted' end,
       finished_at = maintenance_internal.moment(),
       stop_reason = case
-        when r.stop_reason in ('timeout', 'emergency_stop') then r.stop_reason
+        when v_reason is not null then v_reason
         when exists (select from pg_stat_activity as a where a.pid = r.backend_pid)
           then 'left_open' else 'backend_gone' end,
       progress = null

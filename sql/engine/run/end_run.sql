@@ -1,4 +1,5 @@
--- Closes a run's receipt, and says what its caller gets. What was noted on it decides how it ended.
+-- Closes a run's receipt, and says what its caller gets. What was noted on it decides how it
+-- ended.
 
 create function maintenance_internal.end_run(p_run_id bigint)
 returns jsonb
@@ -27,7 +28,9 @@ begin
   end if;
 
   select * into v_run from maintenance_internal.run as r
-  where r.run_id = p_run_id and r.backend_pid = pg_backend_pid();
+  where r.run_id = p_run_id
+    -- One that has waited may have been begun by another session since.
+    and (r.backend_pid = pg_backend_pid() or r.due_at is not null);
   if not found then
     raise exception 'run % was not begun by this session', p_run_id
       using errcode = 'PM002', hint = 'call maintenance.run_job(...) begins runs.';

@@ -21,10 +21,10 @@ $$;
 
 comment on function maintenance.run_now(text) is
   'Runs a job in the caller''s transaction: for modest backlogs, functions and tests. The same '
-  'result as run_job; a job that fails says success false and does not raise; a time-out or a '
-  'cancel ends it and the caller. Deferred constraints of the caller are checked first, and are '
-  'afterwards as they were declared. Errors: PM001 no such job, PM011 a statement job, 57014 '
-  'cancelled.';
+  'result as run_job; a job that fails, or is over its time-out, says success false and does not '
+  'raise; a statement_timeout or a cancel ends it and the caller. Deferred constraints of the '
+  'caller are checked first, and are afterwards as they were declared. Errors: PM001 no such '
+  'job, PM011 a statement job, 57014 cancelled.';
 
 -- Constraints that are declared deferred are so again. Postgres knows them by name alone: where
 -- another one of that name cannot be deferred, they stay immediate until the transaction ends.

@@ -1,11 +1,12 @@
--- One step of a run: a piece of a policy's rows, in one statement, or one call of a step function.
--- It catches its own errors and notes them on the receipt, which it locks: a run whose receipt
--- somebody has closed ends there.
+-- One step of a run: a piece of a policy's rows, in one statement, or one call of a step
+-- function. It catches its own errors and notes them on the receipt, which it locks: a run whose
+-- receipt somebody has closed ends there.
 --
 -- A piece that fails is put away; when everything else has been offered it is offered again, and
 -- where it fails again, split, until a row stands alone. That row is set aside, and offered again
--- with its like as long as other rows go: its children may be among them. Only then it is refused.
--- What is no row's fault stops the run instead (judge_fault), or, of a partition, the work on that.
+-- with its like as long as other rows go: its children may be among them. Only then it is
+-- refused. What is no row's fault stops the run instead (judge_fault), or, of a partition, the
+-- work on that.
 --   more    something is left to do
 --   notice  what run_job says while it works, every few seconds
 
@@ -16,7 +17,7 @@ set search_path = pg_catalog, pg_temp
 set lock_timeout = '2s'
 as $$
 declare
-  v_began constant timestamptz := clock_timestamp();
+  v_began constant timestamptz := maintenance_internal.moment();
   v_running constant text := coalesce(current_setting('maintenance.run_id', true), '');
   v_run maintenance_internal.run;
   v_at maintenance_internal.progress;
@@ -85,8 +86,8 @@ begin
       elsif v_piece.pass > 1 and (v_piece.tids is null
         or cardinality(v_piece.tids) > least(v_job.max_rows - v_run.rows_affected,
           case when v_piece.failed_at = v_run.rows_affected then 100 end)) then
-        -- Of what failed: no list yet, more rows than may go, or a list that fails again for sure,
-        -- since nothing has gone meanwhile.
+        -- Of what failed: no list yet, more rows than may go, or a list that fails again for
+        -- sure, since nothing has gone meanwhile.
         v_at := maintenance_internal.split_piece(v_run, v_job, v_policy, v_piece, v_at);
       else
         v_offers := true;
@@ -145,7 +146,8 @@ begin
   if v_offers then
     select s.* into v_settled
     from maintenance_internal.settle_piece(v_job, v_policy, v_piece, v_fault,
-      1000 * extract(epoch from clock_timestamp() - v_began), v_run, v_at, v_changed) as s;
+      1000 * extract(epoch from maintenance_internal.moment() - v_began), v_run, v_at, v_changed)
+      as s;
     v_run := v_settled.p_run;
     v_at := v_settled.p_at;
     v_changed := v_settled.p_changed;

@@ -1,6 +1,6 @@
--- Opens a run: closes the receipts of the dead, and writes one. What is in the way now and not for
--- ever has pg_cron's run wait; else the receipt says skipped. Where the run cannot begin, it says
--- why.
+-- Opens a run: closes the receipts of the dead, and writes one. What is in the way now and not
+-- for ever has pg_cron's run wait; else the receipt says skipped. Where the run cannot begin, it
+-- says why.
 
 create function maintenance_internal.start_run(p_job_name text, p_commits boolean)
 returns bigint
@@ -36,7 +36,7 @@ begin
       return maintenance_internal.put_off(v_job, 'schedule', 1, v_run.slot,
         coalesce(v_run.slot, v_now), 'dependency');
     end if;
-    perform maintenance_internal.give_up(v_job.job_id, 'superseded');
+    perform maintenance_internal.supersede(v_job);
   end if;
   if v_run.stop_reason is null then
     v_run.run_id := maintenance_internal.begin_run(v_job, v_run, p_commits);

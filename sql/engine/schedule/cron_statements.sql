@@ -33,7 +33,8 @@ end;
 -- after a job has changed.
 create function maintenance_internal.tell_elsewhere(
   p_job maintenance_internal.job,
-  p_schedule text)
+  p_schedule text,
+  p_statement text default null)
 returns void
 language plpgsql
 set search_path = pg_catalog, pg_temp
@@ -49,7 +50,7 @@ begin
       using hint = case when p_schedule is not null and v_state.gap !~ '^pg_cron (lives|is)'
         then v_state.mend || ' Then: select * from maintenance.install_schedules();'
         else 'As a superuser, where pg_cron lives: '
-          || maintenance_internal.cron_statement(p_job, p_schedule) end;
+          || coalesce(p_statement, maintenance_internal.cron_statement(p_job, p_schedule)) end;
   end if;
 end
 $$;

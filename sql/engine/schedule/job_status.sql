@@ -33,11 +33,16 @@ select
     as last_status,
   l.error as last_error,
   p.started_at as last_success_at,
-  nullif(concat_ws(', ', case k.stop_reason
+  nullif(concat_ws(', ',
+    case k.stop_reason
       when 'retry' then 'attempt ' || k.attempt
       when 'missed' then 'the missed slot of ' || to_char(k.slot, 'YYYY-MM-DD HH24:MI')
-      when 'dependency' then 'other jobs: ' || array_to_string(j.depends_on, ', ')
-      else k.stop_reason end, to_char(k.due_at, '"from" YYYY-MM-DD HH24:MI "on"')), '')
+      when 'window' then 'its window'
+    end,
+    'other jobs: ' || (
+      select string_agg(w.name, ', ')
+      from jsonb_array_elements_text(k.details -> 'waitsFor') as w (name)),
+    to_char(k.due_at, '"from" YYYY-MM-DD HH24:MI "on"')), '')
     as waiting,
   jsonb_strip_nulls(jsonb_build_object('keep', y.keep, 'batch_size', j.batch_size,
     'budget', j.budget, 'max_batches', j.max_batches, 'max_rows', j.max_rows,
@@ -71,8 +76,9 @@ left join lateral (
   order by r.started_at desc
   limit 1
 ) as p on true
--- The schedule that somebody fires it by: pg_cron here, or one that cannot be seen, as the receipts
--- of the job or of the tick prove. A statement leaves none where pg_cron's history cannot be read.
+-- The schedule that somebody fires it by: pg_cron here, or one that cannot be seen, as the
+-- receipts of the job or of the tick prove. A statement leaves none where pg_cron's history
+-- cannot be read.
 cross join lateral (
   select q.is_proven,
     case
@@ -100,16 +106,19 @@ cross join lateral (
           and r.trigger = 'schedule'
       )) as is_proven
   ) as q
+  offset 0
 ) as f
--- What it owes: the first slot since its last trace, or since its schedule began to count. Late is
--- one that came two minutes ago and that nobody is at; a statement, whose receipt the tick writes,
--- when the tick has come two minutes after it. Not while the server has only just started, nor
--- before the tick has seen an edit. Late, too, is a run that goes on for longer than its budget.
--- The tick catches up by what stands here (find_missed).
+-- What it owes: the first slot since its last trace, or since its schedule began to count. Late
+-- is one that came two minutes ago and that nobody is at; a statement, whose receipt the tick
+-- writes, when the tick has come two minutes after it. Not while the server has only just
+-- started, nor before the tick has seen an edit. Late, too, is a run that goes on for longer than
+-- its budget. The tick catches up by what stands here (find_missed).
 cross join lateral (
   select maintenance_internal.nearest_slot(f.fires, greatest(j.promised_at, (
+    select b.promised_at from maintenance_internal.control as b), (
     select max(r.traced_at) from maintenance_internal.run as r where r.job_id = j.job_id)),
     true, g.zone) as owed
+  offset 0 -- read once, and not wherever it is named
 ) as n
 cross join lateral (
   select

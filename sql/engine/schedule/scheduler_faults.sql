@@ -106,6 +106,12 @@ begin
       '''* * * * *'');', v_run_late.job_name)
       else format('select maintenance.enable_job(%L);', v_run_late.job_name) end;
     return next;
+  elsif v_run_late.last_status = 'failed' then
+    fault := format('%s, which starts what is owed, fails: %s', v_run_late.job_name,
+      v_run_late.last_error);
+    mend := format('select return_message from cron.job_run_details where command = %L order by '
+      'runid desc limit 5;', maintenance_internal.run_late_statement());
+    return next;
   end if;
 
   -- Jobs that nobody has stopped, and that nobody will fire; then those that somebody has.

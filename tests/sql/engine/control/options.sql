@@ -1,7 +1,7 @@
 -- Priority, time-out, dependencies, grace and window of a job: what they take, and what they refuse.
 begin;
 create extension pgtap;
-select plan(21);
+select plan(27);
 
 create function public.nap(batch_size integer) returns bigint language sql return 0;
 create table public.events (at timestamptz);
@@ -41,6 +41,15 @@ select throws_ok($$select maintenance.configure_job('c', window_zone => 'UTC')$$
   'the window of "c" has no start', 'nor is a time zone alone');
 select throws_ok($$select maintenance.configure_job('c', window_start => '1:00', window_end => '2:00',
   window_zone => 'Mars/Base')$$, 'PM002', 'there is no time zone "Mars/Base"', 'a window is of this world');
+select throws_ok($$select maintenance.configure_job('c', window_start => '1:00', window_end => '2:00',
+  window_zone => 'UTC+3')$$, 'PM002', 'there is no time zone "UTC+3"', '... and has a name');
+select throws_ok($$select maintenance.configure_job('c', window_start => '22:00:10', window_end => '22:00:50')$$,
+  'PM002',
+  'the window from 22:00:10 to 22:00:50 is not of whole minutes', 'a window is of whole minutes');
+select throws_ok(format('select maintenance.configure_job(''c'', %s => ''2 years'')', o), 'PM002', null,
+  o || ' is a year at most') from unnest('{timeout,grace,budget}'::text[]) as o;
+select maintenance.configure_job('c', depends_on => '{d,d}');
+select is(pg_temp.options('c') -> 'depends_on', '["d"]', 'a job is named once');
 select throws_ok($$select maintenance.configure_job('c', priority => 'urgent')$$, 'PM002',
   'there is no priority "urgent"', 'an unknown priority is refused');
 select throws_ok($$select maintenance.configure_job('c', timeout => '-1 s')$$, 'PM002', null,

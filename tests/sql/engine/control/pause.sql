@@ -1,7 +1,7 @@
 -- Pause, emergency stop and resume: what starts no more, what is refused, and what is as it was afterwards.
 begin;
 create extension pgtap;
-select plan(37);
+select plan(38);
 \ir ../queue/toy.psql
 \ir fire.psql
 select to_regclass('cron.job') is not null as has_cron \gset
@@ -57,6 +57,9 @@ select maintenance.pause('another reason');
 select is((select paused_at = now() - interval '25 hours' and paused_for = 'another reason'
   from maintenance_internal.control), true, 'a second pause has another reason, and goes on from the first');
 
+select maintenance.pause('x. select * from maintenance.uninstall(''app'');');
+select is((select paused_for from maintenance_internal.control), 'x. select from maintenance.uninstall app',
+  'a reason is no statement, which somebody might paste');
 select is(maintenance.resume() - 'signalled', '{"success": true, "message":
   "Jobs start again, and models are asked again."}', 'resume says what it did');
 select is(pg_temp.command('vac'), 'vacuum public.t', 'a statement is put back');
@@ -66,7 +69,8 @@ select results_eq('select job_name from maintenance.job_status where not enabled
   array['off', 'vac_off'], 'what was disabled before stays so');
 select is(pg_temp.fire('h'), 'succeeded/done', 'jobs start again');
 select is(pg_temp.said(), null, 'the status does not speak of it any more');
-select is((select min(promised_at) from maintenance_internal.job), now(), 'nothing is owed from the time of the pause');
+select is((select min(maintenance_internal.promised_at(j)) from maintenance_internal.job as j), now(),
+  'nothing is owed from the time of the pause');
 
 -- What waits, waits on.
 \if :has_cron
@@ -76,8 +80,8 @@ select pg_temp.at('2040-01-01 01:00Z'), pg_temp.fire('h'), maintenance.emergency
   pg_temp.at('2040-01-01 01:05Z');
 select is(pg_temp.late(), null, 'a retry that waits does not begin while all is stopped');
 select is(pg_temp.tick(), 0::bigint, 'no slot is missed then');
-select maintenance.resume();
-select is(pg_temp.late(), 'h:failed#2', 'it begins when all goes on');
+select pg_temp.at('2040-01-01 09:05Z'), maintenance.resume();
+select is(pg_temp.late(), 'h:failed#2', 'it begins when all goes on, however long that took');
 reset maintenance.fake_now;
 \endif
 \if :has_cron

@@ -1,10 +1,10 @@
 -- The run that waits: retries, dependencies, windows, missed slots, by a clock that is moved by hand.
 begin;
 create extension pgtap;
-select plan(64);
+select plan(83);
 select to_regclass('cron.job') is not null as has_cron \gset
 \if :has_cron
-select skip('pg_cron is in this database: tests/control has it', 64);
+select skip('pg_cron is in this database: tests/control has it', 83);
 \else
 \ir fire.psql
 
@@ -207,6 +207,105 @@ select is(maintenance.run_now('w') ->> 'success', 'true', 'a person may run it a
 select maintenance.configure_job('w', window_start => '02:10', window_end => '02:50');
 select is(pg_temp.opens('w', '2026-03-29 00:00Z'), '2026-03-30 00:10Z'::timestamptz, 'a window inside of the hour that '
   'is left out opens on the next day');
+select maintenance.drop_job('w');
+
+-- What waits for other jobs in vain says so, however often its next slot comes.
+select pg_temp.at('2040-03-15 00:00Z');
+select maintenance.set_job('d', 'public.step_ok', '0 3 * * *'), maintenance.disable_job('d'),
+  maintenance.set_job('e', 'public.step_ok', '*/10 * * * *'), maintenance.configure_job('e', depends_on => '{d}');
+select pg_temp.at('2040-03-15 04:00Z'), pg_temp.fire('e'), pg_temp.at('2040-03-15 04:10Z'), pg_temp.fire('e');
+select results_eq($$select status, stop_reason, error, sqlstate from maintenance.run_history where job_name = 'e'
+  and slot >= '2040-03-15' order by run_id$$, $$values ('skipped', 'dependency',
+    'it waited until its next slot for d', 'PM025'),
+    ('waiting', 'dependency', null, null)$$,
+      'a run that waited until the next slot is told as one that waited in vain');
+select results_eq($$select severity,
+  advice ~ '^e: skipped: it waited until its next slot for d; waits for other jobs: d'
+  from pg_temp.row('jobs_failing')$$, $$values ('warning', true)$$, '... and its job as failing');
+create function public.step_one(batch_size integer) returns bigint language sql return 1::bigint;
+select maintenance.set_job('d', 'public.step_one', '0 3 * * *'), maintenance.enable_job('d'),
+  maintenance.configure_job('d', max_batches => 1);
+select pg_temp.at('2040-03-16 03:00Z'), pg_temp.at('2040-03-16 03:10Z');
+select is(maintenance.run_now('d') #>> '{data,stopReason}', 'max_batches', 'a run that a limit has cut');
+select is(pg_temp.fire('e'), 'waiting/dependency', '... lets nobody go who depends on it');
+select maintenance.set_job('d', 'public.step_ok', '0 3 * * *'), maintenance.run_now('d');
+select is(pg_temp.late(), 'e:succeeded#1', '... but one that has come to its end');
+select is((select details - 'waited' from maintenance.run_history where job_name = 'e' order by run_id desc limit 1),
+  '{}',
+  'its receipt does not say any more what it waits for');
+select maintenance.drop_job(j) from unnest('{e,d}'::text[]) as j;
+
+-- Who goes first, and what one pass takes.
+select maintenance.set_job(p, 'public.step_bad', '0 3 * * *'), maintenance.configure_job(p, priority => p)
+from unnest('{low,critical}'::text[]) as p;
+select pg_temp.at('2040-03-17 03:00Z'), pg_temp.fire('low'), pg_temp.at('2040-03-17 03:00:05Z'),
+  pg_temp.fire('critical');
+select pg_temp.at('2040-03-17 03:02Z');
+select is(maintenance_internal.start_waiting('2040-03-17 03:00:10Z'), null,
+  'a pass takes nothing that falls due later');
+select matches(pg_temp.late(), '^critical:failed#2 low:failed#2', 'of those that wait the critical goes first');
+select maintenance.set_job(p, 'public.step_ok', '0 3 * * *') from unnest('{low,critical}'::text[]) as p;
+select pg_temp.at('2040-03-17 03:03Z'), maintenance.disable_job('low');
+select pg_temp.at('2040-03-18 03:00Z'), pg_temp.fire('critical');
+select results_eq($$select status, stop_reason, attempt from maintenance.run_history where job_name = 'critical'
+  order by run_id desc offset 1 limit 1$$, $$values ('skipped', 'superseded', 3)$$,
+  'a later slot takes the place of a retry');
+create function public.step_disables(batch_size integer) returns bigint language plpgsql as $$ begin
+  update maintenance_internal.job set enabled = false where job_name = 'critical'; return null; end $$;
+select maintenance.set_job('critical', 'public.step_disables', '0 3 * * *');
+select pg_temp.at('2040-03-19 03:00Z'), set_config('maintenance.fake_fired', 'on', true);
+select maintenance_internal.start_run('critical', true) as run_id \gset
+select set_config('maintenance.fake_fired', '', true);
+update maintenance_internal.run set error = 'bad', sqlstate = 'P0001' where run_id = :run_id;
+select pg_temp.work(:run_id);
+select is(pg_temp.last('critical'), 'schedule/failed/error/1', 'a job that was disabled meanwhile is not tried again');
+select maintenance.drop_job(j) from unnest('{low,critical}'::text[]) as j;
+
+-- A run that goes on over a slot, and dies: the slot is not forgotten.
+select pg_temp.at('2040-03-20 02:50Z'), maintenance.set_job('h', 'public.step_ok', '0 3 * * *');
+select maintenance_internal.start_run('h', true) as run_id \gset
+select pg_temp.at('2040-03-20 03:05Z'), set_config('maintenance.run_id', :'run_id', true);
+select is(pg_temp.tick(), 0::bigint, 'who is at work has missed nothing');
+update maintenance_internal.run set status = 'interrupted', finished_at = '2040-03-20 03:06Z',
+  stop_reason = 'backend_gone'
+where run_id = :run_id;
+select set_config('maintenance.run_id', '', true), pg_temp.at('2040-03-20 03:06Z');
+select is(pg_temp.tick(), 1::bigint, '... but when he is found dead he has');
+select is(pg_temp.late(), 'h:succeeded#1', 'it is caught up with');
+select maintenance.drop_job('h');
+
+-- A catch-up of a job of every five minutes waits for a quarter of an hour.
+select pg_temp.at('2040-03-21 00:00Z'), maintenance.set_job('m', 'public.step_ok', '*/5 * * * *');
+select pg_temp.at('2040-03-21 00:08Z'), pg_temp.tick(), pg_temp.at('2040-03-21 00:20Z');
+select is(pg_temp.late(), 'm:succeeded#1', 'without a grace a run waits for a quarter of an hour at least');
+select maintenance.drop_job('m');
+
+-- Windows that change, and retries that run into their end.
+select maintenance.set_job('w', 'public.step_bad', '*/5 * * * *'), maintenance.configure_job('w', priority => 'low',
+  window_start => '02:00', window_end => '02:12');
+select pg_temp.at('2040-03-22 02:10Z'), pg_temp.fire('w'), pg_temp.at('2040-03-22 02:12Z'), pg_temp.late();
+select results_eq($$select trigger, attempt, stop_reason, due_at from maintenance.run_history where job_name = 'w'
+  and status = 'waiting'$$, $$values ('retry', 2, 'window', '2040-03-23 02:00Z'::timestamptz)$$,
+  'a retry that falls due outside of the window waits for it');
+select pg_temp.at('2040-03-22 23:55Z'), pg_temp.fire('w');
+select results_eq($$select trigger, attempt, slot from maintenance.run_history where job_name = 'w'
+  and status = 'waiting'$$, $$values ('schedule', 1, '2040-03-22 23:55Z'::timestamptz)$$,
+  'a later slot that waits with it has its own attempts');
+select maintenance.configure_job('w', window_start => '23:00', window_end => '23:59');
+select pg_temp.at('2040-03-22 23:56Z');
+select is(pg_temp.late(), 'w:failed#1', 'a window that is changed counts for who waits already');
+
+-- One that cannot be judged keeps no other: a time zone that another server knew.
+select maintenance.set_job('o', 'public.step_bad', '0 3 * * *');
+select pg_temp.at('2040-03-23 03:00Z'), pg_temp.fire('o');
+update maintenance_internal.job set window_zone = 'Mars/Base', priority = 'critical' where job_name = 'w';
+update maintenance_internal.run set due_at = '2040-03-23 03:00Z' where job_name = 'w' and status = 'waiting';
+select pg_temp.at('2040-03-23 03:02Z');
+select is(pg_temp.late(), 'o:failed#2', 'a run that cannot be judged keeps no other from its turn');
+select results_eq($$select status, stop_reason, sqlstate,
+  error ~ 'Mars/Base|SQLSTATE 22023' from maintenance.run_history
+  where job_name = 'w' order by run_id desc limit 1$$, $$values ('skipped', 'error', '22023', true)$$,
+  '... and is closed with its error');
 \endif
 select * from finish();
 rollback;
