@@ -580,11 +580,11 @@ comment on function maintenance.version() is
   'that it was made of.';
 -- end of sql/engine/version.sql
 
--- from sql/engine/state.sql 14fd73fd2300ddcb
+-- from sql/engine/state.sql a83009605970b36b
 -- The release, and a hash of the files of sql/engine/. Written by make migration.
 
 comment on schema maintenance is
-  'pg-maintenance 0.0.0, state 064b6ab384d7927c: '
+  'pg-maintenance 0.0.0, state c10da40837419227: '
   'what people call and read; \df maintenance.* is the manual.';
 -- end of sql/engine/state.sql
 
@@ -869,7 +869,7 @@ comment on function maintenance.set_job(text, text, text, text, text, text) is
   'no such function, or not the owner''s.';
 -- end of sql/engine/job/set_job.sql
 
--- from sql/engine/job/configure_job.sql 4918ad041c97b595
+-- from sql/engine/job/configure_job.sql 6996ba37755df0ac
 -- Changes the options of a job of any kind; what is not given stays.
 
 create function maintenance.configure_job(
@@ -943,8 +943,9 @@ begin
       using errcode = 'PM002', hint = 'window_start => ''22:00'', window_end => ''06:00'', '
         'window_zone => ''Europe/Berlin''; a start that is the end takes the window away.';
   end if;
-  if extract(second from v_start) > 0 or extract(second from v_end) > 0 then
-    raise exception 'the window from % to % is not of whole minutes', v_start, v_end
+  if extract(second from v_start) > 0 or extract(second from v_end) > 0 or v_start = '24:00' then
+    raise exception 'the window from % to % is not of whole minutes of a day',
+        v_start, v_end
       using errcode = 'PM002', hint = 'window_start => ''22:00'', window_end => ''06:00''.';
   end if;
   if configure_job.window_zone is not null and not exists (
@@ -3002,9 +3003,10 @@ return coalesce(p_statement in (maintenance_internal.tick_statement(),
   maintenance_internal.run_late_statement()), false);
 -- end of sql/engine/control/own_statements.sql
 
--- from sql/engine/run/tables.sql 47fe5e1d8c13cc2c
--- The receipts: one row per run, written when it starts, after every step, and when it ends. A run
--- that goes on has its whole state there, and what it is still to offer in the table beside it.
+-- from sql/engine/run/tables.sql 02cfb942880bcf98
+-- The receipts: one row per run, written when it starts, after every step, and when it ends. A
+-- run that goes on has its whole state there, and what it is still to offer in the table beside
+-- it.
 
 -- Where a run stands between two steps; null on the receipt of one that is over.
 create type maintenance_internal.progress as (
@@ -3094,9 +3096,9 @@ create table maintenance_internal.run (
 ) with (fillfactor = 50);
 
 create index run_job_name_idx on maintenance_internal.run (job_name, run_id);
--- Of each job the last run that says how it is, the last trace of any, and the last that succeeded.
--- By the time: an order that the primary key has, too, would have it walked backwards for a job
--- without any.
+-- Of each job the last run that says how it is, the last trace of any, and the last that
+-- succeeded. By the time: an order that the primary key has, too, would have it walked backwards
+-- for a job without any.
 create index run_last_idx on maintenance_internal.run (job_id, (coalesce(started_at, finished_at)))
 where status not in ('waiting', 'skipped') or status = 'skipped' and error is not null;
 create index run_traced_idx on maintenance_internal.run (job_id, traced_at);
@@ -3118,7 +3120,7 @@ comment on table maintenance_internal.run is
 comment on column maintenance_internal.run.slot is
   'the scheduled minute that the run stands for; null for a run started by hand';
 comment on column maintenance_internal.run.due_at is
-  'of a run that waits or has waited: not before; only a window moves it';
+  'of a run that waits or has waited: not before; only a window and a resume move it';
 comment on column maintenance_internal.run.traced_at is
   'up to when the job has left a trace: no slot until then was missed. When a run was given up, or '
   'was found to be dead, says nothing';
@@ -3203,7 +3205,7 @@ return exists (select from pg_stat_activity as a where a.pid = p_backend_pid)
       and l.database = (select d.oid from pg_database as d where d.datname = current_database())));
 -- end of sql/engine/run/is_alive.sql
 
--- from sql/engine/run/close_dead_runs.sql 8810d262a1c480f0
+-- from sql/engine/run/close_dead_runs.sql d2ee30c9fff97917
 -- Closes the receipts of runs that are dead, of one job or of all, dropped ones too: their
 -- session is gone, or went on without them after a cancel or an error at commit. A run whose
 -- guess was wrong finds its receipt closed at its next step, and ends there. An emergency stop
@@ -3217,6 +3219,7 @@ as $$
 declare
   v_run_id bigint;
   v_reason text;
+  v_job maintenance_internal.job;
 begin
   for v_run_id in
     select r.run_id
@@ -3236,6 +3239,9 @@ begin
           then 'emergency_stop' end into v_reason
     from maintenance_internal.run as r
     where r.run_id = v_run_id;
+    select j.* into v_job from maintenance_internal.run as r
+    join maintenance_internal.job as j on j.job_id = r.job_id
+    where r.run_id = v_run_id;
     update maintenance_internal.run as r
     set status = case v_reason when 'timeout' then 'timeout'
         when 'emergency_stop' then 'cancelled' else 'interrupted' end,
@@ -3244,6 +3250,9 @@ begin
         when v_reason is not null then v_reason
         when exists (select from pg_stat_activity as a where a.pid = r.backend_pid)
           then 'left_open' else 'backend_gone' end,
+      error = case when v_reason is not null
+        then maintenance_internal.stop_text(v_reason, v_job) else r.error end,
+      sqlstate = case when v_reason is not null then '57014' else r.sqlstate end,
       progress = null
     where r.run_id = v_run_id;
     delete from maintenance_internal.piece as p where p.run_id = v_run_id;
@@ -9827,10 +9836,10 @@ end
 $$;
 -- end of sql/engine/schedule/purge_cron_history_step.sql
 
--- from sql/engine/schedule/nearest_slot.sql 9377f4910fc99d6e
--- The scheduled minute of what stands in pg_cron, which may be more than we would take: next after
--- a time or, not forward, the last up to it. Null for a schedule that never fires, or that only
--- pg_cron can read. p_zone is pg_cron's time zone, of cron_state.
+-- from sql/engine/schedule/nearest_slot.sql dc53dbf4ddd7e85b
+-- The scheduled minute of what stands in pg_cron, which may be more than we would take: next
+-- after a time or, not forward, the last up to it. Null for a schedule that never fires, or that
+-- only pg_cron can read. p_zone is pg_cron's time zone, of cron_state.
 
 create function maintenance_internal.nearest_slot(
   p_schedule text,
@@ -9848,25 +9857,64 @@ declare
   -- pg_cron ignores what stands behind the fifth field.
   v_schedule constant text :=
     coalesce(substring(p_schedule from '^[ \t]*(?:[^ \t]+[ \t]+){4}[^ \t]+'), p_schedule);
-  v_minute timestamp;
+  v_local constant timestamp := p_at at time zone p_zone;
+  v_hour constant interval := case when p_forward then '1 hour' else '-1 hour' end;
   v_slot timestamptz;
 begin
-  v_minute := maintenance_internal.nearest_minute(
-    v_schedule, p_at at time zone p_zone, p_forward);
-  -- A minute that the clocks leave out never comes.
-  while v_minute <> v_minute at time zone p_zone at time zone p_zone loop
-    v_minute := maintenance_internal.nearest_minute(v_schedule,
-      v_minute - case when p_forward then interval '0' else interval '1 minute' end, p_forward);
-  end loop;
-  -- One that they show twice means the first time that it can.
-  v_slot := v_minute at time zone p_zone;
-  if (v_slot - interval '1 hour') at time zone p_zone = v_minute
-    and (p_forward and v_slot - interval '1 hour' > p_at or not p_forward and v_slot > p_at) then
-    v_slot := v_slot - interval '1 hour';
+  v_slot := maintenance_internal.walk_slots(v_schedule, v_local, p_at, p_forward, p_zone);
+  -- The clocks show this hour twice, and this is its first turn (or, backward, its second): in
+  -- the other turn come minutes that the clock has shown, or will show, too.
+  if (p_at + v_hour) at time zone p_zone = v_local then
+    v_slot := case when p_forward
+      then least(v_slot, maintenance_internal.walk_slots(
+        v_schedule, v_local - v_hour, p_at, p_forward, p_zone))
+      else greatest(v_slot, maintenance_internal.walk_slots(
+        v_schedule, v_local - v_hour, p_at, p_forward, p_zone)) end;
   end if;
   return v_slot;
 exception when sqlstate 'PM006' then
   return null;
+end
+$$;
+
+-- The first slot behind a moment, or up to it, of the minutes that a clock shows from some time
+-- on.
+create function maintenance_internal.walk_slots(
+  p_schedule text,
+  p_from timestamp,
+  p_at timestamptz,
+  p_forward boolean,
+  p_zone text)
+returns timestamptz
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_minute timestamp := p_from;
+  v_slot timestamptz;
+begin
+  loop
+    v_minute := maintenance_internal.nearest_minute(p_schedule, v_minute, p_forward);
+    v_slot := v_minute at time zone p_zone;
+    if v_slot is null then
+      return null;
+    -- A minute that the clocks leave out never comes.
+    elsif v_slot at time zone p_zone = v_minute then
+      -- One that they show twice comes twice; Postgres means the second.
+      if (v_slot - interval '1 hour') at time zone p_zone = v_minute
+        and (p_forward and v_slot - interval '1 hour' > p_at or not p_forward and v_slot > p_at)
+      then
+        v_slot := v_slot - interval '1 hour';
+      end if;
+      if (v_slot > p_at) = p_forward then
+        return v_slot;
+      end if;
+    end if;
+    if not p_forward then
+      v_minute := v_minute - interval '1 minute';
+    end if;
+  end loop;
 end
 $$;
 
@@ -9932,7 +9980,7 @@ return exists (
 );
 -- end of sql/engine/schedule/fired_by_cron.sql
 
--- from sql/engine/schedule/job_status.sql 6a00d17314c361d9
+-- from sql/engine/schedule/job_status.sql b9d2d127fcfb4188
 -- What is in force: each job's schedule, whether it will fire, and how it ran last.
 
 create view maintenance.job_status as
@@ -9961,6 +10009,7 @@ select
     else 'scheduled'
   end as scheduling,
   w.next_run_at,
+  n.owed as owed_at,
   w.late_since,
   l.is_alive as running,
   coalesce(l.started_at, l.finished_at) as last_run_at,
@@ -10106,6 +10155,9 @@ comment on column maintenance.job_status.scheduling is
 comment on column maintenance.job_status.next_run_at is
   'when pg_cron starts it next; null where it will not, or where its schedule cannot be read: '
   'scheduling says why';
+comment on column maintenance.job_status.owed_at is
+  'the first slot since its last trace, and since its schedule began to count: what it owes a run '
+  'for, where that is past, or will';
 comment on column maintenance.job_status.late_since is
   'the first slot, of its schedule, that has come and gone without any receipt; or when the run '
   'that goes on should have been over; null where it is not late';
@@ -10332,10 +10384,11 @@ end
 $$;
 -- end of sql/engine/schedule/cron_silence.sql
 
--- from sql/engine/schedule/scheduler_faults.sql dd8e5c551c43b39b
+-- from sql/engine/schedule/scheduler_faults.sql cbf9af09430af45e
 -- What keeps the jobs of this database from being started at all, or some of them for ever. The
 -- tick, which pg_cron fires every minute, shows whether it is at work. As notices: what somebody
--- has stopped; a pause that is a day old may have been forgotten.
+-- has stopped; but an emergency stop, and a pause that is a day old and may have been forgotten,
+-- as warnings.
 
 create function maintenance_internal.scheduler_faults(p_jobs maintenance.job_status[])
 returns table (severity text, fault text, mend text)
@@ -10350,9 +10403,12 @@ declare
   v_fires constant boolean := exists (select from unnest(p_jobs) as s where s.active);
   v_run_late maintenance.job_status;
 begin
-  select case when c.paused_at < maintenance_internal.clock() - interval '1 day' then 'warning'
-      else 'notice' end,
-    'All jobs are ' || maintenance_internal.pause_text(), 'select maintenance.resume();'
+  select case when c.stopped or c.paused_at < maintenance_internal.clock() - interval '1 day'
+      then 'warning' else 'notice' end,
+    'All jobs are ' || maintenance_internal.pause_text() || coalesce('. In spite of that still at '
+      'work: ' || (select string_agg(s.job_name, ', ') from unnest(p_jobs) as s
+        where s.running and c.stopped), ''),
+    'select maintenance.resume();'
   into severity, fault, mend
   from maintenance_internal.control as c where c.paused_at is not null;
   if found then
@@ -10919,7 +10975,7 @@ end
 $$;
 -- end of sql/engine/schedule/sync_schedule.sql
 
--- from sql/engine/schedule/repair_command.sql 478cdaf1f7281331
+-- from sql/engine/schedule/repair_command.sql bad1f15c9fad268d
 -- Puts into pg_cron what it is to run for a statement job, where it has the job and the other
 -- command: after it was enabled or disabled, at a pause and after it. Its schedule stays as it
 -- is.
@@ -10961,6 +11017,7 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_state constant record := maintenance_internal.cron_state();
+  v_until constant timestamptz := clock_timestamp() + interval '500 milliseconds';
   v_job maintenance_internal.job;
   v_context text;
 begin
@@ -10978,6 +11035,7 @@ begin
       and n.command in (j.statement, format('call maintenance.run_job(%L)', j.job_name))
     order by j.job_id
   loop
+    exit when clock_timestamp() > v_until; -- an emergency stop waits for it
     begin
       perform set_config('lock_timeout', '200ms', true);
       perform maintenance_internal.repair_command(v_job);
@@ -11241,7 +11299,7 @@ return case
 end;
 -- end of sql/engine/control/window.sql
 
--- from sql/engine/control/wait.sql 275ccb56a23ff8f9
+-- from sql/engine/control/wait.sql f8e8efc8595591bf
 -- The run that waits, of which a job has one at most: put there, and given up.
 
 -- What a run waits for is its stop_reason: window, dependency, missed (a slot that left no trace)
@@ -11265,7 +11323,7 @@ begin
   update maintenance_internal.run as r
   set slot = p_slot, trigger = p_trigger, attempt = p_attempt, backend_pid = pg_backend_pid()
   where r.job_id = p_job.job_id and r.status = 'waiting' and r.stop_reason = 'window'
-    and p_reason = 'window'
+    and p_reason in ('window', 'missed')
   returning r.run_id into v_run_id;
   if found then
     return v_run_id;
@@ -11294,8 +11352,9 @@ as $$
 declare
   v_for text;
 begin
-  select array_to_string(
-    maintenance_internal.waits_for(p_job, coalesce(r.slot, r.due_at)), ', ') into v_for
+  -- One that waits for its window has not asked for others yet.
+  select case when r.stop_reason <> 'window' then maintenance_internal.waits_text(
+    maintenance_internal.waits_for(p_job, coalesce(r.slot, r.due_at))) end into v_for
   from maintenance_internal.run as r where r.job_id = p_job.job_id and r.status = 'waiting';
   if found then
     perform maintenance_internal.give_up(p_job.job_id,
@@ -11327,7 +11386,7 @@ begin atomic
 end;
 
 -- Until when a run waits: for the grace of its job or, where that has none, until its next slot,
--- though a quarter of an hour at least.
+-- though a quarter of an hour at least; without any slot for a day.
 create function maintenance_internal.waits_until(
   p_job maintenance_internal.job,
   p_slot timestamptz,
@@ -11341,13 +11400,21 @@ return case
   else coalesce((
     select greatest(n.slot, p_due_at + interval '15 minutes')
     from maintenance_internal.slot_near(p_job, p_slot, true) as n (slot)
-    where n.slot is not null), 'infinity') -- greatest would pass over a null
+    where n.slot is not null), p_due_at + interval '1 day') -- greatest would pass over a null
 end;
+
+-- Whether a run that succeeded has left something to the next.
+create function maintenance_internal.is_cut(p_stop_reason text)
+returns boolean
+language sql
+immutable
+set search_path = pg_catalog, pg_temp
+return p_stop_reason in ('budget', 'max_batches', 'max_rows', 'rows_locked', 'window');
 
 -- What a run of a moment still waits for: the dependencies without a success that began at their
 -- own latest slot up to that moment, or later; of those without a slot any success will do. A run
--- that was cut, by a limit or by its window, has not done its work: nobody is to delete what it
--- has not exported yet.
+-- that has left something has not done its work: nobody is to delete what it has not exported
+-- yet.
 create function maintenance_internal.waits_for(
   p_job maintenance_internal.job,
   p_moment timestamptz)
@@ -11362,7 +11429,7 @@ return (
   where not exists (
     select from maintenance_internal.run as r
     where r.job_id = j.job_id and r.status = 'succeeded'
-      and r.stop_reason not in ('budget', 'max_batches', 'max_rows', 'window')
+      and not maintenance_internal.is_cut(r.stop_reason)
       and r.started_at >= coalesce(
         maintenance_internal.slot_near(j, p_moment, false), '-infinity'))
 );
@@ -11375,14 +11442,31 @@ stable
 set search_path = pg_catalog, pg_temp
 return greatest((p_job).promised_at, (
   select c.promised_at from maintenance_internal.control as c));
+
+-- The same in words: with why a success of one is not enough.
+create function maintenance_internal.waits_text(p_for text[])
+returns text
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+begin atomic
+  select string_agg(f.name || coalesce((
+    select format(' (which has only come to %s)', r.stop_reason)
+    from maintenance_internal.job as j
+    join maintenance_internal.run as r on r.job_id = j.job_id and r.status = 'succeeded'
+    where j.job_name = f.name and maintenance_internal.is_cut(r.stop_reason)
+    order by r.started_at desc
+    limit 1), ''), ', ' order by f.n)
+  from unnest(p_for) with ordinality as f (name, n);
+end;
 -- end of sql/engine/control/wait.sql
 
--- from sql/engine/control/stop_sign.sql 2eb279de2c785d57
--- Why a run has to end before it is through: what is asked after each batch, and when somebody has
--- cancelled one.
+-- from sql/engine/control/stop_sign.sql a33b6d502fc7da8d
+-- Why a run has to end before it is through: what is asked after each batch, and when somebody
+-- has cancelled one.
 
--- A run is ended after so much time. Where nobody has said when: an hour beyond its budget, so that
--- no run can hold up the others for ever; a statement, which is pg_cron's, never.
+-- A run is ended after so much time. Where nobody has said when: an hour beyond its budget, so
+-- that no run can hold up the others for ever; a statement, which is pg_cron's, never.
 create function maintenance_internal.time_out_of(p_job maintenance_internal.job)
 returns interval
 language sql
@@ -11409,7 +11493,9 @@ begin
     end;
   end if;
   return case
-    when maintenance_internal.is_stopped() then 'emergency_stop'
+    -- Also where all goes on again already.
+    when maintenance_internal.is_stopped() or p_run.started_at <= (
+      select c.stopped_at from maintenance_internal.control as c) then 'emergency_stop'
     when maintenance_internal.moment() >= p_run.started_at
       + maintenance_internal.time_out_of(p_job) then 'timeout'
     when p_is_cancelled then 'cancelled'
@@ -11488,7 +11574,7 @@ end
 $$;
 -- end of sql/engine/control/settle_run.sql
 
--- from sql/engine/control/start_waiting.sql 4a70062d2aa70bda
+-- from sql/engine/control/start_waiting.sql e0fa1dc83cba2261
 -- Begins one of the runs that wait: the first that is due, may start, and that nobody else is at;
 -- and closes on its way those that have waited for too long. Null where there is none.
 
@@ -11573,7 +11659,7 @@ begin
       case when v_for is null then 'too_late' else 'dependency' end,
       format(case when v_for is null then 'nobody could start it until %s'
         else 'it waited until %s for %s' end, to_char(v_until, 'YYYY-MM-DD HH24:MI'),
-        array_to_string(v_for, ', ')));
+        maintenance_internal.waits_text(v_for)));
     return null;
   elsif (p_run.details -> 'waitsFor') is distinct from to_jsonb(v_for) then
     update maintenance_internal.run as r
@@ -11589,7 +11675,7 @@ end
 $$;
 -- end of sql/engine/control/start_waiting.sql
 
--- from sql/engine/control/run_late.sql 7605d54df756fd13
+-- from sql/engine/control/run_late.sql a1c7cdf1b4218a56
 -- Starts what is owed, one after the other: retries, missed slots, what waited for another job or
 -- for its window. pg_cron fires it each minute; two at once do not harm each other.
 -- It commits, so it can have neither a set clause nor security definer: every name is qualified.
@@ -11626,7 +11712,8 @@ comment on procedure maintenance.run_late() is
   'S2-19, S4-20). The job run_late calls it every minute. What a run fails with is told on its '
   'receipt alone. Errors: 2D000 called inside a transaction.';
 
--- A job leaves nothing to the next in the session that pg_cron has opened for both.
+-- A job leaves nothing to the next in the session that pg_cron has opened for both: what discard
+-- all does, which no transaction may.
 create function maintenance_internal.clean_session()
 returns void
 language plpgsql
@@ -11634,8 +11721,13 @@ set search_path = pg_catalog, pg_temp
 as $$
 begin
   if maintenance_internal.fired_by_cron() then
-    reset all;
-    discard temporary;
+    execute 'close all';
+    execute 'unlisten *';
+    execute 'deallocate all';
+    execute 'reset all';
+    execute 'discard sequences';
+    execute 'discard temporary';
+    perform pg_advisory_unlock_all();
   end if;
 end
 $$;
@@ -11654,13 +11746,13 @@ begin atomic
 end;
 -- end of sql/engine/control/run_late.sql
 
--- from sql/engine/control/find_missed.sql 0a23dcdac386c6f9
+-- from sql/engine/control/find_missed.sql 578db97c8d22ac81
 -- Notes which slots were missed: a job that is late, as the status shows it, gets a run that
 -- waits for the last of them. Statements are not caught up: they stay late until pg_cron fires
 -- them. A restored database, or a copy, owes nothing from before, and what waited there is given
 -- up.
 
-create function maintenance_internal.find_missed()
+create function maintenance_internal.find_missed(p_owed boolean default false)
 returns bigint
 language plpgsql
 set search_path = pg_catalog, pg_temp
@@ -11693,39 +11785,32 @@ begin
     return 0;
   end if;
 
-  -- Who has left a trace just now has missed nothing, nor has who had no slot since the last
-  -- look.
+  -- Who had no slot since the last look has missed none.
   v_jobs := array(
     select j.job_name
     from maintenance_internal.job as j
-    cross join lateral maintenance_internal.promised_at(j) as p (since)
     where j.kind <> 'statement' and j.enabled
-      and (j.look_at > v_now and j.look_since = p.since and v_turn.noted = v_read_as) is not true
-      and p.since <= v_now - v_slack
-      and ((select max(r.traced_at) from maintenance_internal.run as r
-        where r.job_id = j.job_id) > v_now - v_slack) is not true);
+      and (p_owed or (j.look_at > v_now and v_turn.noted = v_read_as
+        and j.look_since = maintenance_internal.promised_at(j)) is not true));
   for v_row in
-    select j, s.late_since is not null and s.running is not true as is_late, s.schedule, s.active,
-      maintenance_internal.promised_at(j) as since
+    select j, s.schedule, s.active, s.owed_at, s.running is not true
+      and (s.late_since is not null or p_owed and s.owed_at <= v_now) as is_missed
     from maintenance.job_status as s
     join maintenance_internal.job as j on j.job_name = s.job_name
     where s.job_name = any (v_jobs)
     order by s.late_since
   loop
-    if v_row.is_late then
-      v_slot := maintenance_internal.nearest_slot(
-        v_row.schedule, v_now - v_slack, false, v_state.zone);
+    if v_row.is_missed then
+      v_slot := maintenance_internal.nearest_slot(v_row.schedule,
+        v_now - case when p_owed then interval '0' else v_slack end, false, v_state.zone);
       perform maintenance_internal.put_off(v_row.j, 'catch_up', 1, v_slot, v_slot, 'missed');
       v_missed := v_missed + 1;
-    end if;
-    -- Until what it owes is two minutes old nothing can be missed. That may be now: of a run that
-    -- goes on, or while the server has only just started.
-    if v_row.active then
-      v_slot := maintenance_internal.nearest_slot(v_row.schedule, greatest(v_row.since, (
-        select max(r.traced_at) from maintenance_internal.run as r
-        where r.job_id = (v_row.j).job_id)), true, v_state.zone);
+    elsif v_row.active then
+      -- Until what it owes is two minutes old nothing can be missed. That may be now: of a run
+      -- that goes on, or while the server has only just started.
       update maintenance_internal.job as j
-      set look_at = coalesce(v_slot + v_slack, 'infinity'), look_since = v_row.since
+      set look_at = coalesce(v_row.owed_at + v_slack, 'infinity'),
+        look_since = maintenance_internal.promised_at(v_row.j)
       where j.job_id = (
         select l.job_id from maintenance_internal.job as l
         where l.job_id = (v_row.j).job_id for no key update skip locked);
@@ -11736,11 +11821,12 @@ end
 $$;
 -- end of sql/engine/control/find_missed.sql
 
--- from sql/engine/control/signal_runs.sql a2ef9a8d2ae50f09
+-- from sql/engine/control/signal_runs.sql 21971f0432736a28
 -- Ends what has to end at once: what is over its time-out and, in an emergency, everything.
 -- Between two batches a run finds that out itself (stop_sign); here whoever is in the middle of
 -- one is cancelled, where that is allowed, and so are the statements that pg_cron runs. Who
--- swallows that for five minutes loses his session.
+-- swallows that for five minutes loses his session. A stop holds for all that had begun, also
+-- after resume.
 
 create function maintenance_internal.signal_runs()
 returns bigint
@@ -11754,6 +11840,8 @@ declare
   v_now constant timestamptz := maintenance_internal.moment();
   v_work record;
   v_reason text;
+  v_stopped_at constant timestamptz := (
+    select c.stopped_at from maintenance_internal.control as c);
   v_ends_at timestamptz;
   v_sent integer[] := '{}';
 begin
@@ -11789,9 +11877,13 @@ begin
         select from maintenance_internal.run as r
         where r.backend_pid = a.pid and r.status = 'running' and r.cron_run_id is not null)
   loop
+    v_reason := 'timeout';
     v_ends_at := v_work.started_at + maintenance_internal.time_out_of(v_work.job);
-    v_reason := case when v_is_stopped then 'emergency_stop'
-      when v_ends_at <= v_now then 'timeout' end;
+    if v_is_stopped or v_work.started_at <= v_stopped_at then
+      v_reason := 'emergency_stop';
+      v_ends_at := v_stopped_at;
+    end if;
+    v_reason := case when v_ends_at <= v_now then v_reason end;
     continue when v_reason is null or v_work.pid = any (pg_backend_pid() || v_sent);
     begin
       if v_ends_at + interval '5 minutes' <= v_now then
@@ -11939,7 +12031,7 @@ end
 $$;
 -- end of sql/engine/control/tick.sql
 
--- from sql/engine/control/pause.sql cd67e25c7bc12460
+-- from sql/engine/control/pause.sql b5ff26c6ab7c9cb9
 -- Stops all jobs and the questions to models, and lets them go on. What an operator has switched
 -- off in pg_cron or disabled is not touched by it: jobs are fired as before, and leave skipped
 -- receipts. A statement, which pg_cron runs itself, is put there as a call that does the same.
@@ -11964,24 +12056,42 @@ begin
     raise exception 'a reason is needed'
       using errcode = 'PM002', hint = 'The status shows it to whoever wonders why nothing runs.';
   end if;
-  perform maintenance_internal.put_control();
+  if not p_paused and not v_was_paused then
+    return jsonb_build_object('success', true, 'signalled', 0, 'message', 'Nothing was paused.');
+  end if;
+  -- What somebody else holds is not waited for: an emergency stop takes hold when this commits.
+  perform set_config('lock_timeout', '200ms', true);
+  if not v_was_paused then
+    begin
+      perform maintenance_internal.find_missed(true); -- what was owed before waits, and is not lost
+    exception when others then
+      null;
+    end;
+  end if;
+
+  perform set_config('lock_timeout', '2s', true);
   begin
-    update maintenance_internal.control as c
-    set paused_at = case when p_paused
-        then coalesce(c.paused_at, maintenance_internal.moment()) end,
-      paused_by = case when p_paused
-        then regexp_replace(session_user, '[^[:alnum:]_.@-]+', ' ', 'g') end,
-      paused_for = case when p_paused then v_reason end,
-      stopped = p_paused and (p_stop or c.stopped),
-      stopped_at = case when p_stop then maintenance_internal.moment() else c.stopped_at end,
-      -- What was due meanwhile is owed to nobody.
-      promised_at = case when p_paused then c.promised_at else maintenance_internal.clock() end;
+    for v_try in 1 .. 2 loop
+      update maintenance_internal.control as c
+      set paused_at = case when p_paused
+          then coalesce(c.paused_at, maintenance_internal.moment()) end,
+        paused_by = case when p_paused
+          then regexp_replace(session_user, '[^[:alnum:]_.@-]+', ' ', 'g') end,
+        paused_for = case when p_paused then v_reason end,
+        stopped = p_paused and (p_stop or c.stopped),
+        stopped_at = case when p_stop then maintenance_internal.moment() else c.stopped_at end,
+        -- What was due meanwhile is owed to nobody.
+        promised_at = case when p_paused then c.promised_at else maintenance_internal.clock() end;
+      exit when found;
+      perform maintenance_internal.put_control();
+    end loop;
   exception when lock_not_available then
     raise exception 'somebody else pauses or resumes, in a transaction that is still open'
       using errcode = '55P03', hint = 'Who: select l.pid, a.usename, a.state, a.query from '
         'pg_locks as l join pg_stat_activity as a on a.pid = l.pid where l.relation = '
         '''maintenance_internal.control''::regclass;';
   end;
+  perform set_config('lock_timeout', '200ms', true);
   if not p_paused then
     -- Who has waited does so from now on.
     update maintenance_internal.run as r
@@ -12001,7 +12111,8 @@ begin
     v_signalled := maintenance_internal.signal_runs();
   end if;
   perform maintenance_internal.repair_commands();
-  if p_paused <> v_was_paused and (maintenance_internal.cron_state()).gap is not null then
+  if p_paused <> v_was_paused
+    and (maintenance_internal.cron_state()).gap ~ '^(pg_cron (lives|is not)|the schema)' then
     perform maintenance_internal.repair_command(j) -- where pg_cron is elsewhere, says what to do
     from maintenance_internal.job as j
     where j.kind = 'statement' and j.enabled and j.schedule is not null
@@ -12064,12 +12175,12 @@ comment on function maintenance.resume() is
   'wait, and what was disabled stays so. Returns {success, message, signalled}.';
 -- end of sql/engine/control/pause.sql
 
--- from sql/engine/health/job_faults.sql c86ccccb37e22879
--- The rows of maintenance_status about all jobs, of every kind: whose last run did not succeed, and
--- who should have run and left no trace.
+-- from sql/engine/health/job_faults.sql 18240eddc9e21238
+-- The rows of maintenance_status about all jobs, of every kind: whose last run did not succeed,
+-- and who should have run and left no trace.
 
--- What runs a job at once. A statement that no function can hold leaves no receipt by hand: setting
--- its schedule anew has it owe nothing from before.
+-- What runs a job at once. A statement that no function can hold leaves no receipt by hand:
+-- setting its schedule anew has it owe nothing from before.
 create function maintenance_internal.run_advice(p_job maintenance.job_status)
 returns text
 language sql
@@ -12118,11 +12229,12 @@ begin
         string_agg(format('%s: %s%s%s.', (f.s).job_name, f.status, ': ' || f.error,
           '; waits for ' || (f.s).waiting), ' ' order by f.n) filter (where f.n <= v_shown),
         'Mend it, then: ' || string_agg(maintenance_internal.run_advice(f.s), ' '
-          order by f.n) filter (where f.n <= v_shown and (f.s).kind <> 'statement'),
+          order by f.n) filter (where f.n <= v_shown and (f.s).kind <> 'statement'
+            and not maintenance_internal.is_paused()),
         'In full, as the owner: select distinct on (job_name) job_name, error_detail from '
           'maintenance.run_history where job_name in (' || string_agg(quote_literal(
-          (f.s).job_name), ', ' order by f.n) filter (where f.n <= v_shown and f.error <> '')
-          || ') and error <> '''' order by job_name, run_id desc;',
+          (f.s).job_name), ', ' order by f.n) filter (where f.n <= v_shown and f.error <> ''
+          and f.status <> 'skipped') || ') and error <> '''' order by job_name, run_id desc;',
         case when count(*) > v_shown then format('And %s more: select job_name, last_error from '
           'maintenance.job_status where last_status in (''failed'', ''timeout'', ''cancelled'', '
           '''interrupted'', ''skipped'');', count(*) - v_shown) end), '')
@@ -12620,7 +12732,7 @@ comment on function maintenance.index_report_step(integer) is
   'details (S4-05 to S4-07).';
 -- end of sql/engine/health/index_report_step.sql
 
--- from sql/engine/names.sql fecac3d1cf30c18d
+-- from sql/engine/names.sql 21b1e110efcfa30b
 -- The names that the files of sql/engine/ make in our schemas. Written by make migration.
 
 create function maintenance_internal.engine_names()
@@ -12775,6 +12887,7 @@ return array[
   'maintenance_internal.in_window',
   'maintenance_internal.installed_schedule',
   'maintenance_internal.is_alive',
+  'maintenance_internal.is_cut',
   'maintenance_internal.is_late_at_work',
   'maintenance_internal.is_leaf',
   'maintenance_internal.is_own',
@@ -12926,7 +13039,9 @@ return array[
   'maintenance_internal.upsert_job',
   'maintenance_internal.usage_number',
   'maintenance_internal.waits_for',
+  'maintenance_internal.waits_text',
   'maintenance_internal.waits_until',
+  'maintenance_internal.walk_slots',
   'maintenance_internal.window_opens',
   'maintenance_internal.work_singly',
   'maintenance_internal.wrap_text',

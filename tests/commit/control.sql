@@ -3,7 +3,7 @@
 \set QUIET on
 set client_min_messages = error;
 create extension pgtap;
-select plan(43);
+select plan(46);
 \ir connect.psql
 select to_regclass('cron.job') is not null as has_cron \gset
 
@@ -93,9 +93,9 @@ select maintenance.resume() \g /dev/null
 select is((select count(*) from maintenance.run_history where trigger = 'catch_up'), 0::bigint,
   'nothing is caught up with afterwards');
 
--- A flag alone, where nobody cancels.
+-- A flag alone, where nobody cancels, also where it is taken back at once.
 call pg_temp.start('other', 'naps');
-update maintenance_internal.control set stopped = true, paused_at = now(), paused_for = 'flag';
+update maintenance_internal.control set stopped_at = clock_timestamp();
 select is(pg_temp.outcome('other'), '57014', 'a run between batches sees the stop itself');
 select is(public.last('naps'), 'schedule/cancelled/emergency_stop/57014/ended by an emergency stop',
   '... and says so');
@@ -148,7 +148,15 @@ select is(maintenance.emergency_stop('a fire') ->> 'message',
 select is(pg_temp.outcome('third'), '57014', '... with the transaction');
 select dblink_exec('third', 'rollback'), maintenance.resume() \g /dev/null
 
--- Who swallows a cancel loses his session.
+-- A pause that is held open in a transaction is told to the next one.
+select dblink_exec('third', 'begin') \g /dev/null
+select from dblink('third', 'select maintenance.pause(''held'')::text') as d (r text) \g /dev/null
+select throws_ok($$select maintenance.emergency_stop('a fire')$$, '55P03', 'somebody else pauses or resumes, in a '
+  'transaction that is still open', 'a stop does not wait for a pause that is left open');
+select dblink_exec('third', 'rollback') \g /dev/null
+select is(maintenance.resume() ->> 'message', 'Nothing was paused.', 'resume by itself changes nothing');
+
+-- Who swallows a cancel loses his session, of a stop as of a time-out.
 create function public.deaf(batch_size integer) returns bigint language plpgsql as $$
 begin
   loop
@@ -170,6 +178,17 @@ call maintenance.tick();
 reset maintenance.fake_now;
 select is(public.last('deaf'), 'schedule/timeout/timeout/57014/it was not over after its time-out of 00:00:00.001',
   '... and five minutes later its session is ended');
+select dblink_disconnect('other') \g /dev/null
+\ir connect.psql
+select dblink_exec('other', 'set application_name = ''pg_cron''') \g /dev/null
+select maintenance.configure_job('deaf', timeout => '0') \g /dev/null
+call pg_temp.start('other', 'deaf');
+select maintenance.emergency_stop('a fire'), maintenance.resume() \g /dev/null
+select set_config('maintenance.fake_now', (clock_timestamp() + interval '6 minutes')::text, false) \g /dev/null
+call maintenance.tick();
+reset maintenance.fake_now;
+select is(public.last('deaf'), 'schedule/cancelled/emergency_stop/57014/ended by an emergency stop',
+  'who swallows an emergency stop loses his session five minutes later, after resume, too');
 select maintenance.drop_job(j) from unnest('{deaf,tiny}'::text[]) as j \g /dev/null
 select dblink_disconnect('other') \g /dev/null
 \ir connect.psql

@@ -74,7 +74,8 @@ select is(public.row('advised'), 'ok 0', '... and is repeated by the advice, whe
 insert into public.advised values (1, now() - interval '25 hours');
 update maintenance_internal.job set promised_at = now() - interval '3 days' where job_name in ('advised',
   'without_backlog');
-update maintenance_internal.run set started_at = now() - interval '2 days' where job_name = 'advised';
+update maintenance_internal.run set slot = null, started_at = now() - interval '2 days',
+  finished_at = now() - interval '2 days' where job_name = 'advised';
 select set_config('maintenance.fake_now', (now() + interval '3 minutes')::text, false) \g /dev/null
 select matches(public.row('advised'), '^warning 1 No run since ', 'late');
 select matches(public.row('jobs_late'),

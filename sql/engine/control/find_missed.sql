@@ -3,7 +3,7 @@
 -- them. A restored database, or a copy, owes nothing from before, and what waited there is given
 -- up.
 
-create function maintenance_internal.find_missed()
+create function maintenance_internal.find_missed(p_owed boolean default false)
 returns bigint
 language plpgsql
 set search_path = pg_catalog, pg_temp
@@ -36,39 +36,32 @@ begin
     return 0;
   end if;
 
-  -- Who has left a trace just now has missed nothing, nor has who had no slot since the last
-  -- look.
+  -- Who had no slot since the last look has missed none.
   v_jobs := array(
     select j.job_name
     from maintenance_internal.job as j
-    cross join lateral maintenance_internal.promised_at(j) as p (since)
     where j.kind <> 'statement' and j.enabled
-      and (j.look_at > v_now and j.look_since = p.since and v_turn.noted = v_read_as) is not true
-      and p.since <= v_now - v_slack
-      and ((select max(r.traced_at) from maintenance_internal.run as r
-        where r.job_id = j.job_id) > v_now - v_slack) is not true);
+      and (p_owed or (j.look_at > v_now and v_turn.noted = v_read_as
+        and j.look_since = maintenance_internal.promised_at(j)) is not true));
   for v_row in
-    select j, s.late_since is not null and s.running is not true as is_late, s.schedule, s.active,
-      maintenance_internal.promised_at(j) as since
+    select j, s.schedule, s.active, s.owed_at, s.running is not true
+      and (s.late_since is not null or p_owed and s.owed_at <= v_now) as is_missed
     from maintenance.job_status as s
     join maintenance_internal.job as j on j.job_name = s.job_name
     where s.job_name = any (v_jobs)
     order by s.late_since
   loop
-    if v_row.is_late then
-      v_slot := maintenance_internal.nearest_slot(
-        v_row.schedule, v_now - v_slack, false, v_state.zone);
+    if v_row.is_missed then
+      v_slot := maintenance_internal.nearest_slot(v_row.schedule,
+        v_now - case when p_owed then interval '0' else v_slack end, false, v_state.zone);
       perform maintenance_internal.put_off(v_row.j, 'catch_up', 1, v_slot, v_slot, 'missed');
       v_missed := v_missed + 1;
-    end if;
-    -- Until what it owes is two minutes old nothing can be missed. That may be now: of a run that
-    -- goes on, or while the server has only just started.
-    if v_row.active then
-      v_slot := maintenance_internal.nearest_slot(v_row.schedule, greatest(v_row.since, (
-        select max(r.traced_at) from maintenance_internal.run as r
-        where r.job_id = (v_row.j).job_id)), true, v_state.zone);
+    elsif v_row.active then
+      -- Until what it owes is two minutes old nothing can be missed. That may be now: of a run
+      -- that goes on, or while the server has only just started.
       update maintenance_internal.job as j
-      set look_at = coalesce(v_slot + v_slack, 'infinity'), look_since = v_row.since
+      set look_at = coalesce(v_row.owed_at + v_slack, 'infinity'),
+        look_since = maintenance_internal.promised_at(v_row.j)
       where j.job_id = (
         select l.job_id from maintenance_internal.job as l
         where l.job_id = (v_row.j).job_id for no key update skip locked);

@@ -22,24 +22,42 @@ begin
     raise exception 'a reason is needed'
       using errcode = 'PM002', hint = 'The status shows it to whoever wonders why nothing runs.';
   end if;
-  perform maintenance_internal.put_control();
+  if not p_paused and not v_was_paused then
+    return jsonb_build_object('success', true, 'signalled', 0, 'message', 'Nothing was paused.');
+  end if;
+  -- What somebody else holds is not waited for: an emergency stop takes hold when this commits.
+  perform set_config('lock_timeout', '200ms', true);
+  if not v_was_paused then
+    begin
+      perform maintenance_internal.find_missed(true); -- what was owed before waits, and is not lost
+    exception when others then
+      null;
+    end;
+  end if;
+
+  perform set_config('lock_timeout', '2s', true);
   begin
-    update maintenance_internal.control as c
-    set paused_at = case when p_paused
-        then coalesce(c.paused_at, maintenance_internal.moment()) end,
-      paused_by = case when p_paused
-        then regexp_replace(session_user, '[^[:alnum:]_.@-]+', ' ', 'g') end,
-      paused_for = case when p_paused then v_reason end,
-      stopped = p_paused and (p_stop or c.stopped),
-      stopped_at = case when p_stop then maintenance_internal.moment() else c.stopped_at end,
-      -- What was due meanwhile is owed to nobody.
-      promised_at = case when p_paused then c.promised_at else maintenance_internal.clock() end;
+    for v_try in 1 .. 2 loop
+      update maintenance_internal.control as c
+      set paused_at = case when p_paused
+          then coalesce(c.paused_at, maintenance_internal.moment()) end,
+        paused_by = case when p_paused
+          then regexp_replace(session_user, '[^[:alnum:]_.@-]+', ' ', 'g') end,
+        paused_for = case when p_paused then v_reason end,
+        stopped = p_paused and (p_stop or c.stopped),
+        stopped_at = case when p_stop then maintenance_internal.moment() else c.stopped_at end,
+        -- What was due meanwhile is owed to nobody.
+        promised_at = case when p_paused then c.promised_at else maintenance_internal.clock() end;
+      exit when found;
+      perform maintenance_internal.put_control();
+    end loop;
   exception when lock_not_available then
     raise exception 'somebody else pauses or resumes, in a transaction that is still open'
       using errcode = '55P03', hint = 'Who: select l.pid, a.usename, a.state, a.query from '
         'pg_locks as l join pg_stat_activity as a on a.pid = l.pid where l.relation = '
         '''maintenance_internal.control''::regclass;';
   end;
+  perform set_config('lock_timeout', '200ms', true);
   if not p_paused then
     -- Who has waited does so from now on.
     update maintenance_internal.run as r
@@ -59,7 +77,8 @@ begin
     v_signalled := maintenance_internal.signal_runs();
   end if;
   perform maintenance_internal.repair_commands();
-  if p_paused <> v_was_paused and (maintenance_internal.cron_state()).gap is not null then
+  if p_paused <> v_was_paused
+    and (maintenance_internal.cron_state()).gap ~ '^(pg_cron (lives|is not)|the schema)' then
     perform maintenance_internal.repair_command(j) -- where pg_cron is elsewhere, says what to do
     from maintenance_internal.job as j
     where j.kind = 'statement' and j.enabled and j.schedule is not null

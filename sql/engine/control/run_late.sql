@@ -34,7 +34,8 @@ comment on procedure maintenance.run_late() is
   'S2-19, S4-20). The job run_late calls it every minute. What a run fails with is told on its '
   'receipt alone. Errors: 2D000 called inside a transaction.';
 
--- A job leaves nothing to the next in the session that pg_cron has opened for both.
+-- A job leaves nothing to the next in the session that pg_cron has opened for both: what discard
+-- all does, which no transaction may.
 create function maintenance_internal.clean_session()
 returns void
 language plpgsql
@@ -42,8 +43,13 @@ set search_path = pg_catalog, pg_temp
 as $$
 begin
   if maintenance_internal.fired_by_cron() then
-    reset all;
-    discard temporary;
+    execute 'close all';
+    execute 'unlisten *';
+    execute 'deallocate all';
+    execute 'reset all';
+    execute 'discard sequences';
+    execute 'discard temporary';
+    perform pg_advisory_unlock_all();
   end if;
 end
 $$;

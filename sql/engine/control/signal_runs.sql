@@ -1,7 +1,8 @@
 -- Ends what has to end at once: what is over its time-out and, in an emergency, everything.
 -- Between two batches a run finds that out itself (stop_sign); here whoever is in the middle of
 -- one is cancelled, where that is allowed, and so are the statements that pg_cron runs. Who
--- swallows that for five minutes loses his session.
+-- swallows that for five minutes loses his session. A stop holds for all that had begun, also
+-- after resume.
 
 create function maintenance_internal.signal_runs()
 returns bigint
@@ -15,6 +16,8 @@ declare
   v_now constant timestamptz := maintenance_internal.moment();
   v_work record;
   v_reason text;
+  v_stopped_at constant timestamptz := (
+    select c.stopped_at from maintenance_internal.control as c);
   v_ends_at timestamptz;
   v_sent integer[] := '{}';
 begin
@@ -50,9 +53,13 @@ begin
         select from maintenance_internal.run as r
         where r.backend_pid = a.pid and r.status = 'running' and r.cron_run_id is not null)
   loop
+    v_reason := 'timeout';
     v_ends_at := v_work.started_at + maintenance_internal.time_out_of(v_work.job);
-    v_reason := case when v_is_stopped then 'emergency_stop'
-      when v_ends_at <= v_now then 'timeout' end;
+    if v_is_stopped or v_work.started_at <= v_stopped_at then
+      v_reason := 'emergency_stop';
+      v_ends_at := v_stopped_at;
+    end if;
+    v_reason := case when v_ends_at <= v_now then v_reason end;
     continue when v_reason is null or v_work.pid = any (pg_backend_pid() || v_sent);
     begin
       if v_ends_at + interval '5 minutes' <= v_now then

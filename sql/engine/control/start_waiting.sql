@@ -82,7 +82,7 @@ begin
       case when v_for is null then 'too_late' else 'dependency' end,
       format(case when v_for is null then 'nobody could start it until %s'
         else 'it waited until %s for %s' end, to_char(v_until, 'YYYY-MM-DD HH24:MI'),
-        array_to_string(v_for, ', ')));
+        maintenance_internal.waits_text(v_for)));
     return null;
   elsif (p_run.details -> 'waitsFor') is distinct from to_jsonb(v_for) then
     update maintenance_internal.run as r

@@ -1,8 +1,8 @@
--- Why a run has to end before it is through: what is asked after each batch, and when somebody has
--- cancelled one.
+-- Why a run has to end before it is through: what is asked after each batch, and when somebody
+-- has cancelled one.
 
--- A run is ended after so much time. Where nobody has said when: an hour beyond its budget, so that
--- no run can hold up the others for ever; a statement, which is pg_cron's, never.
+-- A run is ended after so much time. Where nobody has said when: an hour beyond its budget, so
+-- that no run can hold up the others for ever; a statement, which is pg_cron's, never.
 create function maintenance_internal.time_out_of(p_job maintenance_internal.job)
 returns interval
 language sql
@@ -29,7 +29,9 @@ begin
     end;
   end if;
   return case
-    when maintenance_internal.is_stopped() then 'emergency_stop'
+    -- Also where all goes on again already.
+    when maintenance_internal.is_stopped() or p_run.started_at <= (
+      select c.stopped_at from maintenance_internal.control as c) then 'emergency_stop'
     when maintenance_internal.moment() >= p_run.started_at
       + maintenance_internal.time_out_of(p_job) then 'timeout'
     when p_is_cancelled then 'cancelled'

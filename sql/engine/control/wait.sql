@@ -21,7 +21,7 @@ begin
   update maintenance_internal.run as r
   set slot = p_slot, trigger = p_trigger, attempt = p_attempt, backend_pid = pg_backend_pid()
   where r.job_id = p_job.job_id and r.status = 'waiting' and r.stop_reason = 'window'
-    and p_reason = 'window'
+    and p_reason in ('window', 'missed')
   returning r.run_id into v_run_id;
   if found then
     return v_run_id;
@@ -50,8 +50,9 @@ as $$
 declare
   v_for text;
 begin
-  select array_to_string(
-    maintenance_internal.waits_for(p_job, coalesce(r.slot, r.due_at)), ', ') into v_for
+  -- One that waits for its window has not asked for others yet.
+  select case when r.stop_reason <> 'window' then maintenance_internal.waits_text(
+    maintenance_internal.waits_for(p_job, coalesce(r.slot, r.due_at))) end into v_for
   from maintenance_internal.run as r where r.job_id = p_job.job_id and r.status = 'waiting';
   if found then
     perform maintenance_internal.give_up(p_job.job_id,
@@ -83,7 +84,7 @@ begin atomic
 end;
 
 -- Until when a run waits: for the grace of its job or, where that has none, until its next slot,
--- though a quarter of an hour at least.
+-- though a quarter of an hour at least; without any slot for a day.
 create function maintenance_internal.waits_until(
   p_job maintenance_internal.job,
   p_slot timestamptz,
@@ -97,13 +98,21 @@ return case
   else coalesce((
     select greatest(n.slot, p_due_at + interval '15 minutes')
     from maintenance_internal.slot_near(p_job, p_slot, true) as n (slot)
-    where n.slot is not null), 'infinity') -- greatest would pass over a null
+    where n.slot is not null), p_due_at + interval '1 day') -- greatest would pass over a null
 end;
+
+-- Whether a run that succeeded has left something to the next.
+create function maintenance_internal.is_cut(p_stop_reason text)
+returns boolean
+language sql
+immutable
+set search_path = pg_catalog, pg_temp
+return p_stop_reason in ('budget', 'max_batches', 'max_rows', 'rows_locked', 'window');
 
 -- What a run of a moment still waits for: the dependencies without a success that began at their
 -- own latest slot up to that moment, or later; of those without a slot any success will do. A run
--- that was cut, by a limit or by its window, has not done its work: nobody is to delete what it
--- has not exported yet.
+-- that has left something has not done its work: nobody is to delete what it has not exported
+-- yet.
 create function maintenance_internal.waits_for(
   p_job maintenance_internal.job,
   p_moment timestamptz)
@@ -118,7 +127,7 @@ return (
   where not exists (
     select from maintenance_internal.run as r
     where r.job_id = j.job_id and r.status = 'succeeded'
-      and r.stop_reason not in ('budget', 'max_batches', 'max_rows', 'window')
+      and not maintenance_internal.is_cut(r.stop_reason)
       and r.started_at >= coalesce(
         maintenance_internal.slot_near(j, p_moment, false), '-infinity'))
 );
@@ -131,3 +140,20 @@ stable
 set search_path = pg_catalog, pg_temp
 return greatest((p_job).promised_at, (
   select c.promised_at from maintenance_internal.control as c));
+
+-- The same in words: with why a success of one is not enough.
+create function maintenance_internal.waits_text(p_for text[])
+returns text
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+begin atomic
+  select string_agg(f.name || coalesce((
+    select format(' (which has only come to %s)', r.stop_reason)
+    from maintenance_internal.job as j
+    join maintenance_internal.run as r on r.job_id = j.job_id and r.status = 'succeeded'
+    where j.job_name = f.name and maintenance_internal.is_cut(r.stop_reason)
+    order by r.started_at desc
+    limit 1), ''), ', ' order by f.n)
+  from unnest(p_for) with ordinality as f (name, n);
+end;

@@ -1,8 +1,8 @@
--- The rows of maintenance_status about all jobs, of every kind: whose last run did not succeed, and
--- who should have run and left no trace.
+-- The rows of maintenance_status about all jobs, of every kind: whose last run did not succeed,
+-- and who should have run and left no trace.
 
--- What runs a job at once. A statement that no function can hold leaves no receipt by hand: setting
--- its schedule anew has it owe nothing from before.
+-- What runs a job at once. A statement that no function can hold leaves no receipt by hand:
+-- setting its schedule anew has it owe nothing from before.
 create function maintenance_internal.run_advice(p_job maintenance.job_status)
 returns text
 language sql
@@ -51,11 +51,12 @@ begin
         string_agg(format('%s: %s%s%s.', (f.s).job_name, f.status, ': ' || f.error,
           '; waits for ' || (f.s).waiting), ' ' order by f.n) filter (where f.n <= v_shown),
         'Mend it, then: ' || string_agg(maintenance_internal.run_advice(f.s), ' '
-          order by f.n) filter (where f.n <= v_shown and (f.s).kind <> 'statement'),
+          order by f.n) filter (where f.n <= v_shown and (f.s).kind <> 'statement'
+            and not maintenance_internal.is_paused()),
         'In full, as the owner: select distinct on (job_name) job_name, error_detail from '
           'maintenance.run_history where job_name in (' || string_agg(quote_literal(
-          (f.s).job_name), ', ' order by f.n) filter (where f.n <= v_shown and f.error <> '')
-          || ') and error <> '''' order by job_name, run_id desc;',
+          (f.s).job_name), ', ' order by f.n) filter (where f.n <= v_shown and f.error <> ''
+          and f.status <> 'skipped') || ') and error <> '''' order by job_name, run_id desc;',
         case when count(*) > v_shown then format('And %s more: select job_name, last_error from '
           'maintenance.job_status where last_status in (''failed'', ''timeout'', ''cancelled'', '
           '''interrupted'', ''skipped'');', count(*) - v_shown) end), '')

@@ -71,8 +71,9 @@ begin
       using errcode = 'PM002', hint = 'window_start => ''22:00'', window_end => ''06:00'', '
         'window_zone => ''Europe/Berlin''; a start that is the end takes the window away.';
   end if;
-  if extract(second from v_start) > 0 or extract(second from v_end) > 0 then
-    raise exception 'the window from % to % is not of whole minutes', v_start, v_end
+  if extract(second from v_start) > 0 or extract(second from v_end) > 0 or v_start = '24:00' then
+    raise exception 'the window from % to % is not of whole minutes of a day',
+        v_start, v_end
       using errcode = 'PM002', hint = 'window_start => ''22:00'', window_end => ''06:00''.';
   end if;
   if configure_job.window_zone is not null and not exists (

@@ -11,6 +11,7 @@ as $$
 declare
   v_run_id bigint;
   v_reason text;
+  v_job maintenance_internal.job;
 begin
   for v_run_id in
     select r.run_id
@@ -30,6 +31,9 @@ begin
           then 'emergency_stop' end into v_reason
     from maintenance_internal.run as r
     where r.run_id = v_run_id;
+    select j.* into v_job from maintenance_internal.run as r
+    join maintenance_internal.job as j on j.job_id = r.job_id
+    where r.run_id = v_run_id;
     update maintenance_internal.run as r
     set status = case v_reason when 'timeout' then 'timeout'
         when 'emergency_stop' then 'cancelled' else 'interrupted' end,
@@ -38,6 +42,9 @@ begin
         when v_reason is not null then v_reason
         when exists (select from pg_stat_activity as a where a.pid = r.backend_pid)
           then 'left_open' else 'backend_gone' end,
+      error = case when v_reason is not null
+        then maintenance_internal.stop_text(v_reason, v_job) else r.error end,
+      sqlstate = case when v_reason is not null then '57014' else r.sqlstate end,
       progress = null
     where r.run_id = v_run_id;
     delete from maintenance_internal.piece as p where p.run_id = v_run_id;

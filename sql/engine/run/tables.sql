@@ -1,5 +1,6 @@
--- The receipts: one row per run, written when it starts, after every step, and when it ends. A run
--- that goes on has its whole state there, and what it is still to offer in the table beside it.
+-- The receipts: one row per run, written when it starts, after every step, and when it ends. A
+-- run that goes on has its whole state there, and what it is still to offer in the table beside
+-- it.
 
 -- Where a run stands between two steps; null on the receipt of one that is over.
 create type maintenance_internal.progress as (
@@ -89,9 +90,9 @@ create table maintenance_internal.run (
 ) with (fillfactor = 50);
 
 create index run_job_name_idx on maintenance_internal.run (job_name, run_id);
--- Of each job the last run that says how it is, the last trace of any, and the last that succeeded.
--- By the time: an order that the primary key has, too, would have it walked backwards for a job
--- without any.
+-- Of each job the last run that says how it is, the last trace of any, and the last that
+-- succeeded. By the time: an order that the primary key has, too, would have it walked backwards
+-- for a job without any.
 create index run_last_idx on maintenance_internal.run (job_id, (coalesce(started_at, finished_at)))
 where status not in ('waiting', 'skipped') or status = 'skipped' and error is not null;
 create index run_traced_idx on maintenance_internal.run (job_id, traced_at);
@@ -113,7 +114,7 @@ comment on table maintenance_internal.run is
 comment on column maintenance_internal.run.slot is
   'the scheduled minute that the run stands for; null for a run started by hand';
 comment on column maintenance_internal.run.due_at is
-  'of a run that waits or has waited: not before; only a window moves it';
+  'of a run that waits or has waited: not before; only a window and a resume move it';
 comment on column maintenance_internal.run.traced_at is
   'up to when the job has left a trace: no slot until then was missed. When a run was given up, or '
   'was found to be dead, says nothing';

@@ -26,6 +26,7 @@ select
     else 'scheduled'
   end as scheduling,
   w.next_run_at,
+  n.owed as owed_at,
   w.late_since,
   l.is_alive as running,
   coalesce(l.started_at, l.finished_at) as last_run_at,
@@ -171,6 +172,9 @@ comment on column maintenance.job_status.scheduling is
 comment on column maintenance.job_status.next_run_at is
   'when pg_cron starts it next; null where it will not, or where its schedule cannot be read: '
   'scheduling says why';
+comment on column maintenance.job_status.owed_at is
+  'the first slot since its last trace, and since its schedule began to count: what it owes a run '
+  'for, where that is past, or will';
 comment on column maintenance.job_status.late_since is
   'the first slot, of its schedule, that has come and gone without any receipt; or when the run '
   'that goes on should have been over; null where it is not late';

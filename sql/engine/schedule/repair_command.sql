@@ -39,6 +39,7 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_state constant record := maintenance_internal.cron_state();
+  v_until constant timestamptz := clock_timestamp() + interval '500 milliseconds';
   v_job maintenance_internal.job;
   v_context text;
 begin
@@ -56,6 +57,7 @@ begin
       and n.command in (j.statement, format('call maintenance.run_job(%L)', j.job_name))
     order by j.job_id
   loop
+    exit when clock_timestamp() > v_until; -- an emergency stop waits for it
     begin
       perform set_config('lock_timeout', '200ms', true);
       perform maintenance_internal.repair_command(v_job);

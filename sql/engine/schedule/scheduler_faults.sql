@@ -1,6 +1,7 @@
 -- What keeps the jobs of this database from being started at all, or some of them for ever. The
 -- tick, which pg_cron fires every minute, shows whether it is at work. As notices: what somebody
--- has stopped; a pause that is a day old may have been forgotten.
+-- has stopped; but an emergency stop, and a pause that is a day old and may have been forgotten,
+-- as warnings.
 
 create function maintenance_internal.scheduler_faults(p_jobs maintenance.job_status[])
 returns table (severity text, fault text, mend text)
@@ -15,9 +16,12 @@ declare
   v_fires constant boolean := exists (select from unnest(p_jobs) as s where s.active);
   v_run_late maintenance.job_status;
 begin
-  select case when c.paused_at < maintenance_internal.clock() - interval '1 day' then 'warning'
-      else 'notice' end,
-    'All jobs are ' || maintenance_internal.pause_text(), 'select maintenance.resume();'
+  select case when c.stopped or c.paused_at < maintenance_internal.clock() - interval '1 day'
+      then 'warning' else 'notice' end,
+    'All jobs are ' || maintenance_internal.pause_text() || coalesce('. In spite of that still at '
+      'work: ' || (select string_agg(s.job_name, ', ') from unnest(p_jobs) as s
+        where s.running and c.stopped), ''),
+    'select maintenance.resume();'
   into severity, fault, mend
   from maintenance_internal.control as c where c.paused_at is not null;
   if found then

@@ -45,7 +45,7 @@ select throws_ok($$select maintenance.configure_job('c', window_start => '1:00',
   window_zone => 'UTC+3')$$, 'PM002', 'there is no time zone "UTC+3"', '... and has a name');
 select throws_ok($$select maintenance.configure_job('c', window_start => '22:00:10', window_end => '22:00:50')$$,
   'PM002',
-  'the window from 22:00:10 to 22:00:50 is not of whole minutes', 'a window is of whole minutes');
+  'the window from 22:00:10 to 22:00:50 is not of whole minutes of a day', 'a window is of whole minutes');
 select throws_ok(format('select maintenance.configure_job(''c'', %s => ''2 years'')', o), 'PM002', null,
   o || ' is a year at most') from unnest('{timeout,grace,budget}'::text[]) as o;
 select maintenance.configure_job('c', depends_on => '{d,d}');

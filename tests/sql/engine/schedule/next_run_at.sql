@@ -1,7 +1,7 @@
 -- next_run_at reads cron expressions as pg_cron does.
 begin;
 create extension pgtap;
-select plan(80);
+select plan(81);
 
 create function pg_temp.next(schedule text, after text default '2026-11-24 12:34:56+00')
 returns text language sql
@@ -119,6 +119,25 @@ select results_eq($$select maintenance_internal.nearest_slot('30 2 * * *', at, f
   from (values ('2026-03-28 12:00+00'::timestamptz, true), ('2026-03-29 12:00+00', false)) as v (at, forward)$$,
   $$values ('2026-03-30 00:30+00'::timestamptz), ('2026-03-28 01:30+00')$$,
   'a minute that the clocks leave out never comes');
+-- The hour that is shown twice, and the one that is left out, beside a walk through all minutes.
+create temporary table shown as
+select m as at, extract(hour from l)::integer as hour, extract(minute from l)::integer as minute
+from unnest('{2026-10-25 00:00+00,2026-03-29 00:00+00}'::timestamptz[]) as d (day),
+  generate_series(day - interval '30 hours', day + interval '30 hours', '1 minute') as m,
+  lateral (select m at time zone 'Europe/Berlin') as z (l);
+select is_empty($$
+  select s.schedule, a.at, f.forward, n.slot, w.slot
+  from (values ('*/20 * * * *', null, 20), ('30 2 * * *', 2, 30), ('50 1 * * *', 1, 50), ('5 3 * * *', 3, 5),
+      ('59 2 * * *', 2, 59), ('0 2 * * *', 2, 0)) as s (schedule, hour, minute),
+    unnest('{2026-10-25 00:00+00,2026-03-29 00:00+00}'::timestamptz[]) as d (day),
+    generate_series(d.day - interval '20 minutes', d.day + interval '150 minutes', '10 minutes') as a (at),
+    (values (true), (false)) as f (forward),
+    lateral (select maintenance_internal.nearest_slot(schedule, a.at, forward, 'Europe/Berlin') as slot) as n,
+    lateral (select case when forward then min(m.at) else max(m.at) end as slot from shown as m
+      where case when forward then m.at > a.at else m.at <= a.at end and abs(extract(epoch from m.at - a.at)) < 97200
+        and case when s.hour is null then m.minute % s.minute = 0
+          else (m.hour, m.minute) = (s.hour, s.minute) end) as w
+  where n.slot is distinct from w.slot$$, 'over a change of clocks each minute that the clock shows is a slot');
 -- What is refused is named, and the hint says what to write instead (C-010, C-011).
 create function pg_temp.refusal(schedule text) returns text language plpgsql as $$
 declare v_hint text;
