@@ -580,11 +580,11 @@ comment on function maintenance.version() is
   'that it was made of.';
 -- end of sql/engine/version.sql
 
--- from sql/engine/state.sql a83009605970b36b
+-- from sql/engine/state.sql 6014db5bd2e154ef
 -- The release, and a hash of the files of sql/engine/. Written by make migration.
 
 comment on schema maintenance is
-  'pg-maintenance 0.0.0, state c10da40837419227: '
+  'pg-maintenance 0.0.0, state 89c5007d9b2736c2: '
   'what people call and read; \df maintenance.* is the manual.';
 -- end of sql/engine/state.sql
 
@@ -12031,7 +12031,7 @@ end
 $$;
 -- end of sql/engine/control/tick.sql
 
--- from sql/engine/control/pause.sql b5ff26c6ab7c9cb9
+-- from sql/engine/control/pause.sql 21e261282b0d725f
 -- Stops all jobs and the questions to models, and lets them go on. What an operator has switched
 -- off in pg_cron or disabled is not touched by it: jobs are fired as before, and leave skipped
 -- receipts. A statement, which pg_cron runs itself, is put there as a call that does the same.
@@ -12051,6 +12051,7 @@ declare
   v_was_paused constant boolean := maintenance_internal.is_paused();
   v_signalled bigint := 0;
   v_running bigint;
+  v_context text;
 begin
   if p_paused and coalesce(v_reason, '') = '' then
     raise exception 'a reason is needed'
@@ -12065,7 +12066,9 @@ begin
     begin
       perform maintenance_internal.find_missed(true); -- what was owed before waits, and is not lost
     exception when others then
-      null;
+      get stacked diagnostics v_context = pg_exception_context;
+      raise warning 'slots that were missed before may be lost: %',
+        maintenance_internal.error_text(sqlstate, sqlerrm, v_context);
     end;
   end if;
 
@@ -12105,8 +12108,10 @@ begin
       -- So that a statement that was only just fired has a receipt, too.
       perform from maintenance_internal.turn as t where t.name = 'statements' for update;
       perform maintenance_internal.record_statements('0');
-    exception when others then
-      null; -- what it could not note is cancelled all the same
+    exception when others then -- what it could not note is cancelled all the same
+      get stacked diagnostics v_context = pg_exception_context;
+      raise warning 'a statement that is cancelled may be told as failed: %',
+        maintenance_internal.error_text(sqlstate, sqlerrm, v_context);
     end;
     v_signalled := maintenance_internal.signal_runs();
   end if;

@@ -17,6 +17,7 @@ declare
   v_was_paused constant boolean := maintenance_internal.is_paused();
   v_signalled bigint := 0;
   v_running bigint;
+  v_context text;
 begin
   if p_paused and coalesce(v_reason, '') = '' then
     raise exception 'a reason is needed'
@@ -31,7 +32,9 @@ begin
     begin
       perform maintenance_internal.find_missed(true); -- what was owed before waits, and is not lost
     exception when others then
-      null;
+      get stacked diagnostics v_context = pg_exception_context;
+      raise warning 'slots that were missed before may be lost: %',
+        maintenance_internal.error_text(sqlstate, sqlerrm, v_context);
     end;
   end if;
 
@@ -71,8 +74,10 @@ begin
       -- So that a statement that was only just fired has a receipt, too.
       perform from maintenance_internal.turn as t where t.name = 'statements' for update;
       perform maintenance_internal.record_statements('0');
-    exception when others then
-      null; -- what it could not note is cancelled all the same
+    exception when others then -- what it could not note is cancelled all the same
+      get stacked diagnostics v_context = pg_exception_context;
+      raise warning 'a statement that is cancelled may be told as failed: %',
+        maintenance_internal.error_text(sqlstate, sqlerrm, v_context);
     end;
     v_signalled := maintenance_internal.signal_runs();
   end if;
