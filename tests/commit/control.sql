@@ -141,7 +141,8 @@ select dblink_exec('third', 'rollback') \g /dev/null
 select dblink_exec('third', 'begin') \g /dev/null
 select dblink_send_query('third', 'select maintenance.run_now(''nap'')::text') \g /dev/null
 call pg_temp.wait_for($q$exists (select from pg_locks as l where l.locktype = 'advisory'
-  and l.classid = maintenance_internal.lock_class()::oid)$q$);
+  and l.classid = maintenance_internal.lock_class()::oid
+  and l.database = (select oid from pg_database where datname = current_database()))$q$);
 select is(maintenance.emergency_stop('a fire') ->> 'message',
   'Nothing starts any more. 1 run was going on: 1 cancelled, '
   'and what could not be ends after its batch.', 'a run in somebody''s transaction is ended, too');

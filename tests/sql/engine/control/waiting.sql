@@ -1,10 +1,10 @@
 -- The run that waits: retries, dependencies, windows, missed slots, by a clock that is moved by hand.
 begin;
 create extension pgtap;
-select plan(86);
+select plan(87);
 select to_regclass('cron.job') is not null as has_cron \gset
 \if :has_cron
-select skip('pg_cron is in this database: tests/control has it', 86);
+select skip('pg_cron is in this database: tests/control has it', 87);
 \else
 \ir fire.psql
 
@@ -293,6 +293,12 @@ select pg_temp.at('2040-03-21 00:00Z'), maintenance.set_job('m', 'public.step_ok
 select pg_temp.at('2040-03-21 00:08Z'), pg_temp.tick(), pg_temp.at('2040-03-21 00:20Z');
 select is(pg_temp.late(), 'm:succeeded#1', 'without a grace a run waits for a quarter of an hour at least');
 select maintenance.drop_job('m');
+
+-- Without a slot to come a run waits for a day.
+select pg_temp.at('2040-03-21 12:00Z'), maintenance.set_job('u', 'public.step_bad', '0 * * * *'), pg_temp.fire('u');
+select maintenance.set_job('u', 'public.step_ok'), pg_temp.at('2040-03-21 12:20Z');
+select is(pg_temp.late(), 'u:succeeded#2', 'a job whose schedule was taken away has its retry all the same');
+select maintenance.drop_job('u');
 
 -- Windows that change, and retries that run into their end.
 select maintenance.set_job('w', 'public.step_bad', '*/5 * * * *'), maintenance.configure_job('w', priority => 'low',
