@@ -580,11 +580,11 @@ comment on function maintenance.version() is
   'that it was made of.';
 -- end of sql/engine/version.sql
 
--- from sql/engine/state.sql 6014db5bd2e154ef
+-- from sql/engine/state.sql 4b3b008fe1f47ed2
 -- The release, and a hash of the files of sql/engine/. Written by make migration.
 
 comment on schema maintenance is
-  'pg-maintenance 0.0.0, state 89c5007d9b2736c2: '
+  'pg-maintenance 0.0.0, state ca7ea7e6815726cb: '
   'what people call and read; \df maintenance.* is the manual.';
 -- end of sql/engine/state.sql
 
@@ -2917,7 +2917,7 @@ comment on function maintenance.lint(text) is
   'news. Errors: PM001 no such job.';
 -- end of sql/engine/policy/lint.sql
 
--- from sql/engine/control/tables.sql 6c317d79ece2bc91
+-- from sql/engine/control/tables.sql 0f0c7cf10100d66a
 -- What is in the way of all jobs at once: a pause, or an emergency stop.
 
 create table maintenance_internal.control (
@@ -2925,19 +2925,17 @@ create table maintenance_internal.control (
   paused_at timestamptz,
   paused_by text,
   paused_for text,
-  stopped boolean not null default false,
   stopped_at timestamptz,
   promised_at timestamptz not null default '-infinity',
   constraint control_pkey primary key (only_row),
-  constraint control_is_one_row check (only_row),
-  constraint control_stop_is_a_pause check (paused_at is not null or not stopped)
+  constraint control_is_one_row check (only_row)
 ) with (fillfactor = 10);
 
 comment on table maintenance_internal.control is
-  'One row: whether anything may start, since when not, by whom and why. stopped: an emergency '
-  'stop, which also ends what runs and refuses answers of models; stopped_at: the last one. '
-  'promised_at: no slot of any job before it was ever owed, since all were paused, or the database '
-  'was somewhere else.';
+  'One row: whether anything may start, since when not, by whom and why. stopped_at: the last '
+  'emergency stop, which has ended what had begun until then; of this pause it is one that came '
+  'with it or after it, and then answers of models are refused, too. promised_at: no slot of any '
+  'job before it was ever owed, since all were paused, or the database was somewhere else.';
 
 create function maintenance_internal.put_control()
 returns void
@@ -2960,7 +2958,8 @@ returns boolean
 language sql
 stable
 set search_path = pg_catalog, pg_temp
-return exists (select from maintenance_internal.control as c where c.stopped);
+return exists (
+  select from maintenance_internal.control as c where c.stopped_at >= c.paused_at);
 
 -- Why nothing starts, in words; null where it does.
 create function maintenance_internal.pause_text()
@@ -2969,7 +2968,8 @@ language sql
 stable
 set search_path = pg_catalog, pg_temp
 return (
-  select format('%s since %s by %s: %s', case when c.stopped then 'stopped' else 'paused' end,
+  select format('%s since %s by %s: %s', case when c.stopped_at >= c.paused_at then 'stopped'
+      else 'paused' end,
     to_char(c.paused_at, 'YYYY-MM-DD HH24:MI'), c.paused_by, c.paused_for)
   from maintenance_internal.control as c
   where c.paused_at is not null
@@ -3320,7 +3320,7 @@ end
 $$;
 -- end of sql/engine/run/row_keys.sql
 
--- from sql/engine/run/start_run.sql 810f333e02af3996
+-- from sql/engine/run/start_run.sql 66e4cfed62aa58ec
 -- Opens a run: closes the receipts of the dead, and writes one. What is in the way now and not
 -- for ever has pg_cron's run wait; else the receipt says skipped. Where the run cannot begin, it
 -- says why.
@@ -3457,7 +3457,7 @@ begin
       select r.cut_leaf, r.cut into v_at.behind_leaf, v_at.behind
       from maintenance_internal.run as r
       where r.job_id = p_job.job_id and r.status not in ('waiting', 'skipped')
-      order by r.traced_at desc
+      order by coalesce(r.started_at, r.finished_at) desc
       limit 1;
     exception when others then
       get stacked diagnostics p_run.sqlstate = returned_sqlstate, v_message = message_text,
@@ -10384,7 +10384,7 @@ end
 $$;
 -- end of sql/engine/schedule/cron_silence.sql
 
--- from sql/engine/schedule/scheduler_faults.sql cbf9af09430af45e
+-- from sql/engine/schedule/scheduler_faults.sql 47944daa3d4f4a1c
 -- What keeps the jobs of this database from being started at all, or some of them for ever. The
 -- tick, which pg_cron fires every minute, shows whether it is at work. As notices: what somebody
 -- has stopped; but an emergency stop, and a pause that is a day old and may have been forgotten,
@@ -10403,11 +10403,12 @@ declare
   v_fires constant boolean := exists (select from unnest(p_jobs) as s where s.active);
   v_run_late maintenance.job_status;
 begin
-  select case when c.stopped or c.paused_at < maintenance_internal.clock() - interval '1 day'
-      then 'warning' else 'notice' end,
+  select case when c.stopped_at >= c.paused_at
+      or c.paused_at < maintenance_internal.clock() - interval '1 day' then 'warning'
+      else 'notice' end,
     'All jobs are ' || maintenance_internal.pause_text() || coalesce('. In spite of that still at '
       'work: ' || (select string_agg(s.job_name, ', ') from unnest(p_jobs) as s
-        where s.running and c.stopped), ''),
+        where s.running and c.stopped_at >= c.paused_at), ''),
     'select maintenance.resume();'
   into severity, fault, mend
   from maintenance_internal.control as c where c.paused_at is not null;
@@ -10559,7 +10560,7 @@ end
 $$;
 -- end of sql/engine/schedule/scheduler_faults.sql
 
--- from sql/engine/schedule/lint_schedule.sql 79deba40eb7b248b
+-- from sql/engine/schedule/lint_schedule.sql 9e3a227c968363f8
 -- Schedules that fire nothing, and those that are too narrow for their job. For lint.
 
 create function maintenance_internal.lint_schedule(p_job_name text)
@@ -10588,9 +10589,10 @@ begin atomic
     select r.finished_at - r.started_at as took,
       maintenance_internal.nearest_slot(s.schedule, s.after, true, s.zone) - s.next_run_at as pause
     from maintenance_internal.job as j
-    join maintenance_internal.run as r on r.job_id = j.job_id and r.status <> 'skipped'
+    join maintenance_internal.run as r on r.job_id = j.job_id
+      and r.status not in ('waiting', 'skipped')
     where j.job_name = s.job_name
-    order by r.started_at desc
+    order by coalesce(r.started_at, r.finished_at) desc
     limit 1
   ) as l
   where l.took > l.pause;
@@ -11299,7 +11301,7 @@ return case
 end;
 -- end of sql/engine/control/window.sql
 
--- from sql/engine/control/wait.sql f8e8efc8595591bf
+-- from sql/engine/control/wait.sql fa70cafc1e88c505
 -- The run that waits, of which a job has one at most: put there, and given up.
 
 -- What a run waits for is its stop_reason: window, dependency, missed (a slot that left no trace)
@@ -11450,18 +11452,21 @@ language sql
 stable
 set search_path = pg_catalog, pg_temp
 begin atomic
-  select string_agg(f.name || coalesce((
-    select format(' (which has only come to %s)', r.stop_reason)
+  select string_agg(f.name || case when maintenance_internal.is_cut(l.stop_reason)
+    then format(' (which has only come to %s)', l.stop_reason) else '' end, ', ' order by f.n)
+  from unnest(p_for) with ordinality as f (name, n)
+  left join lateral (
+    select r.stop_reason
     from maintenance_internal.job as j
     join maintenance_internal.run as r on r.job_id = j.job_id and r.status = 'succeeded'
-    where j.job_name = f.name and maintenance_internal.is_cut(r.stop_reason)
+    where j.job_name = f.name
     order by r.started_at desc
-    limit 1), ''), ', ' order by f.n)
-  from unnest(p_for) with ordinality as f (name, n);
+    limit 1
+  ) as l on true;
 end;
 -- end of sql/engine/control/wait.sql
 
--- from sql/engine/control/stop_sign.sql a33b6d502fc7da8d
+-- from sql/engine/control/stop_sign.sql fdb9eae07bec08f4
 -- Why a run has to end before it is through: what is asked after each batch, and when somebody
 -- has cancelled one.
 
@@ -11494,8 +11499,9 @@ begin
   end if;
   return case
     -- Also where all goes on again already.
-    when maintenance_internal.is_stopped() or p_run.started_at <= (
-      select c.stopped_at from maintenance_internal.control as c) then 'emergency_stop'
+    when exists (
+      select from maintenance_internal.control as c
+      where c.stopped_at >= least(p_run.started_at, c.paused_at)) then 'emergency_stop'
     when maintenance_internal.moment() >= p_run.started_at
       + maintenance_internal.time_out_of(p_job) then 'timeout'
     when p_is_cancelled then 'cancelled'
@@ -11906,7 +11912,7 @@ end
 $$;
 -- end of sql/engine/control/signal_runs.sql
 
--- from sql/engine/control/tick.sql 9441f3dfaea4fc41
+-- from sql/engine/control/tick.sql f76a9248ec8f3727
 -- What has to be looked at every minute, in milliseconds: each step in a transaction of its own,
 -- so that one that fails, or waits for a lock, keeps no other from its work. It commits, so it
 -- can have neither a set clause nor security definer: every name is qualified.
@@ -11992,7 +11998,7 @@ begin
   select l.* into v_run from maintenance_internal.run as l
   join maintenance_internal.job as j on j.job_id = l.job_id
   where j.statement = p_statement and l.status not in ('waiting', 'skipped')
-  order by l.traced_at desc
+  order by coalesce(l.started_at, l.finished_at) desc
   limit 1;
   if not p_is_over and v_run.details ? 'open' and not maintenance_internal.is_late_at_work() then
     p_faults := p_faults || jsonb_build_object('sqlstate', 'PM008', 'error',
@@ -12031,7 +12037,7 @@ end
 $$;
 -- end of sql/engine/control/tick.sql
 
--- from sql/engine/control/pause.sql 21e261282b0d725f
+-- from sql/engine/control/pause.sql 91b5d6730ed2a6c1
 -- Stops all jobs and the questions to models, and lets them go on. What an operator has switched
 -- off in pg_cron or disabled is not touched by it: jobs are fired as before, and leave skipped
 -- receipts. A statement, which pg_cron runs itself, is put there as a call that does the same.
@@ -12048,6 +12054,7 @@ declare
   -- It stands in advice that is pasted.
   v_reason constant text := left(btrim(
     regexp_replace(p_reason, '[^[:alnum:]_.,:@/-]+', ' ', 'g')), 200);
+  v_now constant timestamptz := maintenance_internal.moment();
   v_was_paused constant boolean := maintenance_internal.is_paused();
   v_signalled bigint := 0;
   v_running bigint;
@@ -12076,13 +12083,11 @@ begin
   begin
     for v_try in 1 .. 2 loop
       update maintenance_internal.control as c
-      set paused_at = case when p_paused
-          then coalesce(c.paused_at, maintenance_internal.moment()) end,
+      set paused_at = case when p_paused then coalesce(c.paused_at, v_now) end,
         paused_by = case when p_paused
           then regexp_replace(session_user, '[^[:alnum:]_.@-]+', ' ', 'g') end,
         paused_for = case when p_paused then v_reason end,
-        stopped = p_paused and (p_stop or c.stopped),
-        stopped_at = case when p_stop then maintenance_internal.moment() else c.stopped_at end,
+        stopped_at = case when p_stop then v_now else c.stopped_at end,
         -- What was due meanwhile is owed to nobody.
         promised_at = case when p_paused then c.promised_at else maintenance_internal.clock() end;
       exit when found;
@@ -12098,7 +12103,7 @@ begin
   if not p_paused then
     -- Who has waited does so from now on.
     update maintenance_internal.run as r
-    set due_at = greatest(r.due_at, maintenance_internal.moment())
+    set due_at = greatest(r.due_at, v_now)
     where r.run_id = any (array(
       select w.run_id from maintenance_internal.run as w
       where w.status = 'waiting' for no key update skip locked));

@@ -1,5 +1,5 @@
 -- The release, and a hash of the files of sql/engine/. Written by make migration.
 
 comment on schema maintenance is
-  'pg-maintenance 0.0.0, state 89c5007d9b2736c2: '
+  'pg-maintenance 0.0.0, state ca7ea7e6815726cb: '
   'what people call and read; \df maintenance.* is the manual.';

@@ -14,6 +14,7 @@ declare
   -- It stands in advice that is pasted.
   v_reason constant text := left(btrim(
     regexp_replace(p_reason, '[^[:alnum:]_.,:@/-]+', ' ', 'g')), 200);
+  v_now constant timestamptz := maintenance_internal.moment();
   v_was_paused constant boolean := maintenance_internal.is_paused();
   v_signalled bigint := 0;
   v_running bigint;
@@ -42,13 +43,11 @@ begin
   begin
     for v_try in 1 .. 2 loop
       update maintenance_internal.control as c
-      set paused_at = case when p_paused
-          then coalesce(c.paused_at, maintenance_internal.moment()) end,
+      set paused_at = case when p_paused then coalesce(c.paused_at, v_now) end,
         paused_by = case when p_paused
           then regexp_replace(session_user, '[^[:alnum:]_.@-]+', ' ', 'g') end,
         paused_for = case when p_paused then v_reason end,
-        stopped = p_paused and (p_stop or c.stopped),
-        stopped_at = case when p_stop then maintenance_internal.moment() else c.stopped_at end,
+        stopped_at = case when p_stop then v_now else c.stopped_at end,
         -- What was due meanwhile is owed to nobody.
         promised_at = case when p_paused then c.promised_at else maintenance_internal.clock() end;
       exit when found;
@@ -64,7 +63,7 @@ begin
   if not p_paused then
     -- Who has waited does so from now on.
     update maintenance_internal.run as r
-    set due_at = greatest(r.due_at, maintenance_internal.moment())
+    set due_at = greatest(r.due_at, v_now)
     where r.run_id = any (array(
       select w.run_id from maintenance_internal.run as w
       where w.status = 'waiting' for no key update skip locked));

@@ -30,8 +30,9 @@ begin
   end if;
   return case
     -- Also where all goes on again already.
-    when maintenance_internal.is_stopped() or p_run.started_at <= (
-      select c.stopped_at from maintenance_internal.control as c) then 'emergency_stop'
+    when exists (
+      select from maintenance_internal.control as c
+      where c.stopped_at >= least(p_run.started_at, c.paused_at)) then 'emergency_stop'
     when maintenance_internal.moment() >= p_run.started_at
       + maintenance_internal.time_out_of(p_job) then 'timeout'
     when p_is_cancelled then 'cancelled'

@@ -83,7 +83,7 @@ begin
   select l.* into v_run from maintenance_internal.run as l
   join maintenance_internal.job as j on j.job_id = l.job_id
   where j.statement = p_statement and l.status not in ('waiting', 'skipped')
-  order by l.traced_at desc
+  order by coalesce(l.started_at, l.finished_at) desc
   limit 1;
   if not p_is_over and v_run.details ? 'open' and not maintenance_internal.is_late_at_work() then
     p_faults := p_faults || jsonb_build_object('sqlstate', 'PM008', 'error',

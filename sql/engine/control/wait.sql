@@ -148,12 +148,15 @@ language sql
 stable
 set search_path = pg_catalog, pg_temp
 begin atomic
-  select string_agg(f.name || coalesce((
-    select format(' (which has only come to %s)', r.stop_reason)
+  select string_agg(f.name || case when maintenance_internal.is_cut(l.stop_reason)
+    then format(' (which has only come to %s)', l.stop_reason) else '' end, ', ' order by f.n)
+  from unnest(p_for) with ordinality as f (name, n)
+  left join lateral (
+    select r.stop_reason
     from maintenance_internal.job as j
     join maintenance_internal.run as r on r.job_id = j.job_id and r.status = 'succeeded'
-    where j.job_name = f.name and maintenance_internal.is_cut(r.stop_reason)
+    where j.job_name = f.name
     order by r.started_at desc
-    limit 1), ''), ', ' order by f.n)
-  from unnest(p_for) with ordinality as f (name, n);
+    limit 1
+  ) as l on true;
 end;

@@ -134,7 +134,7 @@ begin
       select r.cut_leaf, r.cut into v_at.behind_leaf, v_at.behind
       from maintenance_internal.run as r
       where r.job_id = p_job.job_id and r.status not in ('waiting', 'skipped')
-      order by r.traced_at desc
+      order by coalesce(r.started_at, r.finished_at) desc
       limit 1;
     exception when others then
       get stacked diagnostics p_run.sqlstate = returned_sqlstate, v_message = message_text,

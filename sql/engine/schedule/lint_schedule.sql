@@ -26,9 +26,10 @@ begin atomic
     select r.finished_at - r.started_at as took,
       maintenance_internal.nearest_slot(s.schedule, s.after, true, s.zone) - s.next_run_at as pause
     from maintenance_internal.job as j
-    join maintenance_internal.run as r on r.job_id = j.job_id and r.status <> 'skipped'
+    join maintenance_internal.run as r on r.job_id = j.job_id
+      and r.status not in ('waiting', 'skipped')
     where j.job_name = s.job_name
-    order by r.started_at desc
+    order by coalesce(r.started_at, r.finished_at) desc
     limit 1
   ) as l
   where l.took > l.pause;

@@ -16,11 +16,12 @@ declare
   v_fires constant boolean := exists (select from unnest(p_jobs) as s where s.active);
   v_run_late maintenance.job_status;
 begin
-  select case when c.stopped or c.paused_at < maintenance_internal.clock() - interval '1 day'
-      then 'warning' else 'notice' end,
+  select case when c.stopped_at >= c.paused_at
+      or c.paused_at < maintenance_internal.clock() - interval '1 day' then 'warning'
+      else 'notice' end,
     'All jobs are ' || maintenance_internal.pause_text() || coalesce('. In spite of that still at '
       'work: ' || (select string_agg(s.job_name, ', ') from unnest(p_jobs) as s
-        where s.running and c.stopped), ''),
+        where s.running and c.stopped_at >= c.paused_at), ''),
     'select maintenance.resume();'
   into severity, fault, mend
   from maintenance_internal.control as c where c.paused_at is not null;

@@ -103,10 +103,12 @@ select results_eq($$select severity, finding ~ '^its schedule "\*/1/1 \* \* \* \
 rollback to s;
 select is_empty($$select * from maintenance.lint('hourly')$$, 'lint has nothing to say of a schedule that fits');
 update maintenance_internal.run set finished_at = started_at + interval '2 hours' where job_name = 'hourly';
+insert into maintenance_internal.run (job_id, job_name, trigger, status, due_at, stop_reason)
+select job_id, job_name, 'retry', 'waiting', now(), 'retry' from maintenance_internal.job where job_name = 'hourly';
 select results_eq($$select finding, fix from maintenance.lint('hourly')$$,
   $$values ('its last run took 02:00:00, and it is due again after 01:00:00: pg_cron runs it back to back',
     'select maintenance.configure_job(''hourly'', budget => ''00:30:00''); or a rarer schedule.')$$,
-  'lint tells of a run that is longer than its interval');
+  'lint tells of a run that is longer than its interval, also while another one waits');
 rollback to s;
 
 -- C8: of any kind, whether or not it has a backlog.
