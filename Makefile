@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help status uninstall up down reset psql demo test soak matrix check lint verify migration try bench
+.PHONY: help status trigger uninstall up down reset psql demo test soak matrix check lint verify migration try bench
 SHELL := bash
 
 help: ## Show what there is
@@ -12,7 +12,7 @@ test: ## From a fresh machine to a green suite, in a cluster of its own
 	@scripts/test
 
 soak: ## What kills servers and waits for the real pg_cron, in a cluster of its own
-	@scripts/test crash e2e control outage silence
+	@scripts/test crash archive e2e control outage silence
 
 matrix: ## make demo, make test and the adoption on bare machines, Debian 12, 13 and testing (as root; half an hour)
 	@scripts/matrix
@@ -32,6 +32,9 @@ reset: ## Throw the private cluster away and start anew
 
 status: ## What is still to be done, what matters first
 	@scripts/status
+
+trigger: ## Ask for a model's work on everybody: JOB=consolidate, analyze, archive or all
+	@scripts/trigger $(JOB)
 
 uninstall: ## Remove pg-maintenance from the database: CONFIRM=its name
 	@scripts/uninstall $(CONFIRM)

@@ -131,6 +131,7 @@ select pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', false);
 \ir engine/queue/sweep_leases.sql
 \ir engine/queue/task_holds.sql
 \ir engine/queue/claim_tasks.sql
+\ir engine/queue/erase_subject.sql
 \ir engine/queue/lock_task.sql
 \ir engine/queue/lock_subject.sql
 \ir engine/queue/task_request.sql
@@ -150,8 +151,10 @@ select pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', false);
 \ir engine/queue/undo_change.sql
 \ir engine/queue/undo_task.sql
 \ir engine/queue/undone_keys.sql
+\ir engine/queue/given_up.sql
 \ir engine/queue/last_looks.sql
 \ir engine/queue/trigger_jobs.sql
+\ir engine/queue/task_events.sql
 \ir engine/queue/task_backlog.sql
 
 -- ship: rows that come with a release, and what somebody has made of them. The calls that set them
@@ -230,7 +233,11 @@ select pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', false);
 \ir reference/accounts/tables.sql
 \ir reference/accounts/subscription_summary.sql
 \ir reference/accounts/front_doors.sql
+\ir reference/accounts/retention.sql
 \ir reference/chat/tables.sql
+\ir reference/chat/sessions.sql
+\ir reference/chat/archiving.sql
+\ir reference/chat/apply_archive.sql
 \ir reference/profiles/tables.sql
 \ir reference/profiles/apply_profile.sql
 \ir reference/profiles/analysis.sql

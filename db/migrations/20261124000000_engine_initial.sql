@@ -3,7 +3,7 @@
 select pg_catalog.set_config('maintenance.path', pg_catalog.current_setting('search_path'), true);
 select pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
 
--- from sql/engine/schema.sql 5d68854c70407dd1
+-- from sql/engine/schema.sql 134431fb6f46f408
 -- The two schemas of the engine, and the guard in front of it: where a name of ours is taken,
 -- nothing is installed.
 --
@@ -35,6 +35,7 @@ select pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
 --   PM024  no such model
 --   PM025  a run waited in vain (on receipts; never raised)
 --   PM026  an answer of a model comes during an emergency stop
+--   PM027  a kind's apply says that what it was asked about has changed
 --   PM099  undoes what was only tried (never raised to a caller)
 
 do $$
@@ -457,7 +458,7 @@ end
 $$;
 -- end of sql/engine/turn.sql
 
--- from sql/engine/setting.sql 91ee84be5206a2ba
+-- from sql/engine/setting.sql 610bdf7f6f1e154e
 -- What the owner sets once for the whole kit. What ships is a constant here, so that a release can
 -- change it; what somebody has set is a row.
 
@@ -466,7 +467,9 @@ select s.name, s.value, s.description
 from (values
   ('daily_budget_usd', '1', 'what calls of models may cost a day, midnight to midnight in Los '
     'Angeles as the quotas of Gemini, in USD; then no task is handed out until the next. null: no '
-    'limit')
+    'limit'),
+  ('recovery_days', '7', 'how many days rows that an answer deleted can be brought back '
+    '(undo_task). null: for ever')
 ) as s (name, value, description);
 
 comment on view maintenance_internal.shipped_setting is 'Every setting, with the value that ships.';
@@ -580,11 +583,11 @@ comment on function maintenance.version() is
   'that it was made of.';
 -- end of sql/engine/version.sql
 
--- from sql/engine/state.sql 4b3b008fe1f47ed2
+-- from sql/engine/state.sql 0965585e442f022a
 -- The release, and a hash of the files of sql/engine/. Written by make migration.
 
 comment on schema maintenance is
-  'pg-maintenance 0.0.0, state ca7ea7e6815726cb: '
+  'pg-maintenance 0.0.0, state 651d33671e46c548: '
   'what people call and read; \df maintenance.* is the manual.';
 -- end of sql/engine/state.sql
 
@@ -3003,7 +3006,7 @@ return coalesce(p_statement in (maintenance_internal.tick_statement(),
   maintenance_internal.run_late_statement()), false);
 -- end of sql/engine/control/own_statements.sql
 
--- from sql/engine/run/tables.sql 02cfb942880bcf98
+-- from sql/engine/run/tables.sql 498c7beed9d5edba
 -- The receipts: one row per run, written when it starts, after every step, and when it ends. A
 -- run that goes on has its whole state there, and what it is still to offer in the table beside
 -- it.
@@ -3095,6 +3098,7 @@ create table maintenance_internal.run (
   constraint run_error_has_an_sqlstate check ((error is null) = (sqlstate is null))
 ) with (fillfactor = 50);
 
+create index run_error_rows_idx on maintenance_internal.run (run_id) where error_detail ? 'rows';
 create index run_job_name_idx on maintenance_internal.run (job_name, run_id);
 -- Of each job the last run that says how it is, the last trace of any, and the last that
 -- succeeded. By the time: an order that the primary key has, too, would have it walked backwards
@@ -5261,7 +5265,7 @@ end
 $$;
 -- end of sql/engine/statement/record_statements.sql
 
--- from sql/engine/model/tables.sql c169587d07e54db7
+-- from sql/engine/model/tables.sql 0f5ca67f39b3d876
 -- Which models may be asked, in which order, how often and at which price; what is known of them
 -- meanwhile; and every call that was made.
 --
@@ -5403,6 +5407,7 @@ create table maintenance.model_call (
 ) with (fillfactor = 80);
 
 create index model_call_created_at_idx on maintenance.model_call (created_at);
+create index model_call_details_idx on maintenance.model_call (task_id) where details is not null;
 create unique index model_call_open_is_unique on maintenance.model_call (lease_token)
 where settled_at is null;
 
@@ -5969,7 +5974,7 @@ end
 $$;
 -- end of sql/engine/model/answered_since.sql
 
--- from sql/engine/queue/tables.sql 55810c74d9f1ec77
+-- from sql/engine/queue/tables.sql d58dccdebddff411
 -- What is asked of a model: one row per kind, and one per task.
 
 create table maintenance.kind (
@@ -6010,7 +6015,8 @@ create table maintenance.task (
   attempts integer not null default 0,
   defers integer not null default 0,
   recoveries integer not null default 0,
-  cut_answers integer not null default 0,
+  more_room boolean not null default false,
+  halvings integer not null default 0,
   available_at timestamptz not null default clock_timestamp(),
   due_at timestamptz not null default clock_timestamp(),
   worker text,
@@ -6025,6 +6031,7 @@ create table maintenance.task (
   asked_tokens integer,
   asked_hash text,
   context jsonb,
+  carry jsonb,
   input_hash text,
   last_class text,
   last_error text,
@@ -6053,7 +6060,7 @@ create table maintenance.task (
       and (state <> 'quarantined' or context is not null)),
   constraint task_priority_is_sane check (priority between -5 and 5),
   constraint task_counts_are_not_negative
-    check (attempts >= 0 and defers >= 0 and recoveries >= 0 and cut_answers >= 0)
+    check (attempts >= 0 and defers >= 0 and recoveries >= 0 and halvings >= 0)
 ) with (fillfactor = 80);
 
 create unique index task_open_is_unique on maintenance.task (kind, subject)
@@ -6061,7 +6068,7 @@ where state in ('ready', 'leased');
 create index task_ready_idx on maintenance.task (kind, priority, available_at, task_id)
 where state = 'ready';
 create index task_leased_idx on maintenance.task (lease_expires_at) where state = 'leased';
-create index task_subject_idx on maintenance.task (kind, subject, task_id);
+create index task_subject_idx on maintenance.task (subject, kind, task_id);
 create index task_finished_at_idx on maintenance.task (finished_at) where finished_at is not null;
 create index task_dead_idx on maintenance.task (finished_at) where state = 'dead';
 create index task_quarantined_idx on maintenance.task (task_id) where state = 'quarantined';
@@ -6072,8 +6079,11 @@ comment on table maintenance.task is
 comment on column maintenance.task.priority is 'the lower goes first, from -5 to 5';
 comment on column maintenance.task.defers is
   'failures that were not its own, although no other task has met them: dead after 50';
-comment on column maintenance.task.cut_answers is
-  'answers that did not fit into max_output_tokens: it is doubled once, then less is shown';
+comment on column maintenance.task.more_room is
+  'an answer was cut: max_output_tokens is doubled from then on';
+comment on column maintenance.task.halvings is
+  'how often it was too large, or its answer was cut although it had more room: prepare is told '
+  'to show a half, a quarter and so on';
 comment on column maintenance.task.asked_tokens is 'the max_output_tokens of the last request';
 comment on column maintenance.task.asked_hash is 'the hash of the content of the last request';
 comment on column maintenance.task.due_at is 'since when it should have been asked';
@@ -6088,6 +6098,8 @@ comment on column maintenance.task.asks is 'how often its prompt was handed out'
 comment on column maintenance.task.again is 'asked for again while leased: another go follows';
 comment on column maintenance.task.context is
   'what prepare showed the model: short ids, real ids and versions; gone when the task is over';
+comment on column maintenance.task.carry is
+  'what its last answer hands on to the next request: the task goes on; gone when it is over';
 comment on column maintenance.task.held_answer is
   'the answer that waits for a decision; gone after it';
 comment on column maintenance.task.foreseen is
@@ -6102,7 +6114,7 @@ create table maintenance_internal.subject (
   subject text not null,
   input_hash text,
   looked_at timestamptz not null,
-  constraint subject_pkey primary key (kind, subject),
+  constraint subject_pkey primary key (subject, kind),
   constraint subject_kind_fkey foreign key (kind) references maintenance.kind (kind)
     on delete cascade
 ) with (fillfactor = 80);
@@ -6112,8 +6124,20 @@ create index subject_looked_at_idx on maintenance_internal.subject (looked_at);
 comment on table maintenance_internal.subject is
   'Of each subject of a kind, the input of its last answer, and when prepare last looked at it.';
 
+-- Whom to forget: noted by whoever deletes somebody, and done by the tick.
+create table maintenance_internal.erasure (
+  subject text not null,
+  noted_at timestamptz not null default clock_timestamp(),
+  error text,
+  constraint erasure_pkey primary key (subject)
+);
+
+comment on table maintenance_internal.erasure is
+  'Subjects that are to be forgotten, whatever the kind: no answer about them is taken any more, '
+  'and the next tick forgets them. error: why it could not.';
+
 -- The ledger: one operation per row, in the order of the answer. Rows are added and never
--- changed; an undo is one more row.
+-- changed, but to forget what they say; an undo is one more row.
 create table maintenance.change (
   change_id bigint generated always as identity,
   task_id bigint not null,
@@ -6126,8 +6150,9 @@ create table maintenance.change (
   note text,
   keys text[] not null default '{}',
   rows jsonb not null default '[]',
+  deletes boolean not null default false,
   made_by text not null default session_user,
-  created_at timestamptz not null default clock_timestamp(),
+  created_at timestamptz not null default maintenance_internal.moment(),
   forgotten_at timestamptz,
   constraint change_pkey primary key (change_id),
   constraint change_is_undone_once unique (undoes),
@@ -6137,13 +6162,16 @@ create table maintenance.change (
 );
 
 create index change_task_id_idx on maintenance.change (task_id);
-create index change_undo_idx on maintenance.change (kind, subject) where undoes is not null;
+create index change_subject_idx on maintenance.change (subject, kind);
 create index change_created_at_idx on maintenance.change (created_at);
 create index change_texts_idx on maintenance.change (created_at) where forgotten_at is null;
+create index change_deletes_idx on maintenance.change (created_at)
+where deletes and forgotten_at is null;
 
 comment on table maintenance.change is
   'What answers changed, one operation per row, refused ones too. The texts in it, and with them '
-  'the undo, go after 30 days (forget_changes), the row after two years (purge_changes).';
+  'the undo, go after 30 days (forget_changes), those of what was deleted after the setting '
+  'recovery_days (forget_deletions); the row goes after two years (purge_changes).';
 comment on column maintenance.change.task_id is 'the task, which may be gone: the ledger stays';
 comment on column maintenance.change.kind is 'the kind of the task, and what it was about: subject';
 comment on column maintenance.change.undoes is 'the change that this one reversed; it may be gone';
@@ -6154,8 +6182,9 @@ comment on column maintenance.change.keys is
 comment on column maintenance.change.forgotten_at is
   'when rows and note were emptied: an undo is not possible any more';
 comment on column maintenance.change.rows is
-  'one per row that it changed: {table, before, after}, before being null for a new row; an undo: '
-  '{table, key, outcome, reason}';
+  'one per row that it changed: {table, before, after}, before being null for a new row, after for '
+  'one that it deleted; an undo: {table, key, outcome, reason}';
+comment on column maintenance.change.deletes is 'rows has what was deleted';
 -- end of sql/engine/queue/tables.sql
 
 -- from sql/engine/model/pick_models.sql acdddf4e7f9d73da
@@ -6463,7 +6492,7 @@ end
 $$;
 -- end of sql/engine/model/cool_model.sql
 
--- from sql/engine/model/settle_call.sql 2a7b5b788cfc45d1
+-- from sql/engine/model/settle_call.sql 29f962f785930fde
 -- Closes a call under its lease token: what it took and cost, what it says of the model, and
 -- whether a failure is the task's own fault. What a worker says of it is bounded: the login may
 -- be in other hands.
@@ -6484,7 +6513,7 @@ declare
   v_now constant timestamptz := maintenance_internal.moment();
   v_outcome text := p_outcome;
   v_answered constant boolean :=
-    p_outcome in ('succeeded', 'quarantined', 'bad_output', 'blocked');
+    p_outcome in ('succeeded', 'quarantined', 'bad_output', 'stale', 'blocked');
   v_call maintenance.model_call;
 begin
   is_own_fault := true;
@@ -6540,8 +6569,10 @@ begin
     delete from maintenance_internal.cool_down as c
     where c.model = v_call.model and c.kind in ('*', v_call.kind) and c.since <= v_call.asks_at;
   else
-    is_own_fault := maintenance_internal.cool_model(v_call, p_outcome, p_details, p_message,
-      p_retry_after);
+    -- What is too large is tried with less at first.
+    is_own_fault := case when p_outcome = 'too_large' then true
+      else maintenance_internal.cool_model(v_call, p_outcome, p_details, p_message,
+        p_retry_after) end;
     if v_call.is_probe then
       update maintenance_internal.cool_down as c -- the next one may try
       set probing_until = null
@@ -6564,7 +6595,7 @@ begin
     v_answered::integer, v_call.input_tokens, v_call.output_tokens, v_call.cached_tokens,
     coalesce(cost, 0), (v_call.is_estimate or cost is null)::integer,
     case when v_answered then v_now end,
-    case when p_outcome in ('rejected', 'too_large') then v_now end)
+    case when p_outcome = 'rejected' then v_now end)
   on conflict on constraint model_day_pkey do update
   set calls = d.calls + excluded.calls,
     answered = d.answered + excluded.answered,
@@ -6641,7 +6672,7 @@ end
 $$;
 -- end of sql/engine/queue/find_prepare.sql
 
--- from sql/engine/queue/call_kind.sql 94e139c972d4a8d5
+-- from sql/engine/queue/call_kind.sql 8c598bdb4f2619b0
 -- Calls the functions of a kind, under the path of their owner's own sessions.
 
 create function maintenance_internal.call_subjects(p_name text)
@@ -6670,6 +6701,20 @@ exception when others or assert_failure then
     using errcode = sqlstate, hint = 'The owner sees all of it: select * from ' || p_name || '();';
 end
 $$;
+
+-- The options that prepare and apply are given: the caller's, and what the engine adds to them.
+create function maintenance_internal.kind_options(
+  p_task maintenance.task,
+  p_name text,
+  p_value jsonb)
+returns jsonb
+language sql
+immutable
+set search_path = pg_catalog, pg_temp
+return (p_task.options - 'carry')
+  || case when p_value is not null then jsonb_build_object(p_name, p_value) else '{}' end
+  || case when p_task.carry is not null then jsonb_build_object('carry', p_task.carry)
+    else '{}' end;
 
 create function maintenance_internal.call_prepare(
   p_name text,
@@ -6827,8 +6872,16 @@ end
 $$;
 -- end of sql/engine/queue/schema_fault.sql
 
--- from sql/engine/queue/set_kind.sql 3388cb7e692f9a69
+-- from sql/engine/queue/set_kind.sql 3a86ec203b686857
 -- Declares a kind of task: a row, and three SQL functions. No worker has to know it.
+
+-- No model has more room for an answer.
+create function maintenance_internal.most_tokens()
+returns integer
+language sql
+immutable
+set search_path = pg_catalog, pg_temp
+return 65536;
 
 create function maintenance.set_kind(
   kind text,
@@ -6863,9 +6916,11 @@ begin
     raise exception 'max_attempts % is out of range', set_kind.max_attempts
       using errcode = 'PM002', hint = '1 to 100.';
   end if;
-  if coalesce(set_kind.max_output_tokens, 0) not between 1 and 65536 then
+  if coalesce(set_kind.max_output_tokens, 0)
+    not between 1 and maintenance_internal.most_tokens()
+  then
     raise exception 'max_output_tokens % is out of range', set_kind.max_output_tokens
-      using errcode = 'PM002', hint = '1 to 65536.';
+      using errcode = 'PM002', hint = format('1 to %s.', maintenance_internal.most_tokens());
   end if;
   if coalesce(btrim(set_kind.instruction), '') = ''
     or jsonb_typeof(set_kind.response_schema) is distinct from 'object' then
@@ -6939,7 +6994,7 @@ end
 $$;
 -- end of sql/engine/queue/find_kind.sql
 
--- from sql/engine/queue/enqueue_task.sql 5d1ca24c1b31db5b
+-- from sql/engine/queue/enqueue_task.sql defac2572fc1cfc2
 -- Asks for a task: there is at most one open task per kind and subject.
 
 create function maintenance.enqueue_task(
@@ -6963,7 +7018,9 @@ declare
     greatest(enqueue_task.not_before, maintenance_internal.moment());
   v_task_id bigint;
 begin
-  if coalesce(enqueue_task.subject, '') = '' or length(enqueue_task.subject) > 200 then
+  if coalesce(enqueue_task.subject, '') in ('', maintenance_internal.erased())
+    or length(enqueue_task.subject) > 200
+  then
     raise exception 'the subject "%" is not acceptable', left(enqueue_task.subject, 50)
       using errcode = 'PM002', hint = 'A text of 1 to 200 characters, a user''s id for user kinds.';
   end if;
@@ -7009,16 +7066,19 @@ comment on function maintenance.enqueue_task(text, text, integer, timestamptz, j
   'ask even where the input has not changed. Errors: PM002 argument, PM013 no such kind.';
 -- end of sql/engine/queue/enqueue_task.sql
 
--- from sql/engine/queue/settle_task.sql c7a742e125d976e9
+-- from sql/engine/queue/settle_task.sql e55055dedea60cd4
 -- Ends a lease: the one place that decides what becomes of a task and of its counters.
 --
 --   outcome        attempt     then
 --   succeeded      burned      succeeded
---   skipped        refunded    skipped; blocked and declined too, with the attempt burned
+--   continued      refunded    ready at once, and all its counts are zero again: it goes on
+--   skipped        refunded    skipped; blocked and declined too, with the attempt burned; but one
+--                              that went on, and finds nothing more, has succeeded
 --   quarantined    burned      quarantined, with what a decision needs
 --   transient      burned      ready after a back-off, or dead after the last attempt
---   bad_output     burned      the same
---   rejected       burned      dead; too_large too
+--   bad_output     burned      the same; stale too: what it is about has changed meanwhile
+--   too_large      burned      ready at once, to show less, or dead after the last attempt
+--   rejected       burned      dead
 --   defer          refunded    ready at once, and so is gone: it is the model that waits
 --   configuration  refunded    ready after a minute, or retry_after if that is longer
 --   released       refunded    ready at once
@@ -7053,6 +7113,11 @@ declare
   v_task maintenance.task := p_task;
   v_is_put_off boolean;
 begin
+  if p_outcome = 'skipped' and p_task.carry is not null then
+    p_outcome := 'succeeded';
+    p_message := null;
+    v_task.result := v_task.result || '{"state": "succeeded"}';
+  end if;
   if p_task.lease_token is not null then
     -- Whatever ended it: no call is left open.
     p_cost := coalesce(p_cost, (
@@ -7063,6 +7128,13 @@ begin
   end if;
   v_is_put_off := v_is_foreign and (p_outcome = 'transient'
     or maintenance_internal.answered_since(p_task.failed_at));
+  if p_outcome = 'continued' then
+    v_task.attempts := 0;
+    v_task.defers := 0;
+    v_task.recoveries := 0;
+    v_task.failed_at := null;
+    v_task.due_at := v_now;
+  end if;
   v_task.defers := v_task.defers + v_is_put_off::integer;
   v_task.recoveries := v_task.recoveries + (p_outcome = 'recovered')::integer;
   v_task.state := case
@@ -7071,8 +7143,8 @@ begin
     when p_outcome = 'quarantined' then 'quarantined'
     when v_task.defers > v_most_defers or v_task.recoveries >= v_most_recoveries then 'dead'
     when v_is_foreign then 'ready'
-    when p_outcome in ('rejected', 'too_large')
-      or p_outcome in ('transient', 'bad_output') and v_task.attempts >= (
+    when p_outcome = 'rejected'
+      or p_outcome in ('transient', 'bad_output', 'stale', 'too_large') and v_task.attempts >= (
         select k.max_attempts from maintenance.kind as k where k.kind = v_task.kind) then 'dead'
     else 'ready'
   end;
@@ -7082,14 +7154,14 @@ begin
     when v_is_foreign and p_task.failed_at is not null then greatest(v_now, (
       select max(c.until) from maintenance_internal.cool_down as c
       where c.model = v_task.model and c.kind in ('*', v_task.kind))) + interval '1 second'
-    when v_is_foreign or p_outcome in ('released', 'recovered') then v_now
+    when v_is_foreign or p_outcome in ('continued', 'released', 'recovered', 'too_large') then v_now
     when p_outcome = 'configuration' then v_now + greatest(p_retry_after, interval '1 minute')
     -- Ten seconds, doubled with every attempt, at most an hour, and a quarter more or less.
     else v_now + greatest(p_retry_after,
       least(interval '10 seconds' * 2 ^ least(v_task.attempts - 1, 10), interval '1 hour')
         * (0.75 + random() / 2))
   end;
-  if p_outcome not in ('succeeded', 'released') then
+  if p_outcome not in ('succeeded', 'continued', 'released') then
     v_task.last_class := p_outcome;
     v_task.last_error := left(coalesce(p_message, p_outcome), 1000);
   end if;
@@ -7100,7 +7172,8 @@ begin
     v_task.settled_token := p_settled_token;
     v_task.result := jsonb_strip_nulls(p_result || jsonb_build_object(
       'state', v_task.state,
-      'available_at', case when v_task.state = 'ready' then v_task.available_at end));
+      'available_at',
+      case when v_task.state = 'ready' and p_outcome <> 'continued' then v_task.available_at end));
   end if;
 
   update maintenance.task as t
@@ -7112,7 +7185,10 @@ begin
     attempts = v_task.attempts,
     defers = v_task.defers,
     recoveries = v_task.recoveries,
-    cut_answers = v_task.cut_answers,
+    more_room = v_task.more_room,
+    halvings = v_task.halvings,
+    asked_hash = v_task.asked_hash,
+    due_at = v_task.due_at,
     available_at = case when v_task.state = 'ready' then v_task.available_at
       else t.available_at end,
     worker = null,
@@ -7121,6 +7197,7 @@ begin
     leased_at = null,
     again = false,
     context = case when v_task.state = 'quarantined' then v_task.context end,
+    carry = case when v_task.state in ('ready', 'quarantined') then v_task.carry end,
     held_answer = case when v_task.state = 'quarantined' then v_task.held_answer end,
     foreseen = case when v_task.state = 'quarantined' then v_task.foreseen end,
     input_hash = v_task.input_hash,
@@ -7386,7 +7463,162 @@ comment on function maintenance.claim_tasks(text, integer, interval, jsonb) is
   'own: its commit does not wait for the disk. Errors: PM002 argument, PM013 no such kind.';
 -- end of sql/engine/queue/claim_tasks.sql
 
--- from sql/engine/queue/lock_task.sql 45593c713f9d46b9
+-- from sql/engine/queue/erase_subject.sql 998db70775dd3111
+-- Forgets what the engine holds about a subject, whatever the kind: rows stay, to be counted and
+-- added up, without a name, a text or a key. Whoever deletes somebody only notes it (note_deleted);
+-- from then on no answer about them is taken, and the next tick forgets them.
+
+create function maintenance_internal.erased()
+returns text
+language sql
+immutable
+set search_path = pg_catalog, pg_temp
+return '(erased)';
+
+create function maintenance_internal.is_to_be_erased(p_subject text)
+returns boolean
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+return exists (select from maintenance_internal.erasure as e where e.subject = p_subject);
+
+create function maintenance.erase_subject(subject text)
+returns jsonb
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+set lock_timeout = '5s'
+as $$
+#variable_conflict use_column
+declare
+  v_task maintenance.task;
+  v_leases bigint := 0;
+  v_tasks bigint;
+  v_calls bigint;
+  v_changes bigint;
+begin
+  if coalesce(erase_subject.subject, '') in ('', maintenance_internal.erased()) then
+    raise exception 'the subject "%" is not acceptable', erase_subject.subject
+      using errcode = 'PM002', hint = 'What the tasks are about: a user''s id for user kinds.';
+  end if;
+
+  -- Whoever is at one of them ends first, and what he wrote is forgotten, too.
+  for v_task in
+    select t.* from maintenance.task as t
+    where t.subject = erase_subject.subject
+    order by t.task_id
+    for update
+  loop
+    continue when v_task.state not in ('ready', 'leased', 'quarantined');
+    v_leases := v_leases + (v_task.state = 'leased')::integer;
+    v_task.again := false;
+    v_task.carry := null;
+    perform maintenance_internal.settle_task(v_task, 'skipped', p_cost => (
+      select c.cost from maintenance_internal.settle_call(v_task.lease_token, 'lost') as c));
+  end loop;
+
+  update maintenance.model_call as c
+  set details = null
+  where c.details is not null and c.task_id in (
+    select t.task_id from maintenance.task as t where t.subject = erase_subject.subject);
+  get diagnostics v_calls = row_count;
+  update maintenance.task as t
+  set subject = maintenance_internal.erased(),
+    state = case t.state when 'dead' then 'skipped' else t.state end,
+    options = '{}',
+    input_hash = null,
+    asked_hash = null,
+    settled_token = null,
+    last_error = 'its subject was erased',
+    result = jsonb_build_object('state', t.state)
+  where t.subject = erase_subject.subject;
+  get diagnostics v_tasks = row_count;
+  update maintenance.change as c
+  set subject = maintenance_internal.erased(),
+    keys = '{}',
+    rows = '[]',
+    note = null,
+    reason = case when c.reason is not null then 'its subject was erased' end,
+    forgotten_at = coalesce(c.forgotten_at, maintenance_internal.moment())
+  where c.subject = erase_subject.subject;
+  get diagnostics v_changes = row_count;
+  delete from maintenance_internal.subject as s where s.subject = erase_subject.subject;
+  -- Rows that a policy could not change, by their keys.
+  update maintenance_internal.run as r
+  set error_detail = '{"message": "of a subject that was erased"}'
+  where r.error_detail ? 'rows' and exists (
+    select from jsonb_array_elements(r.error_detail -> 'rows') as w (row)
+    cross join lateral jsonb_each_text(w.row) as v
+    where v.value = erase_subject.subject);
+  delete from maintenance_internal.erasure as e where e.subject = erase_subject.subject;
+  return jsonb_build_object(
+    'tasks', v_tasks, 'leases', v_leases, 'changes', v_changes, 'calls', v_calls);
+end
+$$;
+
+comment on function maintenance.erase_subject(text) is
+  'Forgets everything that the engine holds about a subject, of whatever kind: what its tasks '
+  'showed, held and changed, their errors and results, the details of their calls, what was last '
+  'asked, and the subject itself. Leases are revoked, and a late answer is refused; an undo is not '
+  'possible any more. Rows, states, tokens and costs stay. Returns {tasks, leases, changes, '
+  'calls}. The application''s own rows are its own affair. Errors: PM002 argument.';
+
+create function maintenance.note_deleted()
+returns trigger
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_subject constant text := to_jsonb(old) ->> tg_argv[0];
+begin
+  if v_subject is null then
+    raise exception '% has no %, which its trigger % names', tg_relid::regclass, tg_argv[0],
+      tg_name using errcode = 'PM003', hint = 'The column whose values are the subjects of tasks: '
+        'execute function maintenance.note_deleted(''id'')';
+  end if;
+  insert into maintenance_internal.erasure (subject) values (v_subject) on conflict do nothing;
+  return null;
+end
+$$;
+
+comment on function maintenance.note_deleted() is
+  'Trigger, after each row that is deleted, or marked as deleted: notes the subject that its '
+  'argument, a column, has the name of. From then on no answer about it is taken, and the next '
+  'tick forgets it (erase_subject). Errors: PM003 the column is not there, or null.';
+
+-- A step of the tick. What somebody is at is left for the next one.
+create function maintenance_internal.erase_subjects()
+returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+set lock_timeout = '200ms'
+as $$
+declare
+  v_until constant timestamptz := clock_timestamp() + interval '2 seconds';
+  v_subject text;
+  v_context text;
+begin
+  for v_subject in
+    select e.subject from maintenance_internal.erasure as e
+    order by e.error is not null, e.noted_at
+    limit 10000
+  loop
+    exit when clock_timestamp() > v_until;
+    begin
+      perform maintenance.erase_subject(v_subject);
+      continue;
+    exception when others then
+      get stacked diagnostics v_context = pg_exception_context;
+      v_context := maintenance_internal.error_text(sqlstate, sqlerrm, v_context);
+    end;
+    update maintenance_internal.erasure as e set error = v_context where e.subject = v_subject;
+  end loop;
+end
+$$;
+-- end of sql/engine/queue/erase_subject.sql
+
+-- from sql/engine/queue/lock_task.sql 4e64d6a9ac55f1cc
 -- A task, locked against everybody else who decides what becomes of it; or a clear error. It is
 -- the first lock that any of them takes.
 
@@ -7406,6 +7638,13 @@ begin
     raise exception 'there is no task %', p_task_id
       using errcode = 'PM014', hint = case when p_states is null then p_hint
         else 'select task_id, state, last_error from maintenance.task;' end;
+  end if;
+  -- A worker is told in its own way.
+  if p_states is not null and (v_task.subject = maintenance_internal.erased()
+    or maintenance_internal.is_to_be_erased(v_task.subject))
+  then
+    raise exception 'task % is about a subject that was erased', v_task.task_id
+      using errcode = 'PM016', hint = 'Nothing is known of it any more.';
   end if;
   if v_task.state <> all (p_states) then
     raise exception 'task % is %', v_task.task_id, v_task.state
@@ -7467,12 +7706,13 @@ end
 $$;
 -- end of sql/engine/queue/lock_subject.sql
 
--- from sql/engine/queue/task_request.sql e525e4fba06815e4
+-- from sql/engine/queue/task_request.sql 005aabc3d89858a8
 -- Turns a leased task into the request for a model, or closes it where there is nothing to ask,
 -- or gives it back where no model can be asked now.
 --
 -- An answer that was cut is never asked for by the same request: max_output_tokens doubles once,
--- and then prepare is told to show a half, a quarter and so on (options.share).
+-- and then prepare is told to show a half, a quarter and so on (options.share); so it is at once
+-- for a request that was too large. What the last answer handed on is in options.carry.
 
 -- Whether a row was written by this transaction, or a part of it: pg_xact_status wants the number
 -- in full, and xmin has its lower half: the number nearest to our own is meant.
@@ -7499,12 +7739,10 @@ declare
   v_task maintenance.task :=
     maintenance_internal.lock_leased(task_request.task_id, task_request.lease_token);
   v_kind maintenance.kind := maintenance_internal.find_kind(v_task.kind);
-  v_doubled constant integer := least(2 * v_kind.max_output_tokens, 65536); -- no model has more
-  v_tokens constant integer :=
-    case when v_task.cut_answers > 0 then v_doubled else v_kind.max_output_tokens end;
-  v_halvings constant integer :=
-    v_task.cut_answers - (v_doubled > v_kind.max_output_tokens)::integer;
-  v_share constant numeric := case when v_halvings > 0 then trim_scale(0.5 ^ v_halvings) end;
+  v_tokens constant integer := least(maintenance_internal.most_tokens(),
+    v_kind.max_output_tokens * case when v_task.more_room then 2 else 1 end);
+  v_share constant numeric :=
+    case when v_task.halvings > 0 then trim_scale(0.5 ^ least(v_task.halvings, 20)) end;
   v_model maintenance.model;
   v_call maintenance.model_call;
   v_content text;
@@ -7534,10 +7772,15 @@ begin
     raise exception 'task % was claimed in this very transaction', v_task.task_id
       using errcode = 'PM014', hint = 'Commit the claim; then ask.';
   end if;
+  if maintenance_internal.is_to_be_erased(v_task.subject) then
+    v_task.carry := null;
+    perform maintenance_internal.settle_task(v_task, 'skipped', 'its subject is to be erased');
+    return null;
+  end if;
   begin
     select p.* into v_content, v_context, v_input_hash, v_skip_reason
-    from maintenance_internal.call_prepare(v_kind.prepare, v_task.subject, v_task.options
-      || jsonb_strip_nulls(jsonb_build_object('share', v_share))) as p;
+    from maintenance_internal.call_prepare(v_kind.prepare, v_task.subject,
+      maintenance_internal.kind_options(v_task, 'share', to_jsonb(v_share))) as p;
   exception when others or assert_failure then
     get stacked diagnostics v_error_context = pg_exception_context;
     v_error := 'prepare: ' || maintenance_internal.error_text(sqlstate, sqlerrm, v_error_context);
@@ -7564,11 +7807,26 @@ begin
     return null;
   end if;
 
-  if v_task.cut_answers > 0 and v_tokens <= v_task.asked_tokens
-    and md5(v_content) = v_task.asked_hash then
-    perform maintenance_internal.settle_task(v_task, 'too_large', format('the answer does not fit '
-      'into %s tokens, and prepare shows no less for options.share %s', v_tokens,
-      coalesce(v_share, 1)));
+  if (v_task.more_room or v_task.halvings > 0) and v_tokens <= v_task.asked_tokens
+    and md5(v_content) = v_task.asked_hash
+  then
+    v_error := format('%s, and prepare shows no less for options.share %s',
+      case v_task.last_class when 'too_large' then 'it is too large'
+        else format('the answer does not fit into %s tokens', v_tokens) end,
+      coalesce(v_share, 1));
+    v_call.task_id := v_task.task_id;
+    v_call.kind := v_task.kind;
+    v_call.model := v_task.model;
+    v_call.is_probe := false;
+    if v_task.last_class <> 'too_large' or maintenance_internal.cool_model(v_call, 'too_large',
+      null, null, null)
+    then
+      perform maintenance_internal.settle_task(v_task, 'rejected', v_error);
+    else
+      v_task.asked_hash := null; -- another model may take it as it is
+      perform maintenance_internal.settle_task(v_task, 'too_large', v_error,
+        p_is_own_fault => false);
+    end if;
     return null;
   end if;
 
@@ -7745,13 +8003,16 @@ end
 $$;
 -- end of sql/engine/queue/answer_fault.sql
 
--- from sql/engine/queue/apply_answer.sql 459ada81677a9aa6
+-- from sql/engine/queue/apply_answer.sql d2a88a72bd5152b5
 -- Lets the kind apply an answer, all of it or nothing, and writes its changes to the ledger.
 --
--- apply returns what becomes the task's result, with two parts that the engine takes out:
+-- apply returns what becomes the task's result, with parts that the engine takes out:
 --   changes     a list of {op, outcome, reason, note, keys, rows}: rows of the ledger
 --   input_hash  the hash that prepare will give when nothing but this answer changes the data
--- and it raises PM017 for an answer that goes too far to be applied before somebody approves it.
+--   continue    true: the task goes on with the next request under the same subject, and
+--   carry       an object, which that one's prepare and apply are given as options.carry
+-- and it raises PM017 for an answer that goes too far to be applied before somebody approves it,
+-- PM027 for one about what has changed since it was shown: it is asked for again.
 -- It is given options.approved, true or false, whatever the caller's options say.
 
 create function maintenance_internal.apply_answer(
@@ -7760,7 +8021,8 @@ create function maintenance_internal.apply_answer(
   out outcome text,
   out error text,
   out result jsonb,
-  out input_hash text)
+  out input_hash text,
+  out carry jsonb)
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
@@ -7776,7 +8038,8 @@ begin
   perform maintenance_internal.lock_subject(p_task.kind, p_task.subject);
   begin
     result := maintenance_internal.call_apply(v_kind.apply, p_task.subject, p_task.context,
-      p_task.held_answer, p_task.options || jsonb_build_object('approved', p_approved));
+      p_task.held_answer,
+      maintenance_internal.kind_options(p_task, 'approved', to_jsonb(p_approved)));
     result := coalesce(nullif(result, 'null'), '{}');
     v_changes := coalesce(nullif(result -> 'changes', 'null'), '[]');
     select r.row ->> 'table' into v_table
@@ -7791,35 +8054,53 @@ begin
     if exists (
       select from jsonb_array_elements(v_changes) as c (change)
       cross join lateral jsonb_array_elements(coalesce(c.change -> 'rows', '[]')) as r (row)
-      where jsonb_typeof(r.row -> 'after') is distinct from 'object'
-        or jsonb_typeof(coalesce(r.row -> 'before', 'null')) not in ('object', 'null'))
+      where jsonb_typeof(coalesce(r.row -> 'before', 'null')) not in ('object', 'null')
+        or jsonb_typeof(r.row -> 'after') is distinct from 'object'
+          and (r.row -> 'after' is distinct from 'null'
+            or nullif(r.row -> 'before', 'null') is null))
     then
       raise exception 'apply names a row without what it was before and is after'
         using errcode = 'PM007';
     end if;
     insert into maintenance.change
-      (task_id, kind, subject, op, outcome, reason, note, keys, rows)
+      (task_id, kind, subject, op, outcome, reason, note, keys, rows, deletes)
     select p_task.task_id, p_task.kind, p_task.subject,
       -- A name of the kind's own, and no text of an answer.
       substring(c.change ->> 'op' from '^[a-z][a-z0-9_]{0,62}$'),
       c.change ->> 'outcome', c.change ->> 'reason',
       c.change ->> 'note', array(select jsonb_array_elements_text(c.change -> 'keys')),
-      coalesce(c.change -> 'rows', '[]')
+      coalesce(c.change -> 'rows', '[]'), exists (
+        select from jsonb_array_elements(coalesce(c.change -> 'rows', '[]')) as r (row)
+        where r.row -> 'after' = 'null')
     from jsonb_array_elements(v_changes) with ordinality as c (change, nr)
     order by c.nr;
     input_hash := coalesce(result ->> 'input_hash', input_hash);
-    result := result - array['changes', 'input_hash'];
+    if result -> 'continue' = 'true' then
+      outcome := 'continued';
+      carry := coalesce(nullif(result -> 'carry', 'null'), '{}');
+      if jsonb_typeof(carry) <> 'object' or length(carry::text) > 100000 then
+        raise exception 'what apply hands on is no object, or longer than 100000 characters'
+          using errcode = 'PM007';
+      end if;
+    end if;
+    result := result - array['changes', 'input_hash', 'continue', 'carry'];
   exception
     when sqlstate 'PM017' then
       outcome := 'quarantined';
       error := sqlerrm;
       result := null;
+    when sqlstate 'PM027' then
+      outcome := 'stale';
+      error := 'apply: ' || sqlerrm;
+      result := null;
+      carry := null;
     when others or assert_failure then
       -- What passes by itself is not the answer's fault: the caller tries again.
       if sqlstate like '40%' or sqlstate like '53%' or sqlstate = '55P03' then
         raise;
       end if;
       outcome := 'bad_output';
+      carry := null;
       get stacked diagnostics v_context = pg_exception_context,
         v_constraint = constraint_name, v_table = table_name;
       error := 'apply: '
@@ -7901,7 +8182,7 @@ comment on column maintenance.pending_answer.error is
   'why it could not be applied, approved or not; null where it could';
 -- end of sql/engine/queue/pending_answer.sql
 
--- from sql/engine/queue/complete_task.sql 7881d303d238b839
+-- from sql/engine/queue/complete_task.sql 9836788c9f72ec1f
 -- Takes a model's answer: parses it, compares it with the kind's schema, lets the kind apply it,
 -- records the cost and closes the task, in one transaction. Whatever the answer says, this
 -- returns; it raises for a stale token and in an emergency stop only.
@@ -7939,6 +8220,15 @@ begin
     return jsonb_strip_nulls(maintenance_internal.task_state(v_task)
       || jsonb_build_object('error', v_task.last_error));
   end if;
+  if maintenance_internal.is_to_be_erased(v_task.subject) then
+    v_cost := (select c.cost from maintenance_internal.settle_call(
+      v_task.lease_token, 'stale', complete_task.usage) as c);
+    v_task.carry := null;
+    v_task := maintenance_internal.settle_task(v_task, 'skipped', 'its subject is to be erased',
+      p_cost => v_cost, p_settled_token => complete_task.lease_token,
+      p_result => '{"error": "its subject is to be erased"}');
+    return v_task.result;
+  end if;
   if v_task.context is null then
     -- Nobody has asked; or a crash has taken what task_request wrote, which waits for no disk.
     v_task := maintenance_internal.settle_task(v_task, 'released',
@@ -7960,13 +8250,15 @@ begin
     v_task.held_answer := v_applied.answer;
     select * into v_applied from maintenance_internal.apply_answer(v_task, p_approved => false);
     v_task.input_hash := v_applied.input_hash;
+    v_task.carry := coalesce(v_applied.carry, v_task.carry);
     if v_applied.outcome = 'quarantined' then
       v_task.foreseen := maintenance_internal.foresee_answer(v_task);
     end if;
   end if;
 
   v_cost := (select c.cost from maintenance_internal.settle_call(v_task.lease_token,
-    v_applied.outcome, complete_task.usage) as c);
+    case v_applied.outcome when 'continued' then 'succeeded' else v_applied.outcome end,
+    complete_task.usage) as c);
   v_task := maintenance_internal.settle_task(v_task, v_applied.outcome, v_applied.error,
     p_cost => v_cost, p_settled_token => complete_task.lease_token,
     p_result => jsonb_build_object('result', v_applied.result, 'error', v_applied.error));
@@ -7977,10 +8269,10 @@ $$;
 comment on function maintenance.complete_task(bigint, uuid, text, jsonb) is
   'Takes the answer of a leased task and applies it. Returns {state, result, error, '
   'available_at}, result being what apply returned: a bad answer is a normal return and costs an '
-  'attempt, and one that goes too far waits in quarantine. A replay of the same token returns the '
-  'stored result. usage: Gemini''s usageMetadata, with modelVersion and durationMs. '
-  'Errors: PM014 not leased under this token, PM026 an emergency stop: the answer is not lost, and '
-  'is to be sent again after it.';
+  'attempt, and one that goes too far waits in quarantine. Where apply asks to continue, the '
+  'state is ready. A replay of the same token returns the stored result. usage: Gemini''s '
+  'usageMetadata, with modelVersion and durationMs. Errors: PM014 not leased under this token, '
+  'PM026 an emergency stop: the answer is not lost, and is to be sent again after it.';
 -- end of sql/engine/queue/complete_task.sql
 
 -- from sql/engine/queue/task_state.sql 66615bffcf4a6fbc
@@ -8038,7 +8330,7 @@ comment on function maintenance.extend_lease(bigint, uuid, interval) is
   'of range.';
 -- end of sql/engine/queue/extend_lease.sql
 
--- from sql/engine/queue/fail_task.sql 034b36b10923cbd2
+-- from sql/engine/queue/fail_task.sql 912a8aa70c2220d4
 -- Says that a call failed, and of which class. Whose fault that is, settle_call tells by what
 -- happened to others; what follows for the task stands in settle_task.
 
@@ -8062,6 +8354,7 @@ declare
   v_is_cut constant boolean := fail_task.failure_class = 'bad_output'
     and coalesce(fail_task.usage ->> 'finishReason' = 'MAX_TOKENS', false);
   v_call record;
+  v_is_free boolean := false;
 begin
   if fail_task.failure_class is null or fail_task.failure_class not in ('transient', 'defer',
     'gone', 'configuration', 'rejected', 'blocked', 'bad_output', 'too_large') then
@@ -8073,14 +8366,21 @@ begin
     raise exception 'retry_after "%" is out of range', fail_task.retry_after
       using errcode = 'PM002', hint = 'An interval from zero to 30 days.';
   end if;
-  v_task.cut_answers := v_task.cut_answers + v_is_cut::integer;
   select * into v_call from maintenance_internal.settle_call(v_task.lease_token,
     fail_task.failure_class, fail_task.usage, fail_task.details, fail_task.message,
     fail_task.retry_after);
-  -- With the first answer that is cut it is the limit that was too low.
+  if v_is_cut and not v_task.more_room then
+    v_task.more_room := true;
+    v_is_free := true; -- it is the limit that was too low
+    if v_task.asked_tokens >= maintenance_internal.most_tokens() then
+      v_task.halvings := v_task.halvings + 1;
+    end if;
+  elsif v_is_cut or fail_task.failure_class = 'too_large' then
+    v_task.halvings := v_task.halvings + 1;
+  end if;
   return maintenance_internal.task_state(maintenance_internal.settle_task(v_task,
     fail_task.failure_class, fail_task.message, fail_task.retry_after,
-    v_call.is_own_fault and not (v_is_cut and v_task.cut_answers = 1), v_call.cost));
+    v_call.is_own_fault and not v_is_free, v_call.cost));
 end
 $$;
 
@@ -8090,7 +8390,8 @@ comment on function maintenance.fail_task(bigint, uuid, text, text, interval, js
   'nothing; bad_output costs an attempt; defer (429, 503, no network) and gone (404) cost nothing, '
   'and the model cools down, for retry_after at least; configuration gives the task back for a '
   'minute; blocked skips it until its input changes; rejected (400) ends it where others of its '
-  'kind were answered, else this model is not asked for its kind for a while; too_large ends it. '
+  'kind were answered, else this model is not asked for its kind for a while; too_large costs an '
+  'attempt, and half of it is shown; where that cannot be, it is as rejected. '
   'message: for people, no secret in it. usage: as in complete_task; with finishReason MAX_TOKENS '
   'the next request has more room, then less to say. details: of the error, kept with the call. '
   'Errors: PM002 argument, PM014 not leased under this token.';
@@ -8122,7 +8423,7 @@ comment on function maintenance.release_task(bigint, uuid) is
   'Errors: PM014 not leased under this token.';
 -- end of sql/engine/queue/release_task.sql
 
--- from sql/engine/queue/retry_task.sql cf23f9e9a2ff2544
+-- from sql/engine/queue/retry_task.sql 5c376c1da9e62d09
 -- Revives what is over, hurries what waits, and takes back what is leased; with all its attempts.
 
 create function maintenance.retry_task(task_id bigint)
@@ -8148,7 +8449,8 @@ begin
       attempts = 0,
       defers = 0,
       recoveries = 0,
-      cut_answers = 0,
+      more_room = false,
+      halvings = 0,
       force = true,
       available_at = maintenance_internal.moment(),
       due_at = maintenance_internal.moment(),
@@ -8213,7 +8515,7 @@ comment on function maintenance.retry_tasks(text) is
   'that stay dead are of subjects of which a later task is open. Errors: PM013 no such kind.';
 -- end of sql/engine/queue/retry_task.sql
 
--- from sql/engine/queue/approve_task.sql 60ae82ea6cb47fbd
+-- from sql/engine/queue/approve_task.sql ddfedb65e73ab6d8
 -- Applies an answer that was quarantined, under the same checks as at first: what has changed
 -- since is refused, operation by operation.
 
@@ -8239,12 +8541,13 @@ begin
   if not found then
     select * into v_applied from maintenance_internal.apply_answer(v_task, p_approved => true);
   end if;
-  if v_applied.outcome <> 'succeeded' then
+  if v_applied.outcome not in ('succeeded', 'continued') then
     raise exception 'the answer of task % cannot be applied: %', v_task.task_id, v_applied.error
       using errcode = 'PM016', hint = 'select maintenance.reject_task(task_id);';
   end if;
   v_task.input_hash := v_applied.input_hash;
-  v_task := maintenance_internal.settle_task(v_task, 'succeeded',
+  v_task.carry := coalesce(v_applied.carry, v_task.carry);
+  v_task := maintenance_internal.settle_task(v_task, v_applied.outcome,
     p_settled_token => v_task.settled_token,
     p_result => jsonb_build_object('result', v_applied.result, 'approvedBy', session_user));
   return v_task.result;
@@ -8284,7 +8587,7 @@ comment on function maintenance.reject_task(bigint, text) is
   '{state}. Errors: PM014 no such task, PM016 it is not quarantined.';
 -- end of sql/engine/queue/reject_task.sql
 
--- from sql/engine/queue/restore_row.sql db934916c7ebb654
+-- from sql/engine/queue/restore_row.sql 0ff7f864975dcb23
 -- The table that a row of the ledger names: with its schema, so that no search_path decides which
 -- it is, and permanent and of somebody who is trusted, since its triggers will run with the
 -- owner's rights. Null where it is not (any more).
@@ -8313,7 +8616,8 @@ return (
   where i.indrelid = p_table and i.indisprimary);
 
 -- Puts one row back as it was before a change, or says why not: it must be as the change left it.
--- Counters count or date each update: a difference is no edit, and they are not restored.
+-- Counters count or date each update: a difference is no edit, and they are not restored; but a
+-- row that was deleted comes back with all of its columns.
 
 create function maintenance_internal.restore_row(
   p_table text,
@@ -8330,17 +8634,18 @@ declare
   v_keys text;
   v_columns text;
   v_where text;
-  v_key constant jsonb := maintenance_internal.key_of(v_table, p_after);
+  v_known constant jsonb := coalesce(p_after, p_before);
+  v_key constant jsonb := maintenance_internal.key_of(v_table, v_known);
   v_now jsonb;
   v_constraint text;
   v_context text;
   v_check_deferred text := maintenance_internal.check_deferred_statement();
 begin
   select string_agg(quote_ident(a.attname), ', ' order by a.attnum) filter (where k.is_key),
-    string_agg(p_after ->> a.attname, ', ' order by a.attnum) filter (where k.is_key),
+    string_agg(v_known ->> a.attname, ', ' order by a.attnum) filter (where k.is_key),
     string_agg(quote_ident(a.attname), ', ' order by a.attnum) filter (
-      where not k.is_key and a.attname <> all (p_counters) and a.attgenerated = ''
-        and a.attidentity <> 'a' and p_before ? a.attname)
+      where a.attgenerated = '' and p_before ? a.attname and (p_after is null
+        or not k.is_key and a.attname <> all (p_counters) and a.attidentity <> 'a'))
   into v_keys, key, v_columns
   from pg_index as i
   join pg_attribute as a on a.attrelid = i.indrelid and a.attnum > 0 and not a.attisdropped
@@ -8362,9 +8667,11 @@ begin
     reason := 'it cannot be found: SQLSTATE ' || sqlstate;
     return;
   end;
-  if p_before <> 'null' and maintenance_internal.key_of(v_table, p_before) <> v_key then
+  if p_before is not null and maintenance_internal.key_of(v_table, p_before) <> v_key then
     reason := 'its key has been changed';
-  elsif v_now is null then
+  elsif p_after is null and v_now is not null then
+    reason := 'is there again';
+  elsif p_after is not null and v_now is null then
     reason := 'is gone';
   elsif exists (
     select from jsonb_each(p_after - p_counters) as a
@@ -8375,6 +8682,10 @@ begin
     begin
       if p_before is null then
         execute format('delete from %s %s', v_table, v_where) using v_key;
+      elsif p_after is null then
+        execute format('insert into %1$s (%2$s) overriding system value select %2$s from '
+          'pg_catalog.jsonb_populate_record(null::%1$s, $1)', v_table, v_columns)
+        using p_before;
       elsif v_columns is not null then
         execute format('update %1$s set (%2$s) = (select %2$s from '
           'pg_catalog.jsonb_populate_record(null::%1$s, $2)) %3$s', v_table, v_columns, v_where)
@@ -8383,7 +8694,10 @@ begin
       if v_check_deferred is not null then
         execute v_check_deferred;
       end if;
-    exception when integrity_constraint_violation then
+    exception when foreign_key_violation then
+      get stacked diagnostics v_constraint = constraint_name;
+      reason := format('what it belongs to is gone, or something belongs to it: %s', v_constraint);
+    when integrity_constraint_violation then
       get stacked diagnostics v_constraint = constraint_name;
       reason := format('another row is in the way: %s', v_constraint);
     when others or assert_failure then
@@ -8400,9 +8714,10 @@ end
 $$;
 -- end of sql/engine/queue/restore_row.sql
 
--- from sql/engine/queue/undo_change.sql c90066908ad130d1
+-- from sql/engine/queue/undo_change.sql 3b4a30fc2cc77bae
 -- Reverses one change, row by row, and returns what became of each, in two rounds at most. The
--- first deletes the rows that the change added and restores those that it changed. If one of
+-- first deletes the rows that the change added and restores those that it changed or deleted, the
+-- last one first: what was deleted before what it belonged to comes back after it. If one of
 -- these cannot be restored, the first round is rolled back, and the second leaves the added rows
 -- alone: nobody is left with less than before.
 
@@ -8414,49 +8729,51 @@ language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_first jsonb;
-  v_report jsonb;
+  v_rows jsonb[];
+  v_first jsonb[];
   v_row record;
   v_key text;
   v_reason text;
+  v_is_whole boolean;
 begin
   loop
     begin
-      v_report := '[]';
+      v_rows := '{}';
+      v_is_whole := true;
       -- The added rows first: they may hold a unique key that the others need.
       for v_row in
-        select r.value ->> 'table' as table_name, nullif(r.value -> 'before', 'null') as before,
-          r.value -> 'after' as after
-        from jsonb_array_elements(p_change.rows) as r
-        order by nullif(r.value -> 'before', 'null') is not null, r.value
+        select r.row ->> 'table' as table_name, nullif(r.row -> 'before', 'null') as before,
+          nullif(r.row -> 'after', 'null') as after
+        from jsonb_array_elements(p_change.rows) with ordinality as r (row, nr)
+        order by nullif(r.row -> 'before', 'null') is not null, r.nr desc
       loop
         if v_row.before is null and v_first is not null then
-          v_key := v_first -> jsonb_array_length(v_report) ->> 'key';
-          v_reason := coalesce(v_first -> jsonb_array_length(v_report) ->> 'reason',
+          v_key := v_first[cardinality(v_rows) + 1] ->> 'key';
+          v_reason := coalesce(v_first[cardinality(v_rows) + 1] ->> 'reason',
             'stays: not all that it stands for could be put back');
         else
           select r.key, r.reason into v_key, v_reason
           from maintenance_internal.restore_row(v_row.table_name, v_row.before, v_row.after,
             p_counters) as r;
         end if;
-        v_report := v_report || jsonb_strip_nulls(jsonb_build_object(
+        v_is_whole := v_is_whole and v_reason is null;
+        v_rows := v_rows || jsonb_strip_nulls(jsonb_build_object(
           'table', v_row.table_name, 'key', v_key,
           'outcome', case when v_reason is null then 'applied' else 'refused' end,
           'reason', v_reason));
       end loop;
-      exit when v_first is not null
-        or not jsonb_path_exists(v_report, '$[*] ? (@.outcome == "refused")');
+      exit when v_first is not null or v_is_whole;
       raise exception 'not all of it can be reversed' using errcode = 'PM000';
     exception when sqlstate 'PM000' then
-      v_first := v_report; -- and the second round
+      v_first := v_rows; -- and the second round
     end;
   end loop;
-  return v_report;
+  return to_jsonb(v_rows);
 end
 $$;
 -- end of sql/engine/queue/undo_change.sql
 
--- from sql/engine/queue/undo_task.sql ce37584a5ab790e7
+-- from sql/engine/queue/undo_task.sql bd9751fd3e730249
 -- Reverses what an answer changed, the last operation first. Row by row: what was edited, deleted
 -- or replaced since is refused and said so, the rest is put back.
 
@@ -8474,7 +8791,7 @@ begin
   for v_table in
     select r.row ->> 'table' as name, maintenance_internal.changed_table(r.row ->> 'table') as id,
       jsonb_agg(maintenance_internal.key_of(maintenance_internal.changed_table(r.row ->> 'table'),
-        r.row -> 'after')) as rows
+        coalesce(nullif(r.row -> 'after', 'null'), r.row -> 'before'))) as rows
     from maintenance.change as c
     cross join lateral jsonb_array_elements(c.rows) as r (row)
     where c.task_id = p_task_id and c.outcome = 'applied' and c.undoes is null
@@ -8509,7 +8826,12 @@ set lock_timeout = '5s'
 as $$
 declare
   v_task maintenance.task := maintenance_internal.lock_task(undo_task.task_id,
-    '{succeeded}', 'Only what an answer has changed can be undone.');
+    -- One that goes on, or was given up then, has changed something too.
+    array['succeeded'] || (
+      select array_agg(distinct t.state) from maintenance.task as t
+      join maintenance.change as c on c.task_id = t.task_id and c.outcome = 'applied'
+      where t.task_id = undo_task.task_id),
+    'Only what an answer has changed can be undone.');
   v_kind constant maintenance.kind := maintenance_internal.find_kind(v_task.kind);
   v_change maintenance.change;
   v_rows jsonb;
@@ -8528,7 +8850,8 @@ begin
       and not exists (select from maintenance.change as u where u.undoes = c.change_id))
   then
     raise exception 'what task % changed is not known any more', v_task.task_id
-      using errcode = 'PM016', hint = 'The job forget_changes has emptied the ledger of it.';
+      using errcode = 'PM016', hint = 'The ledger has been emptied of it: the jobs forget_changes '
+        'and forget_deletions say when.';
   end if;
   for v_change in
     select c.* from maintenance.change as c
@@ -8563,27 +8886,60 @@ end
 $$;
 
 comment on function maintenance.undo_task(bigint) is
-  'Puts back every row that the task''s answer changed, but for the columns that its kind names as '
-  'counters; takes away what it added, unless a row that it stands for cannot be put back. Returns '
-  '{task, undone, refused, rows: [{op, table, key, outcome, reason}]}; a row that was edited or '
-  'deleted since, or whose place is taken, is refused. A second call changes nothing and returns '
-  'the same. Errors: PM014 no such task, PM016 its answer was not applied.';
+  'Puts back every row that the task''s answers changed, but for the columns that its kind names '
+  'as counters, and every row that they deleted, with all of them; takes away what they added, '
+  'unless a row that it stands for cannot be put back. Returns {task, undone, refused, rows: '
+  '[{op, table, key, outcome, reason}]}; a row that was edited or deleted since, or whose place '
+  'is taken, is refused. A second call changes nothing and returns the same. What was changed is '
+  'known for 30 days, what was deleted for the setting recovery_days. Errors: PM014 no such '
+  'task, PM016 its answer was not applied, or what it did is not known any more.';
 -- end of sql/engine/queue/undo_task.sql
 
--- from sql/engine/queue/undone_keys.sql 4cc2690279c95c81
--- What was put together once and taken apart again, so that a kind need not do it a second time.
+-- from sql/engine/queue/undone_keys.sql e891fa86ec263ae3
+-- What was put together once and taken apart again, or deleted and brought back, so that a kind
+-- need not do it a second time.
 
 create function maintenance_internal.undone_keys(p_kind text, p_subject text)
-returns table (keys text[])
+returns table (keys text[], undone_at timestamptz)
 language sql
 stable
 set search_path = pg_catalog, pg_temp
 begin atomic
-  select distinct u.keys
+  select u.keys, max(u.created_at)
   from maintenance.change as u
-  where u.kind = p_kind and u.subject = p_subject and u.undoes is not null;
+  where u.kind = p_kind and u.subject = p_subject and u.undoes is not null
+  group by u.keys;
 end;
 -- end of sql/engine/queue/undone_keys.sql
+
+-- from sql/engine/queue/given_up.sql 6a5e0554bedff967
+-- The inputs of a subject that were given up: a model declined to answer, a person rejected the
+-- answer, or it failed until it was dead; and the last one that was answered. A kind that has more
+-- than one thing to ask about a subject goes on to the next. None where somebody has asked with
+-- force, as retry_task does.
+
+create function maintenance_internal.given_up(p_kind text, p_subject text)
+returns setof text
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+begin atomic
+  select g.input_hash
+  from (
+    select t.input_hash
+    from maintenance.task as t
+    where t.kind = p_kind and t.subject = p_subject
+      and (t.state = 'dead' or t.state = 'skipped' and t.last_class in ('blocked', 'declined'))
+    union
+    select s.input_hash
+    from maintenance_internal.subject as s
+    where s.kind = p_kind and s.subject = p_subject
+  ) as g
+  where g.input_hash is not null and not exists (
+    select from maintenance.task as o
+    where o.kind = p_kind and o.subject = p_subject and o.state in ('ready', 'leased') and o.force);
+end;
+-- end of sql/engine/queue/given_up.sql
 
 -- from sql/engine/queue/last_looks.sql 28a78d46bc8c7af9
 -- When prepare last looked at each subject of a kind. For its subjects function, which so names
@@ -8732,9 +9088,38 @@ end
 $$;
 -- end of sql/engine/queue/trigger_jobs.sql
 
--- from sql/engine/queue/task_backlog.sql 016bb57b69ab12f2
+-- from sql/engine/queue/task_events.sql c1f1204b457400b3
+-- What became of each task, for whoever may see neither a text nor whom it is about (S0-25).
+
+create view maintenance.task_events as
+select
+  t.task_id,
+  t.kind,
+  t.state,
+  t.attempts,
+  t.created_at,
+  t.available_at,
+  t.leased_at,
+  t.finished_at
+from maintenance.task as t;
+
+comment on view maintenance.task_events is
+  'The tasks, without a text and without whom they are about: what was asked, and what became of '
+  'it.';
+comment on column maintenance.task_events.task_id is 'the task';
+comment on column maintenance.task_events.kind is 'what is asked';
+comment on column maintenance.task_events.state is
+  'ready, leased, succeeded, skipped, quarantined or dead';
+comment on column maintenance.task_events.attempts is 'how many attempts it has used';
+comment on column maintenance.task_events.created_at is 'when it was asked for';
+comment on column maintenance.task_events.available_at is 'from when on a worker may have it';
+comment on column maintenance.task_events.leased_at is 'when the worker claimed it that has it now';
+comment on column maintenance.task_events.finished_at is 'when it was over';
+-- end of sql/engine/queue/task_events.sql
+
+-- from sql/engine/queue/task_backlog.sql d00da8bed25417ac
 -- The tasks' rows of maintenance_status: what is due and what keeps it, what is with a worker,
--- what waits for a decision, what is dead. None where there is no kind.
+-- what waits for a decision, what is dead, who is to be forgotten. None where there is no kind.
 
 create function maintenance_internal.task_backlog()
 returns table (
@@ -8870,6 +9255,16 @@ begin
       case when v_row.tasks > 0 then 'select task_id, kind, last_error from maintenance.task '
         'where state = ''dead''; then one: select maintenance.retry_task(task_id); or all of a '
         'kind: ' || v_row.retry end;
+
+  return query
+    select 'subjects_to_erase', count(*), 'Subjects that were deleted, and are to be forgotten',
+      case when min(e.noted_at) < v_now - interval '10 minutes' then 'warning' else 'notice' end,
+      min(e.noted_at),
+      case when min(e.noted_at) < v_now - interval '10 minutes' then
+        coalesce(max(e.error) || '. ', '') || 'The tick forgets them: is it at work? By hand: '
+        'select maintenance.erase_subject(subject) from maintenance_internal.erasure;' end
+    from maintenance_internal.erasure as e
+    having count(*) > 0;
 
   select count(*) filter (where m.state <> 'ok') as models, min(m.until) as until,
     case
@@ -11912,7 +12307,7 @@ end
 $$;
 -- end of sql/engine/control/signal_runs.sql
 
--- from sql/engine/control/tick.sql f76a9248ec8f3727
+-- from sql/engine/control/tick.sql 57f8aaf03c8f0ed3
 -- What has to be looked at every minute, in milliseconds: each step in a transaction of its own,
 -- so that one that fails, or waits for a lock, keeps no other from its work. It commits, so it
 -- can have neither a set clause nor security definer: every name is qualified.
@@ -11938,6 +12333,8 @@ begin
   commit;
   v_faults := maintenance_internal.tick_step('find_missed', v_faults);
   commit;
+  v_faults := maintenance_internal.tick_step('erase_subjects', v_faults);
+  commit;
   perform maintenance_internal.note_visit(
     maintenance_internal.tick_statement(), v_began, v_faults);
 end
@@ -11946,9 +12343,9 @@ $$;
 comment on procedure maintenance.tick() is
   'What has to be looked at every minute: writes the receipts of the statements that pg_cron '
   'ran, ends runs that are over their time-out, closes the receipts of dead ones, keeps what '
-  'somebody has edited in pg_cron, puts statements back after a pause, and notes which slots '
-  'were missed. A step that fails is told on its own receipt, the one of the job tick, which '
-  'calls it. Errors: 2D000 called inside a transaction.';
+  'somebody has edited in pg_cron, puts statements back after a pause, notes which slots were '
+  'missed, and forgets subjects that were deleted. A step that fails is told on its own receipt, '
+  'the one of the job tick, which calls it. Errors: 2D000 called inside a transaction.';
 
 -- One step of the tick; what it fails with is added to the faults.
 create function maintenance_internal.tick_step(p_step text, p_faults jsonb)
@@ -12742,7 +13139,7 @@ comment on function maintenance.index_report_step(integer) is
   'details (S4-05 to S4-07).';
 -- end of sql/engine/health/index_report_step.sql
 
--- from sql/engine/names.sql 21b1e110efcfa30b
+-- from sql/engine/names.sql 17d62aca58b352ab
 -- The names that the files of sql/engine/ make in our schemas. Written by make migration.
 
 create function maintenance_internal.engine_names()
@@ -12767,6 +13164,7 @@ return array[
   'maintenance.emergency_stop',
   'maintenance.enable_job',
   'maintenance.enqueue_task',
+  'maintenance.erase_subject',
   'maintenance.explain_policy',
   'maintenance.extend_lease',
   'maintenance.fail_task',
@@ -12784,6 +13182,7 @@ return array[
   'maintenance.model_day',
   'maintenance.model_status',
   'maintenance.next_run_at',
+  'maintenance.note_deleted',
   'maintenance.pause',
   'maintenance.pending_answer',
   'maintenance.preview',
@@ -12807,6 +13206,7 @@ return array[
   'maintenance.setting',
   'maintenance.table_bloat',
   'maintenance.task',
+  'maintenance.task_events',
   'maintenance.task_request',
   'maintenance.tick',
   'maintenance.todo',
@@ -12875,6 +13275,9 @@ return array[
   'maintenance_internal.end_run',
   'maintenance_internal.engine_names',
   'maintenance_internal.engine_ships',
+  'maintenance_internal.erase_subjects',
+  'maintenance_internal.erased',
+  'maintenance_internal.erasure',
   'maintenance_internal.error_text',
   'maintenance_internal.execute_under',
   'maintenance_internal.fault',
@@ -12893,6 +13296,7 @@ return array[
   'maintenance_internal.forget_refusals',
   'maintenance_internal.further_attempts',
   'maintenance_internal.give_up',
+  'maintenance_internal.given_up',
   'maintenance_internal.has_silencing_trigger',
   'maintenance_internal.in_window',
   'maintenance_internal.installed_schedule',
@@ -12904,6 +13308,7 @@ return array[
   'maintenance_internal.is_own_change',
   'maintenance_internal.is_paused',
   'maintenance_internal.is_stopped',
+  'maintenance_internal.is_to_be_erased',
   'maintenance_internal.is_trusted',
   'maintenance_internal.job',
   'maintenance_internal.job_faults',
@@ -12911,6 +13316,7 @@ return array[
   'maintenance_internal.key_of',
   'maintenance_internal.keys_off',
   'maintenance_internal.kind_hold',
+  'maintenance_internal.kind_options',
   'maintenance_internal.last_success',
   'maintenance_internal.leaf_tables',
   'maintenance_internal.learn_limit',
@@ -12942,6 +13348,7 @@ return array[
   'maintenance_internal.model_status',
   'maintenance_internal.model_usage',
   'maintenance_internal.moment',
+  'maintenance_internal.most_tokens',
   'maintenance_internal.nearest_minute',
   'maintenance_internal.nearest_slot',
   'maintenance_internal.next_piece',
@@ -13060,7 +13467,7 @@ return array[
 ];
 -- end of sql/engine/names.sql
 
--- from sql/engine/uninstall.sql 2939f43fa6037559
+-- from sql/engine/uninstall.sql 94c77c18a12be492
 -- The way out: schedules, schemas and roles go, and nothing that is not ours.
 
 create function maintenance.uninstall(confirm text)
@@ -13147,6 +13554,11 @@ begin
     join ours as o on o.classid = d.refclassid and o.objid = d.refobjid
     where d.deptype in ('n', 'a')
       and not exists (select from ours as u where u.classid = d.classid and u.objid = d.objid)
+      -- A trigger that tells nobody but us goes with us.
+      and not exists (
+        select from pg_trigger as t
+        where d.classid = 'pg_trigger'::regclass and t.oid = d.objid
+          and t.tgfoid = 'maintenance.note_deleted()'::regprocedure)
     union
     select pg_describe_object(d.classid, d.objid, 0)
     from pg_depend as d
@@ -13247,13 +13659,14 @@ comment on function maintenance.uninstall(text) is
   'Removes pg-maintenance from this database: its jobs in pg_cron (where pg_cron lives in another '
   'database, the statements for there are in outcome), the schemas maintenance and '
   'maintenance_internal with all receipts and tasks, public.maintenance_status, the functions of '
-  'the reference application that call the engine (its tables stay), the roles where nobody uses '
+  'the reference application that call the engine (its tables stay), triggers that call '
+  'maintenance.note_deleted, the roles where nobody uses '
   'them, and dbmate''s record. confirm: the name of this database. Refuses where somebody else''s '
   'objects stand among ours or on them. For the engine''s owner. Errors: PM002 another name, PM020 '
   'foreign objects.';
 -- end of sql/engine/uninstall.sql
 
--- from sql/engine/shipped.sql 9b3980bfe4b0c3f7
+-- from sql/engine/shipped.sql e7a822229fed3a76
 -- The calls in the files of sql/engine/ that set jobs, kinds and models, and their shipping. Written
 -- by make migration.
 
@@ -13276,6 +13689,7 @@ begin atomic
   (E'job', E'purge_model_days', E'select maintenance.set_policy(\n  \'purge_model_days\',\n  target => \'maintenance.model_day\',\n  action => \'delete\',\n  age => \'day\',\n  keep => \'2 years\',\n  schedule => \'45 3 * * *\',\n  description => \'What models took and cost, by day\');'),
   (E'job', E'purge_model_usage', E'select maintenance.set_policy(\n  \'purge_model_usage\',\n  target => \'maintenance_internal.model_usage\',\n  action => \'delete\',\n  age => \'hour\',\n  keep => \'100 days\',\n  schedule => \'46 3 * * *\',\n  description => \'Requests by hour, of which limits are counted\');'),
   (E'job', E'forget_changes', E'select maintenance.set_policy(\n  \'forget_changes\',\n  target => \'maintenance.change\',\n  action => \'update\',\n  assign => $$rows = \'[]\', note = null, forgotten_at = now()$$,\n  age => \'created_at\',\n  keep => \'30 days\',\n  matching => \'forgotten_at is null\',\n  schedule => \'47 3 * * *\',\n  description => \'The texts in the ledger of answers, and with them their undo\');'),
+  (E'job', E'forget_deletions', E'select maintenance.set_policy(\n  \'forget_deletions\',\n  target => \'maintenance.change\',\n  action => \'update\',\n  assign => $$rows = \'[]\', note = null, forgotten_at = now()$$,\n  age => \'created_at\',\n  keep => \'0\',\n  matching => $$deletes and forgotten_at is null and created_at <= now() - (\n    select s.value::numeric * interval \'1 day\' from maintenance.setting as s\n    where s.name = \'recovery_days\')$$,\n  schedule => \'49 3 * * *\',\n  description => \'What answers deleted, and with it their undo, after the setting recovery_days\');'),
   (E'job', E'purge_changes', E'select maintenance.set_policy(\n  \'purge_changes\',\n  target => \'maintenance.change\',\n  action => \'delete\',\n  age => \'created_at\',\n  keep => \'2 years\',\n  schedule => \'48 3 * * *\',\n  description => \'The ledger of answers: what was changed, without texts\');'),
   (E'model', E'gemini-3.5-flash-lite', E'select maintenance.set_model(\'gemini-3.5-flash-lite\', 1, 0.30, 2.50, 0.03, \'2026-11-22\');'),
   (E'model', E'gemini-3.1-flash-lite', E'select maintenance.set_model(\'gemini-3.1-flash-lite\', 2, 0.25, 1.50, 0.025, \'2026-11-22\');'),
@@ -13388,7 +13802,7 @@ end
 $$;
 -- end of sql/engine/pin.sql
 
--- from sql/engine/roles.sql 7944c5c0db65a7b0
+-- from sql/engine/roles.sql 43dc889ac7d79ec5
 -- Who may call what. Last in the build, so that it sees everything.
 --
 --   maintenance_viewer    reads status and history
@@ -13418,6 +13832,7 @@ declare
     'table maintenance.setting',
     'table maintenance.model_status',
     'table maintenance.active_failovers',
+    'table maintenance.task_events',
     'function maintenance.effective_model(text)',
     'function maintenance_internal.model_status()',
     'function maintenance_internal.backlog()',
@@ -13467,7 +13882,8 @@ declare
     'function maintenance.retry_tasks(text)',
     'function maintenance.approve_task(bigint)',
     'function maintenance.reject_task(bigint, text)',
-    'function maintenance.undo_task(bigint)'];
+    'function maintenance.undo_task(bigint)',
+    'function maintenance.erase_subject(text)'];
   v_worker constant text[] := array[
     'function maintenance.claim_tasks(text, integer, interval, jsonb)',
     'function maintenance.task_request(bigint, uuid)',

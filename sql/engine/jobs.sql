@@ -111,6 +111,19 @@ select maintenance.set_policy(
   description => 'The texts in the ledger of answers, and with them their undo');
 
 select maintenance.set_policy(
+  'forget_deletions',
+  target => 'maintenance.change',
+  action => 'update',
+  assign => $$rows = '[]', note = null, forgotten_at = now()$$,
+  age => 'created_at',
+  keep => '0',
+  matching => $$deletes and forgotten_at is null and created_at <= now() - (
+    select s.value::numeric * interval '1 day' from maintenance.setting as s
+    where s.name = 'recovery_days')$$,
+  schedule => '49 3 * * *',
+  description => 'What answers deleted, and with it their undo, after the setting recovery_days');
+
+select maintenance.set_policy(
   'purge_changes',
   target => 'maintenance.change',
   action => 'delete',

@@ -27,6 +27,7 @@ declare
     'table maintenance.setting',
     'table maintenance.model_status',
     'table maintenance.active_failovers',
+    'table maintenance.task_events',
     'function maintenance.effective_model(text)',
     'function maintenance_internal.model_status()',
     'function maintenance_internal.backlog()',
@@ -76,7 +77,8 @@ declare
     'function maintenance.retry_tasks(text)',
     'function maintenance.approve_task(bigint)',
     'function maintenance.reject_task(bigint, text)',
-    'function maintenance.undo_task(bigint)'];
+    'function maintenance.undo_task(bigint)',
+    'function maintenance.erase_subject(text)'];
   v_worker constant text[] := array[
     'function maintenance.claim_tasks(text, integer, interval, jsonb)',
     'function maintenance.task_request(bigint, uuid)',

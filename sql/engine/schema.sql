@@ -29,6 +29,7 @@
 --   PM024  no such model
 --   PM025  a run waited in vain (on receipts; never raised)
 --   PM026  an answer of a model comes during an emergency stop
+--   PM027  a kind's apply says that what it was asked about has changed
 --   PM099  undoes what was only tried (never raised to a caller)
 
 do $$

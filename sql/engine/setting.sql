@@ -6,7 +6,9 @@ select s.name, s.value, s.description
 from (values
   ('daily_budget_usd', '1', 'what calls of models may cost a day, midnight to midnight in Los '
     'Angeles as the quotas of Gemini, in USD; then no task is handed out until the next. null: no '
-    'limit')
+    'limit'),
+  ('recovery_days', '7', 'how many days rows that an answer deleted can be brought back '
+    '(undo_task). null: for ever')
 ) as s (name, value, description);
 
 comment on view maintenance_internal.shipped_setting is 'Every setting, with the value that ships.';

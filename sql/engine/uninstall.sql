@@ -84,6 +84,11 @@ begin
     join ours as o on o.classid = d.refclassid and o.objid = d.refobjid
     where d.deptype in ('n', 'a')
       and not exists (select from ours as u where u.classid = d.classid and u.objid = d.objid)
+      -- A trigger that tells nobody but us goes with us.
+      and not exists (
+        select from pg_trigger as t
+        where d.classid = 'pg_trigger'::regclass and t.oid = d.objid
+          and t.tgfoid = 'maintenance.note_deleted()'::regprocedure)
     union
     select pg_describe_object(d.classid, d.objid, 0)
     from pg_depend as d
@@ -184,7 +189,8 @@ comment on function maintenance.uninstall(text) is
   'Removes pg-maintenance from this database: its jobs in pg_cron (where pg_cron lives in another '
   'database, the statements for there are in outcome), the schemas maintenance and '
   'maintenance_internal with all receipts and tasks, public.maintenance_status, the functions of '
-  'the reference application that call the engine (its tables stay), the roles where nobody uses '
+  'the reference application that call the engine (its tables stay), triggers that call '
+  'maintenance.note_deleted, the roles where nobody uses '
   'them, and dbmate''s record. confirm: the name of this database. Refuses where somebody else''s '
   'objects stand among ours or on them. For the engine''s owner. Errors: PM002 another name, PM020 '
   'foreign objects.';

@@ -27,6 +27,10 @@ begin atomic
     'user_subscription_now',
     'user_subscription_summary',
     'messages',
+    'archived_sessions',
+    'chat_sessions',
+    'archivable_sessions',
+    'retention_policies',
     'user_profiles',
     'user_preferences',
     'memories',
@@ -44,6 +48,13 @@ begin atomic
     'refresh_subscription_summary',
     'refresh_subscription_summary_step',
     'stale_subscription_summary',
+    'retention_days',
+    'archive_until',
+    'next_session',
+    'archive_subjects',
+    'prepare_archive',
+    'apply_archive',
+    'trigger_archive_step',
     'profile_subjects',
     'prepare_profile',
     'profile_value',
@@ -69,10 +80,11 @@ begin atomic
     'analyze_account_tables',
     'vacuum_account_tables',
     'weekly_index_report',
+    'trigger_archive',
     'trigger_analysis',
     'trigger_consolidation'])
   union all
-  select 'kind', unnest(array['analyze_profile', 'consolidate_memories']);
+  select 'kind', unnest(array['analyze_profile', 'archive_session', 'consolidate_memories']);
 end;
 
 do $$

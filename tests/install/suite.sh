@@ -175,7 +175,7 @@ on "$host" psql -qX -o /dev/null -c "select maintenance.drop_job('cleanup_expire
 migrate "$host" db/reference
 on "$host" psql -qX -c "delete from public.schema_migrations where version = '20261124000001'"
 (migrate "$host" db/reference) 2>"$place/log" && not_ok 'the reference application is installed twice'
-says 'its names are taken in this database: table import_jobs, ' 'leftovers of ours'
+says 'its names are taken in this database: table archivable_sessions, ' 'leftovers of ours'
 
 # Where a name of ours is taken, one sentence says so, and nothing is changed.
 taken() { # taken FOLDER SENTENCE STATEMENT ...

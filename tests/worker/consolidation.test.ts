@@ -14,6 +14,7 @@ beforeEach(async () => {
   await db.query(`
     delete from maintenance.task;
     delete from public.users;
+    delete from maintenance_internal.erasure;
     insert into public.users (id, name) values ('${ada}', 'Ada'), ('${bob}', 'Bob');
   `);
   await remember(ada, 10);

@@ -137,7 +137,7 @@ const cases: Case[] = [
       "The input token count (2000000) exceeds the maximum number of tokens allowed.",
     ),
     failureClass: "too_large",
-    cools: ["refused", 60, 60],
+    attempts: 1,
   },
   {
     name: "a blocked prompt",

@@ -128,16 +128,31 @@ export async function startStandIn(
   };
 }
 
-/** The happy answer about a profile or about memories, by a few plain rules over the lines. */
+/** The happy answer about a profile, memories or a chat, by a few plain rules over the lines. */
 export function answerByRule(seen: Seen): Reply {
   const lines = seen.content
     .split("\n")
     .filter((line) => line.startsWith("{"))
     .map((line) => JSON.parse(line) as Line);
+  if (lines.some((line) => line.role)) return summary(lines);
   return lines[0]?.key === undefined ? profile(lines) : consolidation(lines);
 }
 
-type Line = { id: string; text: string; key?: string; category?: string | null };
+type Line = {
+  id: string;
+  text: string;
+  key?: string;
+  category?: string | null;
+  role?: string;
+  summary?: string;
+};
+
+/** What a user said in a chat, each message cut; after what was summed up before. */
+function summary(lines: Line[]): Reply {
+  const said = lines.filter((line) => line.role !== "assistant");
+  const text = said.map((line) => line.summary ?? line.text.slice(0, 60)).join(" ");
+  return { text: JSON.stringify({ summary: text.slice(0, 3000) || "Nothing was said." }) };
+}
 
 /** Memories of one category: the same but for numbers contradict each other; the rest is merged. */
 function consolidation(lines: Line[]): Reply {
@@ -175,6 +190,10 @@ function profile(lines: Line[]): Reply {
 }
 
 if (process.argv[1] === import.meta.filename) {
-  const standIn = await startStandIn();
+  const delay = Number(process.env["DELAY_MS"] ?? 0);
+  const standIn = await startStandIn(async (seen) => {
+    await new Promise((resolve) => setTimeout(resolve, delay));
+    return answerByRule(seen);
+  });
   process.stdout.write(`${standIn.url}\n`);
 }

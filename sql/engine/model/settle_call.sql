@@ -18,7 +18,7 @@ declare
   v_now constant timestamptz := maintenance_internal.moment();
   v_outcome text := p_outcome;
   v_answered constant boolean :=
-    p_outcome in ('succeeded', 'quarantined', 'bad_output', 'blocked');
+    p_outcome in ('succeeded', 'quarantined', 'bad_output', 'stale', 'blocked');
   v_call maintenance.model_call;
 begin
   is_own_fault := true;
@@ -74,8 +74,10 @@ begin
     delete from maintenance_internal.cool_down as c
     where c.model = v_call.model and c.kind in ('*', v_call.kind) and c.since <= v_call.asks_at;
   else
-    is_own_fault := maintenance_internal.cool_model(v_call, p_outcome, p_details, p_message,
-      p_retry_after);
+    -- What is too large is tried with less at first.
+    is_own_fault := case when p_outcome = 'too_large' then true
+      else maintenance_internal.cool_model(v_call, p_outcome, p_details, p_message,
+        p_retry_after) end;
     if v_call.is_probe then
       update maintenance_internal.cool_down as c -- the next one may try
       set probing_until = null
@@ -98,7 +100,7 @@ begin
     v_answered::integer, v_call.input_tokens, v_call.output_tokens, v_call.cached_tokens,
     coalesce(cost, 0), (v_call.is_estimate or cost is null)::integer,
     case when v_answered then v_now end,
-    case when p_outcome in ('rejected', 'too_large') then v_now end)
+    case when p_outcome = 'rejected' then v_now end)
   on conflict on constraint model_day_pkey do update
   set calls = d.calls + excluded.calls,
     answered = d.answered + excluded.answered,

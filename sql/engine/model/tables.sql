@@ -139,6 +139,7 @@ create table maintenance.model_call (
 ) with (fillfactor = 80);
 
 create index model_call_created_at_idx on maintenance.model_call (created_at);
+create index model_call_details_idx on maintenance.model_call (task_id) where details is not null;
 create unique index model_call_open_is_unique on maintenance.model_call (lease_token)
 where settled_at is null;
 

@@ -23,12 +23,13 @@ begin
   if not found then
     select * into v_applied from maintenance_internal.apply_answer(v_task, p_approved => true);
   end if;
-  if v_applied.outcome <> 'succeeded' then
+  if v_applied.outcome not in ('succeeded', 'continued') then
     raise exception 'the answer of task % cannot be applied: %', v_task.task_id, v_applied.error
       using errcode = 'PM016', hint = 'select maintenance.reject_task(task_id);';
   end if;
   v_task.input_hash := v_applied.input_hash;
-  v_task := maintenance_internal.settle_task(v_task, 'succeeded',
+  v_task.carry := coalesce(v_applied.carry, v_task.carry);
+  v_task := maintenance_internal.settle_task(v_task, v_applied.outcome,
     p_settled_token => v_task.settled_token,
     p_result => jsonb_build_object('result', v_applied.result, 'approvedBy', session_user));
   return v_task.result;

@@ -27,6 +27,20 @@ exception when others or assert_failure then
 end
 $$;
 
+-- The options that prepare and apply are given: the caller's, and what the engine adds to them.
+create function maintenance_internal.kind_options(
+  p_task maintenance.task,
+  p_name text,
+  p_value jsonb)
+returns jsonb
+language sql
+immutable
+set search_path = pg_catalog, pg_temp
+return (p_task.options - 'carry')
+  || case when p_value is not null then jsonb_build_object(p_name, p_value) else '{}' end
+  || case when p_task.carry is not null then jsonb_build_object('carry', p_task.carry)
+    else '{}' end;
+
 create function maintenance_internal.call_prepare(
   p_name text,
   p_subject text,

@@ -35,6 +35,15 @@ begin
     return jsonb_strip_nulls(maintenance_internal.task_state(v_task)
       || jsonb_build_object('error', v_task.last_error));
   end if;
+  if maintenance_internal.is_to_be_erased(v_task.subject) then
+    v_cost := (select c.cost from maintenance_internal.settle_call(
+      v_task.lease_token, 'stale', complete_task.usage) as c);
+    v_task.carry := null;
+    v_task := maintenance_internal.settle_task(v_task, 'skipped', 'its subject is to be erased',
+      p_cost => v_cost, p_settled_token => complete_task.lease_token,
+      p_result => '{"error": "its subject is to be erased"}');
+    return v_task.result;
+  end if;
   if v_task.context is null then
     -- Nobody has asked; or a crash has taken what task_request wrote, which waits for no disk.
     v_task := maintenance_internal.settle_task(v_task, 'released',
@@ -56,13 +65,15 @@ begin
     v_task.held_answer := v_applied.answer;
     select * into v_applied from maintenance_internal.apply_answer(v_task, p_approved => false);
     v_task.input_hash := v_applied.input_hash;
+    v_task.carry := coalesce(v_applied.carry, v_task.carry);
     if v_applied.outcome = 'quarantined' then
       v_task.foreseen := maintenance_internal.foresee_answer(v_task);
     end if;
   end if;
 
   v_cost := (select c.cost from maintenance_internal.settle_call(v_task.lease_token,
-    v_applied.outcome, complete_task.usage) as c);
+    case v_applied.outcome when 'continued' then 'succeeded' else v_applied.outcome end,
+    complete_task.usage) as c);
   v_task := maintenance_internal.settle_task(v_task, v_applied.outcome, v_applied.error,
     p_cost => v_cost, p_settled_token => complete_task.lease_token,
     p_result => jsonb_build_object('result', v_applied.result, 'error', v_applied.error));
@@ -73,7 +84,7 @@ $$;
 comment on function maintenance.complete_task(bigint, uuid, text, jsonb) is
   'Takes the answer of a leased task and applies it. Returns {state, result, error, '
   'available_at}, result being what apply returned: a bad answer is a normal return and costs an '
-  'attempt, and one that goes too far waits in quarantine. A replay of the same token returns the '
-  'stored result. usage: Gemini''s usageMetadata, with modelVersion and durationMs. '
-  'Errors: PM014 not leased under this token, PM026 an emergency stop: the answer is not lost, and '
-  'is to be sent again after it.';
+  'attempt, and one that goes too far waits in quarantine. Where apply asks to continue, the '
+  'state is ready. A replay of the same token returns the stored result. usage: Gemini''s '
+  'usageMetadata, with modelVersion and durationMs. Errors: PM014 not leased under this token, '
+  'PM026 an emergency stop: the answer is not lost, and is to be sent again after it.';

@@ -21,7 +21,9 @@ declare
     greatest(enqueue_task.not_before, maintenance_internal.moment());
   v_task_id bigint;
 begin
-  if coalesce(enqueue_task.subject, '') = '' or length(enqueue_task.subject) > 200 then
+  if coalesce(enqueue_task.subject, '') in ('', maintenance_internal.erased())
+    or length(enqueue_task.subject) > 200
+  then
     raise exception 'the subject "%" is not acceptable', left(enqueue_task.subject, 50)
       using errcode = 'PM002', hint = 'A text of 1 to 200 characters, a user''s id for user kinds.';
   end if;

@@ -21,6 +21,7 @@ declare
   v_is_cut constant boolean := fail_task.failure_class = 'bad_output'
     and coalesce(fail_task.usage ->> 'finishReason' = 'MAX_TOKENS', false);
   v_call record;
+  v_is_free boolean := false;
 begin
   if fail_task.failure_class is null or fail_task.failure_class not in ('transient', 'defer',
     'gone', 'configuration', 'rejected', 'blocked', 'bad_output', 'too_large') then
@@ -32,14 +33,21 @@ begin
     raise exception 'retry_after "%" is out of range', fail_task.retry_after
       using errcode = 'PM002', hint = 'An interval from zero to 30 days.';
   end if;
-  v_task.cut_answers := v_task.cut_answers + v_is_cut::integer;
   select * into v_call from maintenance_internal.settle_call(v_task.lease_token,
     fail_task.failure_class, fail_task.usage, fail_task.details, fail_task.message,
     fail_task.retry_after);
-  -- With the first answer that is cut it is the limit that was too low.
+  if v_is_cut and not v_task.more_room then
+    v_task.more_room := true;
+    v_is_free := true; -- it is the limit that was too low
+    if v_task.asked_tokens >= maintenance_internal.most_tokens() then
+      v_task.halvings := v_task.halvings + 1;
+    end if;
+  elsif v_is_cut or fail_task.failure_class = 'too_large' then
+    v_task.halvings := v_task.halvings + 1;
+  end if;
   return maintenance_internal.task_state(maintenance_internal.settle_task(v_task,
     fail_task.failure_class, fail_task.message, fail_task.retry_after,
-    v_call.is_own_fault and not (v_is_cut and v_task.cut_answers = 1), v_call.cost));
+    v_call.is_own_fault and not v_is_free, v_call.cost));
 end
 $$;
 
@@ -49,7 +57,8 @@ comment on function maintenance.fail_task(bigint, uuid, text, text, interval, js
   'nothing; bad_output costs an attempt; defer (429, 503, no network) and gone (404) cost nothing, '
   'and the model cools down, for retry_after at least; configuration gives the task back for a '
   'minute; blocked skips it until its input changes; rejected (400) ends it where others of its '
-  'kind were answered, else this model is not asked for its kind for a while; too_large ends it. '
+  'kind were answered, else this model is not asked for its kind for a while; too_large costs an '
+  'attempt, and half of it is shown; where that cannot be, it is as rejected. '
   'message: for people, no secret in it. usage: as in complete_task; with finishReason MAX_TOKENS '
   'the next request has more room, then less to say. details: of the error, kept with the call. '
   'Errors: PM002 argument, PM014 not leased under this token.';

@@ -18,6 +18,13 @@ begin
       using errcode = 'PM014', hint = case when p_states is null then p_hint
         else 'select task_id, state, last_error from maintenance.task;' end;
   end if;
+  -- A worker is told in its own way.
+  if p_states is not null and (v_task.subject = maintenance_internal.erased()
+    or maintenance_internal.is_to_be_erased(v_task.subject))
+  then
+    raise exception 'task % is about a subject that was erased', v_task.task_id
+      using errcode = 'PM016', hint = 'Nothing is known of it any more.';
+  end if;
   if v_task.state <> all (p_states) then
     raise exception 'task % is %', v_task.task_id, v_task.state
       using errcode = 'PM016', hint = p_hint;

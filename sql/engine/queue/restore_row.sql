@@ -26,7 +26,8 @@ return (
   where i.indrelid = p_table and i.indisprimary);
 
 -- Puts one row back as it was before a change, or says why not: it must be as the change left it.
--- Counters count or date each update: a difference is no edit, and they are not restored.
+-- Counters count or date each update: a difference is no edit, and they are not restored; but a
+-- row that was deleted comes back with all of its columns.
 
 create function maintenance_internal.restore_row(
   p_table text,
@@ -43,17 +44,18 @@ declare
   v_keys text;
   v_columns text;
   v_where text;
-  v_key constant jsonb := maintenance_internal.key_of(v_table, p_after);
+  v_known constant jsonb := coalesce(p_after, p_before);
+  v_key constant jsonb := maintenance_internal.key_of(v_table, v_known);
   v_now jsonb;
   v_constraint text;
   v_context text;
   v_check_deferred text := maintenance_internal.check_deferred_statement();
 begin
   select string_agg(quote_ident(a.attname), ', ' order by a.attnum) filter (where k.is_key),
-    string_agg(p_after ->> a.attname, ', ' order by a.attnum) filter (where k.is_key),
+    string_agg(v_known ->> a.attname, ', ' order by a.attnum) filter (where k.is_key),
     string_agg(quote_ident(a.attname), ', ' order by a.attnum) filter (
-      where not k.is_key and a.attname <> all (p_counters) and a.attgenerated = ''
-        and a.attidentity <> 'a' and p_before ? a.attname)
+      where a.attgenerated = '' and p_before ? a.attname and (p_after is null
+        or not k.is_key and a.attname <> all (p_counters) and a.attidentity <> 'a'))
   into v_keys, key, v_columns
   from pg_index as i
   join pg_attribute as a on a.attrelid = i.indrelid and a.attnum > 0 and not a.attisdropped
@@ -75,9 +77,11 @@ begin
     reason := 'it cannot be found: SQLSTATE ' || sqlstate;
     return;
   end;
-  if p_before <> 'null' and maintenance_internal.key_of(v_table, p_before) <> v_key then
+  if p_before is not null and maintenance_internal.key_of(v_table, p_before) <> v_key then
     reason := 'its key has been changed';
-  elsif v_now is null then
+  elsif p_after is null and v_now is not null then
+    reason := 'is there again';
+  elsif p_after is not null and v_now is null then
     reason := 'is gone';
   elsif exists (
     select from jsonb_each(p_after - p_counters) as a
@@ -88,6 +92,10 @@ begin
     begin
       if p_before is null then
         execute format('delete from %s %s', v_table, v_where) using v_key;
+      elsif p_after is null then
+        execute format('insert into %1$s (%2$s) overriding system value select %2$s from '
+          'pg_catalog.jsonb_populate_record(null::%1$s, $1)', v_table, v_columns)
+        using p_before;
       elsif v_columns is not null then
         execute format('update %1$s set (%2$s) = (select %2$s from '
           'pg_catalog.jsonb_populate_record(null::%1$s, $2)) %3$s', v_table, v_columns, v_where)
@@ -96,7 +104,10 @@ begin
       if v_check_deferred is not null then
         execute v_check_deferred;
       end if;
-    exception when integrity_constraint_violation then
+    exception when foreign_key_violation then
+      get stacked diagnostics v_constraint = constraint_name;
+      reason := format('what it belongs to is gone, or something belongs to it: %s', v_constraint);
+    when integrity_constraint_violation then
       get stacked diagnostics v_constraint = constraint_name;
       reason := format('another row is in the way: %s', v_constraint);
     when others or assert_failure then

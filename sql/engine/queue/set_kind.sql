@@ -1,5 +1,13 @@
 -- Declares a kind of task: a row, and three SQL functions. No worker has to know it.
 
+-- No model has more room for an answer.
+create function maintenance_internal.most_tokens()
+returns integer
+language sql
+immutable
+set search_path = pg_catalog, pg_temp
+return 65536;
+
 create function maintenance.set_kind(
   kind text,
   instruction text,
@@ -33,9 +41,11 @@ begin
     raise exception 'max_attempts % is out of range', set_kind.max_attempts
       using errcode = 'PM002', hint = '1 to 100.';
   end if;
-  if coalesce(set_kind.max_output_tokens, 0) not between 1 and 65536 then
+  if coalesce(set_kind.max_output_tokens, 0)
+    not between 1 and maintenance_internal.most_tokens()
+  then
     raise exception 'max_output_tokens % is out of range', set_kind.max_output_tokens
-      using errcode = 'PM002', hint = '1 to 65536.';
+      using errcode = 'PM002', hint = format('1 to %s.', maintenance_internal.most_tokens());
   end if;
   if coalesce(btrim(set_kind.instruction), '') = ''
     or jsonb_typeof(set_kind.response_schema) is distinct from 'object' then

@@ -2,11 +2,14 @@
 --
 --   outcome        attempt     then
 --   succeeded      burned      succeeded
---   skipped        refunded    skipped; blocked and declined too, with the attempt burned
+--   continued      refunded    ready at once, and all its counts are zero again: it goes on
+--   skipped        refunded    skipped; blocked and declined too, with the attempt burned; but one
+--                              that went on, and finds nothing more, has succeeded
 --   quarantined    burned      quarantined, with what a decision needs
 --   transient      burned      ready after a back-off, or dead after the last attempt
---   bad_output     burned      the same
---   rejected       burned      dead; too_large too
+--   bad_output     burned      the same; stale too: what it is about has changed meanwhile
+--   too_large      burned      ready at once, to show less, or dead after the last attempt
+--   rejected       burned      dead
 --   defer          refunded    ready at once, and so is gone: it is the model that waits
 --   configuration  refunded    ready after a minute, or retry_after if that is longer
 --   released       refunded    ready at once
@@ -41,6 +44,11 @@ declare
   v_task maintenance.task := p_task;
   v_is_put_off boolean;
 begin
+  if p_outcome = 'skipped' and p_task.carry is not null then
+    p_outcome := 'succeeded';
+    p_message := null;
+    v_task.result := v_task.result || '{"state": "succeeded"}';
+  end if;
   if p_task.lease_token is not null then
     -- Whatever ended it: no call is left open.
     p_cost := coalesce(p_cost, (
@@ -51,6 +59,13 @@ begin
   end if;
   v_is_put_off := v_is_foreign and (p_outcome = 'transient'
     or maintenance_internal.answered_since(p_task.failed_at));
+  if p_outcome = 'continued' then
+    v_task.attempts := 0;
+    v_task.defers := 0;
+    v_task.recoveries := 0;
+    v_task.failed_at := null;
+    v_task.due_at := v_now;
+  end if;
   v_task.defers := v_task.defers + v_is_put_off::integer;
   v_task.recoveries := v_task.recoveries + (p_outcome = 'recovered')::integer;
   v_task.state := case
@@ -59,8 +74,8 @@ begin
     when p_outcome = 'quarantined' then 'quarantined'
     when v_task.defers > v_most_defers or v_task.recoveries >= v_most_recoveries then 'dead'
     when v_is_foreign then 'ready'
-    when p_outcome in ('rejected', 'too_large')
-      or p_outcome in ('transient', 'bad_output') and v_task.attempts >= (
+    when p_outcome = 'rejected'
+      or p_outcome in ('transient', 'bad_output', 'stale', 'too_large') and v_task.attempts >= (
         select k.max_attempts from maintenance.kind as k where k.kind = v_task.kind) then 'dead'
     else 'ready'
   end;
@@ -70,14 +85,14 @@ begin
     when v_is_foreign and p_task.failed_at is not null then greatest(v_now, (
       select max(c.until) from maintenance_internal.cool_down as c
       where c.model = v_task.model and c.kind in ('*', v_task.kind))) + interval '1 second'
-    when v_is_foreign or p_outcome in ('released', 'recovered') then v_now
+    when v_is_foreign or p_outcome in ('continued', 'released', 'recovered', 'too_large') then v_now
     when p_outcome = 'configuration' then v_now + greatest(p_retry_after, interval '1 minute')
     -- Ten seconds, doubled with every attempt, at most an hour, and a quarter more or less.
     else v_now + greatest(p_retry_after,
       least(interval '10 seconds' * 2 ^ least(v_task.attempts - 1, 10), interval '1 hour')
         * (0.75 + random() / 2))
   end;
-  if p_outcome not in ('succeeded', 'released') then
+  if p_outcome not in ('succeeded', 'continued', 'released') then
     v_task.last_class := p_outcome;
     v_task.last_error := left(coalesce(p_message, p_outcome), 1000);
   end if;
@@ -88,7 +103,8 @@ begin
     v_task.settled_token := p_settled_token;
     v_task.result := jsonb_strip_nulls(p_result || jsonb_build_object(
       'state', v_task.state,
-      'available_at', case when v_task.state = 'ready' then v_task.available_at end));
+      'available_at',
+      case when v_task.state = 'ready' and p_outcome <> 'continued' then v_task.available_at end));
   end if;
 
   update maintenance.task as t
@@ -100,7 +116,10 @@ begin
     attempts = v_task.attempts,
     defers = v_task.defers,
     recoveries = v_task.recoveries,
-    cut_answers = v_task.cut_answers,
+    more_room = v_task.more_room,
+    halvings = v_task.halvings,
+    asked_hash = v_task.asked_hash,
+    due_at = v_task.due_at,
     available_at = case when v_task.state = 'ready' then v_task.available_at
       else t.available_at end,
     worker = null,
@@ -109,6 +128,7 @@ begin
     leased_at = null,
     again = false,
     context = case when v_task.state = 'quarantined' then v_task.context end,
+    carry = case when v_task.state in ('ready', 'quarantined') then v_task.carry end,
     held_answer = case when v_task.state = 'quarantined' then v_task.held_answer end,
     foreseen = case when v_task.state = 'quarantined' then v_task.foreseen end,
     input_hash = v_task.input_hash,

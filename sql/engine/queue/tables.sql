@@ -38,7 +38,8 @@ create table maintenance.task (
   attempts integer not null default 0,
   defers integer not null default 0,
   recoveries integer not null default 0,
-  cut_answers integer not null default 0,
+  more_room boolean not null default false,
+  halvings integer not null default 0,
   available_at timestamptz not null default clock_timestamp(),
   due_at timestamptz not null default clock_timestamp(),
   worker text,
@@ -53,6 +54,7 @@ create table maintenance.task (
   asked_tokens integer,
   asked_hash text,
   context jsonb,
+  carry jsonb,
   input_hash text,
   last_class text,
   last_error text,
@@ -81,7 +83,7 @@ create table maintenance.task (
       and (state <> 'quarantined' or context is not null)),
   constraint task_priority_is_sane check (priority between -5 and 5),
   constraint task_counts_are_not_negative
-    check (attempts >= 0 and defers >= 0 and recoveries >= 0 and cut_answers >= 0)
+    check (attempts >= 0 and defers >= 0 and recoveries >= 0 and halvings >= 0)
 ) with (fillfactor = 80);
 
 create unique index task_open_is_unique on maintenance.task (kind, subject)
@@ -89,7 +91,7 @@ where state in ('ready', 'leased');
 create index task_ready_idx on maintenance.task (kind, priority, available_at, task_id)
 where state = 'ready';
 create index task_leased_idx on maintenance.task (lease_expires_at) where state = 'leased';
-create index task_subject_idx on maintenance.task (kind, subject, task_id);
+create index task_subject_idx on maintenance.task (subject, kind, task_id);
 create index task_finished_at_idx on maintenance.task (finished_at) where finished_at is not null;
 create index task_dead_idx on maintenance.task (finished_at) where state = 'dead';
 create index task_quarantined_idx on maintenance.task (task_id) where state = 'quarantined';
@@ -100,8 +102,11 @@ comment on table maintenance.task is
 comment on column maintenance.task.priority is 'the lower goes first, from -5 to 5';
 comment on column maintenance.task.defers is
   'failures that were not its own, although no other task has met them: dead after 50';
-comment on column maintenance.task.cut_answers is
-  'answers that did not fit into max_output_tokens: it is doubled once, then less is shown';
+comment on column maintenance.task.more_room is
+  'an answer was cut: max_output_tokens is doubled from then on';
+comment on column maintenance.task.halvings is
+  'how often it was too large, or its answer was cut although it had more room: prepare is told '
+  'to show a half, a quarter and so on';
 comment on column maintenance.task.asked_tokens is 'the max_output_tokens of the last request';
 comment on column maintenance.task.asked_hash is 'the hash of the content of the last request';
 comment on column maintenance.task.due_at is 'since when it should have been asked';
@@ -116,6 +121,8 @@ comment on column maintenance.task.asks is 'how often its prompt was handed out'
 comment on column maintenance.task.again is 'asked for again while leased: another go follows';
 comment on column maintenance.task.context is
   'what prepare showed the model: short ids, real ids and versions; gone when the task is over';
+comment on column maintenance.task.carry is
+  'what its last answer hands on to the next request: the task goes on; gone when it is over';
 comment on column maintenance.task.held_answer is
   'the answer that waits for a decision; gone after it';
 comment on column maintenance.task.foreseen is
@@ -130,7 +137,7 @@ create table maintenance_internal.subject (
   subject text not null,
   input_hash text,
   looked_at timestamptz not null,
-  constraint subject_pkey primary key (kind, subject),
+  constraint subject_pkey primary key (subject, kind),
   constraint subject_kind_fkey foreign key (kind) references maintenance.kind (kind)
     on delete cascade
 ) with (fillfactor = 80);
@@ -140,8 +147,20 @@ create index subject_looked_at_idx on maintenance_internal.subject (looked_at);
 comment on table maintenance_internal.subject is
   'Of each subject of a kind, the input of its last answer, and when prepare last looked at it.';
 
+-- Whom to forget: noted by whoever deletes somebody, and done by the tick.
+create table maintenance_internal.erasure (
+  subject text not null,
+  noted_at timestamptz not null default clock_timestamp(),
+  error text,
+  constraint erasure_pkey primary key (subject)
+);
+
+comment on table maintenance_internal.erasure is
+  'Subjects that are to be forgotten, whatever the kind: no answer about them is taken any more, '
+  'and the next tick forgets them. error: why it could not.';
+
 -- The ledger: one operation per row, in the order of the answer. Rows are added and never
--- changed; an undo is one more row.
+-- changed, but to forget what they say; an undo is one more row.
 create table maintenance.change (
   change_id bigint generated always as identity,
   task_id bigint not null,
@@ -154,8 +173,9 @@ create table maintenance.change (
   note text,
   keys text[] not null default '{}',
   rows jsonb not null default '[]',
+  deletes boolean not null default false,
   made_by text not null default session_user,
-  created_at timestamptz not null default clock_timestamp(),
+  created_at timestamptz not null default maintenance_internal.moment(),
   forgotten_at timestamptz,
   constraint change_pkey primary key (change_id),
   constraint change_is_undone_once unique (undoes),
@@ -165,13 +185,16 @@ create table maintenance.change (
 );
 
 create index change_task_id_idx on maintenance.change (task_id);
-create index change_undo_idx on maintenance.change (kind, subject) where undoes is not null;
+create index change_subject_idx on maintenance.change (subject, kind);
 create index change_created_at_idx on maintenance.change (created_at);
 create index change_texts_idx on maintenance.change (created_at) where forgotten_at is null;
+create index change_deletes_idx on maintenance.change (created_at)
+where deletes and forgotten_at is null;
 
 comment on table maintenance.change is
   'What answers changed, one operation per row, refused ones too. The texts in it, and with them '
-  'the undo, go after 30 days (forget_changes), the row after two years (purge_changes).';
+  'the undo, go after 30 days (forget_changes), those of what was deleted after the setting '
+  'recovery_days (forget_deletions); the row goes after two years (purge_changes).';
 comment on column maintenance.change.task_id is 'the task, which may be gone: the ledger stays';
 comment on column maintenance.change.kind is 'the kind of the task, and what it was about: subject';
 comment on column maintenance.change.undoes is 'the change that this one reversed; it may be gone';
@@ -182,5 +205,6 @@ comment on column maintenance.change.keys is
 comment on column maintenance.change.forgotten_at is
   'when rows and note were emptied: an undo is not possible any more';
 comment on column maintenance.change.rows is
-  'one per row that it changed: {table, before, after}, before being null for a new row; an undo: '
-  '{table, key, outcome, reason}';
+  'one per row that it changed: {table, before, after}, before being null for a new row, after for '
+  'one that it deleted; an undo: {table, key, outcome, reason}';
+comment on column maintenance.change.deletes is 'rows has what was deleted';

@@ -1,5 +1,5 @@
 -- The tasks' rows of maintenance_status: what is due and what keeps it, what is with a worker,
--- what waits for a decision, what is dead. None where there is no kind.
+-- what waits for a decision, what is dead, who is to be forgotten. None where there is no kind.
 
 create function maintenance_internal.task_backlog()
 returns table (
@@ -135,6 +135,16 @@ begin
       case when v_row.tasks > 0 then 'select task_id, kind, last_error from maintenance.task '
         'where state = ''dead''; then one: select maintenance.retry_task(task_id); or all of a '
         'kind: ' || v_row.retry end;
+
+  return query
+    select 'subjects_to_erase', count(*), 'Subjects that were deleted, and are to be forgotten',
+      case when min(e.noted_at) < v_now - interval '10 minutes' then 'warning' else 'notice' end,
+      min(e.noted_at),
+      case when min(e.noted_at) < v_now - interval '10 minutes' then
+        coalesce(max(e.error) || '. ', '') || 'The tick forgets them: is it at work? By hand: '
+        'select maintenance.erase_subject(subject) from maintenance_internal.erasure;' end
+    from maintenance_internal.erasure as e
+    having count(*) > 0;
 
   select count(*) filter (where m.state <> 'ok') as models, min(m.until) as until,
     case

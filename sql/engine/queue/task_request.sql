@@ -2,7 +2,8 @@
 -- or gives it back where no model can be asked now.
 --
 -- An answer that was cut is never asked for by the same request: max_output_tokens doubles once,
--- and then prepare is told to show a half, a quarter and so on (options.share).
+-- and then prepare is told to show a half, a quarter and so on (options.share); so it is at once
+-- for a request that was too large. What the last answer handed on is in options.carry.
 
 -- Whether a row was written by this transaction, or a part of it: pg_xact_status wants the number
 -- in full, and xmin has its lower half: the number nearest to our own is meant.
@@ -29,12 +30,10 @@ declare
   v_task maintenance.task :=
     maintenance_internal.lock_leased(task_request.task_id, task_request.lease_token);
   v_kind maintenance.kind := maintenance_internal.find_kind(v_task.kind);
-  v_doubled constant integer := least(2 * v_kind.max_output_tokens, 65536); -- no model has more
-  v_tokens constant integer :=
-    case when v_task.cut_answers > 0 then v_doubled else v_kind.max_output_tokens end;
-  v_halvings constant integer :=
-    v_task.cut_answers - (v_doubled > v_kind.max_output_tokens)::integer;
-  v_share constant numeric := case when v_halvings > 0 then trim_scale(0.5 ^ v_halvings) end;
+  v_tokens constant integer := least(maintenance_internal.most_tokens(),
+    v_kind.max_output_tokens * case when v_task.more_room then 2 else 1 end);
+  v_share constant numeric :=
+    case when v_task.halvings > 0 then trim_scale(0.5 ^ least(v_task.halvings, 20)) end;
   v_model maintenance.model;
   v_call maintenance.model_call;
   v_content text;
@@ -64,10 +63,15 @@ begin
     raise exception 'task % was claimed in this very transaction', v_task.task_id
       using errcode = 'PM014', hint = 'Commit the claim; then ask.';
   end if;
+  if maintenance_internal.is_to_be_erased(v_task.subject) then
+    v_task.carry := null;
+    perform maintenance_internal.settle_task(v_task, 'skipped', 'its subject is to be erased');
+    return null;
+  end if;
   begin
     select p.* into v_content, v_context, v_input_hash, v_skip_reason
-    from maintenance_internal.call_prepare(v_kind.prepare, v_task.subject, v_task.options
-      || jsonb_strip_nulls(jsonb_build_object('share', v_share))) as p;
+    from maintenance_internal.call_prepare(v_kind.prepare, v_task.subject,
+      maintenance_internal.kind_options(v_task, 'share', to_jsonb(v_share))) as p;
   exception when others or assert_failure then
     get stacked diagnostics v_error_context = pg_exception_context;
     v_error := 'prepare: ' || maintenance_internal.error_text(sqlstate, sqlerrm, v_error_context);
@@ -94,11 +98,26 @@ begin
     return null;
   end if;
 
-  if v_task.cut_answers > 0 and v_tokens <= v_task.asked_tokens
-    and md5(v_content) = v_task.asked_hash then
-    perform maintenance_internal.settle_task(v_task, 'too_large', format('the answer does not fit '
-      'into %s tokens, and prepare shows no less for options.share %s', v_tokens,
-      coalesce(v_share, 1)));
+  if (v_task.more_room or v_task.halvings > 0) and v_tokens <= v_task.asked_tokens
+    and md5(v_content) = v_task.asked_hash
+  then
+    v_error := format('%s, and prepare shows no less for options.share %s',
+      case v_task.last_class when 'too_large' then 'it is too large'
+        else format('the answer does not fit into %s tokens', v_tokens) end,
+      coalesce(v_share, 1));
+    v_call.task_id := v_task.task_id;
+    v_call.kind := v_task.kind;
+    v_call.model := v_task.model;
+    v_call.is_probe := false;
+    if v_task.last_class <> 'too_large' or maintenance_internal.cool_model(v_call, 'too_large',
+      null, null, null)
+    then
+      perform maintenance_internal.settle_task(v_task, 'rejected', v_error);
+    else
+      v_task.asked_hash := null; -- another model may take it as it is
+      perform maintenance_internal.settle_task(v_task, 'too_large', v_error,
+        p_is_own_fault => false);
+    end if;
     return null;
   end if;
 

@@ -15,7 +15,7 @@ begin
   for v_table in
     select r.row ->> 'table' as name, maintenance_internal.changed_table(r.row ->> 'table') as id,
       jsonb_agg(maintenance_internal.key_of(maintenance_internal.changed_table(r.row ->> 'table'),
-        r.row -> 'after')) as rows
+        coalesce(nullif(r.row -> 'after', 'null'), r.row -> 'before'))) as rows
     from maintenance.change as c
     cross join lateral jsonb_array_elements(c.rows) as r (row)
     where c.task_id = p_task_id and c.outcome = 'applied' and c.undoes is null
@@ -50,7 +50,12 @@ set lock_timeout = '5s'
 as $$
 declare
   v_task maintenance.task := maintenance_internal.lock_task(undo_task.task_id,
-    '{succeeded}', 'Only what an answer has changed can be undone.');
+    -- One that goes on, or was given up then, has changed something too.
+    array['succeeded'] || (
+      select array_agg(distinct t.state) from maintenance.task as t
+      join maintenance.change as c on c.task_id = t.task_id and c.outcome = 'applied'
+      where t.task_id = undo_task.task_id),
+    'Only what an answer has changed can be undone.');
   v_kind constant maintenance.kind := maintenance_internal.find_kind(v_task.kind);
   v_change maintenance.change;
   v_rows jsonb;
@@ -69,7 +74,8 @@ begin
       and not exists (select from maintenance.change as u where u.undoes = c.change_id))
   then
     raise exception 'what task % changed is not known any more', v_task.task_id
-      using errcode = 'PM016', hint = 'The job forget_changes has emptied the ledger of it.';
+      using errcode = 'PM016', hint = 'The ledger has been emptied of it: the jobs forget_changes '
+        'and forget_deletions say when.';
   end if;
   for v_change in
     select c.* from maintenance.change as c
@@ -104,8 +110,10 @@ end
 $$;
 
 comment on function maintenance.undo_task(bigint) is
-  'Puts back every row that the task''s answer changed, but for the columns that its kind names as '
-  'counters; takes away what it added, unless a row that it stands for cannot be put back. Returns '
-  '{task, undone, refused, rows: [{op, table, key, outcome, reason}]}; a row that was edited or '
-  'deleted since, or whose place is taken, is refused. A second call changes nothing and returns '
-  'the same. Errors: PM014 no such task, PM016 its answer was not applied.';
+  'Puts back every row that the task''s answers changed, but for the columns that its kind names '
+  'as counters, and every row that they deleted, with all of them; takes away what they added, '
+  'unless a row that it stands for cannot be put back. Returns {task, undone, refused, rows: '
+  '[{op, table, key, outcome, reason}]}; a row that was edited or deleted since, or whose place '
+  'is taken, is refused. A second call changes nothing and returns the same. What was changed is '
+  'known for 30 days, what was deleted for the setting recovery_days. Errors: PM014 no such '
+  'task, PM016 its answer was not applied, or what it did is not known any more.';

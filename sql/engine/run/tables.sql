@@ -89,6 +89,7 @@ create table maintenance_internal.run (
   constraint run_error_has_an_sqlstate check ((error is null) = (sqlstate is null))
 ) with (fillfactor = 50);
 
+create index run_error_rows_idx on maintenance_internal.run (run_id) where error_detail ? 'rows';
 create index run_job_name_idx on maintenance_internal.run (job_name, run_id);
 -- Of each job the last run that says how it is, the last trace of any, and the last that
 -- succeeded. By the time: an order that the primary key has, too, would have it walked backwards

@@ -20,6 +20,16 @@ create trigger users_touch_updated_at
 before update on public.users
 for each row execute function public.touch_updated_at();
 
+-- What is known of somebody elsewhere goes with them.
+create trigger users_are_erased
+after delete on public.users
+for each row execute function maintenance.note_deleted('id');
+
+create trigger users_are_erased_when_marked
+after update of deleted_at on public.users
+for each row when (old.deleted_at is null and new.deleted_at is not null)
+execute function maintenance.note_deleted('id');
+
 create table public.sessions (
   id uuid not null default gen_random_uuid(),
   user_id uuid,

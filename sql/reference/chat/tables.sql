@@ -18,8 +18,31 @@ create table public.messages (
 create index messages_user_id_idx on public.messages (user_id, created_at desc, id)
 where role = 'user' and deleted_at is null;
 
+create index messages_session_idx on public.messages (user_id, created_at, id)
+where deleted_at is null;
+
 create trigger messages_touch_updated_at
 before update on public.messages
 for each row execute function public.touch_updated_at();
 
+create table public.archived_sessions (
+  id uuid not null default gen_random_uuid(),
+  user_id uuid not null,
+  started_at timestamptz not null,
+  ended_at timestamptz not null,
+  summary text not null,
+  message_count integer not null,
+  created_at timestamptz not null default now(),
+  constraint archived_sessions_pkey primary key (id),
+  constraint archived_sessions_user_id_fkey
+    foreign key (user_id) references public.users (id) on delete cascade,
+  constraint archived_sessions_end_after_they_start check (ended_at >= started_at),
+  constraint archived_sessions_have_a_summary check (btrim(summary) <> ''),
+  constraint archived_sessions_stand_for_messages check (message_count > 0)
+);
+
+create index archived_sessions_user_id_idx on public.archived_sessions (user_id, started_at);
+
+comment on table public.archived_sessions is
+  'What is left of an old chat: a summary in place of its messages (S0-20).';
 comment on table public.messages is 'Messages; deleted_at is a soft delete, updated_at sees edits.';

@@ -90,7 +90,8 @@ select is_empty($$select table_schema, table_name from information_schema.role_t
   where grantee = 'maintenance_viewer' and (table_schema, table_name) not in (('public', 'maintenance_status'),
     ('maintenance', 'job_status'), ('maintenance', 'run_history'), ('maintenance', 'edit'),
       ('maintenance', 'index_health'), ('maintenance', 'table_bloat'), ('maintenance', 'todo'),
-      ('maintenance', 'setting'),      ('maintenance', 'model_status'), ('maintenance', 'active_failovers'))$$,
+      ('maintenance', 'setting'),      ('maintenance', 'model_status'), ('maintenance', 'active_failovers'),
+      ('maintenance', 'task_events'))$$,
   'a viewer has no right on any table');
 reset role;
 create function pg_temp.cost(query text) returns numeric language plpgsql as

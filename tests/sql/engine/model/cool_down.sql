@@ -218,7 +218,8 @@ select matches((select hold from maintenance_internal.task_holds(maintenance_int
 select maintenance.configure('daily_budget_usd', null) \g /dev/null
 delete from maintenance_internal.cool_down;
 select isnt((pg_temp.ask()).task_id, null, 'null is no limit');
-select is((select concat(value, '|', shipped, '|', set_by) from maintenance.setting), '|1|' || session_user,
+select is((select concat(value, '|', shipped, '|', set_by) from maintenance.setting
+  where name = 'daily_budget_usd'), '|1|' || session_user,
   'a setting says what ships, and who set it');
 select throws_ok($$select maintenance.configure('daily_budget_usd', '-1')$$, 'PM002',
   'daily_budget_usd cannot be "-1"', 'a budget below zero');

@@ -1,7 +1,7 @@
 -- What fresh eyes found: whose fault a failure is told to be, who tries when a model cools, and that each call ends.
 begin;
 create extension pgtap;
-select plan(36);
+select plan(38);
 \ir calls.psql
 select maintenance.configure('daily_budget_usd', null) \g /dev/null
 create function pg_temp.forget() returns void language sql as $$
@@ -188,11 +188,13 @@ select pg_temp.pass('1 s') \g /dev/null
 select is(maintenance.effective_model('gemini-3.5-flash-lite'), 'gemini-3.5-flash-lite', 'when that is over, it is');
 
 -- Too large for one model, or for all
-select pg_temp.forget(), pg_temp.hold('a') \g /dev/null
-select pg_temp.fail(pg_temp.held('a'), 'too_large', '413: ') \g /dev/null
-select is(pg_temp.task(pg_temp.held('a')) || ', ' || pg_temp.cools(), 'ready 0 0, 3.5 word refused 1 00:01:00',
-  'what the first model finds too large kills no task');
-select is(pg_temp.hold('a'), '3.1', 'and goes to the next');
+select pg_temp.forget(), pg_temp.fail(pg_temp.ask('word', 'w399'), 'too_large', '413: ') \g /dev/null
+create function pg_temp.large() returns text language sql as $$
+  select concat_ws(' ', t.state, t.attempts, pg_temp.cools()) from maintenance.task as t where t.subject = 'w399' $$;
+select is(pg_temp.large(), 'ready 1', 'what is too large is asked for less at first');
+select is((pg_temp.ask('word', 'w399')).model, null, 'where that cannot be, it is not asked the same again');
+select is(pg_temp.large(), 'ready 1 3.5 word refused 1 00:01:00', 'what the first model finds too large kills no task');
+select is((pg_temp.ask('word', 'w399')).model, 'gemini-3.1-flash-lite', 'and goes to the next');
 
 -- What people see
 select pg_temp.forget() \g /dev/null

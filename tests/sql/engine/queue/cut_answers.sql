@@ -46,8 +46,8 @@ select is(pg_temp.cut('lines'),
   'dead: the answer does not fit into 2000 tokens, and prepare shows no less for options.share 0.0625',
   'what cannot be made smaller is given up, unasked');
 select is((select count(*) from maintenance.model_call), 6::bigint, 'each request was another one');
-select results_eq('select last_class, attempts, cut_answers from maintenance.task join id using (task_id)
-  where id.kind = ''lines''', $$values ('too_large', 6, 5)$$, 'and says so; the first cut cost it nothing');
+select results_eq('select last_class, attempts, halvings from maintenance.task join id using (task_id)
+  where id.kind = ''lines''', $$values ('rejected', 6, 4)$$, 'and says so; the first cut cost it nothing');
 select is(pg_temp.cut('word'), '40000 1', 'a kind of its own');
 select is(pg_temp.cut('word'), '65536 1', 'no model has more room than this');
 select matches(pg_temp.cut('word'), '^dead: the answer does not fit into 65536 tokens', 'a prepare without a share');

@@ -72,7 +72,7 @@ select ok((pg_temp.last('w5')).available_at - clock_timestamp() between interval
   'a configuration failure gives the task back for a minute');
 select is((pg_temp.last('w5')).attempts, 0, 'a configuration failure costs no attempt');
 select is(pg_temp.fail('w6', 'rejected') ->> 'state', 'dead', 'a failure of class rejected ends a task dead at once');
-select is(pg_temp.fail('w7', 'too_large') ->> 'state', 'dead', 'a failure of class too_large ends a task dead');
+select is(pg_temp.fail('w7', 'too_large') ->> 'state', 'ready', 'one that is too large is asked for less, at once');
 select is((pg_temp.last('w7')).last_class, 'too_large', 'a task that failed as too_large keeps that failure class');
 select is(pg_temp.fail('w8', 'blocked') ->> 'state', 'skipped', 'a failure of class blocked ends a task skipped');
 select throws_ok($$select pg_temp.fail('w9', 'sad')$$, 'PM002', 'the failure class "sad" is not known',

@@ -149,6 +149,7 @@ select is((select response_schema #> '{properties,mode,properties,value,enum}' f
 -- The ledger and its undo. What an answer may do is asked here, not whether it has the shape of the schema.
 update maintenance.kind set response_schema = '{"type": "object"}' where kind = 'analyze_profile';
 update public.users set deleted_at = null where id = pg_temp.ada();
+delete from maintenance_internal.erasure;
 update public.user_profiles set goal = null, notes = '- Has a dog.';
 delete from public.user_preferences;
 create temporary table was as select to_jsonb(p) - 'updated_at' as row from public.user_profiles as p;

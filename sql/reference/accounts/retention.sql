@@ -1,0 +1,80 @@
+-- How long what belongs to a user is kept, by role and plan: rows, and the one function that every
+-- rule asks (S0-16).
+
+create table public.retention_policies (
+  scope text not null,
+  plan text not null,
+  days integer not null,
+  constraint retention_policies_pkey primary key (scope, plan),
+  constraint retention_policies_scope_is_known check (scope in ('session', 'attachment')),
+  constraint retention_policies_plan_is_known
+    check (plan in ('admin', 'guest', 'pro', 'basic_plus', 'basic', 'other', 'trial')),
+  constraint retention_policies_days_are_not_negative check (days >= 0)
+);
+
+insert into public.retention_policies (scope, plan, days)
+values
+  ('session', 'guest', 7),
+  ('session', 'trial', 7),
+  ('session', 'basic', 14),
+  ('session', 'pro', 30),
+  ('session', 'admin', 90),
+  ('attachment', 'guest', 1),
+  ('attachment', 'trial', 7),
+  ('attachment', 'basic', 30),
+  ('attachment', 'other', 30),
+  ('attachment', 'basic_plus', 60),
+  ('attachment', 'pro', 180),
+  ('attachment', 'admin', 3650);
+
+create function public.retention_days(user_id uuid, scope text default 'session')
+returns integer
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+begin
+  if not exists (
+    select from public.retention_policies as p where p.scope = retention_days.scope)
+  then
+    raise exception 'retention_policies says nothing of "%"', retention_days.scope
+      using errcode = 'PM002', hint = 'session or attachment. Where a restore has left out the '
+        'rows: insert into public.retention_policies (scope, plan, days) values (...);';
+  end if;
+  return (
+    select p.days
+    from (
+      select case
+          when lower(u.role) in ('admin', 'super_admin') then array['admin']
+          when u.is_guest then array['guest']
+          when bool_or(lower(s.plan) like '%pro%') then array['pro']
+          when bool_or(lower(s.plan) ~ 'basic[_ -]?plus') then array['basic_plus', 'basic']
+          when bool_or(lower(s.plan) like '%basic%') then array['basic']
+          when count(s.plan) > 0 then array['other', 'trial']
+          else array['trial']
+        end as plans
+      from public.users as u
+      left join public.user_subscriptions as s on s.user_id = u.id and lower(s.status) = 'active'
+      where u.id = retention_days.user_id
+      group by u.id
+    ) as w
+    join public.retention_policies as p
+      on p.scope = retention_days.scope and p.plan = any (w.plans)
+    order by array_position(w.plans, p.plan)
+    limit 1);
+end
+$$;
+
+comment on table public.retention_policies is
+  'For how many days what belongs to a user is kept (S0-16): chat sessions, attachments. An edit '
+  'is in force at once; where there is no row, nothing goes.';
+comment on column public.retention_policies.plan is
+  'admin: by role, super_admin too; guest; of those with an active subscription pro, basic_plus, '
+  'basic by what its plan has in its name, other where it has none of these; trial: all others. '
+  'Without a row basic_plus is basic, and other is trial';
+comment on function public.retention_days(uuid, text) is
+  'For how many days sessions or attachments of a user are kept (S0-16). First the role, then '
+  'whether it is a guest, then the best active subscription, else trial; null where '
+  'retention_policies has no row for that, or there is no such user: then nothing goes. scope: '
+  'session or attachment. Errors: PM002 there is no row of that scope at all.';
