@@ -34,7 +34,7 @@ status: ## What is still to be done, what matters first
 	@scripts/status
 
 trigger: ## Ask for a model's work on everybody: JOB=consolidate, analyze, archive or all
-	@scripts/trigger $(JOB)
+	@scripts/trigger "$$JOB"
 
 uninstall: ## Remove pg-maintenance from the database: CONFIRM=its name
 	@scripts/uninstall $(CONFIRM)

@@ -583,11 +583,11 @@ comment on function maintenance.version() is
   'that it was made of.';
 -- end of sql/engine/version.sql
 
--- from sql/engine/state.sql 0965585e442f022a
+-- from sql/engine/state.sql 3c32d036dc574e09
 -- The release, and a hash of the files of sql/engine/. Written by make migration.
 
 comment on schema maintenance is
-  'pg-maintenance 0.0.0, state 651d33671e46c548: '
+  'pg-maintenance 0.0.0, state cbaa629d108c2804: '
   'what people call and read; \df maintenance.* is the manual.';
 -- end of sql/engine/state.sql
 
@@ -5974,7 +5974,7 @@ end
 $$;
 -- end of sql/engine/model/answered_since.sql
 
--- from sql/engine/queue/tables.sql d58dccdebddff411
+-- from sql/engine/queue/tables.sql 4a34a74c5f746e28
 -- What is asked of a model: one row per kind, and one per task.
 
 create table maintenance.kind (
@@ -6085,7 +6085,8 @@ comment on column maintenance.task.halvings is
   'how often it was too large, or its answer was cut although it had more room: prepare is told '
   'to show a half, a quarter and so on';
 comment on column maintenance.task.asked_tokens is 'the max_output_tokens of the last request';
-comment on column maintenance.task.asked_hash is 'the hash of the content of the last request';
+comment on column maintenance.task.asked_hash is
+  'the hash of the content of the last request, while it goes on or where it was in vain';
 comment on column maintenance.task.due_at is 'since when it should have been asked';
 comment on column maintenance.task.failed_at is
   'the last failure that may have been the model''s: another one is its own where others were '
@@ -6127,14 +6128,18 @@ comment on table maintenance_internal.subject is
 -- Whom to forget: noted by whoever deletes somebody, and done by the tick.
 create table maintenance_internal.erasure (
   subject text not null,
+  kind text not null default '*',
   noted_at timestamptz not null default clock_timestamp(),
+  erased_in xid8,
   error text,
-  constraint erasure_pkey primary key (subject)
+  constraint erasure_pkey primary key (subject, kind)
 );
 
 comment on table maintenance_internal.erasure is
-  'Subjects that are to be forgotten, whatever the kind: no answer about them is taken any more, '
-  'and the next tick forgets them. error: why it could not.';
+  'Subjects that are to be forgotten, for a kind or for all (*): no answer about them is taken any '
+  'more, and the next tick forgets them, a second time when all transactions of then are over: '
+  'one of them may have asked about them. erased_in: the transaction of the first time. error: '
+  'why it could not.';
 
 -- The ledger: one operation per row, in the order of the answer. Rows are added and never
 -- changed, but to forget what they say; an undo is one more row.
@@ -6164,7 +6169,8 @@ create table maintenance.change (
 create index change_task_id_idx on maintenance.change (task_id);
 create index change_subject_idx on maintenance.change (subject, kind);
 create index change_created_at_idx on maintenance.change (created_at);
-create index change_texts_idx on maintenance.change (created_at) where forgotten_at is null;
+create index change_texts_idx on maintenance.change (created_at)
+where forgotten_at is null and not deletes;
 create index change_deletes_idx on maintenance.change (created_at)
 where deletes and forgotten_at is null;
 
@@ -6672,7 +6678,7 @@ end
 $$;
 -- end of sql/engine/queue/find_prepare.sql
 
--- from sql/engine/queue/call_kind.sql 8c598bdb4f2619b0
+-- from sql/engine/queue/call_kind.sql 250281b444df1784
 -- Calls the functions of a kind, under the path of their owner's own sessions.
 
 create function maintenance_internal.call_subjects(p_name text)
@@ -6711,7 +6717,7 @@ returns jsonb
 language sql
 immutable
 set search_path = pg_catalog, pg_temp
-return (p_task.options - 'carry')
+return (p_task.options - array['carry', 'share'])
   || case when p_value is not null then jsonb_build_object(p_name, p_value) else '{}' end
   || case when p_task.carry is not null then jsonb_build_object('carry', p_task.carry)
     else '{}' end;
@@ -7066,7 +7072,7 @@ comment on function maintenance.enqueue_task(text, text, integer, timestamptz, j
   'ask even where the input has not changed. Errors: PM002 argument, PM013 no such kind.';
 -- end of sql/engine/queue/enqueue_task.sql
 
--- from sql/engine/queue/settle_task.sql e55055dedea60cd4
+-- from sql/engine/queue/settle_task.sql ed89ab43af436ecd
 -- Ends a lease: the one place that decides what becomes of a task and of its counters.
 --
 --   outcome        attempt     then
@@ -7090,6 +7096,8 @@ comment on function maintenance.enqueue_task(text, text, integer, timestamptz, j
 -- by itself, for a second at first and an hour at last, dead after 50 times; a transient failure
 -- always is.
 --
+-- In vain: the same request would end in the same way, and is not made again.
+--
 -- With a settled token the result is kept, with the state in it, for the replay of that token.
 
 create function maintenance_internal.settle_task(
@@ -7098,6 +7106,7 @@ create function maintenance_internal.settle_task(
   p_message text default null,
   p_retry_after interval default null,
   p_is_own_fault boolean default true,
+  p_is_in_vain boolean default false,
   p_cost numeric default null,
   p_settled_token uuid default null,
   p_result jsonb default null)
@@ -7116,7 +7125,6 @@ begin
   if p_outcome = 'skipped' and p_task.carry is not null then
     p_outcome := 'succeeded';
     p_message := null;
-    v_task.result := v_task.result || '{"state": "succeeded"}';
   end if;
   if p_task.lease_token is not null then
     -- Whatever ended it: no call is left open.
@@ -7176,6 +7184,10 @@ begin
       case when v_task.state = 'ready' and p_outcome <> 'continued' then v_task.available_at end));
   end if;
 
+  if p_settled_token is null and v_task.state not in ('ready', 'leased') then
+    v_task.result := v_task.result || jsonb_build_object('state', v_task.state);
+  end if;
+
   update maintenance.task as t
   set state = v_task.state,
     priority = case
@@ -7187,7 +7199,7 @@ begin
     recoveries = v_task.recoveries,
     more_room = v_task.more_room,
     halvings = v_task.halvings,
-    asked_hash = v_task.asked_hash,
+    asked_hash = case when p_is_in_vain then t.asked_hash end,
     due_at = v_task.due_at,
     available_at = case when v_task.state = 'ready' then v_task.available_at
       else t.available_at end,
@@ -7463,10 +7475,10 @@ comment on function maintenance.claim_tasks(text, integer, interval, jsonb) is
   'own: its commit does not wait for the disk. Errors: PM002 argument, PM013 no such kind.';
 -- end of sql/engine/queue/claim_tasks.sql
 
--- from sql/engine/queue/erase_subject.sql 998db70775dd3111
--- Forgets what the engine holds about a subject, whatever the kind: rows stay, to be counted and
--- added up, without a name, a text or a key. Whoever deletes somebody only notes it (note_deleted);
--- from then on no answer about them is taken, and the next tick forgets them.
+-- from sql/engine/queue/erase_subject.sql 8ceece650d42f415
+-- Forgets what the engine holds about a subject: rows stay, to be counted and added up, without a
+-- name, a text or a key. Whoever deletes somebody only notes it (note_deleted); from then on no
+-- answer about them is taken, and the tick forgets them (erase_subjects).
 
 create function maintenance_internal.erased()
 returns text
@@ -7475,64 +7487,73 @@ immutable
 set search_path = pg_catalog, pg_temp
 return '(erased)';
 
-create function maintenance_internal.is_to_be_erased(p_subject text)
+create function maintenance_internal.is_to_be_erased(p_task maintenance.task)
 returns boolean
 language sql
 stable
 set search_path = pg_catalog, pg_temp
-return exists (select from maintenance_internal.erasure as e where e.subject = p_subject);
+return exists (
+  select from maintenance_internal.erasure as e
+  where e.subject = p_task.subject and e.kind in ('*', p_task.kind));
 
-create function maintenance.erase_subject(subject text)
-returns jsonb
+create function maintenance_internal.erase(
+  p_subject text,
+  p_kind text,
+  out tasks bigint,
+  out leases bigint,
+  out changes bigint,
+  out calls bigint)
 language plpgsql
-security definer
 set search_path = pg_catalog, pg_temp
-set lock_timeout = '5s'
 as $$
-#variable_conflict use_column
 declare
+  v_kinds constant text[] := array(
+    select k.kind from maintenance.kind as k where p_kind in ('*', k.kind));
   v_task maintenance.task;
-  v_leases bigint := 0;
-  v_tasks bigint;
-  v_calls bigint;
-  v_changes bigint;
+  v_ids bigint[];
+  v_changed bigint;
 begin
-  if coalesce(erase_subject.subject, '') in ('', maintenance_internal.erased()) then
-    raise exception 'the subject "%" is not acceptable', erase_subject.subject
-      using errcode = 'PM002', hint = 'What the tasks are about: a user''s id for user kinds.';
-  end if;
-
-  -- Whoever is at one of them ends first, and what he wrote is forgotten, too.
-  for v_task in
-    select t.* from maintenance.task as t
-    where t.subject = erase_subject.subject
-    order by t.task_id
-    for update
+  tasks := 0;
+  leases := 0;
+  calls := 0;
+  -- Whoever is at one of them ends first, and what he wrote is forgotten, too: also a task that
+  -- he has asked for.
   loop
-    continue when v_task.state not in ('ready', 'leased', 'quarantined');
-    v_leases := v_leases + (v_task.state = 'leased')::integer;
-    v_task.again := false;
-    v_task.carry := null;
-    perform maintenance_internal.settle_task(v_task, 'skipped', p_cost => (
-      select c.cost from maintenance_internal.settle_call(v_task.lease_token, 'lost') as c));
+    v_ids := '{}';
+    for v_task in
+      select t.* from maintenance.task as t
+      where t.subject = p_subject and t.kind = any (v_kinds)
+      order by t.task_id
+      for update
+    loop
+      v_ids := v_ids || v_task.task_id;
+      continue when v_task.state not in ('ready', 'leased', 'quarantined');
+      leases := leases + (v_task.state = 'leased')::integer;
+      v_task.carry := null;
+      perform maintenance_internal.settle_task(v_task, 'skipped', p_cost => (
+        select c.cost from maintenance_internal.settle_call(v_task.lease_token, 'lost') as c));
+    end loop;
+    exit when v_ids = '{}';
+
+    update maintenance.model_call as c
+    set details = null
+    where c.details is not null and c.task_id = any (v_ids);
+    get diagnostics v_changed = row_count;
+    calls := calls + v_changed;
+    update maintenance.task as t
+    set subject = maintenance_internal.erased(),
+      state = case t.state when 'dead' then 'skipped' else t.state end,
+      options = '{}',
+      input_hash = null,
+      asked_hash = null,
+      settled_token = null,
+      last_error = 'its subject was erased',
+      result = case t.state when 'succeeded' then '{"state": "succeeded"}'
+        else '{"state": "skipped"}' end::jsonb
+    where t.task_id = any (v_ids);
+    tasks := tasks + cardinality(v_ids);
   end loop;
 
-  update maintenance.model_call as c
-  set details = null
-  where c.details is not null and c.task_id in (
-    select t.task_id from maintenance.task as t where t.subject = erase_subject.subject);
-  get diagnostics v_calls = row_count;
-  update maintenance.task as t
-  set subject = maintenance_internal.erased(),
-    state = case t.state when 'dead' then 'skipped' else t.state end,
-    options = '{}',
-    input_hash = null,
-    asked_hash = null,
-    settled_token = null,
-    last_error = 'its subject was erased',
-    result = jsonb_build_object('state', t.state)
-  where t.subject = erase_subject.subject;
-  get diagnostics v_tasks = row_count;
   update maintenance.change as c
   set subject = maintenance_internal.erased(),
     keys = '{}',
@@ -7540,28 +7561,63 @@ begin
     note = null,
     reason = case when c.reason is not null then 'its subject was erased' end,
     forgotten_at = coalesce(c.forgotten_at, maintenance_internal.moment())
-  where c.subject = erase_subject.subject;
-  get diagnostics v_changes = row_count;
-  delete from maintenance_internal.subject as s where s.subject = erase_subject.subject;
-  -- Rows that a policy could not change, by their keys.
+  where c.subject = p_subject and (p_kind = '*' or c.kind = p_kind);
+  get diagnostics changes = row_count;
+  delete from maintenance_internal.subject as s
+  where s.subject = p_subject and s.kind = any (v_kinds);
+end
+$$;
+
+-- Receipts that name a row which a policy could not change, by its key: in one pass, for many.
+create function maintenance_internal.erase_receipts(p_subjects text[])
+returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+begin
   update maintenance_internal.run as r
   set error_detail = '{"message": "of a subject that was erased"}'
   where r.error_detail ? 'rows' and exists (
     select from jsonb_array_elements(r.error_detail -> 'rows') as w (row)
     cross join lateral jsonb_each_text(w.row) as v
-    where v.value = erase_subject.subject);
-  delete from maintenance_internal.erasure as e where e.subject = erase_subject.subject;
-  return jsonb_build_object(
-    'tasks', v_tasks, 'leases', v_leases, 'changes', v_changes, 'calls', v_calls);
+    where v.value = any (p_subjects));
 end
 $$;
 
-comment on function maintenance.erase_subject(text) is
-  'Forgets everything that the engine holds about a subject, of whatever kind: what its tasks '
-  'showed, held and changed, their errors and results, the details of their calls, what was last '
-  'asked, and the subject itself. Leases are revoked, and a late answer is refused; an undo is not '
-  'possible any more. Rows, states, tokens and costs stay. Returns {tasks, leases, changes, '
-  'calls}. The application''s own rows are its own affair. Errors: PM002 argument.';
+create function maintenance.erase_subject(subject text, kind text default null)
+returns jsonb
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+set lock_timeout = '5s'
+as $$
+declare
+  v_kind constant text := coalesce(erase_subject.kind, '*');
+  v_erased record;
+begin
+  if coalesce(erase_subject.subject, '') in ('', maintenance_internal.erased()) then
+    raise exception 'the subject "%" is not acceptable', erase_subject.subject
+      using errcode = 'PM002', hint = 'What the tasks are about: a user''s id for user kinds.';
+  end if;
+  if v_kind <> '*' then
+    perform maintenance_internal.find_kind(v_kind);
+  end if;
+  select * into v_erased from maintenance_internal.erase(erase_subject.subject, v_kind);
+  perform maintenance_internal.erase_receipts(array[erase_subject.subject]);
+  delete from maintenance_internal.erasure as e
+  where e.subject = erase_subject.subject and v_kind in ('*', e.kind);
+  return to_jsonb(v_erased);
+end
+$$;
+
+comment on function maintenance.erase_subject(text, text) is
+  'Forgets everything that the engine holds about a subject, for one kind of task or for all: what '
+  'its tasks showed, held and changed, their errors, options and results, the details of their '
+  'calls, what was last asked, and the subject itself. Leases are revoked, and a late answer is '
+  'refused; what was open or dead is skipped; an undo is not possible any more. Rows, tokens and '
+  'costs stay. Receipts of runs lose the keys and words of refused rows where one of the keys is '
+  'the subject. Returns {tasks, leases, changes, calls}. The application''s own rows are its own '
+  'affair. For the engine''s owner. Errors: PM002 argument, PM013 no such kind.';
 
 create function maintenance.note_deleted()
 returns trigger
@@ -7570,22 +7626,36 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_subject constant text := to_jsonb(old) ->> tg_argv[0];
+  v_subject text;
 begin
-  if v_subject is null then
-    raise exception '% has no %, which its trigger % names', tg_relid::regclass, tg_argv[0],
-      tg_name using errcode = 'PM003', hint = 'The column whose values are the subjects of tasks: '
-        'execute function maintenance.note_deleted(''id'')';
+  if tg_when <> 'AFTER' or tg_level <> 'ROW' or tg_nargs = 0 then
+    raise exception '% is no trigger after each row with the name of a column', tg_name
+      using errcode = 'PM003', hint = format('create trigger %I after delete on %s for each row '
+        'execute function maintenance.note_deleted(''id'');', tg_name, tg_relid::regclass);
   end if;
-  insert into maintenance_internal.erasure (subject) values (v_subject) on conflict do nothing;
+  begin
+    execute format('select ($1).%I::text', tg_argv[0]) into v_subject using old;
+  exception when undefined_column then
+    raise exception '% has no column %, which its trigger % names', tg_relid::regclass,
+      tg_argv[0], tg_name using errcode = 'PM003';
+  end;
+  -- What can be no subject has no tasks.
+  if length(v_subject) between 1 and 200 and v_subject <> maintenance_internal.erased() then
+    insert into maintenance_internal.erasure (subject, kind)
+    select v_subject, k.kind
+    from unnest(case when tg_nargs > 1 then tg_argv[1:] else '{*}' end) as k (kind)
+    on conflict do nothing;
+  end if;
   return null;
 end
 $$;
 
 comment on function maintenance.note_deleted() is
-  'Trigger, after each row that is deleted, or marked as deleted: notes the subject that its '
-  'argument, a column, has the name of. From then on no answer about it is taken, and the next '
-  'tick forgets it (erase_subject). Errors: PM003 the column is not there, or null.';
+  'Trigger, after each row that is deleted, or marked as deleted: notes the subject that a column '
+  'has. Its arguments are the name of the column, and the kinds of task whose subjects these are, '
+  'all where none is named. From then on no answer about it is taken, and the tick forgets it '
+  '(erase_subject), within two or three minutes, also where the row comes back meanwhile. Errors: '
+  'PM003 it is put elsewhere, or the column is not there.';
 
 -- A step of the tick. What somebody is at is left for the next one.
 create function maintenance_internal.erase_subjects()
@@ -7596,29 +7666,48 @@ set lock_timeout = '200ms'
 as $$
 declare
   v_until constant timestamptz := clock_timestamp() + interval '2 seconds';
-  v_subject text;
+  v_note maintenance_internal.erasure;
+  v_erased record;
+  v_subjects text[] := '{}'::text[];
   v_context text;
 begin
-  for v_subject in
-    select e.subject from maintenance_internal.erasure as e
+  for v_note in
+    select e.* from maintenance_internal.erasure as e
+    where e.erased_in is null or e.erased_in < pg_snapshot_xmin(pg_current_snapshot())
+      -- A transaction that never ends; or numbers of another server, from a dump.
+      or e.noted_at < maintenance_internal.moment() - interval '1 day'
     order by e.error is not null, e.noted_at
     limit 10000
   loop
     exit when clock_timestamp() > v_until;
     begin
-      perform maintenance.erase_subject(v_subject);
+      select * into v_erased from maintenance_internal.erase(v_note.subject, v_note.kind);
+      if v_note.erased_in is not null and v_erased.tasks + v_erased.changes = 0 then
+        delete from maintenance_internal.erasure as e
+        where e.subject = v_note.subject and e.kind = v_note.kind;
+      else
+        update maintenance_internal.erasure as e
+        set erased_in = pg_current_xact_id(), error = null
+        where e.subject = v_note.subject and e.kind = v_note.kind;
+      end if;
+      v_subjects := v_subjects || v_note.subject;
       continue;
     exception when others then
       get stacked diagnostics v_context = pg_exception_context;
       v_context := maintenance_internal.error_text(sqlstate, sqlerrm, v_context);
     end;
-    update maintenance_internal.erasure as e set error = v_context where e.subject = v_subject;
+    update maintenance_internal.erasure as e
+    set error = v_context
+    where e.subject = v_note.subject and e.kind = v_note.kind;
   end loop;
+  if v_subjects <> '{}' then
+    perform maintenance_internal.erase_receipts(v_subjects);
+  end if;
 end
 $$;
 -- end of sql/engine/queue/erase_subject.sql
 
--- from sql/engine/queue/lock_task.sql 4e64d6a9ac55f1cc
+-- from sql/engine/queue/lock_task.sql e82e60bd16522cbb
 -- A task, locked against everybody else who decides what becomes of it; or a clear error. It is
 -- the first lock that any of them takes.
 
@@ -7640,11 +7729,12 @@ begin
         else 'select task_id, state, last_error from maintenance.task;' end;
   end if;
   -- A worker is told in its own way.
-  if p_states is not null and (v_task.subject = maintenance_internal.erased()
-    or maintenance_internal.is_to_be_erased(v_task.subject))
-  then
+  if p_states is not null and v_task.subject = maintenance_internal.erased() then
     raise exception 'task % is about a subject that was erased', v_task.task_id
       using errcode = 'PM016', hint = 'Nothing is known of it any more.';
+  elsif p_states is not null and maintenance_internal.is_to_be_erased(v_task) then
+    raise exception 'task % is about a subject that was deleted', v_task.task_id
+      using errcode = 'PM016', hint = 'The tick forgets what is known of it.';
   end if;
   if v_task.state <> all (p_states) then
     raise exception 'task % is %', v_task.task_id, v_task.state
@@ -7706,7 +7796,7 @@ end
 $$;
 -- end of sql/engine/queue/lock_subject.sql
 
--- from sql/engine/queue/task_request.sql 005aabc3d89858a8
+-- from sql/engine/queue/task_request.sql f0786a23fcd5ba95
 -- Turns a leased task into the request for a model, or closes it where there is nothing to ask,
 -- or gives it back where no model can be asked now.
 --
@@ -7772,7 +7862,7 @@ begin
     raise exception 'task % was claimed in this very transaction', v_task.task_id
       using errcode = 'PM014', hint = 'Commit the claim; then ask.';
   end if;
-  if maintenance_internal.is_to_be_erased(v_task.subject) then
+  if maintenance_internal.is_to_be_erased(v_task) then
     v_task.carry := null;
     perform maintenance_internal.settle_task(v_task, 'skipped', 'its subject is to be erased');
     return null;
@@ -7807,7 +7897,8 @@ begin
     return null;
   end if;
 
-  if (v_task.more_room or v_task.halvings > 0) and v_tokens <= v_task.asked_tokens
+  -- Without a context this lease has not asked: it was the one before that asked in vain.
+  if v_task.context is null and v_tokens <= v_task.asked_tokens
     and md5(v_content) = v_task.asked_hash
   then
     v_error := format('%s, and prepare shows no less for options.share %s',
@@ -7823,7 +7914,7 @@ begin
     then
       perform maintenance_internal.settle_task(v_task, 'rejected', v_error);
     else
-      v_task.asked_hash := null; -- another model may take it as it is
+      -- Another model may take it as it is.
       perform maintenance_internal.settle_task(v_task, 'too_large', v_error,
         p_is_own_fault => false);
     end if;
@@ -7863,10 +7954,10 @@ comment on function maintenance.task_request(bigint, uuid) is
   'The request of a leased task: {model, system, content, response_schema, max_output_tokens, '
   'generation, request, timeout_ms, wait_ms}: wait so long, then ask. Its place within the '
   'limits of the model is reserved. Null where it was closed (nothing to ask, nothing changed, '
-  'prepare failed, which costs an attempt where it does not fail for others, an answer that '
-  'cannot fit), or given back, since no model can be asked now. Call it in a transaction of its '
-  'own; its commit does not wait for the disk. Errors: PM014 not leased under this token, or '
-  'claimed in the same transaction.';
+  'its subject deleted, prepare failed, which costs an attempt where it does not fail for '
+  'others, an answer that cannot fit), or given back, since no model can be asked now. Call it '
+  'in a transaction of its own; its commit does not wait for the disk. Errors: PM014 not leased '
+  'under this token, or claimed in the same transaction.';
 -- end of sql/engine/queue/task_request.sql
 
 -- from sql/engine/queue/parse_answer.sql 1a5c31a38ea1578e
@@ -8182,7 +8273,7 @@ comment on column maintenance.pending_answer.error is
   'why it could not be applied, approved or not; null where it could';
 -- end of sql/engine/queue/pending_answer.sql
 
--- from sql/engine/queue/complete_task.sql 9836788c9f72ec1f
+-- from sql/engine/queue/complete_task.sql e569fa42ace66576
 -- Takes a model's answer: parses it, compares it with the kind's schema, lets the kind apply it,
 -- records the cost and closes the task, in one transaction. Whatever the answer says, this
 -- returns; it raises for a stale token and in an emergency stop only.
@@ -8220,7 +8311,7 @@ begin
     return jsonb_strip_nulls(maintenance_internal.task_state(v_task)
       || jsonb_build_object('error', v_task.last_error));
   end if;
-  if maintenance_internal.is_to_be_erased(v_task.subject) then
+  if maintenance_internal.is_to_be_erased(v_task) then
     v_cost := (select c.cost from maintenance_internal.settle_call(
       v_task.lease_token, 'stale', complete_task.usage) as c);
     v_task.carry := null;
@@ -8270,7 +8361,8 @@ comment on function maintenance.complete_task(bigint, uuid, text, jsonb) is
   'Takes the answer of a leased task and applies it. Returns {state, result, error, '
   'available_at}, result being what apply returned: a bad answer is a normal return and costs an '
   'attempt, and one that goes too far waits in quarantine. Where apply asks to continue, the '
-  'state is ready. A replay of the same token returns the stored result. usage: Gemini''s '
+  'state is ready; one about a subject that was deleted meanwhile is thrown away, and the state is '
+  'skipped. A replay of the same token returns the stored result. usage: Gemini''s '
   'usageMetadata, with modelVersion and durationMs. Errors: PM014 not leased under this token, '
   'PM026 an emergency stop: the answer is not lost, and is to be sent again after it.';
 -- end of sql/engine/queue/complete_task.sql
@@ -8330,7 +8422,7 @@ comment on function maintenance.extend_lease(bigint, uuid, interval) is
   'of range.';
 -- end of sql/engine/queue/extend_lease.sql
 
--- from sql/engine/queue/fail_task.sql 912a8aa70c2220d4
+-- from sql/engine/queue/fail_task.sql f8db70f7c7cc8b6a
 -- Says that a call failed, and of which class. Whose fault that is, settle_call tells by what
 -- happened to others; what follows for the task stands in settle_task.
 
@@ -8380,7 +8472,8 @@ begin
   end if;
   return maintenance_internal.task_state(maintenance_internal.settle_task(v_task,
     fail_task.failure_class, fail_task.message, fail_task.retry_after,
-    v_call.is_own_fault and not v_is_free, v_call.cost));
+    p_is_own_fault => v_call.is_own_fault and not v_is_free,
+    p_is_in_vain => v_is_cut or fail_task.failure_class = 'too_large', p_cost => v_call.cost));
 end
 $$;
 
@@ -8587,7 +8680,7 @@ comment on function maintenance.reject_task(bigint, text) is
   '{state}. Errors: PM014 no such task, PM016 it is not quarantined.';
 -- end of sql/engine/queue/reject_task.sql
 
--- from sql/engine/queue/restore_row.sql 0ff7f864975dcb23
+-- from sql/engine/queue/restore_row.sql 8fe2035666d3f1e4
 -- The table that a row of the ledger names: with its schema, so that no search_path decides which
 -- it is, and permanent and of somebody who is trusted, since its triggers will run with the
 -- owner's rights. Null where it is not (any more).
@@ -8624,6 +8717,8 @@ create function maintenance_internal.restore_row(
   p_before jsonb,
   p_after jsonb,
   p_counters text[],
+  p_path text,
+  p_check_deferred text,
   out key text,
   out reason text)
 language plpgsql
@@ -8639,7 +8734,8 @@ declare
   v_now jsonb;
   v_constraint text;
   v_context text;
-  v_check_deferred text := maintenance_internal.check_deferred_statement();
+  v_gone text;
+  v_count bigint;
 begin
   select string_agg(quote_ident(a.attname), ', ' order by a.attnum) filter (where k.is_key),
     string_agg(v_known ->> a.attname, ', ' order by a.attnum) filter (where k.is_key),
@@ -8656,10 +8752,16 @@ begin
     return;
   end if;
 
+  -- What is kept nowhere else is not left out without a word.
+  select string_agg(b.key, ', ' order by b.key) into v_gone
+  from jsonb_each(p_before) as b
+  where p_after is null and b.value <> 'null' and not exists (
+    select from pg_attribute as a
+    where a.attrelid = v_table and a.attname = b.key and a.attnum > 0 and not a.attisdropped);
+
   v_where := format('where (%1$s) = ('
     'select %1$s from pg_catalog.jsonb_populate_record(null::%2$s, $1))', v_keys, v_table);
-  perform maintenance_internal.check_session();
-  perform set_config('search_path', maintenance_internal.owner_path(), true); -- for its triggers
+  perform set_config('search_path', p_path, true); -- for its triggers
   begin
     execute format('select pg_catalog.to_jsonb(t) from %s as t %s for update', v_table, v_where)
       into v_now using v_key;
@@ -8671,6 +8773,8 @@ begin
     reason := 'its key has been changed';
   elsif p_after is null and v_now is not null then
     reason := 'is there again';
+  elsif p_after is null and v_gone is not null then
+    reason := format('its column %s is gone', v_gone);
   elsif p_after is not null and v_now is null then
     reason := 'is gone';
   elsif exists (
@@ -8691,15 +8795,21 @@ begin
           'pg_catalog.jsonb_populate_record(null::%1$s, $2)) %3$s', v_table, v_columns, v_where)
         using v_key, p_before;
       end if;
-      if v_check_deferred is not null then
-        execute v_check_deferred;
+      get diagnostics v_count = row_count;
+      if p_check_deferred is not null then
+        execute p_check_deferred;
       end if;
-    exception when foreign_key_violation then
+      if v_count = 0 and (p_before is null or v_columns is not null) then
+        reason := 'a trigger has kept it from being put back';
+      end if;
+    exception when integrity_constraint_violation then
       get stacked diagnostics v_constraint = constraint_name;
-      reason := format('what it belongs to is gone, or something belongs to it: %s', v_constraint);
-    when integrity_constraint_violation then
-      get stacked diagnostics v_constraint = constraint_name;
-      reason := format('another row is in the way: %s', v_constraint);
+      reason := concat_ws(': ', case
+          when sqlstate in ('23505', '23P01') then 'another row is in the way'
+          when sqlstate <> '23503' then 'its table does not take it'
+          when p_before is null then 'something belongs to it'
+          else 'what it belongs to is gone'
+        end, nullif(v_constraint, ''));
     when others or assert_failure then
       -- What a trigger says may be a row's text.
       if sqlstate ~ '^(08|25|40|53|57|58)' or sqlstate = '55P03' then
@@ -8714,66 +8824,97 @@ end
 $$;
 -- end of sql/engine/queue/restore_row.sql
 
--- from sql/engine/queue/undo_change.sql 3b4a30fc2cc77bae
+-- from sql/engine/queue/undo_change.sql bc535465cccc2677
 -- Reverses one change, row by row, and returns what became of each, in two rounds at most. The
--- first deletes the rows that the change added and restores those that it changed or deleted, the
--- last one first: what was deleted before what it belonged to comes back after it. If one of
--- these cannot be restored, the first round is rolled back, and the second leaves the added rows
--- alone: nobody is left with less than before.
+-- first deletes the rows that the change added and puts back those that it changed or deleted. If
+-- one of these cannot be put back, the first round is rolled back, and the second leaves the added
+-- rows alone: nobody is left with less than before.
+--
+-- The last row comes first; what was refused is tried again as long as others are put back, from
+-- the other end: what it belongs to may be among them. p_before: what became of the rows at an
+-- earlier try; those that were put back then are let alone.
 
 create function maintenance_internal.undo_change(
   p_change maintenance.change,
-  p_counters text[])
+  p_counters text[],
+  p_path text,
+  p_check_deferred text,
+  p_before jsonb)
 returns jsonb
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_rows jsonb[];
+  v_count constant integer := jsonb_array_length(p_change.rows);
+  v_done jsonb[];
   v_first jsonb[];
+  v_adds boolean := false;
   v_row record;
   v_key text;
   v_reason text;
-  v_is_whole boolean;
+  v_is_open boolean;
+  v_is_moving boolean;
+  v_is_backward boolean;
 begin
   loop
     begin
-      v_rows := '{}';
-      v_is_whole := true;
-      -- The added rows first: they may hold a unique key that the others need.
+      v_done := array_fill(null::jsonb, array[v_count]);
       for v_row in
-        select r.row ->> 'table' as table_name, nullif(r.row -> 'before', 'null') as before,
-          nullif(r.row -> 'after', 'null') as after
-        from jsonb_array_elements(p_change.rows) with ordinality as r (row, nr)
-        order by nullif(r.row -> 'before', 'null') is not null, r.nr desc
+        select r.row, (r.row ->> 'nr')::integer as nr
+        from jsonb_array_elements(p_before) as r (row)
+        where r.row ->> 'outcome' = 'applied'
       loop
-        if v_row.before is null and v_first is not null then
-          v_key := v_first[cardinality(v_rows) + 1] ->> 'key';
-          v_reason := coalesce(v_first[cardinality(v_rows) + 1] ->> 'reason',
-            'stays: not all that it stands for could be put back');
-        else
-          select r.key, r.reason into v_key, v_reason
-          from maintenance_internal.restore_row(v_row.table_name, v_row.before, v_row.after,
-            p_counters) as r;
-        end if;
-        v_is_whole := v_is_whole and v_reason is null;
-        v_rows := v_rows || jsonb_strip_nulls(jsonb_build_object(
-          'table', v_row.table_name, 'key', v_key,
-          'outcome', case when v_reason is null then 'applied' else 'refused' end,
-          'reason', v_reason));
+        v_done[v_row.nr] := v_row.row;
       end loop;
-      exit when v_first is not null or v_is_whole;
+      v_is_backward := true;
+      loop
+        v_is_open := false;
+        v_is_moving := false;
+        -- The added rows first: they may hold a unique key that the others need.
+        for v_row in
+          select r.nr::integer, r.row ->> 'table' as table_name,
+            nullif(r.row -> 'before', 'null') as before, nullif(r.row -> 'after', 'null') as after
+          from jsonb_array_elements(p_change.rows) with ordinality as r (row, nr)
+          order by nullif(r.row -> 'before', 'null') is not null,
+            case when v_is_backward then -r.nr else r.nr end
+        loop
+          continue when v_done[v_row.nr] ->> 'outcome' = 'applied';
+          v_adds := v_adds or v_row.before is null;
+          if v_row.before is null and v_first is not null then
+            v_key := v_first[v_row.nr] ->> 'key';
+            v_reason := coalesce(v_first[v_row.nr] ->> 'reason',
+              'stays: not all that it stands for could be put back');
+          else
+            select r.key, r.reason into v_key, v_reason
+            from maintenance_internal.restore_row(v_row.table_name, v_row.before, v_row.after,
+              p_counters, p_path, p_check_deferred) as r;
+          end if;
+          v_is_open := v_is_open or v_reason is not null;
+          v_is_moving := v_is_moving or v_reason is null;
+          v_done[v_row.nr] := jsonb_strip_nulls(jsonb_build_object(
+            'nr', v_row.nr, 'table', v_row.table_name, 'key', v_key,
+            'outcome', case when v_reason is null then 'applied' else 'refused' end,
+            'reason', v_reason));
+        end loop;
+        exit when not v_is_open or not v_is_moving;
+        v_is_backward := not v_is_backward;
+      end loop;
+      exit when not v_is_open or not v_adds or v_first is not null;
       raise exception 'not all of it can be reversed' using errcode = 'PM000';
     exception when sqlstate 'PM000' then
-      v_first := v_rows; -- and the second round
+      v_first := v_done; -- and the second round
     end;
   end loop;
-  return to_jsonb(v_rows);
+  return (
+    select coalesce(jsonb_agg(d.row
+      order by nullif(r.row -> 'before', 'null') is not null, r.nr desc), '[]')
+    from jsonb_array_elements(p_change.rows) with ordinality as r (row, nr)
+    join unnest(v_done) with ordinality as d (row, nr) on d.nr = r.nr);
 end
 $$;
 -- end of sql/engine/queue/undo_change.sql
 
--- from sql/engine/queue/undo_task.sql bd9751fd3e730249
+-- from sql/engine/queue/undo_task.sql fbc38e8ea4e54868
 -- Reverses what an answer changed, the last operation first. Row by row: what was edited, deleted
 -- or replaced since is refused and said so, the rest is put back.
 
@@ -8834,8 +8975,12 @@ declare
     'Only what an answer has changed can be undone.');
   v_kind constant maintenance.kind := maintenance_internal.find_kind(v_task.kind);
   v_change maintenance.change;
+  v_path constant text := maintenance_internal.owner_path();
+  v_check_deferred constant text := maintenance_internal.check_deferred_statement();
+  v_before jsonb;
   v_rows jsonb;
   v_reason text;
+  v_forgotten bigint;
 begin
   perform maintenance_internal.check_session();
   perform maintenance_internal.lock_subject(v_task.kind, v_task.subject);
@@ -8844,10 +8989,11 @@ begin
   where c.task_id = v_task.task_id
   order by c.change_id
   for update;
-  if exists (select from maintenance.change as c
-    where c.task_id = v_task.task_id and c.outcome = 'applied' and c.undoes is null
-      and c.forgotten_at is not null
-      and not exists (select from maintenance.change as u where u.undoes = c.change_id))
+  if not exists (
+      select from maintenance.change as c
+      where c.task_id = v_task.task_id and c.undoes is null and c.forgotten_at is null
+        or c.task_id = v_task.task_id and c.undoes is not null)
+    and exists (select from maintenance.change as c where c.task_id = v_task.task_id)
   then
     raise exception 'what task % changed is not known any more', v_task.task_id
       using errcode = 'PM016', hint = 'The ledger has been emptied of it: the jobs forget_changes '
@@ -8856,27 +9002,38 @@ begin
   for v_change in
     select c.* from maintenance.change as c
     where c.task_id = v_task.task_id and c.outcome = 'applied' and c.undoes is null
-      and not exists (select from maintenance.change as u where u.undoes = c.change_id)
+      and c.forgotten_at is null
     order by c.change_id desc
   loop
-    v_rows := maintenance_internal.undo_change(v_change, v_kind.counters);
+    select u.rows into v_before from maintenance.change as u where u.undoes = v_change.change_id;
+    continue when not jsonb_path_exists(v_before, '$[*] ? (@.outcome == "refused")');
+    v_rows := maintenance_internal.undo_change(v_change, v_kind.counters, v_path,
+      v_check_deferred, coalesce(v_before, '[]'));
     v_reason := case when jsonb_path_exists(v_rows, '$[*] ? (@.outcome == "refused")')
       then 'not all rows could be put back' end;
-    insert into maintenance.change
+    insert into maintenance.change as c
       (task_id, kind, subject, undoes, op, outcome, reason, keys, rows)
     values (v_task.task_id, v_task.kind, v_task.subject, v_change.change_id, 'undo',
       case when jsonb_path_exists(v_rows, '$[*] ? (@.outcome == "applied")')
         or v_rows = '[]' then 'applied' else 'refused' end,
-      v_reason, v_change.keys, v_rows);
+      v_reason, v_change.keys, v_rows)
+    on conflict on constraint change_is_undone_once do update
+    set outcome = excluded.outcome, reason = excluded.reason, rows = excluded.rows;
   end loop;
 
   -- Told from the ledger alone, so that the second call tells the same.
-  return (
+  select count(*) into v_forgotten
+  from maintenance.change as c
+  where c.task_id = v_task.task_id and c.outcome = 'applied' and c.undoes is null
+    and c.forgotten_at is not null
+    and not exists (select from maintenance.change as u where u.undoes = c.change_id);
+  return case when v_forgotten > 0 then jsonb_build_object('forgotten', v_forgotten) else '{}' end
+    || (
     select jsonb_build_object(
       'task', v_task.task_id,
       'undone', count(*) filter (where r.row ->> 'outcome' = 'applied'),
       'refused', count(*) filter (where r.row ->> 'outcome' = 'refused'),
-      'rows', coalesce(jsonb_agg(r.row || jsonb_build_object('op', c.op)
+      'rows', coalesce(jsonb_agg(r.row - 'nr' || jsonb_build_object('op', c.op)
         order by u.change_id, r.nr) filter (where r.row is not null), '[]'))
     from maintenance.change as u
     join maintenance.change as c on c.change_id = u.undoes
@@ -8889,10 +9046,12 @@ comment on function maintenance.undo_task(bigint) is
   'Puts back every row that the task''s answers changed, but for the columns that its kind names '
   'as counters, and every row that they deleted, with all of them; takes away what they added, '
   'unless a row that it stands for cannot be put back. Returns {task, undone, refused, rows: '
-  '[{op, table, key, outcome, reason}]}; a row that was edited or deleted since, or whose place '
-  'is taken, is refused. A second call changes nothing and returns the same. What was changed is '
-  'known for 30 days, what was deleted for the setting recovery_days. Errors: PM014 no such '
-  'task, PM016 its answer was not applied, or what it did is not known any more.';
+  '[{op, table, key, outcome, reason}]}; a row that was edited or deleted since, or whose place is '
+  'taken, is refused. A second call tries again what was refused, and changes nothing else. What '
+  'was changed is known for 30 days, what was deleted for the setting recovery_days; how many '
+  'operations are not known any more is told as forgotten. Rows that the database has deleted or '
+  'changed by a key of yours do not come back. Errors: PM014 no such task, PM016 its answer was '
+  'not applied, or nothing of what it did is known any more.';
 -- end of sql/engine/queue/undo_task.sql
 
 -- from sql/engine/queue/undone_keys.sql e891fa86ec263ae3
@@ -8965,7 +9124,7 @@ comment on function maintenance.last_looks(text) is
   'For the engine''s owner.';
 -- end of sql/engine/queue/last_looks.sql
 
--- from sql/engine/queue/trigger_jobs.sql 364b8827fd435cc7
+-- from sql/engine/queue/trigger_jobs.sql 76547632f4afda63
 -- Asks for the tasks of every kind with a trigger, one for each of its subjects.
 
 create function maintenance.trigger_jobs(
@@ -9003,6 +9162,8 @@ begin
     raise exception 'the spread "%" is out of range', trigger_jobs.spread
       using errcode = 'PM002', hint = 'An interval from zero to seven days.';
   end if;
+  -- Whoever is deleted from here on is forgotten a second time when this is over.
+  perform pg_current_xact_id();
   perform set_config('maintenance.force', coalesce(trigger_jobs.force, false)::text, true);
 
   for v_kind in
@@ -9117,7 +9278,7 @@ comment on column maintenance.task_events.leased_at is 'when the worker claimed 
 comment on column maintenance.task_events.finished_at is 'when it was over';
 -- end of sql/engine/queue/task_events.sql
 
--- from sql/engine/queue/task_backlog.sql d00da8bed25417ac
+-- from sql/engine/queue/task_backlog.sql a8bb7addf6f85dc6
 -- The tasks' rows of maintenance_status: what is due and what keeps it, what is with a worker,
 -- what waits for a decision, what is dead, who is to be forgotten. None where there is no kind.
 
@@ -9261,9 +9422,10 @@ begin
       case when min(e.noted_at) < v_now - interval '10 minutes' then 'warning' else 'notice' end,
       min(e.noted_at),
       case when min(e.noted_at) < v_now - interval '10 minutes' then
-        coalesce(max(e.error) || '. ', '') || 'The tick forgets them: is it at work? By hand: '
-        'select maintenance.erase_subject(subject) from maintenance_internal.erasure;' end
+        coalesce(max(e.error) || '. ', '') || 'The tick forgets them, thousands a minute: is it at '
+        'work? By hand, as the owner: call maintenance.tick();' end
     from maintenance_internal.erasure as e
+    where e.erased_in is null
     having count(*) > 0;
 
   select count(*) filter (where m.state <> 'ok') as models, min(m.until) as until,
@@ -9630,7 +9792,7 @@ end
 $$;
 -- end of sql/engine/ship/ship.sql
 
--- from sql/engine/ship/register.sql 74fe32643cb5d2c1
+-- from sql/engine/ship/register.sql 36b073b0357a2f25
 -- The shipped rows, for a database that has the structure without them, as dbmate load makes one.
 
 create function maintenance.register(which text default null)
@@ -9648,6 +9810,7 @@ begin
   perform maintenance_internal.put_turns();
   perform maintenance_internal.put_control();
   if to_regprocedure('maintenance_internal.reference_ships()') is not null then
+    execute 'select maintenance_internal.put_retention()';
     v_ships := v_ships
       || ' union all select ''reference'', s.* from maintenance_internal.reference_ships() as s';
   end if;
@@ -13139,7 +13302,7 @@ comment on function maintenance.index_report_step(integer) is
   'details (S4-05 to S4-07).';
 -- end of sql/engine/health/index_report_step.sql
 
--- from sql/engine/names.sql 17d62aca58b352ab
+-- from sql/engine/names.sql 2d2612c7818ef26f
 -- The names that the files of sql/engine/ make in our schemas. Written by make migration.
 
 create function maintenance_internal.engine_names()
@@ -13275,6 +13438,8 @@ return array[
   'maintenance_internal.end_run',
   'maintenance_internal.engine_names',
   'maintenance_internal.engine_ships',
+  'maintenance_internal.erase',
+  'maintenance_internal.erase_receipts',
   'maintenance_internal.erase_subjects',
   'maintenance_internal.erased',
   'maintenance_internal.erasure',
@@ -13467,7 +13632,7 @@ return array[
 ];
 -- end of sql/engine/names.sql
 
--- from sql/engine/uninstall.sql 94c77c18a12be492
+-- from sql/engine/uninstall.sql 7a088f6f05f16a45
 -- The way out: schedules, schemas and roles go, and nothing that is not ours.
 
 create function maintenance.uninstall(confirm text)
@@ -13484,6 +13649,7 @@ declare
   v_more text[];
   v_versions text[] := array(select m.version from maintenance_internal.migration as m order by 1);
   v_functions oid[] := array[]::oid[];
+  v_views oid[] := array[]::oid[];
   v_foreign text;
   v_row record;
 begin
@@ -13494,26 +13660,44 @@ begin
         current_database());
   end if;
 
-  -- The functions of the reference application that cannot work without the engine go; its tables
-  -- stay, with what they need.
+  -- The functions of the reference application that cannot work without the engine go, and views
+  -- over them; its tables stay, with what they need.
   if to_regprocedure('maintenance_internal.reference_names()') is not null then
     execute 'select maintenance_internal.reference_names()' into v_more;
     v_names := v_names || v_more;
+    -- A body in PL/pgSQL is a text, and says by name what it calls.
     execute
-      'select coalesce(array_agg(p.oid), ''{}'') from pg_proc as p '
+      'with recursive part as (select p.oid, p.proname, p.prosrc from pg_proc as p '
       'join maintenance_internal.reference_objects() as o '
       'on o.kind = ''function'' and o.name = p.proname '
-      'where p.pronamespace = ''public''::regnamespace and p.proowner = $1 and p.prokind = ''f'' '
-      'and exists (select from pg_depend as d join pg_proc as e on e.oid = d.refobjid '
+      'where p.pronamespace = ''public''::regnamespace and p.proowner = $1 and p.prokind = ''f''), '
+      'dead as (select p.oid, p.proname from part as p '
+      'where p.prosrc ~ ''\mmaintenance(_internal)?\.'' or exists ('
+      'select from pg_depend as d join pg_proc as e on e.oid = d.refobjid '
       'where d.classid = ''pg_proc''::regclass and d.objid = p.oid '
-      'and d.refclassid = ''pg_proc''::regclass and e.pronamespace = any ($2))'
+      'and d.refclassid = ''pg_proc''::regclass and e.pronamespace = any ($2)) '
+      'union select p.oid, p.proname from part as p '
+      'join dead as d on p.prosrc ~ format(''\mpublic\.%s\('', d.proname) or exists ('
+      'select from pg_depend as e where e.classid = ''pg_proc''::regclass and e.objid = p.oid '
+      'and e.refclassid = ''pg_proc''::regclass and e.refobjid = d.oid)) '
+      'select coalesce(array_agg(d.oid), ''{}'') from dead as d'
     into v_functions using v_owner, v_schemas;
+    execute
+      'select coalesce(array_agg(c.oid), ''{}'') from pg_class as c '
+      'join maintenance_internal.reference_objects() as o '
+      'on o.kind = ''table'' and o.name = c.relname '
+      'join pg_rewrite as w on w.ev_class = c.oid '
+      'where c.relnamespace = ''public''::regnamespace and c.relkind = ''v'' and exists ('
+      'select from pg_depend as d where d.classid = ''pg_rewrite''::regclass and d.objid = w.oid '
+      'and d.refclassid = ''pg_proc''::regclass and d.refobjid = any ($1))'
+    into v_views using v_functions;
   end if;
 
   -- What somebody else has put among ours, or built on it, is theirs to take away.
   with relation as (
     select c.oid from pg_class as c
     where c.relnamespace = any (v_schemas) or c.oid = 'public.maintenance_status'::regclass
+      or c.oid = any (v_views)
   ), ours (classid, objid) as (
     select 'pg_class'::regclass, r.oid from relation as r
     union all
@@ -13578,10 +13762,10 @@ begin
   return query select * from maintenance_internal.remove_schedules();
   perform set_config('client_min_messages', 'warning', true); -- not a line per object
   drop view maintenance.todo, public.maintenance_status;
-  for v_row in
-    select p.oid::regprocedure as function from pg_proc as p where p.oid = any (v_functions)
+  foreach what in array
+    array(select p.oid::regprocedure::text from pg_proc as p where p.oid = any (v_functions))
   loop
-    execute format('drop function %s cascade', v_row.function);
+    execute format('drop function if exists %s cascade', what);
   end loop;
   drop schema maintenance, maintenance_internal cascade;
   -- What is left of the reference application hands nothing to roles that are about to go.
@@ -13666,7 +13850,7 @@ comment on function maintenance.uninstall(text) is
   'foreign objects.';
 -- end of sql/engine/uninstall.sql
 
--- from sql/engine/shipped.sql e7a822229fed3a76
+-- from sql/engine/shipped.sql 506fa4dcdc311357
 -- The calls in the files of sql/engine/ that set jobs, kinds and models, and their shipping. Written
 -- by make migration.
 
@@ -13688,8 +13872,8 @@ begin atomic
   (E'job', E'purge_model_calls', E'select maintenance.set_policy(\n  \'purge_model_calls\',\n  target => \'maintenance.model_call\',\n  action => \'delete\',\n  age => \'created_at\',\n  keep => \'30 days\',\n  schedule => \'44 3 * * *\',\n  description => \'Calls of models; what they cost is kept by day\');'),
   (E'job', E'purge_model_days', E'select maintenance.set_policy(\n  \'purge_model_days\',\n  target => \'maintenance.model_day\',\n  action => \'delete\',\n  age => \'day\',\n  keep => \'2 years\',\n  schedule => \'45 3 * * *\',\n  description => \'What models took and cost, by day\');'),
   (E'job', E'purge_model_usage', E'select maintenance.set_policy(\n  \'purge_model_usage\',\n  target => \'maintenance_internal.model_usage\',\n  action => \'delete\',\n  age => \'hour\',\n  keep => \'100 days\',\n  schedule => \'46 3 * * *\',\n  description => \'Requests by hour, of which limits are counted\');'),
-  (E'job', E'forget_changes', E'select maintenance.set_policy(\n  \'forget_changes\',\n  target => \'maintenance.change\',\n  action => \'update\',\n  assign => $$rows = \'[]\', note = null, forgotten_at = now()$$,\n  age => \'created_at\',\n  keep => \'30 days\',\n  matching => \'forgotten_at is null\',\n  schedule => \'47 3 * * *\',\n  description => \'The texts in the ledger of answers, and with them their undo\');'),
-  (E'job', E'forget_deletions', E'select maintenance.set_policy(\n  \'forget_deletions\',\n  target => \'maintenance.change\',\n  action => \'update\',\n  assign => $$rows = \'[]\', note = null, forgotten_at = now()$$,\n  age => \'created_at\',\n  keep => \'0\',\n  matching => $$deletes and forgotten_at is null and created_at <= now() - (\n    select s.value::numeric * interval \'1 day\' from maintenance.setting as s\n    where s.name = \'recovery_days\')$$,\n  schedule => \'49 3 * * *\',\n  description => \'What answers deleted, and with it their undo, after the setting recovery_days\');'),
+  (E'job', E'forget_changes', E'select maintenance.set_policy(\n  \'forget_changes\',\n  target => \'maintenance.change\',\n  action => \'update\',\n  assign => $$rows = \'[]\', note = null, forgotten_at = now()$$,\n  age => \'created_at\',\n  keep => \'30 days\',\n  matching => \'forgotten_at is null and not deletes\',\n  schedule => \'47 3 * * *\',\n  description => \'The texts in the ledger of answers, and with them their undo\');'),
+  (E'job', E'forget_deletions', E'select maintenance.set_policy(\n  \'forget_deletions\',\n  target => \'maintenance.change\',\n  action => \'update\',\n  assign => $$rows = \'[]\', note = null, forgotten_at = now()$$,\n  age => \'created_at\',\n  keep => \'0\',\n  matching => $$deletes and forgotten_at is null and created_at <= cutoff - (\n    select least(s.value::numeric, 100000) * interval \'1 day\' from maintenance.setting as s\n    where s.name = \'recovery_days\')$$,\n  schedule => \'49 3 * * *\',\n  description => \'What answers deleted, and with it their undo, after the setting recovery_days\');'),
   (E'job', E'purge_changes', E'select maintenance.set_policy(\n  \'purge_changes\',\n  target => \'maintenance.change\',\n  action => \'delete\',\n  age => \'created_at\',\n  keep => \'2 years\',\n  schedule => \'48 3 * * *\',\n  description => \'The ledger of answers: what was changed, without texts\');'),
   (E'model', E'gemini-3.5-flash-lite', E'select maintenance.set_model(\'gemini-3.5-flash-lite\', 1, 0.30, 2.50, 0.03, \'2026-11-22\');'),
   (E'model', E'gemini-3.1-flash-lite', E'select maintenance.set_model(\'gemini-3.1-flash-lite\', 2, 0.25, 1.50, 0.025, \'2026-11-22\');'),
@@ -13802,7 +13986,7 @@ end
 $$;
 -- end of sql/engine/pin.sql
 
--- from sql/engine/roles.sql 43dc889ac7d79ec5
+-- from sql/engine/roles.sql 7431f709b3acaa4b
 -- Who may call what. Last in the build, so that it sees everything.
 --
 --   maintenance_viewer    reads status and history
@@ -13882,8 +14066,7 @@ declare
     'function maintenance.retry_tasks(text)',
     'function maintenance.approve_task(bigint)',
     'function maintenance.reject_task(bigint, text)',
-    'function maintenance.undo_task(bigint)',
-    'function maintenance.erase_subject(text)'];
+    'function maintenance.undo_task(bigint)'];
   v_worker constant text[] := array[
     'function maintenance.claim_tasks(text, integer, interval, jsonb)',
     'function maintenance.task_request(bigint, uuid)',

@@ -121,11 +121,11 @@ end
 $$;
 -- end of sql/reference/objects.sql
 
--- from sql/reference/state.sql 5bda9cf77548ed13
+-- from sql/reference/state.sql 1dcdd2acf3f960a7
 -- The release, and a hash of the files of sql/reference/. Written by make migration.
 
 comment on function maintenance_internal.reference_objects() is
-  'pg-maintenance 0.0.0, state 9bc5983ffa310f80: '
+  'pg-maintenance 0.0.0, state 6345e7434918a010: '
   'the names of the reference application, by kind.';
 -- end of sql/reference/state.sql
 
@@ -335,7 +335,7 @@ comment on function public.run_maintenance_cleanup() is
   'commits in batches.';
 -- end of sql/reference/imports/front_doors.sql
 
--- from sql/reference/accounts/tables.sql 2c4c901e8d4d9c48
+-- from sql/reference/accounts/tables.sql 741347094242f1ef
 -- Users, their sign-in sessions and their subscriptions.
 
 create table public.users (
@@ -364,7 +364,7 @@ after delete on public.users
 for each row execute function maintenance.note_deleted('id');
 
 create trigger users_are_erased_when_marked
-after update of deleted_at on public.users
+after update on public.users
 for each row when (old.deleted_at is null and new.deleted_at is not null)
 execute function maintenance.note_deleted('id');
 
@@ -630,7 +630,7 @@ comment on function public.get_database_health_stats() is
   'timestamp} (S4-03). Unused indexes are told and are no issue (C-31).';
 -- end of sql/reference/accounts/front_doors.sql
 
--- from sql/reference/accounts/retention.sql d8bf6cf0ba8fe4fd
+-- from sql/reference/accounts/retention.sql a28f2a79e5918a1d
 -- How long what belongs to a user is kept, by role and plan: rows, and the one function that every
 -- rule asks (S0-16).
 
@@ -642,23 +642,37 @@ create table public.retention_policies (
   constraint retention_policies_scope_is_known check (scope in ('session', 'attachment')),
   constraint retention_policies_plan_is_known
     check (plan in ('admin', 'guest', 'pro', 'basic_plus', 'basic', 'other', 'trial')),
-  constraint retention_policies_days_are_not_negative check (days >= 0)
+  constraint retention_policies_days_are_sane check (days between 0 and 100000)
 );
 
-insert into public.retention_policies (scope, plan, days)
-values
-  ('session', 'guest', 7),
-  ('session', 'trial', 7),
-  ('session', 'basic', 14),
-  ('session', 'pro', 30),
-  ('session', 'admin', 90),
-  ('attachment', 'guest', 1),
-  ('attachment', 'trial', 7),
-  ('attachment', 'basic', 30),
-  ('attachment', 'other', 30),
-  ('attachment', 'basic_plus', 60),
-  ('attachment', 'pro', 180),
-  ('attachment', 'admin', 3650);
+-- Where there is none: what somebody has edited stays.
+create function maintenance_internal.put_retention()
+returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  insert into public.retention_policies (scope, plan, days)
+  select r.scope, r.plan, r.days
+  from (values
+    ('session', 'guest', 7),
+    ('session', 'trial', 7),
+    ('session', 'basic', 14),
+    ('session', 'pro', 30),
+    ('session', 'admin', 90),
+    ('attachment', 'guest', 1),
+    ('attachment', 'trial', 7),
+    ('attachment', 'basic', 30),
+    ('attachment', 'other', 30),
+    ('attachment', 'basic_plus', 60),
+    ('attachment', 'pro', 180),
+    ('attachment', 'admin', 3650)
+  ) as r (scope, plan, days)
+  where not exists (select from public.retention_policies);
+end
+$$;
+
+select maintenance_internal.put_retention();
 
 create function public.retention_days(user_id uuid, scope text default 'session')
 returns integer
@@ -672,8 +686,8 @@ begin
     select from public.retention_policies as p where p.scope = retention_days.scope)
   then
     raise exception 'retention_policies says nothing of "%"', retention_days.scope
-      using errcode = 'PM002', hint = 'session or attachment. Where a restore has left out the '
-        'rows: insert into public.retention_policies (scope, plan, days) values (...);';
+      using errcode = 'PM002', hint = 'session or attachment. Where a restore has left out all '
+        'rows: select * from maintenance.register();';
   end if;
   return (
     select p.days
@@ -764,7 +778,7 @@ comment on table public.archived_sessions is
 comment on table public.messages is 'Messages; deleted_at is a soft delete, updated_at sees edits.';
 -- end of sql/reference/chat/tables.sql
 
--- from sql/reference/chat/sessions.sql a8c711495891d156
+-- from sql/reference/chat/sessions.sql 7e34bbefd4ef6d78
 -- Chats of a user: messages with no more than 15 minutes between two of them, over all of their
 -- conversations; and until when they are old enough to be archived. Rules S0-16 to S0-19.
 
@@ -784,7 +798,7 @@ from (
     first_value(m.created_at) over v as first_at,
     row_number() over v as nr
   from public.messages as m
-  where m.deleted_at is null and m.user_id is not null
+  where m.deleted_at is null and m.user_id is not null and isfinite(m.created_at)
   window v as (partition by m.user_id order by m.created_at, m.id)
 ) as e
 where e.next_at is null or e.next_at - e.created_at > interval '15 minutes'
@@ -854,6 +868,11 @@ declare
   v_until constant timestamptz := public.archive_until(next_session.user_id);
   v_given_up constant text[] :=
     array(select maintenance_internal.given_up('archive_session', v_subject));
+  -- What was brought back counts as new from then on.
+  v_back constant tstzmultirange := (
+    select range_agg(tstzrange(k.keys[1]::timestamptz, k.keys[2]::timestamptz, '[]'))
+    from maintenance_internal.undone_keys('archive_session', v_subject) as k
+    where k.undone_at > v_until);
   v_session record;
 begin
   for v_session in
@@ -862,13 +881,7 @@ begin
     order by s.ended_at
   loop
     exit when v_until is null or v_session.ended_at > v_until;
-    -- What was brought back counts as new from then on.
-    continue when exists (
-      select from maintenance_internal.undone_keys('archive_session', v_subject) as k
-      cross join lateral unnest(k.keys) as i (id)
-      join public.messages as m on m.id = i.id::uuid
-      where k.undone_at > v_until and m.user_id = next_session.user_id
-        and m.created_at between v_session.started_at and v_session.ended_at);
+    continue when v_back && tstzrange(v_session.started_at, v_session.ended_at, '[]');
     select min(p.created_at), max(p.created_at), array_agg(p.id order by p.nr),
       encode(sha256(string_agg(p.id || ' ' || p.version, e'\n' order by p.nr)::bytea), 'hex')
     into started_at, ended_at, ids, digest
@@ -896,7 +909,7 @@ comment on function public.next_session(uuid) is
   'where there is none.';
 -- end of sql/reference/chat/sessions.sql
 
--- from sql/reference/chat/archiving.sql 7b39450a02c9f1f3
+-- from sql/reference/chat/archiving.sql 5a8e24d8427954ab
 -- Archiving: a model sums up a session that is old enough, and its summary takes the place of its
 -- messages (apply_archive). Rules S0-16 to S0-22.
 
@@ -918,12 +931,14 @@ begin atomic
     order by s.ended_at
     limit 1
   ) as f
-  where not u.is_guest and u.deleted_at is null and f.ended_at <= public.archive_until(u.id);
+  where not u.is_guest and u.deleted_at is null and f.ended_at <= public.archive_until(u.id)
+    and (select n.digest from public.next_session(u.id) as n) is not null;
 end;
 
 comment on function public.archive_subjects() is
   'Subjects of archive_session: users who are no guests, not deleted (S0-03), and whose oldest '
-  'session is old enough (S0-19). Who has been quiet for long is among them.';
+  'session is old enough (S0-19), and who have one that was neither given up nor brought back of '
+  'late. Who has been quiet for long is among them.';
 
 create function public.prepare_archive(subject text, options jsonb)
 returns table (content text, context jsonb, input_hash text, skip_reason text)
@@ -934,8 +949,8 @@ as $$
 declare
   v_share constant numeric := coalesce((prepare_archive.options ->> 'share')::numeric, 1);
   -- Characters of a request, and of one message in it.
-  v_room constant integer := greatest(1, 60000 * v_share);
-  v_longest constant integer := least(4000, v_room);
+  v_room integer := 60000;
+  v_longest integer := 4000;
   v_carry jsonb := prepare_archive.options -> 'carry' -> 'session';
   v_user_id uuid;
   v_session record;
@@ -957,6 +972,15 @@ begin
   end if;
   if v_carry ->> 'digest' is distinct from v_session.digest then
     v_carry := null; -- it is another one by now: from its beginning
+  end if;
+
+  -- Where that was too much, a part of what there is.
+  if v_share < 1 then
+    select greatest(1, v_share * least(v_room, sum(least(length(m.content), v_longest) + 100)))
+    into v_room
+    from public.messages as m
+    where m.id = any (v_session.ids);
+    v_longest := least(v_longest, v_room);
   end if;
 
   v_shown := coalesce((v_carry ->> 'shown')::integer, 0);
@@ -1003,7 +1027,7 @@ comment on function public.trigger_archive_step(integer) is
   'the receipt.';
 -- end of sql/reference/chat/archiving.sql
 
--- from sql/reference/chat/apply_archive.sql 6df3ce99a11ef83c
+-- from sql/reference/chat/apply_archive.sql 3efa580fb276f3c5
 -- What a summary may do: take the place of exactly the messages that it was made of. The answer is
 -- hostile input: it is a text, and never says which messages go.
 
@@ -1025,7 +1049,7 @@ declare
   v_rows jsonb;
 begin
   if jsonb_typeof(apply_archive.answer -> 'summary') is distinct from 'string'
-    or v_summary !~ '[[:alnum:]]' or lower(btrim(v_summary, ' ."''-')) in
+    or v_summary !~ '[^[:space:][:punct:]]' or lower(btrim(v_summary, ' ."''-')) in
       ('null', 'none', 'n/a', 'na', 'nil', 'undefined', 'unknown', 'summary', 'no summary')
   then
     raise exception 'the summary is empty' using errcode = 'PM018';
@@ -1065,8 +1089,9 @@ begin
   with gone as (
     delete from public.messages as m where m.id = any (v_session.ids) returning m.*
   )
+  -- The youngest first, as they would go one by one: an undo begins with the last.
   select jsonb_agg(jsonb_build_object('table', 'public.messages', 'before', to_jsonb(g),
-    'after', null) order by g.created_at, g.id)
+    'after', null) order by g.created_at desc, g.id desc)
   into v_rows
   from gone as g;
   if jsonb_array_length(v_rows) is distinct from cardinality(v_session.ids) then
@@ -1081,7 +1106,7 @@ begin
       -- It is gone, and asked about anew where an undo brings it back.
       'input_hash', 'archived',
       'changes', jsonb_build_array(jsonb_build_object('op', 'archive', 'outcome', 'applied',
-        'keys', to_jsonb(v_session.ids),
+        'keys', jsonb_build_array(v_session.started_at, v_session.ended_at),
         'rows', jsonb_build_object('table', 'public.archived_sessions', 'before', null,
           'after', to_jsonb(v_row)) || v_rows)))
     || case when (select n.digest from public.next_session(v_user_id) as n) is not null
@@ -1908,7 +1933,7 @@ comment on function public.trigger_consolidation_step(integer) is
   'are on the receipt.';
 -- end of sql/reference/memories/consolidation.sql
 
--- from sql/reference/names.sql 966d9b6b75f4e0ed
+-- from sql/reference/names.sql 31fa8a611d904c6e
 -- The names that the files of sql/reference/ make in our schemas. Written by make migration.
 
 create function maintenance_internal.reference_names()
@@ -1918,6 +1943,7 @@ immutable
 set search_path = pg_catalog, pg_temp
 return array[
   'maintenance_internal.grant_front_doors',
+  'maintenance_internal.put_retention',
   'maintenance_internal.reference_names',
   'maintenance_internal.reference_objects',
   'maintenance_internal.reference_ships'

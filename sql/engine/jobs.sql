@@ -106,7 +106,7 @@ select maintenance.set_policy(
   assign => $$rows = '[]', note = null, forgotten_at = now()$$,
   age => 'created_at',
   keep => '30 days',
-  matching => 'forgotten_at is null',
+  matching => 'forgotten_at is null and not deletes',
   schedule => '47 3 * * *',
   description => 'The texts in the ledger of answers, and with them their undo');
 
@@ -117,8 +117,8 @@ select maintenance.set_policy(
   assign => $$rows = '[]', note = null, forgotten_at = now()$$,
   age => 'created_at',
   keep => '0',
-  matching => $$deletes and forgotten_at is null and created_at <= now() - (
-    select s.value::numeric * interval '1 day' from maintenance.setting as s
+  matching => $$deletes and forgotten_at is null and created_at <= cutoff - (
+    select least(s.value::numeric, 100000) * interval '1 day' from maintenance.setting as s
     where s.name = 'recovery_days')$$,
   schedule => '49 3 * * *',
   description => 'What answers deleted, and with it their undo, after the setting recovery_days');

@@ -133,6 +133,8 @@ return array[
   'maintenance_internal.end_run',
   'maintenance_internal.engine_names',
   'maintenance_internal.engine_ships',
+  'maintenance_internal.erase',
+  'maintenance_internal.erase_receipts',
   'maintenance_internal.erase_subjects',
   'maintenance_internal.erased',
   'maintenance_internal.erasure',

@@ -77,8 +77,7 @@ declare
     'function maintenance.retry_tasks(text)',
     'function maintenance.approve_task(bigint)',
     'function maintenance.reject_task(bigint, text)',
-    'function maintenance.undo_task(bigint)',
-    'function maintenance.erase_subject(text)'];
+    'function maintenance.undo_task(bigint)'];
   v_worker constant text[] := array[
     'function maintenance.claim_tasks(text, integer, interval, jsonb)',
     'function maintenance.task_request(bigint, uuid)',

@@ -14,6 +14,7 @@ declare
   v_more text[];
   v_versions text[] := array(select m.version from maintenance_internal.migration as m order by 1);
   v_functions oid[] := array[]::oid[];
+  v_views oid[] := array[]::oid[];
   v_foreign text;
   v_row record;
 begin
@@ -24,26 +25,44 @@ begin
         current_database());
   end if;
 
-  -- The functions of the reference application that cannot work without the engine go; its tables
-  -- stay, with what they need.
+  -- The functions of the reference application that cannot work without the engine go, and views
+  -- over them; its tables stay, with what they need.
   if to_regprocedure('maintenance_internal.reference_names()') is not null then
     execute 'select maintenance_internal.reference_names()' into v_more;
     v_names := v_names || v_more;
+    -- A body in PL/pgSQL is a text, and says by name what it calls.
     execute
-      'select coalesce(array_agg(p.oid), ''{}'') from pg_proc as p '
+      'with recursive part as (select p.oid, p.proname, p.prosrc from pg_proc as p '
       'join maintenance_internal.reference_objects() as o '
       'on o.kind = ''function'' and o.name = p.proname '
-      'where p.pronamespace = ''public''::regnamespace and p.proowner = $1 and p.prokind = ''f'' '
-      'and exists (select from pg_depend as d join pg_proc as e on e.oid = d.refobjid '
+      'where p.pronamespace = ''public''::regnamespace and p.proowner = $1 and p.prokind = ''f''), '
+      'dead as (select p.oid, p.proname from part as p '
+      'where p.prosrc ~ ''\mmaintenance(_internal)?\.'' or exists ('
+      'select from pg_depend as d join pg_proc as e on e.oid = d.refobjid '
       'where d.classid = ''pg_proc''::regclass and d.objid = p.oid '
-      'and d.refclassid = ''pg_proc''::regclass and e.pronamespace = any ($2))'
+      'and d.refclassid = ''pg_proc''::regclass and e.pronamespace = any ($2)) '
+      'union select p.oid, p.proname from part as p '
+      'join dead as d on p.prosrc ~ format(''\mpublic\.%s\('', d.proname) or exists ('
+      'select from pg_depend as e where e.classid = ''pg_proc''::regclass and e.objid = p.oid '
+      'and e.refclassid = ''pg_proc''::regclass and e.refobjid = d.oid)) '
+      'select coalesce(array_agg(d.oid), ''{}'') from dead as d'
     into v_functions using v_owner, v_schemas;
+    execute
+      'select coalesce(array_agg(c.oid), ''{}'') from pg_class as c '
+      'join maintenance_internal.reference_objects() as o '
+      'on o.kind = ''table'' and o.name = c.relname '
+      'join pg_rewrite as w on w.ev_class = c.oid '
+      'where c.relnamespace = ''public''::regnamespace and c.relkind = ''v'' and exists ('
+      'select from pg_depend as d where d.classid = ''pg_rewrite''::regclass and d.objid = w.oid '
+      'and d.refclassid = ''pg_proc''::regclass and d.refobjid = any ($1))'
+    into v_views using v_functions;
   end if;
 
   -- What somebody else has put among ours, or built on it, is theirs to take away.
   with relation as (
     select c.oid from pg_class as c
     where c.relnamespace = any (v_schemas) or c.oid = 'public.maintenance_status'::regclass
+      or c.oid = any (v_views)
   ), ours (classid, objid) as (
     select 'pg_class'::regclass, r.oid from relation as r
     union all
@@ -108,10 +127,10 @@ begin
   return query select * from maintenance_internal.remove_schedules();
   perform set_config('client_min_messages', 'warning', true); -- not a line per object
   drop view maintenance.todo, public.maintenance_status;
-  for v_row in
-    select p.oid::regprocedure as function from pg_proc as p where p.oid = any (v_functions)
+  foreach what in array
+    array(select p.oid::regprocedure::text from pg_proc as p where p.oid = any (v_functions))
   loop
-    execute format('drop function %s cascade', v_row.function);
+    execute format('drop function if exists %s cascade', what);
   end loop;
   drop schema maintenance, maintenance_internal cascade;
   -- What is left of the reference application hands nothing to roles that are about to go.

@@ -7,6 +7,7 @@ immutable
 set search_path = pg_catalog, pg_temp
 return array[
   'maintenance_internal.grant_front_doors',
+  'maintenance_internal.put_retention',
   'maintenance_internal.reference_names',
   'maintenance_internal.reference_objects',
   'maintenance_internal.reference_ships'

@@ -86,7 +86,7 @@ done
 [ ${#workers[@]} -gt 0 ] || start_worker
 left="select count(*) from public.archivable_sessions as s where not exists (
   select from maintenance_internal.undone_keys('archive_session', s.user_id::text) as k
-  join public.messages as m on m.id::text = any (k.keys) and m.created_at between s.started_at and s.ended_at)"
+  where s.started_at <= k.keys[2]::timestamptz and s.ended_at >= k.keys[1]::timestamptz)"
 for _ in $(seq 120); do
   [ "$(ask "$left")" != 0 ] || break
   ask "select maintenance.retry_tasks('archive_session')" >/dev/null

@@ -108,7 +108,6 @@ select results_eq(format('select c from (select pg_temp.can(%L) as c except sele
   'maintenance.emergency_stop(text)',
   'maintenance.enable_job(text)',
   'maintenance.enqueue_task(text,text,integer,timestamp with time zone,jsonb,boolean)',
-  'maintenance.erase_subject(text)',
   'maintenance.install_schedules()',
   'maintenance.pause(text)',
   'maintenance.record_usage(text,bigint,bigint,timestamp with time zone)',

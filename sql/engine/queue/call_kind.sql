@@ -36,7 +36,7 @@ returns jsonb
 language sql
 immutable
 set search_path = pg_catalog, pg_temp
-return (p_task.options - 'carry')
+return (p_task.options - array['carry', 'share'])
   || case when p_value is not null then jsonb_build_object(p_name, p_value) else '{}' end
   || case when p_task.carry is not null then jsonb_build_object('carry', p_task.carry)
     else '{}' end;

@@ -35,7 +35,7 @@ begin
     return jsonb_strip_nulls(maintenance_internal.task_state(v_task)
       || jsonb_build_object('error', v_task.last_error));
   end if;
-  if maintenance_internal.is_to_be_erased(v_task.subject) then
+  if maintenance_internal.is_to_be_erased(v_task) then
     v_cost := (select c.cost from maintenance_internal.settle_call(
       v_task.lease_token, 'stale', complete_task.usage) as c);
     v_task.carry := null;
@@ -85,6 +85,7 @@ comment on function maintenance.complete_task(bigint, uuid, text, jsonb) is
   'Takes the answer of a leased task and applies it. Returns {state, result, error, '
   'available_at}, result being what apply returned: a bad answer is a normal return and costs an '
   'attempt, and one that goes too far waits in quarantine. Where apply asks to continue, the '
-  'state is ready. A replay of the same token returns the stored result. usage: Gemini''s '
+  'state is ready; one about a subject that was deleted meanwhile is thrown away, and the state is '
+  'skipped. A replay of the same token returns the stored result. usage: Gemini''s '
   'usageMetadata, with modelVersion and durationMs. Errors: PM014 not leased under this token, '
   'PM026 an emergency stop: the answer is not lost, and is to be sent again after it.';

@@ -47,7 +47,8 @@ begin
   end if;
   return maintenance_internal.task_state(maintenance_internal.settle_task(v_task,
     fail_task.failure_class, fail_task.message, fail_task.retry_after,
-    v_call.is_own_fault and not v_is_free, v_call.cost));
+    p_is_own_fault => v_call.is_own_fault and not v_is_free,
+    p_is_in_vain => v_is_cut or fail_task.failure_class = 'too_large', p_cost => v_call.cost));
 end
 $$;
 

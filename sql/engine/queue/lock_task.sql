@@ -19,11 +19,12 @@ begin
         else 'select task_id, state, last_error from maintenance.task;' end;
   end if;
   -- A worker is told in its own way.
-  if p_states is not null and (v_task.subject = maintenance_internal.erased()
-    or maintenance_internal.is_to_be_erased(v_task.subject))
-  then
+  if p_states is not null and v_task.subject = maintenance_internal.erased() then
     raise exception 'task % is about a subject that was erased', v_task.task_id
       using errcode = 'PM016', hint = 'Nothing is known of it any more.';
+  elsif p_states is not null and maintenance_internal.is_to_be_erased(v_task) then
+    raise exception 'task % is about a subject that was deleted', v_task.task_id
+      using errcode = 'PM016', hint = 'The tick forgets what is known of it.';
   end if;
   if v_task.state <> all (p_states) then
     raise exception 'task % is %', v_task.task_id, v_task.state

@@ -34,6 +34,8 @@ create function maintenance_internal.restore_row(
   p_before jsonb,
   p_after jsonb,
   p_counters text[],
+  p_path text,
+  p_check_deferred text,
   out key text,
   out reason text)
 language plpgsql
@@ -49,7 +51,8 @@ declare
   v_now jsonb;
   v_constraint text;
   v_context text;
-  v_check_deferred text := maintenance_internal.check_deferred_statement();
+  v_gone text;
+  v_count bigint;
 begin
   select string_agg(quote_ident(a.attname), ', ' order by a.attnum) filter (where k.is_key),
     string_agg(v_known ->> a.attname, ', ' order by a.attnum) filter (where k.is_key),
@@ -66,10 +69,16 @@ begin
     return;
   end if;
 
+  -- What is kept nowhere else is not left out without a word.
+  select string_agg(b.key, ', ' order by b.key) into v_gone
+  from jsonb_each(p_before) as b
+  where p_after is null and b.value <> 'null' and not exists (
+    select from pg_attribute as a
+    where a.attrelid = v_table and a.attname = b.key and a.attnum > 0 and not a.attisdropped);
+
   v_where := format('where (%1$s) = ('
     'select %1$s from pg_catalog.jsonb_populate_record(null::%2$s, $1))', v_keys, v_table);
-  perform maintenance_internal.check_session();
-  perform set_config('search_path', maintenance_internal.owner_path(), true); -- for its triggers
+  perform set_config('search_path', p_path, true); -- for its triggers
   begin
     execute format('select pg_catalog.to_jsonb(t) from %s as t %s for update', v_table, v_where)
       into v_now using v_key;
@@ -81,6 +90,8 @@ begin
     reason := 'its key has been changed';
   elsif p_after is null and v_now is not null then
     reason := 'is there again';
+  elsif p_after is null and v_gone is not null then
+    reason := format('its column %s is gone', v_gone);
   elsif p_after is not null and v_now is null then
     reason := 'is gone';
   elsif exists (
@@ -101,15 +112,21 @@ begin
           'pg_catalog.jsonb_populate_record(null::%1$s, $2)) %3$s', v_table, v_columns, v_where)
         using v_key, p_before;
       end if;
-      if v_check_deferred is not null then
-        execute v_check_deferred;
+      get diagnostics v_count = row_count;
+      if p_check_deferred is not null then
+        execute p_check_deferred;
       end if;
-    exception when foreign_key_violation then
+      if v_count = 0 and (p_before is null or v_columns is not null) then
+        reason := 'a trigger has kept it from being put back';
+      end if;
+    exception when integrity_constraint_violation then
       get stacked diagnostics v_constraint = constraint_name;
-      reason := format('what it belongs to is gone, or something belongs to it: %s', v_constraint);
-    when integrity_constraint_violation then
-      get stacked diagnostics v_constraint = constraint_name;
-      reason := format('another row is in the way: %s', v_constraint);
+      reason := concat_ws(': ', case
+          when sqlstate in ('23505', '23P01') then 'another row is in the way'
+          when sqlstate <> '23503' then 'its table does not take it'
+          when p_before is null then 'something belongs to it'
+          else 'what it belongs to is gone'
+        end, nullif(v_constraint, ''));
     when others or assert_failure then
       -- What a trigger says may be a row's text.
       if sqlstate ~ '^(08|25|40|53|57|58)' or sqlstate = '55P03' then

@@ -21,6 +21,8 @@
 -- by itself, for a second at first and an hour at last, dead after 50 times; a transient failure
 -- always is.
 --
+-- In vain: the same request would end in the same way, and is not made again.
+--
 -- With a settled token the result is kept, with the state in it, for the replay of that token.
 
 create function maintenance_internal.settle_task(
@@ -29,6 +31,7 @@ create function maintenance_internal.settle_task(
   p_message text default null,
   p_retry_after interval default null,
   p_is_own_fault boolean default true,
+  p_is_in_vain boolean default false,
   p_cost numeric default null,
   p_settled_token uuid default null,
   p_result jsonb default null)
@@ -47,7 +50,6 @@ begin
   if p_outcome = 'skipped' and p_task.carry is not null then
     p_outcome := 'succeeded';
     p_message := null;
-    v_task.result := v_task.result || '{"state": "succeeded"}';
   end if;
   if p_task.lease_token is not null then
     -- Whatever ended it: no call is left open.
@@ -107,6 +109,10 @@ begin
       case when v_task.state = 'ready' and p_outcome <> 'continued' then v_task.available_at end));
   end if;
 
+  if p_settled_token is null and v_task.state not in ('ready', 'leased') then
+    v_task.result := v_task.result || jsonb_build_object('state', v_task.state);
+  end if;
+
   update maintenance.task as t
   set state = v_task.state,
     priority = case
@@ -118,7 +124,7 @@ begin
     recoveries = v_task.recoveries,
     more_room = v_task.more_room,
     halvings = v_task.halvings,
-    asked_hash = v_task.asked_hash,
+    asked_hash = case when p_is_in_vain then t.asked_hash end,
     due_at = v_task.due_at,
     available_at = case when v_task.state = 'ready' then v_task.available_at
       else t.available_at end,

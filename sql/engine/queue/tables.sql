@@ -108,7 +108,8 @@ comment on column maintenance.task.halvings is
   'how often it was too large, or its answer was cut although it had more room: prepare is told '
   'to show a half, a quarter and so on';
 comment on column maintenance.task.asked_tokens is 'the max_output_tokens of the last request';
-comment on column maintenance.task.asked_hash is 'the hash of the content of the last request';
+comment on column maintenance.task.asked_hash is
+  'the hash of the content of the last request, while it goes on or where it was in vain';
 comment on column maintenance.task.due_at is 'since when it should have been asked';
 comment on column maintenance.task.failed_at is
   'the last failure that may have been the model''s: another one is its own where others were '
@@ -150,14 +151,18 @@ comment on table maintenance_internal.subject is
 -- Whom to forget: noted by whoever deletes somebody, and done by the tick.
 create table maintenance_internal.erasure (
   subject text not null,
+  kind text not null default '*',
   noted_at timestamptz not null default clock_timestamp(),
+  erased_in xid8,
   error text,
-  constraint erasure_pkey primary key (subject)
+  constraint erasure_pkey primary key (subject, kind)
 );
 
 comment on table maintenance_internal.erasure is
-  'Subjects that are to be forgotten, whatever the kind: no answer about them is taken any more, '
-  'and the next tick forgets them. error: why it could not.';
+  'Subjects that are to be forgotten, for a kind or for all (*): no answer about them is taken any '
+  'more, and the next tick forgets them, a second time when all transactions of then are over: '
+  'one of them may have asked about them. erased_in: the transaction of the first time. error: '
+  'why it could not.';
 
 -- The ledger: one operation per row, in the order of the answer. Rows are added and never
 -- changed, but to forget what they say; an undo is one more row.
@@ -187,7 +192,8 @@ create table maintenance.change (
 create index change_task_id_idx on maintenance.change (task_id);
 create index change_subject_idx on maintenance.change (subject, kind);
 create index change_created_at_idx on maintenance.change (created_at);
-create index change_texts_idx on maintenance.change (created_at) where forgotten_at is null;
+create index change_texts_idx on maintenance.change (created_at)
+where forgotten_at is null and not deletes;
 create index change_deletes_idx on maintenance.change (created_at)
 where deletes and forgotten_at is null;
 

@@ -141,9 +141,10 @@ begin
       case when min(e.noted_at) < v_now - interval '10 minutes' then 'warning' else 'notice' end,
       min(e.noted_at),
       case when min(e.noted_at) < v_now - interval '10 minutes' then
-        coalesce(max(e.error) || '. ', '') || 'The tick forgets them: is it at work? By hand: '
-        'select maintenance.erase_subject(subject) from maintenance_internal.erasure;' end
+        coalesce(max(e.error) || '. ', '') || 'The tick forgets them, thousands a minute: is it at '
+        'work? By hand, as the owner: call maintenance.tick();' end
     from maintenance_internal.erasure as e
+    where e.erased_in is null
     having count(*) > 0;
 
   select count(*) filter (where m.state <> 'ok') as models, min(m.until) as until,

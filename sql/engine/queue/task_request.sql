@@ -63,7 +63,7 @@ begin
     raise exception 'task % was claimed in this very transaction', v_task.task_id
       using errcode = 'PM014', hint = 'Commit the claim; then ask.';
   end if;
-  if maintenance_internal.is_to_be_erased(v_task.subject) then
+  if maintenance_internal.is_to_be_erased(v_task) then
     v_task.carry := null;
     perform maintenance_internal.settle_task(v_task, 'skipped', 'its subject is to be erased');
     return null;
@@ -98,7 +98,8 @@ begin
     return null;
   end if;
 
-  if (v_task.more_room or v_task.halvings > 0) and v_tokens <= v_task.asked_tokens
+  -- Without a context this lease has not asked: it was the one before that asked in vain.
+  if v_task.context is null and v_tokens <= v_task.asked_tokens
     and md5(v_content) = v_task.asked_hash
   then
     v_error := format('%s, and prepare shows no less for options.share %s',
@@ -114,7 +115,7 @@ begin
     then
       perform maintenance_internal.settle_task(v_task, 'rejected', v_error);
     else
-      v_task.asked_hash := null; -- another model may take it as it is
+      -- Another model may take it as it is.
       perform maintenance_internal.settle_task(v_task, 'too_large', v_error,
         p_is_own_fault => false);
     end if;
@@ -154,7 +155,7 @@ comment on function maintenance.task_request(bigint, uuid) is
   'The request of a leased task: {model, system, content, response_schema, max_output_tokens, '
   'generation, request, timeout_ms, wait_ms}: wait so long, then ask. Its place within the '
   'limits of the model is reserved. Null where it was closed (nothing to ask, nothing changed, '
-  'prepare failed, which costs an attempt where it does not fail for others, an answer that '
-  'cannot fit), or given back, since no model can be asked now. Call it in a transaction of its '
-  'own; its commit does not wait for the disk. Errors: PM014 not leased under this token, or '
-  'claimed in the same transaction.';
+  'its subject deleted, prepare failed, which costs an attempt where it does not fail for '
+  'others, an answer that cannot fit), or given back, since no model can be asked now. Call it '
+  'in a transaction of its own; its commit does not wait for the disk. Errors: PM014 not leased '
+  'under this token, or claimed in the same transaction.';

@@ -35,6 +35,8 @@ begin
     raise exception 'the spread "%" is out of range', trigger_jobs.spread
       using errcode = 'PM002', hint = 'An interval from zero to seven days.';
   end if;
+  -- Whoever is deleted from here on is forgotten a second time when this is over.
+  perform pg_current_xact_id();
   perform set_config('maintenance.force', coalesce(trigger_jobs.force, false)::text, true);
 
   for v_kind in

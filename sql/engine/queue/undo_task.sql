@@ -58,8 +58,12 @@ declare
     'Only what an answer has changed can be undone.');
   v_kind constant maintenance.kind := maintenance_internal.find_kind(v_task.kind);
   v_change maintenance.change;
+  v_path constant text := maintenance_internal.owner_path();
+  v_check_deferred constant text := maintenance_internal.check_deferred_statement();
+  v_before jsonb;
   v_rows jsonb;
   v_reason text;
+  v_forgotten bigint;
 begin
   perform maintenance_internal.check_session();
   perform maintenance_internal.lock_subject(v_task.kind, v_task.subject);
@@ -68,10 +72,11 @@ begin
   where c.task_id = v_task.task_id
   order by c.change_id
   for update;
-  if exists (select from maintenance.change as c
-    where c.task_id = v_task.task_id and c.outcome = 'applied' and c.undoes is null
-      and c.forgotten_at is not null
-      and not exists (select from maintenance.change as u where u.undoes = c.change_id))
+  if not exists (
+      select from maintenance.change as c
+      where c.task_id = v_task.task_id and c.undoes is null and c.forgotten_at is null
+        or c.task_id = v_task.task_id and c.undoes is not null)
+    and exists (select from maintenance.change as c where c.task_id = v_task.task_id)
   then
     raise exception 'what task % changed is not known any more', v_task.task_id
       using errcode = 'PM016', hint = 'The ledger has been emptied of it: the jobs forget_changes '
@@ -80,27 +85,38 @@ begin
   for v_change in
     select c.* from maintenance.change as c
     where c.task_id = v_task.task_id and c.outcome = 'applied' and c.undoes is null
-      and not exists (select from maintenance.change as u where u.undoes = c.change_id)
+      and c.forgotten_at is null
     order by c.change_id desc
   loop
-    v_rows := maintenance_internal.undo_change(v_change, v_kind.counters);
+    select u.rows into v_before from maintenance.change as u where u.undoes = v_change.change_id;
+    continue when not jsonb_path_exists(v_before, '$[*] ? (@.outcome == "refused")');
+    v_rows := maintenance_internal.undo_change(v_change, v_kind.counters, v_path,
+      v_check_deferred, coalesce(v_before, '[]'));
     v_reason := case when jsonb_path_exists(v_rows, '$[*] ? (@.outcome == "refused")')
       then 'not all rows could be put back' end;
-    insert into maintenance.change
+    insert into maintenance.change as c
       (task_id, kind, subject, undoes, op, outcome, reason, keys, rows)
     values (v_task.task_id, v_task.kind, v_task.subject, v_change.change_id, 'undo',
       case when jsonb_path_exists(v_rows, '$[*] ? (@.outcome == "applied")')
         or v_rows = '[]' then 'applied' else 'refused' end,
-      v_reason, v_change.keys, v_rows);
+      v_reason, v_change.keys, v_rows)
+    on conflict on constraint change_is_undone_once do update
+    set outcome = excluded.outcome, reason = excluded.reason, rows = excluded.rows;
   end loop;
 
   -- Told from the ledger alone, so that the second call tells the same.
-  return (
+  select count(*) into v_forgotten
+  from maintenance.change as c
+  where c.task_id = v_task.task_id and c.outcome = 'applied' and c.undoes is null
+    and c.forgotten_at is not null
+    and not exists (select from maintenance.change as u where u.undoes = c.change_id);
+  return case when v_forgotten > 0 then jsonb_build_object('forgotten', v_forgotten) else '{}' end
+    || (
     select jsonb_build_object(
       'task', v_task.task_id,
       'undone', count(*) filter (where r.row ->> 'outcome' = 'applied'),
       'refused', count(*) filter (where r.row ->> 'outcome' = 'refused'),
-      'rows', coalesce(jsonb_agg(r.row || jsonb_build_object('op', c.op)
+      'rows', coalesce(jsonb_agg(r.row - 'nr' || jsonb_build_object('op', c.op)
         order by u.change_id, r.nr) filter (where r.row is not null), '[]'))
     from maintenance.change as u
     join maintenance.change as c on c.change_id = u.undoes
@@ -113,7 +129,9 @@ comment on function maintenance.undo_task(bigint) is
   'Puts back every row that the task''s answers changed, but for the columns that its kind names '
   'as counters, and every row that they deleted, with all of them; takes away what they added, '
   'unless a row that it stands for cannot be put back. Returns {task, undone, refused, rows: '
-  '[{op, table, key, outcome, reason}]}; a row that was edited or deleted since, or whose place '
-  'is taken, is refused. A second call changes nothing and returns the same. What was changed is '
-  'known for 30 days, what was deleted for the setting recovery_days. Errors: PM014 no such '
-  'task, PM016 its answer was not applied, or what it did is not known any more.';
+  '[{op, table, key, outcome, reason}]}; a row that was edited or deleted since, or whose place is '
+  'taken, is refused. A second call tries again what was refused, and changes nothing else. What '
+  'was changed is known for 30 days, what was deleted for the setting recovery_days; how many '
+  'operations are not known any more is told as forgotten. Rows that the database has deleted or '
+  'changed by a key of yours do not come back. Errors: PM014 no such task, PM016 its answer was '
+  'not applied, or nothing of what it did is known any more.';

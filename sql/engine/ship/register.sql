@@ -15,6 +15,7 @@ begin
   perform maintenance_internal.put_turns();
   perform maintenance_internal.put_control();
   if to_regprocedure('maintenance_internal.reference_ships()') is not null then
+    execute 'select maintenance_internal.put_retention()';
     v_ships := v_ships
       || ' union all select ''reference'', s.* from maintenance_internal.reference_ships() as s';
   end if;

@@ -9,23 +9,37 @@ create table public.retention_policies (
   constraint retention_policies_scope_is_known check (scope in ('session', 'attachment')),
   constraint retention_policies_plan_is_known
     check (plan in ('admin', 'guest', 'pro', 'basic_plus', 'basic', 'other', 'trial')),
-  constraint retention_policies_days_are_not_negative check (days >= 0)
+  constraint retention_policies_days_are_sane check (days between 0 and 100000)
 );
 
-insert into public.retention_policies (scope, plan, days)
-values
-  ('session', 'guest', 7),
-  ('session', 'trial', 7),
-  ('session', 'basic', 14),
-  ('session', 'pro', 30),
-  ('session', 'admin', 90),
-  ('attachment', 'guest', 1),
-  ('attachment', 'trial', 7),
-  ('attachment', 'basic', 30),
-  ('attachment', 'other', 30),
-  ('attachment', 'basic_plus', 60),
-  ('attachment', 'pro', 180),
-  ('attachment', 'admin', 3650);
+-- Where there is none: what somebody has edited stays.
+create function maintenance_internal.put_retention()
+returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  insert into public.retention_policies (scope, plan, days)
+  select r.scope, r.plan, r.days
+  from (values
+    ('session', 'guest', 7),
+    ('session', 'trial', 7),
+    ('session', 'basic', 14),
+    ('session', 'pro', 30),
+    ('session', 'admin', 90),
+    ('attachment', 'guest', 1),
+    ('attachment', 'trial', 7),
+    ('attachment', 'basic', 30),
+    ('attachment', 'other', 30),
+    ('attachment', 'basic_plus', 60),
+    ('attachment', 'pro', 180),
+    ('attachment', 'admin', 3650)
+  ) as r (scope, plan, days)
+  where not exists (select from public.retention_policies);
+end
+$$;
+
+select maintenance_internal.put_retention();
 
 create function public.retention_days(user_id uuid, scope text default 'session')
 returns integer
@@ -39,8 +53,8 @@ begin
     select from public.retention_policies as p where p.scope = retention_days.scope)
   then
     raise exception 'retention_policies says nothing of "%"', retention_days.scope
-      using errcode = 'PM002', hint = 'session or attachment. Where a restore has left out the '
-        'rows: insert into public.retention_policies (scope, plan, days) values (...);';
+      using errcode = 'PM002', hint = 'session or attachment. Where a restore has left out all '
+        'rows: select * from maintenance.register();';
   end if;
   return (
     select p.days

@@ -26,7 +26,7 @@ after delete on public.users
 for each row execute function maintenance.note_deleted('id');
 
 create trigger users_are_erased_when_marked
-after update of deleted_at on public.users
+after update on public.users
 for each row when (old.deleted_at is null and new.deleted_at is not null)
 execute function maintenance.note_deleted('id');
 

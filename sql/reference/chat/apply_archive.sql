@@ -19,7 +19,7 @@ declare
   v_rows jsonb;
 begin
   if jsonb_typeof(apply_archive.answer -> 'summary') is distinct from 'string'
-    or v_summary !~ '[[:alnum:]]' or lower(btrim(v_summary, ' ."''-')) in
+    or v_summary !~ '[^[:space:][:punct:]]' or lower(btrim(v_summary, ' ."''-')) in
       ('null', 'none', 'n/a', 'na', 'nil', 'undefined', 'unknown', 'summary', 'no summary')
   then
     raise exception 'the summary is empty' using errcode = 'PM018';
@@ -59,8 +59,9 @@ begin
   with gone as (
     delete from public.messages as m where m.id = any (v_session.ids) returning m.*
   )
+  -- The youngest first, as they would go one by one: an undo begins with the last.
   select jsonb_agg(jsonb_build_object('table', 'public.messages', 'before', to_jsonb(g),
-    'after', null) order by g.created_at, g.id)
+    'after', null) order by g.created_at desc, g.id desc)
   into v_rows
   from gone as g;
   if jsonb_array_length(v_rows) is distinct from cardinality(v_session.ids) then
@@ -75,7 +76,7 @@ begin
       -- It is gone, and asked about anew where an undo brings it back.
       'input_hash', 'archived',
       'changes', jsonb_build_array(jsonb_build_object('op', 'archive', 'outcome', 'applied',
-        'keys', to_jsonb(v_session.ids),
+        'keys', jsonb_build_array(v_session.started_at, v_session.ended_at),
         'rows', jsonb_build_object('table', 'public.archived_sessions', 'before', null,
           'after', to_jsonb(v_row)) || v_rows)))
     || case when (select n.digest from public.next_session(v_user_id) as n) is not null

@@ -19,12 +19,14 @@ begin atomic
     order by s.ended_at
     limit 1
   ) as f
-  where not u.is_guest and u.deleted_at is null and f.ended_at <= public.archive_until(u.id);
+  where not u.is_guest and u.deleted_at is null and f.ended_at <= public.archive_until(u.id)
+    and (select n.digest from public.next_session(u.id) as n) is not null;
 end;
 
 comment on function public.archive_subjects() is
   'Subjects of archive_session: users who are no guests, not deleted (S0-03), and whose oldest '
-  'session is old enough (S0-19). Who has been quiet for long is among them.';
+  'session is old enough (S0-19), and who have one that was neither given up nor brought back of '
+  'late. Who has been quiet for long is among them.';
 
 create function public.prepare_archive(subject text, options jsonb)
 returns table (content text, context jsonb, input_hash text, skip_reason text)
@@ -35,8 +37,8 @@ as $$
 declare
   v_share constant numeric := coalesce((prepare_archive.options ->> 'share')::numeric, 1);
   -- Characters of a request, and of one message in it.
-  v_room constant integer := greatest(1, 60000 * v_share);
-  v_longest constant integer := least(4000, v_room);
+  v_room integer := 60000;
+  v_longest integer := 4000;
   v_carry jsonb := prepare_archive.options -> 'carry' -> 'session';
   v_user_id uuid;
   v_session record;
@@ -58,6 +60,15 @@ begin
   end if;
   if v_carry ->> 'digest' is distinct from v_session.digest then
     v_carry := null; -- it is another one by now: from its beginning
+  end if;
+
+  -- Where that was too much, a part of what there is.
+  if v_share < 1 then
+    select greatest(1, v_share * least(v_room, sum(least(length(m.content), v_longest) + 100)))
+    into v_room
+    from public.messages as m
+    where m.id = any (v_session.ids);
+    v_longest := least(v_longest, v_room);
   end if;
 
   v_shown := coalesce((v_carry ->> 'shown')::integer, 0);

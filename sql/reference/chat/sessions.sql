@@ -17,7 +17,7 @@ from (
     first_value(m.created_at) over v as first_at,
     row_number() over v as nr
   from public.messages as m
-  where m.deleted_at is null and m.user_id is not null
+  where m.deleted_at is null and m.user_id is not null and isfinite(m.created_at)
   window v as (partition by m.user_id order by m.created_at, m.id)
 ) as e
 where e.next_at is null or e.next_at - e.created_at > interval '15 minutes'
@@ -87,6 +87,11 @@ declare
   v_until constant timestamptz := public.archive_until(next_session.user_id);
   v_given_up constant text[] :=
     array(select maintenance_internal.given_up('archive_session', v_subject));
+  -- What was brought back counts as new from then on.
+  v_back constant tstzmultirange := (
+    select range_agg(tstzrange(k.keys[1]::timestamptz, k.keys[2]::timestamptz, '[]'))
+    from maintenance_internal.undone_keys('archive_session', v_subject) as k
+    where k.undone_at > v_until);
   v_session record;
 begin
   for v_session in
@@ -95,13 +100,7 @@ begin
     order by s.ended_at
   loop
     exit when v_until is null or v_session.ended_at > v_until;
-    -- What was brought back counts as new from then on.
-    continue when exists (
-      select from maintenance_internal.undone_keys('archive_session', v_subject) as k
-      cross join lateral unnest(k.keys) as i (id)
-      join public.messages as m on m.id = i.id::uuid
-      where k.undone_at > v_until and m.user_id = next_session.user_id
-        and m.created_at between v_session.started_at and v_session.ended_at);
+    continue when v_back && tstzrange(v_session.started_at, v_session.ended_at, '[]');
     select min(p.created_at), max(p.created_at), array_agg(p.id order by p.nr),
       encode(sha256(string_agg(p.id || ' ' || p.version, e'\n' order by p.nr)::bytea), 'hex')
     into started_at, ended_at, ids, digest

@@ -1,7 +1,7 @@
 -- T15: an answer that was cut at max_output_tokens is never asked for by the same request.
 begin;
 create extension pgtap;
-select plan(15);
+select plan(19);
 \ir toy.psql
 \set QUIET on
 -- Shows eight lines, or its share of them.
@@ -53,6 +53,28 @@ select is(pg_temp.cut('word'), '65536 1', 'no model has more room than this');
 select matches(pg_temp.cut('word'), '^dead: the answer does not fit into 65536 tokens', 'a prepare without a share');
 select maintenance.retry_task(task_id) from id where kind = 'lines';
 select is(pg_temp.cut('lines'), '1000 8', 'a revived task begins anew');
+-- What was not answered at all says nothing of its size.
+create function pg_temp.interrupted(how text) returns text language plpgsql as $$
+declare v_request jsonb; v_task maintenance.task;
+begin
+  update maintenance.task as t set available_at = now() where t.state = 'ready' and t.kind = 'lines';
+  perform maintenance.claim_tasks('me', about => '{"kinds": ["lines"]}');
+  select t.* into v_task from maintenance.task as t join id using (task_id) where id.kind = 'lines';
+  v_request := maintenance.task_request(v_task.task_id, v_task.lease_token);
+  if how = 'lost' then
+    update maintenance.task set lease_expires_at = now() - interval '1 second' where task_id = v_task.task_id;
+    perform maintenance_internal.sweep_leases();
+  elsif how = 'released' then
+    perform maintenance.release_task(v_task.task_id, v_task.lease_token);
+  else
+    perform maintenance.fail_task(v_task.task_id, v_task.lease_token, how, 'no');
+  end if;
+  return concat_ws(' ', v_request -> 'max_output_tokens', (
+    select state from maintenance.task where task_id = v_task.task_id));
+end $$;
+select is(pg_temp.interrupted(how), '2000 ready', format('one with more room that is %s', how))
+from unnest(array['released', 'lost', 'transient']) as how;
+select is(pg_temp.cut('lines'), '2000 8', '... is asked for again as it was');
 
 -- The shipped kinds know a share.
 insert into public.users (id) values ('00000000-0000-0000-0000-000000000001');

@@ -3,7 +3,7 @@
 begin;
 create extension pgtap;
 \ir toy.psql
-select plan(53);
+select plan(65);
 
 create table public."Fact" (
   "Owner" text, nr integer, word text, tags text[], at timestamptz default '2026-01-02 03:04:05.678901+00',
@@ -248,6 +248,79 @@ select throws_ok(format('select maintenance.approve_task(%s)', :far), 'PM016', f
   'applied: it is not as its schema says: $.word is not at most 3 characters', :far),
     'an approval asks the schema of today');
 
+select maintenance.set_kind('fact', 'Do.', '{"type": "object", "properties": {"word": {"type": "string"}}}',
+  'public.word_subjects', 'public.word_prepare', 'public.fact_apply') \g /dev/null
+
+-- What an answer deleted: with an identity, a generated column, a counter, and what belongs to it.
+create table public.parent (id integer generated always as identity primary key, name text not null unique,
+  size integer generated always as (length(name)) stored, n integer not null default 1);
+create table public.child (parent_id integer not null references public.parent, nr integer,
+  at timestamptz default now(),
+  half numeric(9, 3) default 1.5, raw bytea default '\x00ff', primary key (parent_id, nr)) partition by range (nr);
+create table public.child_1 partition of public.child for values from (0) to (10);
+create table public.child_2 partition of public.child for values from (10) to (20);
+insert into public.parent (name, n) values ('a', 7), ('b', 7), ('kept', 1);
+insert into public.child (parent_id, nr) select p, nr from generate_series(1, 2) as p, unnest(array[1, 11]) as nr;
+create temporary table family as
+select to_jsonb(p) as row from public.parent as p union all select to_jsonb(c) from public.child as c;
+create function public.drop_family(subject text, context jsonb, answer jsonb, options jsonb) returns jsonb
+language sql as $$
+  with children as (delete from public.child returning to_jsonb(child) as row),
+  parents as (delete from public.parent where name <> 'kept' returning to_jsonb(parent) as row),
+  gone as (select 'public.child' as name, row from children union all select 'public.parent', row from parents)
+  select jsonb_build_object('changes', jsonb_build_array(jsonb_build_object('op', 'drop', 'outcome', 'applied', 'rows',
+    jsonb_agg(jsonb_build_object('table', name, 'before', row, 'after', null) order by name)))) from gone $$;
+select maintenance.set_kind('fact', 'Do.', '{"type": "object", "properties": {"word": {"type": "string"}}}',
+  'public.word_subjects', 'public.word_prepare', 'public.drop_family', counters => '{n}');
+alter table public.child drop constraint child_parent_id_fkey, add foreign key (parent_id) references public.parent
+  deferrable initially immediate;
+set constraints all deferred;
+select pg_temp.answer('{}') as gone \gset
+set constraints all immediate;
+select is((select count(*) from public.parent) + (select count(*) from public.child), 1::bigint,
+  'an answer may delete');
+select is((select deletes from maintenance.change where task_id = :gone), true, 'which the ledger knows');
+savepoint gone;
+select is(maintenance.undo_task(:gone) - 'rows' - 'task', '{"undone": 6, "refused": 0}',
+  'an undo brings all of it back');
+select set_eq('select to_jsonb(p) from public.parent as p union all select to_jsonb(c) from public.child as c',
+  'select row from family', '... with keys, counters and every column, parents first');
+select is(maintenance.undo_task(:gone) - 'rows' - 'task', '{"undone": 6, "refused": 0}', 'once');
+rollback to gone;
+insert into public.parent (name) values ('a');
+select is(pg_temp.reasons(maintenance.undo_task(:gone)), '2 ok; 1 another row is in the way: '
+  'parent_name_key; 2, 11 ok; '
+  '1, 11 what it belongs to is gone: child_parent_id_fkey; 2, 1 ok; 1, 1 what it belongs to is gone: '
+  'child_parent_id_fkey',
+  'what cannot come back is named, and the rest comes');
+rollback to gone;
+insert into public.parent (id, name) overriding system value values (1, 'another');
+select is((select r ->> 'reason' from jsonb_array_elements(maintenance.undo_task(:gone) -> 'rows') as r
+  where r ->> 'key' = '1'), 'is there again', 'what is there again is left alone');
+select is((select name from public.parent where id = 1), 'another', '... as it is');
+rollback to gone;
+drop table public.child_2;
+select matches(pg_temp.reasons(maintenance.undo_task(:gone)),
+  '2, 11 its table does not take it; 1, 11 its table does not take it; 2, 1 ok',
+  'what has no place any more is refused alone');
+rollback to gone;
+update maintenance.change set created_at = now() - interval '31 days' where task_id = :gone;
+select maintenance.configure('recovery_days', 40);
+select maintenance.run_now('forget_changes') \g /dev/null
+select maintenance.run_now('forget_deletions') \g /dev/null
+select is((select forgotten_at from maintenance.change where task_id = :gone), null,
+  'what was deleted is kept for as long as was set');
+select maintenance.configure('recovery_days', 30);
+select maintenance.run_now('forget_deletions') \g /dev/null
+select is((select rows from maintenance.change where task_id = :gone), '[]', '... and no longer');
+rollback to gone;
+create or replace function public.drop_family(subject text, context jsonb, answer jsonb, options jsonb) returns jsonb
+language sql return '{"changes": [{"op": "x", "outcome": "applied", "rows": [{"table": "public.parent", "before": null,
+  "after": null}]}]}'::jsonb;
+select pg_temp.answer('{}') as nothing \gset
+select is((pg_temp.task(:nothing)).last_error, 'apply: apply names a row without what it was before and is after',
+  'a row that neither was nor is, is none');
+delete from maintenance.task where state = 'ready';
 select maintenance.set_kind('fact', 'Do.', '{"type": "object", "properties": {"word": {"type": "string"}}}',
   'public.word_subjects', 'public.word_prepare', 'public.fact_apply') \g /dev/null
 

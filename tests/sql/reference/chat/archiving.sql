@@ -2,7 +2,7 @@
 begin;
 create extension pgtap;
 \ir archiving.psql
-select plan(104);
+select plan(118);
 create temporary table said as select to_jsonb(m) as row, m.id from public.messages as m;
 create function pg_temp.meanwhile(statement text, what text) returns setof text language plpgsql as $$
 declare v_task maintenance.task := pg_temp.ask(); v_messages text; v_said jsonb;
@@ -23,6 +23,7 @@ begin
   return next is(v_said ->> 'error' || ', ' || pg_temp.messages() || coalesce(pg_temp.archive(), ''),
     'apply: ' || why || ', 11 12 13 14 15 16 21 22', what);
 end $$;
+create function public.keep() returns trigger language plpgsql as $$ begin return null; end $$;
 savepoint start;
 
 -- One session after the other.
@@ -52,9 +53,12 @@ select is(pg_temp.archive(), 'Ada: Runs at dawn. (3); Ada: Marathon on 3 May. (2
 select is(pg_temp.messages(), '16 21 22', 'S0-19: what is not old enough stays, and so does Bob');
 select is((pg_temp.ask()).last_error, 'no session is to be archived', 'and there is nothing more to ask');
 select is((select count(*) from maintenance.model_call), 2::bigint, 'each of them cost one call');
-select results_eq('select op, outcome, keys, deletes from maintenance.change order by change_id', $$values
-  ('archive', 'applied', array[pg_temp.u(11), pg_temp.u(12), pg_temp.u(13)]::text[], true),
-  ('archive', 'applied', array[pg_temp.u(14), pg_temp.u(15)]::text[], true)$$, 'the ledger has an operation for each');
+select results_eq('select op, outcome, keys::timestamptz[], deletes from maintenance.change order by change_id',
+  $$select 'archive', 'applied', array[min((row ->> 'created_at')::timestamptz),
+    max((row ->> 'created_at')::timestamptz)],
+    true from said where id between pg_temp.u(11) and pg_temp.u(15) group by id > pg_temp.u(13)
+    order by id > pg_temp.u(13)$$,
+  'the ledger has an operation for each, from when to when');
 savepoint archived;
 
 -- The undo.
@@ -65,12 +69,15 @@ select set_eq('select to_jsonb(m) from public.messages as m', 'select row from s
 select is(pg_temp.archive(), null, 'and takes the summaries away');
 select is(maintenance.undo_task((:'task'::maintenance.task).task_id), :'report'::jsonb, 'a second one changes nothing');
 select is((pg_temp.ask()).last_error, 'no session is to be archived', 'what was brought back is not archived again');
+select is_empty(format('select s from public.archive_subjects() as s where s = %L', pg_temp.u(1)), 'nor asked about');
 select set_config('maintenance.fake_now', (now() + interval '8 days')::text, true) \g /dev/null
 select is(pg_temp.shown(), 'I took up trail running.|At what time of day?|Mostly at dawn.',
   'but when as many days have passed as sessions are kept');
 select pg_temp.ask() as anew \gset
 select is((:'anew'::maintenance.task).state, 'leased', 'it is asked about anew');
 select is(pg_temp.answer(:'anew') ->> 'state', 'ready', 'and archived');
+select pg_temp.answer(pg_temp.ask()) \g /dev/null
+select is(pg_temp.answer(pg_temp.ask()) #>> '{result,archived}', '3', '... as is the one that was archived last');
 select set_config('maintenance.fake_now', '', true) \g /dev/null
 rollback to archived;
 select maintenance.undo_task((:'task'::maintenance.task).task_id) \g /dev/null
@@ -90,7 +97,7 @@ select is(pg_temp.archive(), 'Ada: Runs at dawn. (3); Ada: Edited (2)', 'and the
 rollback to archived;
 delete from public.users where id = pg_temp.u(1);
 select throws_ok(format('select maintenance.undo_task(%s)', (:'task'::maintenance.task).task_id), 'PM016',
-  format('task %s is about a subject that was erased', (:'task'::maintenance.task).task_id),
+  format('task %s is about a subject that was deleted', (:'task'::maintenance.task).task_id),
   'of a user who is gone nothing comes back');
 rollback to archived;
 
@@ -191,6 +198,11 @@ select is(maintenance.fail_task((:'task'::maintenance.task).task_id, (:'task'::m
 select is((select halvings from maintenance.task), 1, '... is halved');
 select is(pg_temp.shown(options => '{"share": 0.5}') ~ '^m10 .*m23 [^m]*$', true, '... to the half of what it was');
 select is(length(pg_temp.shown(options => '{"share": 0.01}')), 600, 'and at last to a piece of one message');
+select is(pg_temp.shown(pg_temp.u(2), '{"share": 0.5}'), 'Bob speaks.', 'of a short session half is shown, too');
+select pg_temp.ask() as half \gset
+select maintenance.release_task((:'half'::maintenance.task).task_id,
+  (:'half'::maintenance.task).lease_token) \g /dev/null
+select is((pg_temp.ask()).state, 'leased', 'a half that was not answered is asked for again');
 rollback to start;
 -- A session that is larger than what one transaction should take: ten thousand messages at a time.
 insert into public.messages (user_id, content, created_at)
@@ -200,6 +212,47 @@ select is((select cardinality(ids) from public.next_session(pg_temp.u(2))), 1000
 update public.messages set content = repeat('x', 3 * 1024 * 1024) where user_id = pg_temp.u(2)
   and id in (select id from public.messages where user_id = pg_temp.u(2) order by created_at limit 4);
 select is((select cardinality(ids) from public.next_session(pg_temp.u(2))), 2, '... or by its bytes');
+rollback to start;
+
+create trigger keep before delete on public.messages for each row when (old.content = 'At what time of day?')
+execute function public.keep();
+select is(pg_temp.answer(pg_temp.ask()) ->> 'error', 'apply: not all messages of the session could be deleted',
+  'where a trigger keeps a message, all stay');
+select is(pg_temp.messages() || coalesce(pg_temp.archive(), ''), '11 12 13 14 15 16 21 22', '... without a summary');
+rollback to start;
+select pg_temp.answer(pg_temp.ask()), pg_temp.answer(pg_temp.ask()) \g /dev/null
+create trigger keep before insert on public.messages for each row when (new.content = 'At what time of day?')
+execute function public.keep();
+select max(task_id) as task from maintenance.task \gset
+select is(maintenance.undo_task(:task) - 'rows' - 'task', '{"undone": 5, "refused": 2}',
+  'what a trigger keeps from coming back is told, and its summary stays');
+select is(pg_temp.archive(), 'Ada: Runs at dawn. (3)', '... with the word of it');
+drop trigger keep on public.messages;
+select is(maintenance.undo_task(:task) - 'rows' - 'task', '{"undone": 7, "refused": 0}', 'a second try brings it');
+select set_eq('select to_jsonb(m) from public.messages as m', 'select row from said', '... as it was');
+rollback to start;
+alter table public.messages add column reply_to uuid references public.messages;
+update public.messages set reply_to = pg_temp.u(11) where id = pg_temp.u(12);
+update public.messages set reply_to = pg_temp.u(12) where id = pg_temp.u(13);
+update public.messages set reply_to = pg_temp.u(15) where id = pg_temp.u(14); -- a younger one
+select pg_temp.answer(pg_temp.ask()), pg_temp.answer(pg_temp.ask()) \g /dev/null
+select max(task_id) as task from maintenance.task \gset
+savepoint replies;
+select is(maintenance.undo_task(:task) - 'rows' - 'task', '{"undone": 7, "refused": 0}',
+  'messages that belong to each other come back in whatever order');
+rollback to replies;
+alter table public.messages rename column content to body;
+select is(maintenance.undo_task(:task) #>> '{rows,1,reason}', 'its column content is gone',
+  'a text that has no column any more is not dropped without a word');
+rollback to replies;
+update maintenance.change set rows = '[]',
+  forgotten_at = now() where change_id = (select min(change_id) from maintenance.change);
+select is(maintenance.undo_task(:task) - 'rows' - 'task', '{"undone": 3, "refused": 0, "forgotten": 1}',
+  'what is known of a task is brought back, and the rest is told');
+rollback to start;
+insert into public.messages (user_id, created_at) values (pg_temp.u(1), 'infinity'), (pg_temp.u(1), '-infinity');
+select is(pg_temp.shown(), 'I took up trail running.|At what time of day?|Mostly at dawn.',
+  'a time that is none is in no session');
 rollback to start;
 
 -- Answers that are none (S0-22).
@@ -213,7 +266,7 @@ rollback to start;
 select pg_temp.ask() as task \gset
 select maintenance.fail_task((:'task'::maintenance.task).task_id, (:'task'::maintenance.task).lease_token,
   'blocked') \g /dev/null
-select is(pg_temp.messages(), '11 12 13 14 15 16 21 22', 'S0-22: without an answer nothing is deleted');
+select is(pg_temp.messages(), '11 12 13 14 15 16 21 22', 'S0-22, C-09: without an answer nothing is deleted');
 select is(pg_temp.shown(), 'The marathon is on 3 May.|Noted.', 'a session that is blocked holds up no other');
 select pg_temp.ask() as next \gset
 select is(pg_temp.answer(:'next') ->> 'state', 'succeeded', '... which is archived');

@@ -1,7 +1,7 @@
 -- S0-16, C-06: for how many days sessions and attachments are kept, by role and plan.
 begin;
 create extension pgtap;
-select plan(28);
+select plan(30);
 
 create temporary table person (who text, role text, is_guest boolean, plans text[], session integer,
   attachment integer);
@@ -53,6 +53,11 @@ select throws_ok($$select public.retention_days(gen_random_uuid())$$, 'PM002',
 insert into public.messages (user_id, created_at) select id, '2020-01-01' from public.users limit 1;
 select matches(maintenance.run_now('trigger_archive') #>> '{message}', 'public.archive_subjects: SQLSTATE PM002$',
   'and the job says so');
+select is((select count(*) from maintenance.register() where outcome <> 'there' and kind <> 'schedule')
+  + (select count(*) from public.retention_policies), 7::bigint, 'register leaves alone what somebody has made of it');
+delete from public.retention_policies;
+select maintenance.register() \g /dev/null
+select is((select count(*) from public.retention_policies), 12::bigint, 'and puts back what a restore has left out');
 select throws_ok($$insert into public.retention_policies values ('session', 'gold', 5)$$, '23514', null,
   'a plan that nothing asks for is refused');
 select throws_ok($$update public.retention_policies set days = -1$$, '23514', null, 'days are not negative');
