@@ -583,11 +583,11 @@ comment on function maintenance.version() is
   'that it was made of.';
 -- end of sql/engine/version.sql
 
--- from sql/engine/state.sql 3c32d036dc574e09
+-- from sql/engine/state.sql 0e0a9cbbf02c96bc
 -- The release, and a hash of the files of sql/engine/. Written by make migration.
 
 comment on schema maintenance is
-  'pg-maintenance 0.0.0, state cbaa629d108c2804: '
+  'pg-maintenance 0.0.0, state e23846c5a1488ebe: '
   'what people call and read; \df maintenance.* is the manual.';
 -- end of sql/engine/state.sql
 
@@ -7072,7 +7072,7 @@ comment on function maintenance.enqueue_task(text, text, integer, timestamptz, j
   'ask even where the input has not changed. Errors: PM002 argument, PM013 no such kind.';
 -- end of sql/engine/queue/enqueue_task.sql
 
--- from sql/engine/queue/settle_task.sql ed89ab43af436ecd
+-- from sql/engine/queue/settle_task.sql f6b4e0d433744b9b
 -- Ends a lease: the one place that decides what becomes of a task and of its counters.
 --
 --   outcome        attempt     then
@@ -7125,6 +7125,7 @@ begin
   if p_outcome = 'skipped' and p_task.carry is not null then
     p_outcome := 'succeeded';
     p_message := null;
+    v_task.input_hash := null; -- what was asked last was no answer to all of it
   end if;
   if p_task.lease_token is not null then
     -- Whatever ended it: no call is left open.
@@ -7141,6 +7142,8 @@ begin
     v_task.defers := 0;
     v_task.recoveries := 0;
     v_task.failed_at := null;
+    v_task.more_room := false;
+    v_task.halvings := 0;
     v_task.due_at := v_now;
   end if;
   v_task.defers := v_task.defers + v_is_put_off::integer;
@@ -7475,7 +7478,7 @@ comment on function maintenance.claim_tasks(text, integer, interval, jsonb) is
   'own: its commit does not wait for the disk. Errors: PM002 argument, PM013 no such kind.';
 -- end of sql/engine/queue/claim_tasks.sql
 
--- from sql/engine/queue/erase_subject.sql 8ceece650d42f415
+-- from sql/engine/queue/erase_subject.sql 78153cc741378fa5
 -- Forgets what the engine holds about a subject: rows stay, to be counted and added up, without a
 -- name, a text or a key. Whoever deletes somebody only notes it (note_deleted); from then on no
 -- answer about them is taken, and the tick forgets them (erase_subjects).
@@ -7513,6 +7516,9 @@ declare
   v_ids bigint[];
   v_changed bigint;
 begin
+  if p_kind <> '*' then
+    perform maintenance_internal.find_kind(p_kind);
+  end if;
   tasks := 0;
   leases := 0;
   calls := 0;
@@ -7599,9 +7605,6 @@ begin
     raise exception 'the subject "%" is not acceptable', erase_subject.subject
       using errcode = 'PM002', hint = 'What the tasks are about: a user''s id for user kinds.';
   end if;
-  if v_kind <> '*' then
-    perform maintenance_internal.find_kind(v_kind);
-  end if;
   select * into v_erased from maintenance_internal.erase(erase_subject.subject, v_kind);
   perform maintenance_internal.erase_receipts(array[erase_subject.subject]);
   delete from maintenance_internal.erasure as e
@@ -7628,7 +7631,7 @@ as $$
 declare
   v_subject text;
 begin
-  if tg_when <> 'AFTER' or tg_level <> 'ROW' or tg_nargs = 0 then
+  if tg_when <> 'AFTER' or tg_level <> 'ROW' or tg_op = 'INSERT' or tg_nargs = 0 then
     raise exception '% is no trigger after each row with the name of a column', tg_name
       using errcode = 'PM003', hint = format('create trigger %I after delete on %s for each row '
         'execute function maintenance.note_deleted(''id'');', tg_name, tg_relid::regclass);
@@ -8824,7 +8827,7 @@ end
 $$;
 -- end of sql/engine/queue/restore_row.sql
 
--- from sql/engine/queue/undo_change.sql bc535465cccc2677
+-- from sql/engine/queue/undo_change.sql 77e24f5099c466cf
 -- Reverses one change, row by row, and returns what became of each, in two rounds at most. The
 -- first deletes the rows that the change added and puts back those that it changed or deleted. If
 -- one of these cannot be put back, the first round is rolled back, and the second leaves the added
@@ -8855,6 +8858,7 @@ declare
   v_is_open boolean;
   v_is_moving boolean;
   v_is_backward boolean;
+  v_passes integer := 0;
 begin
   loop
     begin
@@ -8867,6 +8871,7 @@ begin
         v_done[v_row.nr] := v_row.row;
       end loop;
       v_is_backward := true;
+      v_passes := 0;
       loop
         v_is_open := false;
         v_is_moving := false;
@@ -8896,7 +8901,8 @@ begin
             'outcome', case when v_reason is null then 'applied' else 'refused' end,
             'reason', v_reason));
         end loop;
-        exit when not v_is_open or not v_is_moving;
+        v_passes := v_passes + 1; -- the rest is for another try
+        exit when not v_is_open or not v_is_moving or v_passes = 10;
         v_is_backward := not v_is_backward;
       end loop;
       exit when not v_is_open or not v_adds or v_first is not null;
@@ -8914,7 +8920,7 @@ end
 $$;
 -- end of sql/engine/queue/undo_change.sql
 
--- from sql/engine/queue/undo_task.sql fbc38e8ea4e54868
+-- from sql/engine/queue/undo_task.sql 85a8f12ef7ffdb1f
 -- Reverses what an answer changed, the last operation first. Row by row: what was edited, deleted
 -- or replaced since is refused and said so, the rest is put back.
 
@@ -8951,7 +8957,7 @@ begin
     continue when v_sql is null;
     begin
       execute v_sql using v_table.rows;
-    exception when data_exception then
+    exception when data_exception or integrity_constraint_violation then
       null;
     end;
   end loop;
@@ -8966,14 +8972,9 @@ set search_path = pg_catalog, pg_temp
 set lock_timeout = '5s'
 as $$
 declare
-  v_task maintenance.task := maintenance_internal.lock_task(undo_task.task_id,
-    -- One that goes on, or was given up then, has changed something too.
-    array['succeeded'] || (
-      select array_agg(distinct t.state) from maintenance.task as t
-      join maintenance.change as c on c.task_id = t.task_id and c.outcome = 'applied'
-      where t.task_id = undo_task.task_id),
-    'Only what an answer has changed can be undone.');
-  v_kind constant maintenance.kind := maintenance_internal.find_kind(v_task.kind);
+  v_task maintenance.task;
+  v_kind maintenance.kind;
+  v_states text[];
   v_change maintenance.change;
   v_path constant text := maintenance_internal.owner_path();
   v_check_deferred constant text := maintenance_internal.check_deferred_statement();
@@ -8983,6 +8984,14 @@ declare
   v_forgotten bigint;
 begin
   perform maintenance_internal.check_session();
+  -- One that goes on, or was given up then, has changed something too.
+  select array_agg(distinct t.state) into v_states
+  from maintenance.task as t
+  join maintenance.change as c on c.task_id = t.task_id and c.outcome = 'applied'
+  where t.task_id = undo_task.task_id;
+  v_task := maintenance_internal.lock_task(undo_task.task_id, array['succeeded'] || v_states,
+    'Only what an answer has changed can be undone.');
+  v_kind := maintenance_internal.find_kind(v_task.kind);
   perform maintenance_internal.lock_subject(v_task.kind, v_task.subject);
   perform maintenance_internal.lock_changed_rows(v_task.task_id);
   perform from maintenance.change as c
@@ -9018,7 +9027,8 @@ begin
         or v_rows = '[]' then 'applied' else 'refused' end,
       v_reason, v_change.keys, v_rows)
     on conflict on constraint change_is_undone_once do update
-    set outcome = excluded.outcome, reason = excluded.reason, rows = excluded.rows;
+    set outcome = excluded.outcome, reason = excluded.reason, rows = excluded.rows,
+      created_at = excluded.created_at;
   end loop;
 
   -- Told from the ledger alone, so that the second call tells the same.
@@ -9026,7 +9036,10 @@ begin
   from maintenance.change as c
   where c.task_id = v_task.task_id and c.outcome = 'applied' and c.undoes is null
     and c.forgotten_at is not null
-    and not exists (select from maintenance.change as u where u.undoes = c.change_id);
+    and not exists (
+      select from maintenance.change as u
+      where u.undoes = c.change_id
+        and not jsonb_path_exists(u.rows, '$[*] ? (@.outcome == "refused")'));
   return case when v_forgotten > 0 then jsonb_build_object('forgotten', v_forgotten) else '{}' end
     || (
     select jsonb_build_object(
@@ -9054,7 +9067,7 @@ comment on function maintenance.undo_task(bigint) is
   'not applied, or nothing of what it did is known any more.';
 -- end of sql/engine/queue/undo_task.sql
 
--- from sql/engine/queue/undone_keys.sql e891fa86ec263ae3
+-- from sql/engine/queue/undone_keys.sql 8f7e978872835f7c
 -- What was put together once and taken apart again, or deleted and brought back, so that a kind
 -- need not do it a second time.
 
@@ -9067,6 +9080,7 @@ begin atomic
   select u.keys, max(u.created_at)
   from maintenance.change as u
   where u.kind = p_kind and u.subject = p_subject and u.undoes is not null
+    and u.outcome = 'applied'
   group by u.keys;
 end;
 -- end of sql/engine/queue/undone_keys.sql
@@ -13850,7 +13864,7 @@ comment on function maintenance.uninstall(text) is
   'foreign objects.';
 -- end of sql/engine/uninstall.sql
 
--- from sql/engine/shipped.sql 506fa4dcdc311357
+-- from sql/engine/shipped.sql e003e6402aac609c
 -- The calls in the files of sql/engine/ that set jobs, kinds and models, and their shipping. Written
 -- by make migration.
 
@@ -13867,12 +13881,12 @@ begin atomic
   (E'job', E'purge_receipts', E'select maintenance.set_policy(\n  \'purge_receipts\',\n  target => \'maintenance_internal.run\',\n  action => \'delete\',\n  age => \'finished_at\',\n  keep => \'90 days\',\n  -- Of a job that is there the last that says how it is stays, the last trace, from which counts\n  -- what it owes, and the last success.\n  matching => $$not exists (\n      select from maintenance_internal.job as j where j.job_id = run.job_id)\n    or exists (\n      select from maintenance_internal.run as l\n      where l.job_id = run.job_id and l.traced_at > run.traced_at)\n    and (run.status = \'skipped\' and run.error is null or exists (\n      select from maintenance_internal.run as l\n      where l.job_id = run.job_id\n        and (l.status not in (\'waiting\', \'skipped\') or l.status = \'skipped\' and l.error is not null)\n        and coalesce(l.started_at, l.finished_at) > coalesce(run.started_at, run.finished_at)))\n    and (run.status <> \'succeeded\' or exists (\n      select from maintenance_internal.run as l\n      where l.job_id = run.job_id and l.status = \'succeeded\' and l.started_at > run.started_at))$$,\n  schedule => \'40 3 * * *\',\n  description => \'Receipts that nobody needs any more\');'),
   (E'job', E'purge_cron_history', E'select maintenance.set_job(\n  \'purge_cron_history\',\n  step => \'maintenance_internal.purge_cron_history_step\',\n  schedule => \'50 3 * * *\',\n  description => \'pg_cron\'\'s own history, a row for every firing, beyond seven days\');'),
   (E'job', E'purge_edits', E'select maintenance.set_policy(\n  \'purge_edits\',\n  target => \'maintenance.edit\',\n  action => \'delete\',\n  age => \'changed_at\',\n  keep => \'1 year\',\n  schedule => \'41 3 * * *\',\n  description => \'Who changed what of a job\');'),
-  (E'job', E'purge_tasks', E'select maintenance.set_policy(\n  \'purge_tasks\',\n  target => \'maintenance.task\',\n  action => \'delete\',\n  age => \'finished_at\',\n  keep => \'30 days\',\n  -- The dead wait for somebody, for three months.\n  matching => $$state <> \'dead\' or finished_at <= cutoff - interval \'60 days\'$$,\n  schedule => \'42 3 * * *\',\n  description => \'Tasks that are over; dead ones after 90 days\');'),
+  (E'job', E'purge_tasks', E'select maintenance.set_policy(\n  \'purge_tasks\',\n  target => \'maintenance.task\',\n  action => \'delete\',\n  age => \'finished_at\',\n  keep => \'30 days\',\n  -- The dead wait for somebody, for three months; and what was deleted can be brought back.\n  matching => $$(state <> \'dead\' or finished_at <= cutoff - interval \'60 days\') and not exists (\n    select from maintenance.change as c\n    where c.task_id = task.task_id and c.deletes and c.forgotten_at is null)$$,\n  schedule => \'42 3 * * *\',\n  description => \'Tasks that are over; dead ones after 90 days\');'),
   (E'job', E'purge_subjects', E'select maintenance.set_policy(\n  \'purge_subjects\',\n  target => \'maintenance_internal.subject\',\n  action => \'delete\',\n  age => \'looked_at\',\n  keep => \'1 year\',\n  schedule => \'43 3 * * *\',\n  description => \'What was last asked about somebody, when nobody asked for a year\');'),
   (E'job', E'purge_model_calls', E'select maintenance.set_policy(\n  \'purge_model_calls\',\n  target => \'maintenance.model_call\',\n  action => \'delete\',\n  age => \'created_at\',\n  keep => \'30 days\',\n  schedule => \'44 3 * * *\',\n  description => \'Calls of models; what they cost is kept by day\');'),
   (E'job', E'purge_model_days', E'select maintenance.set_policy(\n  \'purge_model_days\',\n  target => \'maintenance.model_day\',\n  action => \'delete\',\n  age => \'day\',\n  keep => \'2 years\',\n  schedule => \'45 3 * * *\',\n  description => \'What models took and cost, by day\');'),
   (E'job', E'purge_model_usage', E'select maintenance.set_policy(\n  \'purge_model_usage\',\n  target => \'maintenance_internal.model_usage\',\n  action => \'delete\',\n  age => \'hour\',\n  keep => \'100 days\',\n  schedule => \'46 3 * * *\',\n  description => \'Requests by hour, of which limits are counted\');'),
-  (E'job', E'forget_changes', E'select maintenance.set_policy(\n  \'forget_changes\',\n  target => \'maintenance.change\',\n  action => \'update\',\n  assign => $$rows = \'[]\', note = null, forgotten_at = now()$$,\n  age => \'created_at\',\n  keep => \'30 days\',\n  matching => \'forgotten_at is null and not deletes\',\n  schedule => \'47 3 * * *\',\n  description => \'The texts in the ledger of answers, and with them their undo\');'),
+  (E'job', E'forget_changes', E'select maintenance.set_policy(\n  \'forget_changes\',\n  target => \'maintenance.change\',\n  action => \'update\',\n  assign => $$rows = \'[]\', note = null, forgotten_at = now()$$,\n  age => \'created_at\',\n  keep => \'30 days\',\n  -- Nor what became of an undo, as long as it can be tried again.\n  matching => $$forgotten_at is null and not deletes and not exists (\n    select from maintenance.change as c\n    where c.change_id = change.undoes and c.deletes and c.forgotten_at is null)$$,\n  schedule => \'47 3 * * *\',\n  description => \'The texts in the ledger of answers, and with them their undo\');'),
   (E'job', E'forget_deletions', E'select maintenance.set_policy(\n  \'forget_deletions\',\n  target => \'maintenance.change\',\n  action => \'update\',\n  assign => $$rows = \'[]\', note = null, forgotten_at = now()$$,\n  age => \'created_at\',\n  keep => \'0\',\n  matching => $$deletes and forgotten_at is null and created_at <= cutoff - (\n    select least(s.value::numeric, 100000) * interval \'1 day\' from maintenance.setting as s\n    where s.name = \'recovery_days\')$$,\n  schedule => \'49 3 * * *\',\n  description => \'What answers deleted, and with it their undo, after the setting recovery_days\');'),
   (E'job', E'purge_changes', E'select maintenance.set_policy(\n  \'purge_changes\',\n  target => \'maintenance.change\',\n  action => \'delete\',\n  age => \'created_at\',\n  keep => \'2 years\',\n  schedule => \'48 3 * * *\',\n  description => \'The ledger of answers: what was changed, without texts\');'),
   (E'model', E'gemini-3.5-flash-lite', E'select maintenance.set_model(\'gemini-3.5-flash-lite\', 1, 0.30, 2.50, 0.03, \'2026-11-22\');'),

@@ -121,11 +121,11 @@ end
 $$;
 -- end of sql/reference/objects.sql
 
--- from sql/reference/state.sql 1dcdd2acf3f960a7
+-- from sql/reference/state.sql 614b4b312c00d116
 -- The release, and a hash of the files of sql/reference/. Written by make migration.
 
 comment on function maintenance_internal.reference_objects() is
-  'pg-maintenance 0.0.0, state 6345e7434918a010: '
+  'pg-maintenance 0.0.0, state 74da6fa120b8ed29: '
   'the names of the reference application, by kind.';
 -- end of sql/reference/state.sql
 
@@ -630,7 +630,7 @@ comment on function public.get_database_health_stats() is
   'timestamp} (S4-03). Unused indexes are told and are no issue (C-31).';
 -- end of sql/reference/accounts/front_doors.sql
 
--- from sql/reference/accounts/retention.sql a28f2a79e5918a1d
+-- from sql/reference/accounts/retention.sql da04a346f261b385
 -- How long what belongs to a user is kept, by role and plan: rows, and the one function that every
 -- rule asks (S0-16).
 
@@ -645,7 +645,7 @@ create table public.retention_policies (
   constraint retention_policies_days_are_sane check (days between 0 and 100000)
 );
 
--- Where there is none: what somebody has edited stays.
+-- Where a scope has none: what somebody has edited stays.
 create function maintenance_internal.put_retention()
 returns void
 language plpgsql
@@ -668,7 +668,7 @@ begin
     ('attachment', 'pro', 180),
     ('attachment', 'admin', 3650)
   ) as r (scope, plan, days)
-  where not exists (select from public.retention_policies);
+  where not exists (select from public.retention_policies as p where p.scope = r.scope);
 end
 $$;
 
@@ -686,7 +686,7 @@ begin
     select from public.retention_policies as p where p.scope = retention_days.scope)
   then
     raise exception 'retention_policies says nothing of "%"', retention_days.scope
-      using errcode = 'PM002', hint = 'session or attachment. Where a restore has left out all '
+      using errcode = 'PM002', hint = 'session or attachment. Where a restore has left out its '
         'rows: select * from maintenance.register();';
   end if;
   return (
@@ -715,7 +715,7 @@ $$;
 
 comment on table public.retention_policies is
   'For how many days what belongs to a user is kept (S0-16): chat sessions, attachments. An edit '
-  'is in force at once; where there is no row, nothing goes.';
+  'is in force at once; whose plan has no row, of them nothing goes.';
 comment on column public.retention_policies.plan is
   'admin: by role, super_admin too; guest; of those with an active subscription pro, basic_plus, '
   'basic by what its plan has in its name, other where it has none of these; trial: all others. '
@@ -778,7 +778,7 @@ comment on table public.archived_sessions is
 comment on table public.messages is 'Messages; deleted_at is a soft delete, updated_at sees edits.';
 -- end of sql/reference/chat/tables.sql
 
--- from sql/reference/chat/sessions.sql 7e34bbefd4ef6d78
+-- from sql/reference/chat/sessions.sql a00183fbd8d9f9b0
 -- Chats of a user: messages with no more than 15 minutes between two of them, over all of their
 -- conversations; and until when they are old enough to be archived. Rules S0-16 to S0-19.
 
@@ -840,8 +840,8 @@ join public.chat_sessions as s on s.user_id = u.id and s.ended_at <= l.until
 where u.deleted_at is null;
 
 comment on view public.archivable_sessions is
-  'The sessions that are old enough to be archived (S0-19), each of them as a whole; those of '
-  'guests are not asked about by themselves (S0-03).';
+  'The sessions that are old enough to be archived (S0-19), each of them as a whole. Passed over '
+  'are guests (S0-03), sessions that were given up, and what an undo has brought back of late.';
 comment on column public.archivable_sessions.user_id is 'whose';
 comment on column public.archivable_sessions.started_at is 'its first message';
 comment on column public.archivable_sessions.ended_at is 'its last message';
@@ -909,7 +909,7 @@ comment on function public.next_session(uuid) is
   'where there is none.';
 -- end of sql/reference/chat/sessions.sql
 
--- from sql/reference/chat/archiving.sql 5a8e24d8427954ab
+-- from sql/reference/chat/archiving.sql 37ca29d06789332a
 -- Archiving: a model sums up a session that is old enough, and its summary takes the place of its
 -- messages (apply_archive). Rules S0-16 to S0-22.
 
@@ -950,7 +950,8 @@ declare
   v_share constant numeric := coalesce((prepare_archive.options ->> 'share')::numeric, 1);
   -- Characters of a request, and of one message in it.
   v_room integer := 60000;
-  v_longest integer := 4000;
+  v_longest constant integer := 4000;
+  v_least constant integer := 1000;
   v_carry jsonb := prepare_archive.options -> 'carry' -> 'session';
   v_user_id uuid;
   v_session record;
@@ -974,23 +975,22 @@ begin
     v_carry := null; -- it is another one by now: from its beginning
   end if;
 
-  -- Where that was too much, a part of what there is.
-  if v_share < 1 then
-    select greatest(1, v_share * least(v_room, sum(least(length(m.content), v_longest) + 100)))
-    into v_room
-    from public.messages as m
-    where m.id = any (v_session.ids);
-    v_longest := least(v_longest, v_room);
-  end if;
-
   v_shown := coalesce((v_carry ->> 'shown')::integer, 0);
+  -- Where that was too much, a part of what there is; and so the next part, too.
+  v_room := coalesce((v_carry ->> 'room')::integer, v_room);
+  if v_share < 1 then
+    select v_share * least(v_room, sum(least(length(m.content), v_longest) + 100)) into v_room
+    from public.messages as m
+    where m.id = any (v_session.ids[v_shown + 1:]);
+  end if;
   select string_agg(jsonb_build_object('id', 'u' || p.nr, 'role', p.role, 'text', p.text,
       'at', to_char(p.created_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'))::text,
       e'\n' order by p.nr),
     v_shown + count(*)
   into content, v_shown
   from (
-    select i.nr, m.role, m.created_at, left(m.content, v_longest) as text,
+    select i.nr, m.role, m.created_at,
+      left(m.content, greatest(v_least, least(v_longest, v_room))) as text,
       sum(least(length(m.content), v_longest) + 100) over (order by i.nr) as length
     from unnest(v_session.ids[v_shown + 1:]) with ordinality as i (id, nr)
     join public.messages as m on m.id = i.id
@@ -1002,7 +1002,7 @@ begin
     case when v_carry is not null then
       jsonb_build_object('id', 's0', 'summary', v_carry ->> 'summary')::text end,
     content);
-  context := jsonb_build_object('digest', v_session.digest, 'shown', v_shown);
+  context := jsonb_build_object('digest', v_session.digest, 'shown', v_shown, 'room', v_room);
   input_hash := v_session.digest;
   return next;
 end
@@ -1012,7 +1012,7 @@ comment on function public.prepare_archive(text, jsonb) is
   'prepare of archive_session: the user''s oldest session that is to be archived (next_session), '
   'oldest message first, each cut at 4,000 characters, 60,000 in a request; of a longer session '
   'the next part, with the summary of those before it (options.carry). options.share: a part of '
-  'that length.';
+  'that length, and of a message 1,000 characters at least.';
 
 create function public.trigger_archive_step(batch_size integer)
 returns bigint
@@ -1027,7 +1027,7 @@ comment on function public.trigger_archive_step(integer) is
   'the receipt.';
 -- end of sql/reference/chat/archiving.sql
 
--- from sql/reference/chat/apply_archive.sql 3efa580fb276f3c5
+-- from sql/reference/chat/apply_archive.sql e61ef3356ef9b60f
 -- What a summary may do: take the place of exactly the messages that it was made of. The answer is
 -- hostile input: it is a text, and never says which messages go.
 
@@ -1079,7 +1079,8 @@ begin
   if v_shown < cardinality(v_session.ids) then
     return jsonb_build_object('archived', v_archived, 'messages', v_messages, 'continue', true,
       'carry', v_carry || jsonb_build_object('session', jsonb_build_object(
-        'digest', v_session.digest, 'shown', v_shown, 'summary', v_summary)));
+        'digest', v_session.digest, 'shown', v_shown, 'summary', v_summary,
+        'room', apply_archive.context -> 'room')));
   end if;
 
   insert into public.archived_sessions as a (user_id, started_at, ended_at, summary, message_count)

@@ -58,8 +58,10 @@ select maintenance.set_policy(
   action => 'delete',
   age => 'finished_at',
   keep => '30 days',
-  -- The dead wait for somebody, for three months.
-  matching => $$state <> 'dead' or finished_at <= cutoff - interval '60 days'$$,
+  -- The dead wait for somebody, for three months; and what was deleted can be brought back.
+  matching => $$(state <> 'dead' or finished_at <= cutoff - interval '60 days') and not exists (
+    select from maintenance.change as c
+    where c.task_id = task.task_id and c.deletes and c.forgotten_at is null)$$,
   schedule => '42 3 * * *',
   description => 'Tasks that are over; dead ones after 90 days');
 
@@ -106,7 +108,10 @@ select maintenance.set_policy(
   assign => $$rows = '[]', note = null, forgotten_at = now()$$,
   age => 'created_at',
   keep => '30 days',
-  matching => 'forgotten_at is null and not deletes',
+  -- Nor what became of an undo, as long as it can be tried again.
+  matching => $$forgotten_at is null and not deletes and not exists (
+    select from maintenance.change as c
+    where c.change_id = change.undoes and c.deletes and c.forgotten_at is null)$$,
   schedule => '47 3 * * *',
   description => 'The texts in the ledger of answers, and with them their undo');
 

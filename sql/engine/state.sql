@@ -1,5 +1,5 @@
 -- The release, and a hash of the files of sql/engine/. Written by make migration.
 
 comment on schema maintenance is
-  'pg-maintenance 0.0.0, state cbaa629d108c2804: '
+  'pg-maintenance 0.0.0, state e23846c5a1488ebe: '
   'what people call and read; \df maintenance.* is the manual.';

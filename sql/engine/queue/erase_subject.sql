@@ -35,6 +35,9 @@ declare
   v_ids bigint[];
   v_changed bigint;
 begin
+  if p_kind <> '*' then
+    perform maintenance_internal.find_kind(p_kind);
+  end if;
   tasks := 0;
   leases := 0;
   calls := 0;
@@ -121,9 +124,6 @@ begin
     raise exception 'the subject "%" is not acceptable', erase_subject.subject
       using errcode = 'PM002', hint = 'What the tasks are about: a user''s id for user kinds.';
   end if;
-  if v_kind <> '*' then
-    perform maintenance_internal.find_kind(v_kind);
-  end if;
   select * into v_erased from maintenance_internal.erase(erase_subject.subject, v_kind);
   perform maintenance_internal.erase_receipts(array[erase_subject.subject]);
   delete from maintenance_internal.erasure as e
@@ -150,7 +150,7 @@ as $$
 declare
   v_subject text;
 begin
-  if tg_when <> 'AFTER' or tg_level <> 'ROW' or tg_nargs = 0 then
+  if tg_when <> 'AFTER' or tg_level <> 'ROW' or tg_op = 'INSERT' or tg_nargs = 0 then
     raise exception '% is no trigger after each row with the name of a column', tg_name
       using errcode = 'PM003', hint = format('create trigger %I after delete on %s for each row '
         'execute function maintenance.note_deleted(''id'');', tg_name, tg_relid::regclass);

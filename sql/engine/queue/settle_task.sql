@@ -50,6 +50,7 @@ begin
   if p_outcome = 'skipped' and p_task.carry is not null then
     p_outcome := 'succeeded';
     p_message := null;
+    v_task.input_hash := null; -- what was asked last was no answer to all of it
   end if;
   if p_task.lease_token is not null then
     -- Whatever ended it: no call is left open.
@@ -66,6 +67,8 @@ begin
     v_task.defers := 0;
     v_task.recoveries := 0;
     v_task.failed_at := null;
+    v_task.more_room := false;
+    v_task.halvings := 0;
     v_task.due_at := v_now;
   end if;
   v_task.defers := v_task.defers + v_is_put_off::integer;

@@ -28,6 +28,7 @@ declare
   v_is_open boolean;
   v_is_moving boolean;
   v_is_backward boolean;
+  v_passes integer := 0;
 begin
   loop
     begin
@@ -40,6 +41,7 @@ begin
         v_done[v_row.nr] := v_row.row;
       end loop;
       v_is_backward := true;
+      v_passes := 0;
       loop
         v_is_open := false;
         v_is_moving := false;
@@ -69,7 +71,8 @@ begin
             'outcome', case when v_reason is null then 'applied' else 'refused' end,
             'reason', v_reason));
         end loop;
-        exit when not v_is_open or not v_is_moving;
+        v_passes := v_passes + 1; -- the rest is for another try
+        exit when not v_is_open or not v_is_moving or v_passes = 10;
         v_is_backward := not v_is_backward;
       end loop;
       exit when not v_is_open or not v_adds or v_first is not null;

@@ -34,7 +34,7 @@ begin
     continue when v_sql is null;
     begin
       execute v_sql using v_table.rows;
-    exception when data_exception then
+    exception when data_exception or integrity_constraint_violation then
       null;
     end;
   end loop;
@@ -49,14 +49,9 @@ set search_path = pg_catalog, pg_temp
 set lock_timeout = '5s'
 as $$
 declare
-  v_task maintenance.task := maintenance_internal.lock_task(undo_task.task_id,
-    -- One that goes on, or was given up then, has changed something too.
-    array['succeeded'] || (
-      select array_agg(distinct t.state) from maintenance.task as t
-      join maintenance.change as c on c.task_id = t.task_id and c.outcome = 'applied'
-      where t.task_id = undo_task.task_id),
-    'Only what an answer has changed can be undone.');
-  v_kind constant maintenance.kind := maintenance_internal.find_kind(v_task.kind);
+  v_task maintenance.task;
+  v_kind maintenance.kind;
+  v_states text[];
   v_change maintenance.change;
   v_path constant text := maintenance_internal.owner_path();
   v_check_deferred constant text := maintenance_internal.check_deferred_statement();
@@ -66,6 +61,14 @@ declare
   v_forgotten bigint;
 begin
   perform maintenance_internal.check_session();
+  -- One that goes on, or was given up then, has changed something too.
+  select array_agg(distinct t.state) into v_states
+  from maintenance.task as t
+  join maintenance.change as c on c.task_id = t.task_id and c.outcome = 'applied'
+  where t.task_id = undo_task.task_id;
+  v_task := maintenance_internal.lock_task(undo_task.task_id, array['succeeded'] || v_states,
+    'Only what an answer has changed can be undone.');
+  v_kind := maintenance_internal.find_kind(v_task.kind);
   perform maintenance_internal.lock_subject(v_task.kind, v_task.subject);
   perform maintenance_internal.lock_changed_rows(v_task.task_id);
   perform from maintenance.change as c
@@ -101,7 +104,8 @@ begin
         or v_rows = '[]' then 'applied' else 'refused' end,
       v_reason, v_change.keys, v_rows)
     on conflict on constraint change_is_undone_once do update
-    set outcome = excluded.outcome, reason = excluded.reason, rows = excluded.rows;
+    set outcome = excluded.outcome, reason = excluded.reason, rows = excluded.rows,
+      created_at = excluded.created_at;
   end loop;
 
   -- Told from the ledger alone, so that the second call tells the same.
@@ -109,7 +113,10 @@ begin
   from maintenance.change as c
   where c.task_id = v_task.task_id and c.outcome = 'applied' and c.undoes is null
     and c.forgotten_at is not null
-    and not exists (select from maintenance.change as u where u.undoes = c.change_id);
+    and not exists (
+      select from maintenance.change as u
+      where u.undoes = c.change_id
+        and not jsonb_path_exists(u.rows, '$[*] ? (@.outcome == "refused")'));
   return case when v_forgotten > 0 then jsonb_build_object('forgotten', v_forgotten) else '{}' end
     || (
     select jsonb_build_object(

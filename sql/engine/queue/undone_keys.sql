@@ -10,5 +10,6 @@ begin atomic
   select u.keys, max(u.created_at)
   from maintenance.change as u
   where u.kind = p_kind and u.subject = p_subject and u.undoes is not null
+    and u.outcome = 'applied'
   group by u.keys;
 end;

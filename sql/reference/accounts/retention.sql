@@ -12,7 +12,7 @@ create table public.retention_policies (
   constraint retention_policies_days_are_sane check (days between 0 and 100000)
 );
 
--- Where there is none: what somebody has edited stays.
+-- Where a scope has none: what somebody has edited stays.
 create function maintenance_internal.put_retention()
 returns void
 language plpgsql
@@ -35,7 +35,7 @@ begin
     ('attachment', 'pro', 180),
     ('attachment', 'admin', 3650)
   ) as r (scope, plan, days)
-  where not exists (select from public.retention_policies);
+  where not exists (select from public.retention_policies as p where p.scope = r.scope);
 end
 $$;
 
@@ -53,7 +53,7 @@ begin
     select from public.retention_policies as p where p.scope = retention_days.scope)
   then
     raise exception 'retention_policies says nothing of "%"', retention_days.scope
-      using errcode = 'PM002', hint = 'session or attachment. Where a restore has left out all '
+      using errcode = 'PM002', hint = 'session or attachment. Where a restore has left out its '
         'rows: select * from maintenance.register();';
   end if;
   return (
@@ -82,7 +82,7 @@ $$;
 
 comment on table public.retention_policies is
   'For how many days what belongs to a user is kept (S0-16): chat sessions, attachments. An edit '
-  'is in force at once; where there is no row, nothing goes.';
+  'is in force at once; whose plan has no row, of them nothing goes.';
 comment on column public.retention_policies.plan is
   'admin: by role, super_admin too; guest; of those with an active subscription pro, basic_plus, '
   'basic by what its plan has in its name, other where it has none of these; trial: all others. '

@@ -49,7 +49,8 @@ begin
   if v_shown < cardinality(v_session.ids) then
     return jsonb_build_object('archived', v_archived, 'messages', v_messages, 'continue', true,
       'carry', v_carry || jsonb_build_object('session', jsonb_build_object(
-        'digest', v_session.digest, 'shown', v_shown, 'summary', v_summary)));
+        'digest', v_session.digest, 'shown', v_shown, 'summary', v_summary,
+        'room', apply_archive.context -> 'room')));
   end if;
 
   insert into public.archived_sessions as a (user_id, started_at, ended_at, summary, message_count)

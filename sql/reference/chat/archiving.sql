@@ -38,7 +38,8 @@ declare
   v_share constant numeric := coalesce((prepare_archive.options ->> 'share')::numeric, 1);
   -- Characters of a request, and of one message in it.
   v_room integer := 60000;
-  v_longest integer := 4000;
+  v_longest constant integer := 4000;
+  v_least constant integer := 1000;
   v_carry jsonb := prepare_archive.options -> 'carry' -> 'session';
   v_user_id uuid;
   v_session record;
@@ -62,23 +63,22 @@ begin
     v_carry := null; -- it is another one by now: from its beginning
   end if;
 
-  -- Where that was too much, a part of what there is.
-  if v_share < 1 then
-    select greatest(1, v_share * least(v_room, sum(least(length(m.content), v_longest) + 100)))
-    into v_room
-    from public.messages as m
-    where m.id = any (v_session.ids);
-    v_longest := least(v_longest, v_room);
-  end if;
-
   v_shown := coalesce((v_carry ->> 'shown')::integer, 0);
+  -- Where that was too much, a part of what there is; and so the next part, too.
+  v_room := coalesce((v_carry ->> 'room')::integer, v_room);
+  if v_share < 1 then
+    select v_share * least(v_room, sum(least(length(m.content), v_longest) + 100)) into v_room
+    from public.messages as m
+    where m.id = any (v_session.ids[v_shown + 1:]);
+  end if;
   select string_agg(jsonb_build_object('id', 'u' || p.nr, 'role', p.role, 'text', p.text,
       'at', to_char(p.created_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'))::text,
       e'\n' order by p.nr),
     v_shown + count(*)
   into content, v_shown
   from (
-    select i.nr, m.role, m.created_at, left(m.content, v_longest) as text,
+    select i.nr, m.role, m.created_at,
+      left(m.content, greatest(v_least, least(v_longest, v_room))) as text,
       sum(least(length(m.content), v_longest) + 100) over (order by i.nr) as length
     from unnest(v_session.ids[v_shown + 1:]) with ordinality as i (id, nr)
     join public.messages as m on m.id = i.id
@@ -90,7 +90,7 @@ begin
     case when v_carry is not null then
       jsonb_build_object('id', 's0', 'summary', v_carry ->> 'summary')::text end,
     content);
-  context := jsonb_build_object('digest', v_session.digest, 'shown', v_shown);
+  context := jsonb_build_object('digest', v_session.digest, 'shown', v_shown, 'room', v_room);
   input_hash := v_session.digest;
   return next;
 end
@@ -100,7 +100,7 @@ comment on function public.prepare_archive(text, jsonb) is
   'prepare of archive_session: the user''s oldest session that is to be archived (next_session), '
   'oldest message first, each cut at 4,000 characters, 60,000 in a request; of a longer session '
   'the next part, with the summary of those before it (options.carry). options.share: a part of '
-  'that length.';
+  'that length, and of a message 1,000 characters at least.';
 
 create function public.trigger_archive_step(batch_size integer)
 returns bigint

@@ -59,8 +59,8 @@ join public.chat_sessions as s on s.user_id = u.id and s.ended_at <= l.until
 where u.deleted_at is null;
 
 comment on view public.archivable_sessions is
-  'The sessions that are old enough to be archived (S0-19), each of them as a whole; those of '
-  'guests are not asked about by themselves (S0-03).';
+  'The sessions that are old enough to be archived (S0-19), each of them as a whole. Passed over '
+  'are guests (S0-03), sessions that were given up, and what an undo has brought back of late.';
 comment on column public.archivable_sessions.user_id is 'whose';
 comment on column public.archivable_sessions.started_at is 'its first message';
 comment on column public.archivable_sessions.ended_at is 'its last message';

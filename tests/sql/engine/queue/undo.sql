@@ -3,7 +3,7 @@
 begin;
 create extension pgtap;
 \ir toy.psql
-select plan(65);
+select plan(67);
 
 create table public."Fact" (
   "Owner" text, nr integer, word text, tags text[], at timestamptz default '2026-01-02 03:04:05.678901+00',
@@ -313,6 +313,21 @@ select is((select forgotten_at from maintenance.change where task_id = :gone), n
 select maintenance.configure('recovery_days', 30);
 select maintenance.run_now('forget_deletions') \g /dev/null
 select is((select rows from maintenance.change where task_id = :gone), '[]', '... and no longer');
+rollback to gone;
+select maintenance.configure('recovery_days', 40);
+insert into public.parent (name) values ('a');
+select maintenance.undo_task(:gone) \g /dev/null
+update maintenance.change set created_at = now() - interval '31 days';
+update maintenance.task set finished_at = now() - interval '31 days' where task_id = :gone;
+select maintenance.run_now('forget_changes'), maintenance.run_now('purge_tasks') \g /dev/null
+delete from public.parent where name = 'a';
+savepoint tried;
+select is(maintenance.undo_task(:gone) - 'rows' - 'task', '{"undone": 6, "refused": 0}',
+  '... with its task, and what became of a first try');
+rollback to tried;
+select maintenance.configure('recovery_days', 7);
+select maintenance.run_now('forget_deletions') \g /dev/null
+select is(maintenance.undo_task(:gone) ->> 'forgotten', '1', 'a second try that comes too late says so');
 rollback to gone;
 create or replace function public.drop_family(subject text, context jsonb, answer jsonb, options jsonb) returns jsonb
 language sql return '{"changes": [{"op": "x", "outcome": "applied", "rows": [{"table": "public.parent", "before": null,

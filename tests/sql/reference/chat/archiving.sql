@@ -2,7 +2,7 @@
 begin;
 create extension pgtap;
 \ir archiving.psql
-select plan(118);
+select plan(126);
 create temporary table said as select to_jsonb(m) as row, m.id from public.messages as m;
 create function pg_temp.meanwhile(statement text, what text) returns setof text language plpgsql as $$
 declare v_task maintenance.task := pg_temp.ask(); v_messages text; v_said jsonb;
@@ -197,12 +197,35 @@ select is(maintenance.fail_task((:'task'::maintenance.task).task_id, (:'task'::m
   ->> 'state', 'ready', 'a part that is too large');
 select is((select halvings from maintenance.task), 1, '... is halved');
 select is(pg_temp.shown(options => '{"share": 0.5}') ~ '^m10 .*m23 [^m]*$', true, '... to the half of what it was');
-select is(length(pg_temp.shown(options => '{"share": 0.01}')), 600, 'and at last to a piece of one message');
+select is(length(pg_temp.shown(options => '{"share": 0.01}')), 1000, 'and at last to the beginning of one message');
 select is(pg_temp.shown(pg_temp.u(2), '{"share": 0.5}'), 'Bob speaks.', 'of a short session half is shown, too');
 select pg_temp.ask() as half \gset
 select maintenance.release_task((:'half'::maintenance.task).task_id,
   (:'half'::maintenance.task).lease_token) \g /dev/null
 select is((pg_temp.ask()).state, 'leased', 'a half that was not answered is asked for again');
+rollback to long;
+-- What was too large of one part is known of the next, and not of the next session.
+create function pg_temp.too_large() returns void language sql as $$
+  select maintenance.fail_task(t.task_id, t.lease_token, 'too_large') from pg_temp.ask() as t $$;
+select pg_temp.too_large() \g /dev/null
+select pg_temp.answer(pg_temp.ask(), 'Part one.') \g /dev/null
+select is(pg_temp.part(), 'Part one., m24 to m37', 'the next part is no larger than what was taken');
+update maintenance.task set carry = jsonb_set(carry, '{session,room}', '60000');
+select pg_temp.too_large() \g /dev/null
+select is((select maintenance.task_request(task_id, lease_token) ->> 'content' ~ 'm24.*m38.*m52' from
+  (select (maintenance.claim_tasks('me', 1)).*) as c), false, 'a part that is too large is halved, and not the whole');
+select maintenance.release_task(task_id, lease_token) from maintenance.task where state = 'leased' \g /dev/null
+update public.retention_policies set days = 100;
+select is((pg_temp.ask()).state, 'succeeded', 'one that goes on and finds its session in force again is over');
+update public.retention_policies set days = 7;
+select is(pg_temp.part(), 'm10 to m37', '... and the session is asked about from its beginning, later');
+select set_eq('select public.archive_subjects()', array[pg_temp.u(1), pg_temp.u(2)]::text[],
+  'who went on without an end is asked about again');
+select is((select substring(s from 'm\d+') || ' to ' || substring(s from '.*(m\d+)') from pg_temp.shown(options =>
+    jsonb_build_object('share', 0.5, 'carry', jsonb_build_object('session', jsonb_build_object('digest', n.digest,
+      'shown', 65,
+    'summary', 'So far.')))) as s), 'm75 to m76', 'of the last part half is shown where it is too large')
+from public.next_session(pg_temp.u(1)) as n;
 rollback to start;
 -- A session that is larger than what one transaction should take: ten thousand messages at a time.
 insert into public.messages (user_id, content, created_at)
@@ -230,6 +253,13 @@ select is(pg_temp.archive(), 'Ada: Runs at dawn. (3)', '... with the word of it'
 drop trigger keep on public.messages;
 select is(maintenance.undo_task(:task) - 'rows' - 'task', '{"undone": 7, "refused": 0}', 'a second try brings it');
 select set_eq('select to_jsonb(m) from public.messages as m', 'select row from said', '... as it was');
+rollback to start;
+select pg_temp.answer(pg_temp.ask()), pg_temp.answer(pg_temp.ask()) \g /dev/null
+insert into public.messages (id, user_id) select pg_temp.u(nr), pg_temp.u(1) from generate_series(11, 15) as nr;
+select max(task_id) as task from maintenance.task \gset
+select is(maintenance.undo_task(:task) - 'rows' - 'task', '{"undone": 0, "refused": 7}', 'where nothing can come back');
+select is_empty(format('select from maintenance_internal.undone_keys(%L, %L)', 'archive_session', pg_temp.u(1)),
+  '... nothing counts as brought back');
 rollback to start;
 alter table public.messages add column reply_to uuid references public.messages;
 update public.messages set reply_to = pg_temp.u(11) where id = pg_temp.u(12);
