@@ -57,10 +57,10 @@ select is(pg_temp.step('{"stale": 1}') ->> 'state', 'ready', 'an answer that is 
 select results_eq('select attempts, last_class, last_error, carry from pg_temp.task()',
   $$values (1, 'stale', 'apply: it has changed', '{"n": 1}'::jsonb)$$,
     'which costs an attempt, and keeps what was handed on');
-update maintenance.task set defers = 3, recoveries = 3, failed_at = now();
+update maintenance.task set defers = 3, recoveries = 3, failed_at = now(), halvings = 1, more_room = true;
 select pg_temp.step('{"word": "two"}') \g /dev/null
-select results_eq('select attempts, defers, recoveries, failed_at from pg_temp.task()',
-  $$values (0, 0, 0, null::timestamptz)$$, 'whoever goes on has all attempts again');
+select results_eq('select attempts, defers, recoveries, failed_at, halvings, more_room from pg_temp.task()',
+  $$values (0, 0, 0, null::timestamptz, 0, false)$$, 'whoever goes on has all attempts again');
 select is(pg_temp.step('{"word": "three"}'), '{"state": "succeeded", "result": {"n": 3}}', 'the last answer ends it');
 select results_eq('select n, carry, word from public.step order by n', $$values (1, null::jsonb, 'one'),
   (2, '{"n": 1}', 'two'), (3, '{"n": 2}', 'three')$$, 'each answer was applied once, with what was handed on to it');
