@@ -163,7 +163,7 @@ SQL
     where job_name = 'busy' order by run_id limit 1"
   says 'a statement is late, but for one that has run since' "stmt|${at%,*}" "select string_agg(concat_ws('|', job_name,
     extract(minute from late_since)), ' ') from maintenance.job_status
-    where kind = 'statement' and late_since is not null"
+    where job_name in ('stmt', 'often') and late_since is not null"
 }
 
 lane_simulations() {
