@@ -121,11 +121,11 @@ end
 $$;
 -- end of sql/reference/objects.sql
 
--- from sql/reference/state.sql 614b4b312c00d116
+-- from sql/reference/state.sql bfbbe461ce321a90
 -- The release, and a hash of the files of sql/reference/. Written by make migration.
 
 comment on function maintenance_internal.reference_objects() is
-  'pg-maintenance 0.0.0, state 74da6fa120b8ed29: '
+  'pg-maintenance 0.0.0, state 97061fdf02d4bb3e: '
   'the names of the reference application, by kind.';
 -- end of sql/reference/state.sql
 
@@ -909,7 +909,7 @@ comment on function public.next_session(uuid) is
   'where there is none.';
 -- end of sql/reference/chat/sessions.sql
 
--- from sql/reference/chat/archiving.sql 37ca29d06789332a
+-- from sql/reference/chat/archiving.sql 6e565dae0f41d173
 -- Archiving: a model sums up a session that is old enough, and its summary takes the place of its
 -- messages (apply_archive). Rules S0-16 to S0-22.
 
@@ -931,8 +931,10 @@ begin atomic
     order by s.ended_at
     limit 1
   ) as f
-  where not u.is_guest and u.deleted_at is null and f.ended_at <= public.archive_until(u.id)
-    and (select n.digest from public.next_session(u.id) as n) is not null;
+  where not u.is_guest and u.deleted_at is null
+    -- In this order: of most users nothing is old enough.
+    and case when f.ended_at <= public.archive_until(u.id)
+      then (select n.digest from public.next_session(u.id) as n) is not null end;
 end;
 
 comment on function public.archive_subjects() is

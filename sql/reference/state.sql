@@ -1,5 +1,5 @@
 -- The release, and a hash of the files of sql/reference/. Written by make migration.
 
 comment on function maintenance_internal.reference_objects() is
-  'pg-maintenance 0.0.0, state 74da6fa120b8ed29: '
+  'pg-maintenance 0.0.0, state 97061fdf02d4bb3e: '
   'the names of the reference application, by kind.';
