@@ -121,11 +121,11 @@ end
 $$;
 -- end of sql/reference/objects.sql
 
--- from sql/reference/state.sql bfbbe461ce321a90
+-- from sql/reference/state.sql 342864a8530fe2e7
 -- The release, and a hash of the files of sql/reference/. Written by make migration.
 
 comment on function maintenance_internal.reference_objects() is
-  'pg-maintenance 0.0.0, state 97061fdf02d4bb3e: '
+  'pg-maintenance 0.0.0, state d71092d636bb52a8: '
   'the names of the reference application, by kind.';
 -- end of sql/reference/state.sql
 
@@ -778,7 +778,7 @@ comment on table public.archived_sessions is
 comment on table public.messages is 'Messages; deleted_at is a soft delete, updated_at sees edits.';
 -- end of sql/reference/chat/tables.sql
 
--- from sql/reference/chat/sessions.sql a00183fbd8d9f9b0
+-- from sql/reference/chat/sessions.sql 210ec1bc4b877649
 -- Chats of a user: messages with no more than 15 minutes between two of them, over all of their
 -- conversations; and until when they are old enough to be archived. Rules S0-16 to S0-19.
 
@@ -840,8 +840,9 @@ join public.chat_sessions as s on s.user_id = u.id and s.ended_at <= l.until
 where u.deleted_at is null;
 
 comment on view public.archivable_sessions is
-  'The sessions that are old enough to be archived (S0-19), each of them as a whole. Passed over '
-  'are guests (S0-03), sessions that were given up, and what an undo has brought back of late.';
+  'The sessions that are old enough to be archived (S0-19), each of them as a whole. The nightly '
+  'job leaves those of guests alone (S0-03), those that were given up, and those that an undo has '
+  'brought back of late; they are here all the same.';
 comment on column public.archivable_sessions.user_id is 'whose';
 comment on column public.archivable_sessions.started_at is 'its first message';
 comment on column public.archivable_sessions.ended_at is 'its last message';

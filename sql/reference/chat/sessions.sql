@@ -59,8 +59,9 @@ join public.chat_sessions as s on s.user_id = u.id and s.ended_at <= l.until
 where u.deleted_at is null;
 
 comment on view public.archivable_sessions is
-  'The sessions that are old enough to be archived (S0-19), each of them as a whole. Passed over '
-  'are guests (S0-03), sessions that were given up, and what an undo has brought back of late.';
+  'The sessions that are old enough to be archived (S0-19), each of them as a whole. The nightly '
+  'job leaves those of guests alone (S0-03), those that were given up, and those that an undo has '
+  'brought back of late; they are here all the same.';
 comment on column public.archivable_sessions.user_id is 'whose';
 comment on column public.archivable_sessions.started_at is 'its first message';
 comment on column public.archivable_sessions.ended_at is 'its last message';
