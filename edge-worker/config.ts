@@ -1,5 +1,6 @@
 // The worker's environment, parsed once. Every fault is named at once, and no value is ever shown.
 import { z } from "zod";
+import { isAddress } from "./blobs.ts";
 
 const isLocal = (url: string) =>
   ["localhost", "127.0.0.1", "[::1]"].includes(new URL(url).hostname);
@@ -133,7 +134,39 @@ const kinds = z
     error: "must be names of kinds with commas between: analyze_profile,archive_session",
   });
 
+/** A folder, or the address of a bucket. */
+const blobStore = z
+  .string()
+  .transform((text) => text.trim().replace(/(?<=.)\/+$/, ""))
+  .superRefine((text, context) => {
+    const fault = (message: string) => void context.addIssue({ code: "custom", message });
+    const scheme = /^([a-z][a-z\d+.-]*):/i.exec(text)?.[1]?.toLowerCase();
+    if (scheme === undefined || /^file:\/\/\//.test(text)) return;
+    if (!isAddress(text)) {
+      return fault("is neither a folder nor an address that speaks S3: https://host/bucket");
+    }
+    if (!URL.canParse(text)) return fault("is no URL: https://host/bucket");
+    const url = new URL(text);
+    if (url.protocol !== "https:" && !isLocal(text)) {
+      return fault("must be an https:// URL, or http:// on this machine");
+    }
+    if (url.username || url.password) return fault("must not hold a user or a password");
+    if (/[?#]/.test(text)) return fault("must not hold a ? or a #");
+    if (text.includes("\\") || /\/(\.|%2e){1,2}(\/|$)/i.test(text)) {
+      return fault("must not lead upwards");
+    }
+    // Without one, what looks like the name of a blob may be that of a bucket.
+    if (url.pathname === "/" && !/^[^.]+\.s3[.-].*\.amazonaws\.com$/.test(url.hostname)) {
+      return fault("names no bucket: https://host/bucket");
+    }
+  });
+
 const levels = ["fatal", "error", "warn", "info", "debug", "trace", "silent"] as const;
+
+const credential = z
+  .string()
+  .regex(/^[\x21-\x7e]+$/, { error: "has characters that no credential has" });
+const region = z.string().regex(/^[a-z\d-]+$/i, { error: "must be a region: eu-central-1" });
 
 const schema = (sslmode?: string) =>
   z.object({
@@ -154,6 +187,16 @@ const schema = (sslmode?: string) =>
       .string()
       .regex(/^[\w.:-]+$/, { error: "must be an address of this machine: 0.0.0.0 for all" })
       .default("127.0.0.1"),
+    BLOB_STORE: blobStore.optional(),
+    BLOB_URL_PREFIX: z
+      .string()
+      .regex(/^[^\s?#]+$/, { error: "must be what the URLs of blobs begin with, without ? or #" })
+      .optional(),
+    AWS_ACCESS_KEY_ID: credential.optional(),
+    AWS_SECRET_ACCESS_KEY: credential.optional(),
+    AWS_SESSION_TOKEN: credential.optional(),
+    AWS_REGION: region.optional(),
+    AWS_DEFAULT_REGION: region.optional(),
   });
 
 /** What the worker is told from outside. DATABASE_URL: the ways to each of its servers. */
@@ -163,8 +206,12 @@ export type Config = z.infer<ReturnType<typeof schema>>;
 export function parseConfig(
   env: Record<string, string | undefined>,
 ): { config: Config; faults: [] } | { config: null; faults: string[] } {
+  const isNeeded = (name: string) =>
+    !/^AWS_/.test(name) || isAddress(env["BLOB_STORE"]?.trim() ?? "");
   const filled = Object.fromEntries(
-    Object.entries(env).filter(([, value]) => value !== undefined && value.trim() !== ""),
+    Object.entries(env).filter(
+      ([name, value]) => value !== undefined && value.trim() !== "" && isNeeded(name),
+    ),
   );
   const parsed = schema(filled["PGSSLMODE"]).safeParse(filled);
   const faults = new Map<string, string>();
@@ -172,9 +219,15 @@ export function parseConfig(
     const name = String(issue.path[0]);
     if (!faults.has(name)) faults.set(name, `${name} ${issue.message}`);
   }
+  if (isAddress(filled["BLOB_STORE"]?.trim() ?? "")) {
+    for (const name of ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"]) {
+      if (!filled[name]) faults.set(name, `${name} is missing, which BLOB_STORE needs`);
+    }
+  }
   const checks = // whose certificates are to be looked at
     !isLocal(parsed.data?.GEMINI_BASE_URL ?? "https://gemini") ||
-    /[?&]sslmode=verify/.test(String(parsed.data?.DATABASE_URL));
+    /[?&]sslmode=verify/.test(String(parsed.data?.DATABASE_URL)) ||
+    /^https:/i.test(filled["BLOB_STORE"]?.trim() ?? "");
   if (filled["NODE_TLS_REJECT_UNAUTHORIZED"] === "0" && checks) {
     faults.set(
       "NODE_TLS_REJECT_UNAUTHORIZED",

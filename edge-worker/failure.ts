@@ -89,7 +89,7 @@ const quotaNames = new RegExp(
 );
 
 /** Errors of the way to it: nothing was sent yet. */
-const unsent = new RegExp(
+export const unsent = new RegExp(
   `^(${[
     "ECONNREFUSED|ENOTFOUND|EAI_\\w+|EHOSTUNREACH|ENETUNREACH|ETIMEDOUT|EACCES|EPERM|EPROTO",
     "\\w*CERT\\w*|ERR_TLS_\\w+|ERR_SSL_\\w+",

@@ -8,6 +8,7 @@ import type { Observer, WorkerState } from "./worker.ts";
 export function createMetrics(state: () => WorkerState | undefined): {
   registry: Registry;
   observer: Observer;
+  deleted(result: string): void;
 } {
   const registry = new Registry();
   const registers = [registry];
@@ -29,6 +30,12 @@ export function createMetrics(state: () => WorkerState | undefined): {
     name: "edge_worker_tokens_total",
     help: "Tokens of calls, by model and type; input has the cached ones in it",
     labelNames: ["model", "type"],
+    registers,
+  });
+  const blobs = new Counter({
+    name: "edge_worker_blobs_total",
+    help: "Blobs that this worker is done with, by what came of them",
+    labelNames: ["result"],
     registers,
   });
   new Gauge({
@@ -63,6 +70,7 @@ export function createMetrics(state: () => WorkerState | undefined): {
   };
   return {
     registry,
+    deleted: (result) => blobs.inc({ result }),
     observer: {
       carried: (kind, result) => tasks.inc({ kind, result }),
       called(model, result, ms, usage) {

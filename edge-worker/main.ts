@@ -6,7 +6,9 @@ import { readFile } from "node:fs/promises";
 import { hostname } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
+import { openStore } from "./blobs.ts";
 import { parseConfig } from "./config.ts";
+import { drain } from "./drain.ts";
 import { openGemini } from "./gemini.ts";
 import { createMetrics, serveHealth } from "./health.ts";
 import { openLog } from "./log.ts";
@@ -71,7 +73,7 @@ for (const signal of ["SIGTERM", "SIGINT"] as const) {
 }
 
 let state: WorkerState | undefined;
-const { registry, observer } = createMetrics(() => state);
+const { registry, observer, deleted } = createMetrics(() => state);
 if (config.HEALTH_PORT !== undefined) {
   await serveHealth({
     host: config.HEALTH_HOST,
@@ -89,6 +91,19 @@ function open(servers: string[][], connections: number) {
   }
 }
 const queue = open(config.DATABASE_URL, Math.min(config.CONCURRENCY, 8));
+
+const store = config.BLOB_STORE
+  ? await openStore({
+      store: config.BLOB_STORE,
+      prefix: config.BLOB_URL_PREFIX,
+      region: config.AWS_REGION ?? config.AWS_DEFAULT_REGION,
+      credentials: {
+        accessKeyId: config.AWS_ACCESS_KEY_ID ?? "",
+        secretAccessKey: config.AWS_SECRET_ACCESS_KEY ?? "",
+        sessionToken: config.AWS_SESSION_TOKEN,
+      },
+    }).catch((error) => end(`BLOB_STORE ${describeError(error)}`))
+  : undefined;
 
 /** Ends where the database is none to work for; says so where it was made by another version. */
 async function check() {
@@ -124,31 +139,47 @@ async function check() {
 }
 await check();
 
-const worker = startWorker({
+// The process, and no other one that is called the same on another machine of the same name.
+const name = `${hostname()}:${process.pid}:${randomUUID().slice(0, 8)}`;
+const loop = {
   queue,
-  model: openGemini({
-    apiKey: config.GEMINI_API_KEY,
-    baseUrl: config.GEMINI_BASE_URL,
-    timeoutMs: config.REQUEST_TIMEOUT_MS,
-  }),
   log,
-  // The process, and no other one that is called the same on another machine of the same name.
-  name: `${hostname()}:${process.pid}:${randomUUID().slice(0, 8)}`,
-  kinds: config.KINDS,
+  name,
   concurrency: config.CONCURRENCY,
   pollMs: config.POLL_INTERVAL_MS,
   leaseMs: config.LEASE_MS,
   graceMs: config.GRACE_MS,
   once,
   stop: stop.signal,
+};
+const worker = startWorker({
+  ...loop,
+  model: openGemini({
+    apiKey: config.GEMINI_API_KEY,
+    baseUrl: config.GEMINI_BASE_URL,
+    timeoutMs: config.REQUEST_TIMEOUT_MS,
+  }),
+  kinds: config.KINDS,
   observer,
 });
 state = worker.state;
-log.info({ once, concurrency: config.CONCURRENCY, kinds: config.KINDS ?? "all" }, "started");
+log.info(
+  {
+    once,
+    concurrency: config.CONCURRENCY,
+    kinds: config.KINDS ?? "all",
+    blobs: store !== undefined,
+  },
+  "started",
+);
 if (process.env["GEMINI_MODEL"]) {
   log.warn("GEMINI_MODEL is not read: the rows of maintenance.model say which model is asked");
 }
-await worker.done;
+void worker.done.then(() => {
+  if (worker.state.failed) stop.abort(); // the process ends as a whole
+});
+const drained = store ? drain({ ...loop, store, deleted }) : { failed: false };
+const [blobs] = await Promise.all([drained, worker.done]);
 await Promise.race([queue.end(), sleep(1000)]);
 const { failed, refused, left } = worker.state;
-await leave(failed || (once && (refused || left > 0)) ? 1 : 0);
+await leave(failed || blobs.failed || (once && (refused || left > 0)) ? 1 : 0);

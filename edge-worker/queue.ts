@@ -1,5 +1,4 @@
-// The six functions of Postgres that the worker may call, and where they are: the only SQL there
-// is.
+// The functions of Postgres that the worker may call, and where they are: the only SQL there is.
 import { z } from "zod";
 import { openPools, type Purpose } from "./postgres.ts";
 
@@ -11,11 +10,20 @@ const doors = [
   "complete_task(bigint, uuid, text, jsonb)",
   "fail_task(bigint, uuid, text, text, interval, jsonb, jsonb)",
   "release_task(bigint, uuid)",
+  "claim_blobs(text, integer, interval)",
+  "settle_blob(bigint, uuid, text, text)",
 ];
 
 const taskRow = z.object({
   task_id: z.string(),
   kind: z.string(),
+  lease_token: z.string(),
+  attempt: z.number(),
+});
+
+const blobRow = z.object({
+  blob_id: z.string(),
+  url: z.string(),
   lease_token: z.string(),
   attempt: z.number(),
 });
@@ -39,6 +47,8 @@ const outcomeValue = z.object({
 
 /** A task that is leased to this worker. The lease token opens everything else. */
 export type Task = z.infer<typeof taskRow>;
+/** A blob that is leased to this worker, to be deleted from the store. */
+export type Blob = z.infer<typeof blobRow>;
 /** What a model is to be asked: after wait_ms, and its answer is waited for during timeout_ms. */
 export type Request = z.infer<typeof requestValue>;
 /**
@@ -238,6 +248,28 @@ export function openQueue(servers: string[][], connections: number) {
         await value("select maintenance.release_task($1, $2) as value", [
           task.task_id,
           task.lease_token,
+        ]),
+      );
+    },
+
+    /** Blobs that are to be deleted, the oldest first. */
+    async claimBlobs(worker: string, most: number, leaseMs: number): Promise<Blob[]> {
+      const { rows } = await pools.query(
+        `select blob_id::text, url, lease_token::text, attempt
+        from maintenance.claim_blobs($1, $2, $3 * interval '1 millisecond')`,
+        [worker, most, leaseMs],
+        "leases",
+      );
+      return z.array(blobRow).parse(rows);
+    },
+
+    async settleBlob(blob: Blob, outcome: string, message?: string): Promise<Outcome> {
+      return outcomeValue.parse(
+        await value("select maintenance.settle_blob($1, $2, $3, $4) as value", [
+          blob.blob_id,
+          blob.lease_token,
+          outcome,
+          message ?? null,
         ]),
       );
     },

@@ -12,7 +12,7 @@ import { describeError, mayBeHeard, triesOf } from "./postgres.ts";
 import { isLeaseLost, type Outcome, type Queue, type Request, type Task } from "./queue.ts";
 
 export type WorkerOptions = {
-  queue: Omit<Queue, "end" | "check">;
+  queue: Omit<Queue, "end" | "check" | "claimBlobs" | "settleBlob">;
   model: Model;
   log: Logger;
   name: string;
@@ -347,6 +347,8 @@ export function startWorker(options: WorkerOptions): { state: WorkerState; done:
         state.inFlight = calls.size;
       }
       if (tasks.length > 0 && calls.size < concurrency) continue;
+      // What has ended during the claim may be due again.
+      if (once && calls.size === 0 && free < concurrency) continue;
       if (once && calls.size === 0) break;
       await nap(calls.size === concurrency ? 30_000 : options.pollMs * (0.75 + Math.random() / 2));
     }

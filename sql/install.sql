@@ -11,6 +11,7 @@
 --   kind     of task: how it is asked, and what its answer may change
 --   control  what is in the way of a run: it waits, is tried again, is ended, or all are paused
 --   model    who is asked
+--   blob     what a row names in a store outside, and what goes from there after the row
 --   door     what people call and read, in schema maintenance; the inside is maintenance_internal
 
 -- Nobody's objects in public are to be taken for Postgres' own.
@@ -157,6 +158,14 @@ select pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', false);
 \ir engine/queue/task_events.sql
 \ir engine/queue/task_backlog.sql
 
+-- blob: what is to be deleted from the store when no row names it any more
+\ir engine/blob/tables.sql
+\ir engine/blob/track_blobs.sql
+\ir engine/blob/claim_blobs.sql
+\ir engine/blob/settle_blob.sql
+\ir engine/blob/retry_blobs.sql
+\ir engine/blob/blob_backlog.sql
+
 -- ship: rows that come with a release, and what somebody has made of them. The calls that set them
 -- are in jobs.sql, model/models.sql, reference/*/rules.sql and jobs.sql; shipped.sql has them all.
 \ir engine/ship/tables.sql
@@ -235,6 +244,8 @@ select pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', false);
 \ir reference/accounts/front_doors.sql
 \ir reference/accounts/retention.sql
 \ir reference/chat/tables.sql
+\ir reference/attachments/tables.sql
+\ir reference/attachments/front_doors.sql
 \ir reference/chat/sessions.sql
 \ir reference/chat/archiving.sql
 \ir reference/chat/apply_archive.sql

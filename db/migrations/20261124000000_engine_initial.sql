@@ -3,7 +3,7 @@
 select pg_catalog.set_config('maintenance.path', pg_catalog.current_setting('search_path'), true);
 select pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
 
--- from sql/engine/schema.sql 134431fb6f46f408
+-- from sql/engine/schema.sql 99530621190d5d21
 -- The two schemas of the engine, and the guard in front of it: where a name of ours is taken,
 -- nothing is installed.
 --
@@ -36,6 +36,7 @@ select pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
 --   PM025  a run waited in vain (on receipts; never raised)
 --   PM026  an answer of a model comes during an emergency stop
 --   PM027  a kind's apply says that what it was asked about has changed
+--   PM028  a row names a blob that a worker is deleting from the store
 --   PM099  undoes what was only tried (never raised to a caller)
 
 do $$
@@ -583,11 +584,11 @@ comment on function maintenance.version() is
   'that it was made of.';
 -- end of sql/engine/version.sql
 
--- from sql/engine/state.sql 0e0a9cbbf02c96bc
+-- from sql/engine/state.sql 4b4a21fc297dcccb
 -- The release, and a hash of the files of sql/engine/. Written by make migration.
 
 comment on schema maintenance is
-  'pg-maintenance 0.0.0, state e23846c5a1488ebe: '
+  'pg-maintenance 0.0.0, state 7e5300225b3beb6d: '
   'what people call and read; \df maintenance.* is the manual.';
 -- end of sql/engine/state.sql
 
@@ -2365,7 +2366,7 @@ end
 $$;
 -- end of sql/engine/policy/lint_rights.sql
 
--- from sql/engine/policy/lint_indexes.sql 413f32b0fafb881d
+-- from sql/engine/policy/lint_indexes.sql d1635b29bbbfceeb
 -- Whether an index serves a rule. The planner is asked, not the catalogue: could it read the due
 -- rows in the order of their age, without sorting and without reading the rest of the table? The
 -- fix is an index that Postgres took when the policy was set.
@@ -2385,19 +2386,22 @@ declare
   v_partitioned boolean := (select c.relkind = 'p' from pg_class as c where c.oid = p_table);
   v_statement text := 'explain (format json) ' || maintenance_internal.count_statement(p_policy);
   v_plan jsonb;
+  v_names jsonb;
   v_scans jsonb;
   v_unserved oid[];
 begin
   perform set_config('search_path', maintenance_internal.owner_path(), true);
   execute v_statement into v_plan using maintenance_internal.clock() - p_policy.keep, 10000;
   perform set_config('search_path', 'pg_catalog, pg_temp', true);
-  v_scans := jsonb_path_query_array(v_plan,
-    '$.** ? (@."Relation Name" == $names[*])', jsonb_build_object('names', (
-      select jsonb_agg(c.relname)
-      from unnest(p_table::oid || v_leaves) as t
-      join pg_class as c on c.oid = t)));
+  v_names := jsonb_build_object('names', (
+    select jsonb_agg(c.relname)
+    from unnest(p_table::oid || v_leaves) as t
+    join pg_class as c on c.oid = t));
+  v_scans := jsonb_path_query_array(v_plan, '$.** ? (@."Relation Name" == $names[*])', v_names);
 
-  if v_plan @? '$.** ? (@."Node Type" == "Sort")'
+  -- What the rule looks up elsewhere may be sorted.
+  if jsonb_path_exists(v_plan, '$.** ? (@."Node Type" == "Sort" '
+      '&& exists (@.** ? (@."Relation Name" == $names[*])))', v_names)
     or v_scans @? '$[*] ? (@."Node Type" == "Seq Scan")' then
     severity := 'warning';
     finding := format('no index serves the age %s of %s', p_policy.age, p_table);
@@ -2505,7 +2509,7 @@ begin atomic
 end;
 -- end of sql/engine/policy/lint_references.sql
 
--- from sql/engine/policy/lint_triggers.sql 62ff1a2162b07fc7
+-- from sql/engine/policy/lint_triggers.sql 118a267fc9442d0e
 -- Triggers and rules of a policy's table that could swallow what a run does, so that the statement
 -- would succeed and change nothing; and triggers that write rows of their own.
 
@@ -2548,7 +2552,8 @@ begin atomic
     and t.tgtype & case p_policy.action when 'delete' then 8 else 16 end <> 0
     and regexp_replace(p.prosrc, '--[^\n]*', '', 'g')
       ~* '\y(insert\s+into|delete\s+from|merge\s+into|update\s+[^;]*\yset)\y'
-    and p.pronamespace <> 'maintenance_internal'::regnamespace
+    and p.pronamespace not in (
+      'maintenance'::regnamespace, 'maintenance_internal'::regnamespace)
   union all
   select distinct 'critical',
     format('the rule %I of %s takes the place of the %s', r.rulename, r.ev_class::regclass,
@@ -4333,7 +4338,7 @@ end
 $$;
 -- end of sql/engine/run/decide_stop.sql
 
--- from sql/engine/run/run_step.sql 877a260da1cfbefe
+-- from sql/engine/run/run_step.sql 238fddff69d0ee70
 -- One step of a run: a piece of a policy's rows, in one statement, or one call of a step
 -- function. It catches its own errors and notes them on the receipt, which it locks: a run whose
 -- receipt somebody has closed ends there.
@@ -4496,11 +4501,12 @@ begin
     v_offers and v_piece.pass > 1, more, v_details, v_run);
   more := more and v_run.stop_reason is null;
   if v_at.said_at < clock_timestamp() - interval '5 seconds' then
-    notice := format('%s: %s rows so far, %s a second, about %s to go', v_run.job_name,
-      v_run.rows_affected,
+    -- What was expected is the planner's word.
+    notice := format('%s: %s rows so far, %s a second%s', v_run.job_name, v_run.rows_affected,
       round(v_run.rows_affected
         / nullif(extract(epoch from maintenance_internal.moment() - v_run.started_at), 0)),
-      greatest(v_at.expected - v_run.rows_affected - v_run.rows_refused, 0));
+      ', about ' || case when v_at.expected > v_run.rows_affected + v_run.rows_refused
+        then v_at.expected - v_run.rows_affected - v_run.rows_refused end || ' to go');
     v_at.said_at := clock_timestamp();
   end if;
   update maintenance_internal.run as r
@@ -7072,7 +7078,7 @@ comment on function maintenance.enqueue_task(text, text, integer, timestamptz, j
   'ask even where the input has not changed. Errors: PM002 argument, PM013 no such kind.';
 -- end of sql/engine/queue/enqueue_task.sql
 
--- from sql/engine/queue/settle_task.sql f6b4e0d433744b9b
+-- from sql/engine/queue/settle_task.sql 70a1fc90bdf11185
 -- Ends a lease: the one place that decides what becomes of a task and of its counters.
 --
 --   outcome        attempt     then
@@ -7099,6 +7105,14 @@ comment on function maintenance.enqueue_task(text, text, integer, timestamptz, j
 -- In vain: the same request would end in the same way, and is not made again.
 --
 -- With a settled token the result is kept, with the state in it, for the replay of that token.
+
+-- Ten seconds, doubled with every attempt, at most an hour, and a quarter more or less.
+create function maintenance_internal.back_off(p_attempts integer)
+returns interval
+language sql
+set search_path = pg_catalog, pg_temp
+return least(interval '10 seconds' * 2 ^ least(p_attempts - 1, 10), interval '1 hour')
+  * (0.75 + random() / 2);
 
 create function maintenance_internal.settle_task(
   p_task maintenance.task,
@@ -7167,10 +7181,7 @@ begin
       where c.model = v_task.model and c.kind in ('*', v_task.kind))) + interval '1 second'
     when v_is_foreign or p_outcome in ('continued', 'released', 'recovered', 'too_large') then v_now
     when p_outcome = 'configuration' then v_now + greatest(p_retry_after, interval '1 minute')
-    -- Ten seconds, doubled with every attempt, at most an hour, and a quarter more or less.
-    else v_now + greatest(p_retry_after,
-      least(interval '10 seconds' * 2 ^ least(v_task.attempts - 1, 10), interval '1 hour')
-        * (0.75 + random() / 2))
+    else v_now + greatest(p_retry_after, maintenance_internal.back_off(v_task.attempts))
   end;
   if p_outcome not in ('succeeded', 'continued', 'released') then
     v_task.last_class := p_outcome;
@@ -8097,7 +8108,7 @@ end
 $$;
 -- end of sql/engine/queue/answer_fault.sql
 
--- from sql/engine/queue/apply_answer.sql d2a88a72bd5152b5
+-- from sql/engine/queue/apply_answer.sql 0bd6e8ea44b411fc
 -- Lets the kind apply an answer, all of it or nothing, and writes its changes to the ledger.
 --
 -- apply returns what becomes the task's result, with parts that the engine takes out:
@@ -8131,9 +8142,11 @@ begin
   input_hash := p_task.input_hash;
   perform maintenance_internal.lock_subject(p_task.kind, p_task.subject);
   begin
+    perform set_config('maintenance.applied_task', p_task.task_id::text, true);
     result := maintenance_internal.call_apply(v_kind.apply, p_task.subject, p_task.context,
       p_task.held_answer,
       maintenance_internal.kind_options(p_task, 'approved', to_jsonb(p_approved)));
+    perform set_config('maintenance.applied_task', '', true);
     result := coalesce(nullif(result, 'null'), '{}');
     v_changes := coalesce(nullif(result -> 'changes', 'null'), '[]');
     select r.row ->> 'table' into v_table
@@ -8920,7 +8933,7 @@ end
 $$;
 -- end of sql/engine/queue/undo_change.sql
 
--- from sql/engine/queue/undo_task.sql 85a8f12ef7ffdb1f
+-- from sql/engine/queue/undo_task.sql 9aa8419d56a94c3e
 -- Reverses what an answer changed, the last operation first. Row by row: what was edited, deleted
 -- or replaced since is refused and said so, the rest is put back.
 
@@ -9008,6 +9021,7 @@ begin
       using errcode = 'PM016', hint = 'The ledger has been emptied of it: the jobs forget_changes '
         'and forget_deletions say when.';
   end if;
+  perform set_config('maintenance.undone_task', v_task.task_id::text, true);
   for v_change in
     select c.* from maintenance.change as c
     where c.task_id = v_task.task_id and c.outcome = 'applied' and c.undoes is null
@@ -9030,6 +9044,7 @@ begin
     set outcome = excluded.outcome, reason = excluded.reason, rows = excluded.rows,
       created_at = excluded.created_at;
   end loop;
+  perform set_config('maintenance.undone_task', '', true);
 
   -- Told from the ledger alone, so that the second call tells the same.
   select count(*) into v_forgotten
@@ -9469,6 +9484,670 @@ exception when lock_not_available then -- says so, and takes no other row of the
 end
 $$;
 -- end of sql/engine/queue/task_backlog.sql
+
+-- from sql/engine/blob/tables.sql 2b1735d9062224d4
+-- The outbox: what is to be deleted from the store of blobs, an entry for each row that named one
+-- and went. The worker deletes; a blob that a row names, or that an undo may bring a row back for,
+-- stays.
+
+create table maintenance.blob (
+  blob_id bigint generated always as identity,
+  url text not null,
+  name text not null generated always as (ltrim(url, '/')) stored,
+  gate integer not null
+    generated always as ((hashtextextended(ltrim(url, '/'), 0) & 255)::integer) stored,
+  state text not null default 'ready',
+  task_id bigint,
+  attempts integer not null default 0,
+  defers integer not null default 0,
+  available_at timestamptz not null default maintenance_internal.moment(),
+  due_at timestamptz not null default maintenance_internal.moment(),
+  noted_at timestamptz not null default maintenance_internal.moment(),
+  noted_in xid8 not null default pg_current_xact_id(),
+  worker text,
+  lease_token uuid,
+  lease_expires_at timestamptz,
+  last_error text,
+  dead_at timestamptz,
+  constraint blob_pkey primary key (blob_id),
+  constraint blob_state_is_known check (state in ('ready', 'leased', 'dead')),
+  constraint blob_leased_has_a_lease check (
+    (state = 'leased') = (lease_token is not null)
+    and (state = 'leased') = (lease_expires_at is not null)
+    and (state = 'leased') = (worker is not null)),
+  constraint blob_dead_says_why
+    check ((state = 'dead') = (dead_at is not null) and (state <> 'dead' or last_error is not null))
+);
+
+create index blob_ready_idx on maintenance.blob (available_at, blob_id) where state = 'ready';
+create index blob_leased_idx on maintenance.blob (lease_expires_at) where state = 'leased';
+create index blob_due_idx on maintenance.blob (due_at) where state <> 'dead';
+create index blob_dead_idx on maintenance.blob (dead_at) where state = 'dead';
+create index blob_name_idx on maintenance.blob using hash (name);
+create index blob_task_id_idx on maintenance.blob (task_id) where task_id is not null;
+
+comment on table maintenance.blob is
+  'Blobs to be deleted from the store, noted by track_blobs when a row went that named them. ready '
+  'waits for available_at; leased is with a worker; dead was given up. What is deleted is no row '
+  'any more.';
+comment on column maintenance.blob.url is 'what the row had: the store makes an address of it';
+comment on column maintenance.blob.name is 'what all spellings of it have in common';
+comment on column maintenance.blob.gate is 'the row of blob_gate that those who name it share';
+comment on column maintenance.blob.task_id is
+  'the task whose answer deleted the row: as long as undo_task may bring it back, the blob stays';
+comment on column maintenance.blob.attempts is 'claims that were its own failure, or are under way';
+comment on column maintenance.blob.defers is 'how often the store was not there, or refused all';
+comment on column maintenance.blob.due_at is 'since when it may go';
+comment on column maintenance.blob.noted_in is 'the transaction that noted it';
+
+-- Who makes a row that names a blob shares the gate of its name until the transaction ends; a claim
+-- closes it for a moment, and does not wait for it. Some names have one gate.
+create table maintenance_internal.blob_gate (
+  gate integer not null,
+  closings bigint not null default 0,
+  constraint blob_gate_pkey primary key (gate)
+) with (fillfactor = 20);
+
+comment on table maintenance_internal.blob_gate is
+  'Keeps claims of blobs and rows that name them apart: a claim looks for rows when all are there '
+  'to be seen.';
+
+-- A restore of the structure alone has left them out.
+create function maintenance_internal.put_blob_gates()
+returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  insert into maintenance_internal.blob_gate (gate) select generate_series(0, 255)
+  on conflict do nothing;
+end
+$$;
+
+select maintenance_internal.put_blob_gates();
+-- end of sql/engine/blob/tables.sql
+
+-- from sql/engine/blob/track_blobs.sql 7c2c2766ac0a4732
+-- The trigger of a table that names blobs. A row that goes leaves an entry in the outbox, in the
+-- same transaction, whichever way it goes. A row that comes takes the entries of its blob out
+-- again; and it shares the gate of the blob, so that none is handed out before this transaction's
+-- row is there to be seen.
+
+-- The task whose answer is being applied in this transaction (applied_task), or is being undone
+-- (undone_task): what rows that go or come belong to. Null outside.
+create function maintenance_internal.current_task(p_setting text)
+returns bigint
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+return substring(current_setting('maintenance.' || p_setting, true) from '^[0-9]{1,18}$')::bigint;
+
+-- Whether an undo may bring back what a task has deleted.
+create function maintenance_internal.can_be_undone(p_task_id bigint)
+returns boolean
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+return exists (
+  select from maintenance.change as c
+  where c.task_id = p_task_id and c.deletes and c.forgotten_at is null);
+
+-- When an entry that an undo holds is looked at, if the ledger does not release it before.
+create function maintenance_internal.look_again_at()
+returns timestamptz
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+return maintenance_internal.moment() + greatest(interval '1 hour', interval '1 day' * least((
+  select s.value::numeric from maintenance.setting as s where s.name = 'recovery_days'), 30));
+
+-- The ledger forgets what was deleted, so that no undo brings it back: its blobs may go.
+create function maintenance_internal.release_blobs()
+returns trigger
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  update maintenance.blob as b
+  set available_at = least(b.available_at, maintenance_internal.moment()),
+    due_at = least(b.due_at, maintenance_internal.moment())
+  where b.task_id = new.task_id and b.state = 'ready'
+    and not maintenance_internal.can_be_undone(b.task_id);
+  return null;
+end
+$$;
+
+create trigger release_blobs after update of forgotten_at on maintenance.change
+for each row when (new.deletes and old.forgotten_at is null and new.forgotten_at is not null)
+execute function maintenance_internal.release_blobs();
+
+create function maintenance.track_blobs()
+returns trigger
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_task_id bigint;
+  v_due timestamptz;
+  v_read constant text := coalesce(quote_ident(tg_argv[0]), 'null') || '::text';
+  v_url text;
+  v_name text;
+  v_gate integer;
+begin
+  if tg_op = 'TRUNCATE' and current_setting('transaction_isolation') <> 'read committed' then
+    raise exception '% cannot be truncated under repeatable read: not all of its blobs are seen',
+      tg_relid::regclass using errcode = 'PM003', hint = 'Under read committed, or by delete.';
+  elsif tg_nargs <> 1 or (tg_op = 'TRUNCATE') <> (tg_when = 'BEFORE')
+    or tg_level = 'STATEMENT' and tg_op in ('INSERT', 'UPDATE')
+    or tg_level = 'STATEMENT' and tg_op = 'DELETE' and not exists (
+      select from pg_trigger as t
+      where t.tgrelid = tg_relid and t.tgname = tg_name and t.tgoldtable = 'gone')
+  then
+    raise exception '% is no trigger that can track blobs', tg_name
+      using errcode = 'PM003', hint = format('create trigger %I after insert or delete or update '
+        'of url on %s for each row execute function maintenance.track_blobs(''url''); with the '
+        'name of the column instead of url.', tg_name, tg_relid::regclass);
+  end if;
+  if tg_op in ('DELETE', 'TRUNCATE') then
+    v_task_id := maintenance_internal.current_task('applied_task');
+    v_due := case when v_task_id is null then maintenance_internal.moment()
+      else maintenance_internal.look_again_at() end;
+  end if;
+  begin
+    if tg_level = 'STATEMENT' then
+      execute format('insert into maintenance.blob (url, task_id, available_at, due_at) '
+          'select %1$s, $1, $2, $2 from %2$s where %1$s <> ''''', v_read,
+          case tg_op when 'DELETE' then 'gone' else tg_relid::regclass::text end)
+        using v_task_id, v_due;
+      return null;
+    elsif tg_op = 'DELETE' then
+      execute 'select ($1).' || v_read into v_url using old;
+    else
+      execute 'select ($1).' || v_read into v_url using new;
+    end if;
+  exception when undefined_column then
+    raise exception '% has no column %, which its trigger % names', tg_relid::regclass,
+      tg_argv[0], tg_name using errcode = 'PM003';
+  end;
+  if coalesce(v_url, '') = '' then
+    return null;
+  elsif tg_op = 'DELETE' then
+    insert into maintenance.blob (url, task_id, available_at, due_at)
+    values (v_url, v_task_id, v_due, v_due);
+    return null;
+  end if;
+  v_name := ltrim(v_url, '/');
+  v_gate := (hashtextextended(v_name, 0) & 255)::integer; -- as maintenance.blob has it
+  -- Under repeatable read this fails where a claim has been there since, whose lease is not seen.
+  perform from maintenance_internal.blob_gate as g where g.gate = v_gate for share;
+  if not found then
+    perform maintenance_internal.put_blob_gates();
+    perform from maintenance_internal.blob_gate as g where g.gate = v_gate for share;
+  end if;
+  -- Behind the gate no claim is under way: who else is at these entries takes them out, too.
+  if exists (
+    select from maintenance.blob as b
+    where b.name = v_name and b.lease_expires_at > maintenance_internal.moment())
+  then
+    raise exception 'the blob "%" is being deleted just now', v_url
+      using errcode = 'PM028', hint = 'Store it under another name, or again in some minutes.';
+  end if;
+  -- Each row that an undo brings back has an entry of its own; those of other tasks stay, since
+  -- their undo may bring rows back when this one has gone again.
+  delete from maintenance.blob as b
+  where b.blob_id = any (array(
+    select l.blob_id from maintenance.blob as l
+    where l.name = v_name and (
+      l.task_id is null or not maintenance_internal.can_be_undone(l.task_id) or l.blob_id = (
+        select min(o.blob_id) from maintenance.blob as o
+        where o.name = v_name
+          and o.task_id = maintenance_internal.current_task('undone_task')))
+    for update skip locked));
+  return null;
+end
+$$;
+
+comment on function maintenance.track_blobs() is
+  'Trigger, after each row that is inserted, deleted or given another blob (or after a delete, for '
+  'each statement, referencing old table as gone, which is faster where many go), and before a '
+  'truncate; its argument is the column that names the blob, which needs an index. A row that goes '
+  'leaves an entry in maintenance.blob, and the worker deletes the blob when no row of any such '
+  'table names it and no undo_task can bring one back; a row that names it again takes the entry '
+  'out. A column that is only given another value leaves none: the same blob may have got another '
+  'address. Errors: PM003 it is put elsewhere, PM028 a worker is deleting that blob.';
+-- end of sql/engine/blob/track_blobs.sql
+
+-- from sql/engine/blob/claim_blobs.sql fbf90bf2dd167913
+-- Hands blobs that are due to a worker. Each is looked at anew, behind the lock on its entry:
+-- whether a row names it (again), and whether an undo may bring one back.
+
+-- Tables that name blobs, and the column that does, as a text: those with the trigger, also where
+-- it is disabled. An index serves a column of a type of strings as it stands. fault: why it cannot
+-- be told what such a table names.
+create function maintenance_internal.blob_tables()
+returns table (name regclass, url text, fault text)
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+begin atomic
+  select distinct t.name,
+    't.' || quote_ident(t.url_column) || case when y.typcategory = 'S' then '' else '::text' end,
+    t.name || ': ' || case
+      when a.attname is null then format('it has no column %s, which its trigger names',
+        t.url_column)
+      when not maintenance_internal.is_trusted(t.owner)
+        then format('its owner %s is not trusted', t.owner::regrole)
+      when row_security_active(t.name) then 'its row security holds for its owner, too'
+      when t.is_deferrable then 'its trigger is deferrable'
+    end
+  from (
+    select g.tgrelid::regclass as name, c.relowner as owner, g.tgdeferrable as is_deferrable,
+      convert_from(substring(g.tgargs from 1 for position(decode('00', 'hex') in g.tgargs) - 1),
+        getdatabaseencoding()) as url_column
+    from pg_trigger as g
+    join pg_class as c on c.oid = g.tgrelid
+    where g.tgfoid = 'maintenance.track_blobs()'::regprocedure and g.tgparentid = 0
+      and g.tgnargs = 1 and c.relpersistence <> 't'
+  ) as t
+  left join pg_attribute as a
+    on a.attrelid = t.name and a.attname = t.url_column and a.attnum > 0 and not a.attisdropped
+  left join pg_type as y on y.oid = a.atttypid;
+end;
+
+-- Leases that have ended: nobody is at these any more, and some may be done.
+create function maintenance_internal.sweep_blobs()
+returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_blob maintenance.blob;
+begin
+  for v_blob in
+    select b.* from maintenance.blob as b
+    where b.state = 'leased' and b.lease_expires_at <= maintenance_internal.moment()
+    order by b.lease_expires_at
+    limit 100
+    for update skip locked
+  loop
+    perform maintenance_internal.end_blob_lease(v_blob, 'defer', coalesce(v_blob.last_error,
+      format('the lease of %s ended without a word', v_blob.worker)));
+  end loop;
+end
+$$;
+
+-- Which of these blobs rows name, in their spelling.
+create function maintenance_internal.named_blobs(p_urls text[])
+returns text[]
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_table record;
+  v_named text[] := '{}'::text[];
+  v_some text[];
+begin
+  for v_table in select * from maintenance_internal.blob_tables() loop
+    if v_table.fault is not null then
+      raise exception 'what a table names cannot be told: %', v_table.fault
+        using errcode = 'PM003', hint = 'Mend it, or drop its triggers that call '
+          'maintenance.track_blobs.';
+    end if;
+    execute format('select array(select distinct %1$s::text from %2$s as t where %1$s = any ($1))',
+      v_table.url, v_table.name) into v_some using p_urls;
+    v_named := v_named || v_some;
+  end loop;
+  return v_named;
+end
+$$;
+
+create function maintenance.claim_blobs(
+  worker text,
+  max integer default 10,
+  lease interval default '2 minutes')
+returns table (blob_id bigint, url text, lease_token uuid, attempt integer)
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+set lock_timeout = '5s'
+as $$
+#variable_conflict use_column
+declare
+  v_left integer := claim_blobs.max;
+  v_claimed integer;
+  v_ids bigint[];
+  v_gates integer[];
+  v_named text[];
+begin
+  if coalesce(btrim(claim_blobs.worker), '') = '' then
+    raise exception 'the worker has no name'
+      using errcode = 'PM002', hint = 'Any text that tells who it is: host and process.';
+  end if;
+  if claim_blobs.max is null or claim_blobs.max not between 1 and 1000 then
+    raise exception 'max "%" is out of range', claim_blobs.max
+      using errcode = 'PM002', hint = 'A number from 1 to 1000.';
+  end if;
+  if claim_blobs.lease is null
+    or claim_blobs.lease not between interval '1 second' and interval '6 hours' then
+    raise exception 'the lease "%" is out of range', claim_blobs.lease
+      using errcode = 'PM002', hint = 'An interval from a second to six hours.';
+  end if;
+  if current_setting('transaction_isolation') <> 'read committed' then
+    raise exception 'blobs are claimed under read committed alone'
+      using errcode = 'PM002', hint = 'What others have committed meanwhile would not be seen: '
+        'alter role ... set default_transaction_isolation = ''read committed'';';
+  end if;
+  if maintenance_internal.is_paused() then
+    return;
+  end if;
+  perform maintenance_internal.sweep_blobs();
+  if (select count(*) from maintenance_internal.blob_gate) < 256 then
+    perform maintenance_internal.put_blob_gates();
+  end if;
+
+  -- Many may have to stay: ten times what is wanted is looked at, and the rest by the next claim.
+  for v_pass in 1 .. 10 loop
+    v_ids := array(
+      select b.blob_id from maintenance.blob as b
+      where b.state = 'ready' and b.available_at <= maintenance_internal.moment()
+      order by b.available_at, b.blob_id
+      limit claim_blobs.max
+      for update skip locked);
+    exit when v_ids = '{}';
+    -- Somebody may have made a row that names one of these, and has not committed yet.
+    v_gates := array(
+      select g.gate from maintenance_internal.blob_gate as g
+      where g.gate in (
+        select b.gate from maintenance.blob as b where b.blob_id = any (v_ids))
+      for update skip locked);
+    update maintenance_internal.blob_gate as g
+    set closings = g.closings + 1
+    where g.gate = any (v_gates);
+    update maintenance.blob as b
+    set available_at = maintenance_internal.moment() + interval '1 second'
+    where b.blob_id = any (v_ids) and b.gate <> all (v_gates);
+    update maintenance.blob as b
+    set available_at = maintenance_internal.look_again_at(),
+      due_at = maintenance_internal.look_again_at()
+    where b.blob_id = any (v_ids) and maintenance_internal.can_be_undone(b.task_id);
+    v_named := maintenance_internal.named_blobs(array(
+      select distinct s.url from maintenance.blob as b
+      cross join lateral unnest(array[b.url, b.name, '/' || b.name]) as s (url)
+      where b.blob_id = any (v_ids)));
+    -- Named by a row; or one of several entries for the same blob, of which one that an undo holds
+    -- counts, or the last.
+    delete from maintenance.blob as b
+    where b.blob_id = any (v_ids) and b.available_at <= maintenance_internal.moment()
+      and (b.name in (select ltrim(n.url, '/') from unnest(v_named) as n (url))
+        or exists (
+          select from maintenance.blob as o
+          where o.name = b.name and o.blob_id <> b.blob_id
+            and (maintenance_internal.can_be_undone(o.task_id)
+              or o.blob_id > b.blob_id and o.state <> 'dead')));
+    return query
+      update maintenance.blob as u
+      set state = 'leased',
+        attempts = u.attempts + 1,
+        worker = left(regexp_replace(claim_blobs.worker, '[^[:alnum:]_.:@/-]+', ' ', 'g'), 200),
+        lease_token = gen_random_uuid(),
+        lease_expires_at = maintenance_internal.moment() + claim_blobs.lease
+      where u.blob_id = any (array(
+        select b.blob_id from maintenance.blob as b
+        where b.blob_id = any (v_ids) and b.available_at <= maintenance_internal.moment()
+        order by b.available_at, b.blob_id
+        limit v_left))
+      returning u.blob_id, u.url, u.lease_token, u.attempts;
+    get diagnostics v_claimed = row_count;
+    v_left := v_left - v_claimed;
+    exit when v_left = 0;
+  end loop;
+end
+$$;
+
+comment on function maintenance.claim_blobs(text, integer, interval) is
+  'Leases up to max blobs to a worker, which deletes them from the store and says so by '
+  'settle_blob; an entry whose lease ends without a word is handed out again. Only blobs that no '
+  'row names, and that no undo_task can bring a row back for. None during a pause. '
+  'Errors: PM002 argument, PM003 what a table names cannot be told.';
+-- end of sql/engine/blob/claim_blobs.sql
+
+-- from sql/engine/blob/settle_blob.sql fd8b99de40a02e57
+-- Ends a lease on a blob: the one place that decides what becomes of an entry.
+--
+--   outcome    attempt    then
+--   deleted    -          the entry goes
+--   gone       -          the same: there was no such blob
+--   released   refunded   ready at once
+--   unknown    refunded   leased until the lease ends: the store may still do it; then as defer
+--   defer      refunded   ready after a minute at first and an hour at last: it is the store
+--   transient  burned     ready after a back-off, or dead after the last attempt
+--   rejected   burned     dead: this blob can never be deleted so
+
+create function maintenance_internal.end_blob_lease(
+  p_blob maintenance.blob,
+  p_outcome text,
+  p_message text,
+  out state text,
+  out available_at timestamptz)
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_most_attempts constant integer := 20;
+  v_now constant timestamptz := maintenance_internal.moment();
+  v_attempts constant integer :=
+    p_blob.attempts - (p_outcome in ('released', 'defer'))::integer;
+  v_defers constant integer := p_blob.defers + (p_outcome = 'defer')::integer;
+begin
+  if p_outcome = 'unknown' then
+    update maintenance.blob as b
+    set last_error = left(coalesce(p_message, p_outcome), 1000)
+    where b.blob_id = p_blob.blob_id;
+    state := p_blob.state;
+    available_at := p_blob.lease_expires_at;
+    return;
+  elsif p_outcome in ('deleted', 'gone') then
+    delete from maintenance.blob as b where b.blob_id = p_blob.blob_id;
+    state := p_outcome;
+    return;
+  end if;
+  state := case
+    when p_outcome = 'rejected' or p_outcome = 'transient' and v_attempts >= v_most_attempts
+      then 'dead'
+    else 'ready'
+  end;
+  if state = 'ready' then
+    available_at := v_now + case p_outcome
+      when 'released' then interval '0'
+      when 'defer' then least(interval '1 minute' * 2 ^ least(v_defers - 1, 6), interval '1 hour')
+      else maintenance_internal.back_off(v_attempts)
+    end;
+  end if;
+  update maintenance.blob as b
+  set state = end_blob_lease.state,
+    attempts = v_attempts,
+    defers = v_defers,
+    available_at = coalesce(end_blob_lease.available_at, b.available_at),
+    worker = null,
+    lease_token = null,
+    lease_expires_at = null,
+    last_error = case when p_outcome = 'released' then b.last_error
+      else left(coalesce(p_message, p_outcome), 1000) end,
+    dead_at = case when end_blob_lease.state = 'dead' then v_now end
+  where b.blob_id = p_blob.blob_id;
+end
+$$;
+
+create function maintenance.settle_blob(
+  blob_id bigint,
+  lease_token uuid,
+  outcome text,
+  message text default null)
+returns jsonb
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+set lock_timeout = '5s'
+as $$
+declare
+  v_blob maintenance.blob;
+  v_end record;
+begin
+  if settle_blob.outcome is null or settle_blob.outcome <> all (
+    array['deleted', 'gone', 'released', 'unknown', 'defer', 'transient', 'rejected']) then
+    raise exception 'the outcome "%" is not known', settle_blob.outcome
+      using errcode = 'PM002', hint = 'deleted, gone, released, unknown, defer, transient or '
+        'rejected.';
+  end if;
+  select b.* into v_blob from maintenance.blob as b
+  where b.blob_id = settle_blob.blob_id and b.lease_token = settle_blob.lease_token
+  for update;
+  if not found then
+    raise exception 'blob % is not leased under this token (any more)', settle_blob.blob_id
+      using errcode = 'PM014', hint = 'Drop it: it is settled, or its lease ended and '
+        'somebody else has it or had it.';
+  end if;
+  select * into v_end
+  from maintenance_internal.end_blob_lease(v_blob, settle_blob.outcome, settle_blob.message);
+  return to_jsonb(v_end);
+end
+$$;
+
+comment on function maintenance.settle_blob(bigint, uuid, text, text) is
+  'Ends the lease on a blob and returns {state, available_at}. outcome: deleted, or gone where '
+  'there was none: its entry goes; released: not tried; defer: the store cannot be reached, or '
+  'refuses all, which costs nothing: tried again after a minute at first and an hour at last; '
+  'unknown: asked for, and nobody knows: the same when the lease has ended, and no row can name '
+  'the blob before; '
+  'transient: costs an attempt: tried again after a back-off, dead after 20; rejected: dead at '
+  'once. message: for people, no secret in it. Errors: PM002 outcome, PM014 not leased under this '
+  'token.';
+-- end of sql/engine/blob/settle_blob.sql
+
+-- from sql/engine/blob/retry_blobs.sql d2fdfb2b20003cc9
+-- Revives blobs that were given up, and hurries those that wait for another try.
+
+create function maintenance.retry_blobs()
+returns jsonb
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+set lock_timeout = '5s'
+as $$
+declare
+  v_now constant timestamptz := maintenance_internal.moment();
+  v_dead bigint;
+  v_waiting bigint;
+begin
+  update maintenance.blob as b
+  set state = 'ready', attempts = 0, defers = 0, available_at = v_now, due_at = v_now,
+    dead_at = null
+  where b.state = 'dead';
+  get diagnostics v_dead = row_count;
+  update maintenance.blob as b
+  set available_at = v_now, defers = 0
+  where b.state = 'ready' and b.due_at <= v_now and b.available_at > v_now;
+  get diagnostics v_waiting = row_count;
+  return jsonb_build_object('revived', v_dead, 'hurried', v_waiting);
+end
+$$;
+
+comment on function maintenance.retry_blobs() is
+  'Makes every dead entry of maintenance.blob ready again, with all its attempts, and what waits '
+  'for another try due at once. Returns {revived, hurried}.';
+-- end of sql/engine/blob/retry_blobs.sql
+
+-- from sql/engine/blob/blob_backlog.sql 8707472915cdbfac
+-- The rows of maintenance_status about blobs; none where no table names any.
+
+create function maintenance_internal.blob_backlog()
+returns table (
+  task text,
+  count bigint,
+  description text,
+  severity text,
+  oldest timestamptz,
+  advice text)
+language plpgsql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+set lock_timeout = '1s'
+as $$
+#variable_conflict use_column
+declare
+  v_cap constant integer := 10000;
+  v_now constant timestamptz := maintenance_internal.moment();
+  v_row record;
+  v_tables bigint;
+  v_fault text;
+begin
+  select count(*), min(t.fault) into v_tables, v_fault
+  from maintenance_internal.blob_tables() as t;
+  if v_tables = 0 and not exists (select from maintenance.blob) then
+    return;
+  end if;
+  select count(*) as blobs, min(d.due_at) as since,
+    (array_agg(d.last_error order by d.due_at) filter (where d.last_error <> ''))[1] as error
+  into v_row
+  from (
+    select b.due_at, b.last_error from maintenance.blob as b
+    where b.state <> 'dead' and b.due_at <= v_now
+    order by b.due_at
+    limit v_cap
+  ) as d;
+  return query
+    select 'blobs_due', v_row.blobs, 'Blobs to be deleted from the store' || case
+        when v_row.blobs >= v_cap then format('; at least %s', v_cap) else '' end,
+      case
+        when v_fault is not null then 'warning'
+        when v_row.blobs = 0 then 'ok'
+        when v_row.since < v_now - interval '1 hour' and not maintenance_internal.is_paused()
+          then 'warning'
+        else 'notice'
+      end,
+      v_row.since,
+      case
+        when v_fault is not null
+          then format('None is handed out, since what a table names cannot be told: %s. Mend it, '
+            'or drop its triggers that call maintenance.track_blobs.', v_fault)
+        when v_row.blobs = 0 then null
+        when maintenance_internal.is_paused()
+          then format('All jobs are %s. select maintenance.resume();',
+            maintenance_internal.pause_text())
+        when v_row.since < v_now - interval '1 hour'
+          then 'Due for more than an hour: ' || coalesce('the store says: ' || v_row.error
+            || '. When that is mended, at once: select maintenance.retry_blobs();',
+            'is a worker running that has BLOB_STORE set? npm start')
+      end;
+
+  select count(*) as blobs, min(d.dead_at) as since,
+    (array_agg(d.last_error order by d.dead_at))[1] as error into v_row
+  from (
+    select b.dead_at, b.last_error from maintenance.blob as b
+    where b.state = 'dead'
+    order by b.dead_at
+    limit v_cap
+  ) as d;
+  return query
+    select 'blobs_dead', v_row.blobs, 'Blobs that could not be deleted from the store, and were '
+        'given up' || case when v_row.blobs >= v_cap then format('; at least %s', v_cap)
+          else '' end,
+      case when v_row.blobs = 0 then 'ok' else 'warning' end,
+      v_row.since,
+      case when v_row.blobs > 0 then format('The first: %1$s. Which, as the owner: select blob_id, '
+        'url, last_error from maintenance.blob where state = ''dead''; all of them once more: '
+        'select maintenance.retry_blobs(); those of this error, which then stay in the store for '
+        'ever: delete from maintenance.blob where state = ''dead'' and last_error = %1$L;',
+        v_row.error) end;
+exception when lock_not_available then
+  return query
+    select 'blobs_due', null::bigint, 'Blobs to be deleted from the store: cannot be counted',
+      'critical', null::timestamptz, maintenance_internal.lock_advice('maintenance.blob');
+end
+$$;
+-- end of sql/engine/blob/blob_backlog.sql
 
 -- from sql/engine/ship/tables.sql f876807b8ebd0eaa
 -- What was shipped, so that a later release can tell its own former values from what somebody has
@@ -13106,7 +13785,7 @@ begin atomic
 end;
 -- end of sql/engine/health/backlog.sql
 
--- from sql/engine/health/maintenance_status.sql dde3d0360725e6f3
+-- from sql/engine/health/maintenance_status.sql 07cb645e02ddadd4
 -- The front door: what is still to be done, and whether anybody is on it.
 
 create view public.maintenance_status as
@@ -13127,12 +13806,17 @@ from maintenance_internal.backlog() as b
 union all
 select t.task, t.count, t.severity, t.oldest, null, t.advice, null, null, null, null, null,
   t.description
-from maintenance_internal.task_backlog() as t;
+from maintenance_internal.task_backlog() as t
+union all
+select b.task, b.count, b.severity, b.oldest, null, b.advice, null, null, null, null, null,
+  b.description
+from maintenance_internal.blob_backlog() as b;
 
 comment on view public.maintenance_status is
   'One row per backlog: what is due, and the job that takes it; then jobs_failing, jobs_late and '
   'scheduler, about all jobs; then the tasks that are due, with a worker, that wait for a '
-  'decision, and that are dead; then the models that they are asked of.';
+  'decision, and that are dead; then the models that they are asked of; then, where a table names '
+  'blobs, those that are to be deleted from the store.';
 comment on column public.maintenance_status.task is
   'the name of the backlog; the job''s own name where it has no other';
 comment on column public.maintenance_status.count is
@@ -13316,7 +14000,7 @@ comment on function maintenance.index_report_step(integer) is
   'details (S4-05 to S4-07).';
 -- end of sql/engine/health/index_report_step.sql
 
--- from sql/engine/names.sql 2d2612c7818ef26f
+-- from sql/engine/names.sql ab8b4ac25b0adaa8
 -- The names that the files of sql/engine/ make in our schemas. Written by make migration.
 
 create function maintenance_internal.engine_names()
@@ -13328,7 +14012,9 @@ return array[
   'maintenance.active_failovers',
   'maintenance.add_details',
   'maintenance.approve_task',
+  'maintenance.blob',
   'maintenance.change',
+  'maintenance.claim_blobs',
   'maintenance.claim_tasks',
   'maintenance.complete_task',
   'maintenance.configure',
@@ -13368,6 +14054,7 @@ return array[
   'maintenance.reject_task',
   'maintenance.release_task',
   'maintenance.resume',
+  'maintenance.retry_blobs',
   'maintenance.retry_task',
   'maintenance.retry_tasks',
   'maintenance.run_history',
@@ -13381,12 +14068,14 @@ return array[
   'maintenance.set_schedule',
   'maintenance.set_statement',
   'maintenance.setting',
+  'maintenance.settle_blob',
   'maintenance.table_bloat',
   'maintenance.task',
   'maintenance.task_events',
   'maintenance.task_request',
   'maintenance.tick',
   'maintenance.todo',
+  'maintenance.track_blobs',
   'maintenance.trigger_jobs',
   'maintenance.undo_task',
   'maintenance.uninstall',
@@ -13397,8 +14086,12 @@ return array[
   'maintenance_internal.answered_since',
   'maintenance_internal.apply_answer',
   'maintenance_internal.asking_hold',
+  'maintenance_internal.back_off',
   'maintenance_internal.backlog',
   'maintenance_internal.begin_run',
+  'maintenance_internal.blob_backlog',
+  'maintenance_internal.blob_gate',
+  'maintenance_internal.blob_tables',
   'maintenance_internal.budget_hold',
   'maintenance_internal.call_apply',
   'maintenance_internal.call_backlog',
@@ -13407,6 +14100,7 @@ return array[
   'maintenance_internal.call_subjects',
   'maintenance_internal.called_row',
   'maintenance_internal.calls_of',
+  'maintenance_internal.can_be_undone',
   'maintenance_internal.change_piece',
   'maintenance_internal.changed_setting',
   'maintenance_internal.changed_table',
@@ -13445,9 +14139,11 @@ return array[
   'maintenance_internal.cron_silence',
   'maintenance_internal.cron_state',
   'maintenance_internal.cron_statement',
+  'maintenance_internal.current_task',
   'maintenance_internal.decide_stop',
   'maintenance_internal.defer_again',
   'maintenance_internal.due_condition',
+  'maintenance_internal.end_blob_lease',
   'maintenance_internal.end_round',
   'maintenance_internal.end_run',
   'maintenance_internal.engine_names',
@@ -13519,6 +14215,7 @@ return array[
   'maintenance_internal.lock_leased',
   'maintenance_internal.lock_subject',
   'maintenance_internal.lock_task',
+  'maintenance_internal.look_again_at',
   'maintenance_internal.message_or_failure',
   'maintenance_internal.migration',
   'maintenance_internal.model_limits',
@@ -13528,6 +14225,7 @@ return array[
   'maintenance_internal.model_usage',
   'maintenance_internal.moment',
   'maintenance_internal.most_tokens',
+  'maintenance_internal.named_blobs',
   'maintenance_internal.nearest_minute',
   'maintenance_internal.nearest_slot',
   'maintenance_internal.next_piece',
@@ -13556,6 +14254,7 @@ return array[
   'maintenance_internal.progress',
   'maintenance_internal.promised_at',
   'maintenance_internal.purge_cron_history_step',
+  'maintenance_internal.put_blob_gates',
   'maintenance_internal.put_control',
   'maintenance_internal.put_off',
   'maintenance_internal.put_policy',
@@ -13565,6 +14264,7 @@ return array[
   'maintenance_internal.record_schedule_edits',
   'maintenance_internal.record_statements',
   'maintenance_internal.refuse_inside_transaction',
+  'maintenance_internal.release_blobs',
   'maintenance_internal.remove_schedule',
   'maintenance_internal.remove_schedules',
   'maintenance_internal.repair_addresses',
@@ -13611,6 +14311,7 @@ return array[
   'maintenance_internal.stop_text',
   'maintenance_internal.subject',
   'maintenance_internal.supersede',
+  'maintenance_internal.sweep_blobs',
   'maintenance_internal.sweep_leases',
   'maintenance_internal.sync_schedule',
   'maintenance_internal.sync_schedules',
@@ -13646,7 +14347,7 @@ return array[
 ];
 -- end of sql/engine/names.sql
 
--- from sql/engine/uninstall.sql 7a088f6f05f16a45
+-- from sql/engine/uninstall.sql 38da857570abefcc
 -- The way out: schedules, schemas and roles go, and nothing that is not ours.
 
 create function maintenance.uninstall(confirm text)
@@ -13756,7 +14457,8 @@ begin
       and not exists (
         select from pg_trigger as t
         where d.classid = 'pg_trigger'::regclass and t.oid = d.objid
-          and t.tgfoid = 'maintenance.note_deleted()'::regprocedure)
+          and t.tgfoid in ('maintenance.note_deleted()'::regprocedure,
+            'maintenance.track_blobs()'::regprocedure))
     union
     select pg_describe_object(d.classid, d.objid, 0)
     from pg_depend as d
@@ -13774,6 +14476,10 @@ begin
   end if;
 
   return query select * from maintenance_internal.remove_schedules();
+  return query
+    select 'maintenance.blob', format('%s blobs stay in the store that were to be deleted from it',
+      count(*))
+    from maintenance.blob having count(*) > 0;
   perform set_config('client_min_messages', 'warning', true); -- not a line per object
   drop view maintenance.todo, public.maintenance_status;
   foreach what in array
@@ -13858,13 +14564,13 @@ comment on function maintenance.uninstall(text) is
   'database, the statements for there are in outcome), the schemas maintenance and '
   'maintenance_internal with all receipts and tasks, public.maintenance_status, the functions of '
   'the reference application that call the engine (its tables stay), triggers that call '
-  'maintenance.note_deleted, the roles where nobody uses '
+  'maintenance.note_deleted or track_blobs, the roles where nobody uses '
   'them, and dbmate''s record. confirm: the name of this database. Refuses where somebody else''s '
   'objects stand among ours or on them. For the engine''s owner. Errors: PM002 another name, PM020 '
   'foreign objects.';
 -- end of sql/engine/uninstall.sql
 
--- from sql/engine/shipped.sql e003e6402aac609c
+-- from sql/engine/shipped.sql ab8b24bcfc1859cd
 -- The calls in the files of sql/engine/ that set jobs, kinds and models, and their shipping. Written
 -- by make migration.
 
@@ -13889,6 +14595,7 @@ begin atomic
   (E'job', E'forget_changes', E'select maintenance.set_policy(\n  \'forget_changes\',\n  target => \'maintenance.change\',\n  action => \'update\',\n  assign => $$rows = \'[]\', note = null, forgotten_at = now()$$,\n  age => \'created_at\',\n  keep => \'30 days\',\n  -- Nor what became of an undo, as long as it can be tried again.\n  matching => $$forgotten_at is null and not deletes and not exists (\n    select from maintenance.change as c\n    where c.change_id = change.undoes and c.deletes and c.forgotten_at is null)$$,\n  schedule => \'47 3 * * *\',\n  description => \'The texts in the ledger of answers, and with them their undo\');'),
   (E'job', E'forget_deletions', E'select maintenance.set_policy(\n  \'forget_deletions\',\n  target => \'maintenance.change\',\n  action => \'update\',\n  assign => $$rows = \'[]\', note = null, forgotten_at = now()$$,\n  age => \'created_at\',\n  keep => \'0\',\n  matching => $$deletes and forgotten_at is null and created_at <= cutoff - (\n    select least(s.value::numeric, 100000) * interval \'1 day\' from maintenance.setting as s\n    where s.name = \'recovery_days\')$$,\n  schedule => \'49 3 * * *\',\n  description => \'What answers deleted, and with it their undo, after the setting recovery_days\');'),
   (E'job', E'purge_changes', E'select maintenance.set_policy(\n  \'purge_changes\',\n  target => \'maintenance.change\',\n  action => \'delete\',\n  age => \'created_at\',\n  keep => \'2 years\',\n  schedule => \'48 3 * * *\',\n  description => \'The ledger of answers: what was changed, without texts\');'),
+  (E'job', E'purge_blobs', E'select maintenance.set_policy(\n  \'purge_blobs\',\n  target => \'maintenance.blob\',\n  action => \'delete\',\n  age => \'dead_at\',\n  keep => \'1 year\',\n  matching => $$state = \'dead\'$$,\n  schedule => \'51 3 * * *\',\n  description => \'Blobs that could not be deleted, and that nobody has looked after for a year\');'),
   (E'model', E'gemini-3.5-flash-lite', E'select maintenance.set_model(\'gemini-3.5-flash-lite\', 1, 0.30, 2.50, 0.03, \'2026-11-22\');'),
   (E'model', E'gemini-3.1-flash-lite', E'select maintenance.set_model(\'gemini-3.1-flash-lite\', 2, 0.25, 1.50, 0.025, \'2026-11-22\');'),
   (E'model', E'gemini-2.5-flash-lite', E'select maintenance.set_model(\'gemini-2.5-flash-lite\', 3, 0.10, 0.40, 0.01, \'2026-11-22\');')
@@ -14000,13 +14707,14 @@ end
 $$;
 -- end of sql/engine/pin.sql
 
--- from sql/engine/roles.sql 7431f709b3acaa4b
+-- from sql/engine/roles.sql 402234ec7722a680
 -- Who may call what. Last in the build, so that it sees everything.
 --
 --   maintenance_viewer    reads status and history
 --   maintenance_operator  also runs, schedules, enables, disables and pauses jobs; asks for tasks,
 --                         revives, decides and undoes them
---   maintenance_worker    carries tasks to the model and back, and nothing else
+--   maintenance_worker    carries tasks to the model and back, is told which blobs to delete, and
+--                         nothing else
 --
 -- Roles belong to the whole server and are not in a dump: grant_roles can be called again at any
 -- time, by the owner. Who may read no table can still read the views: they show no row's content.
@@ -14035,6 +14743,7 @@ declare
     'function maintenance_internal.model_status()',
     'function maintenance_internal.backlog()',
     'function maintenance_internal.task_backlog()',
+    'function maintenance_internal.blob_backlog()',
     'function maintenance_internal.unlike_shipped(text)',
     'function maintenance_internal.cron_state()',
     'function maintenance_internal.cron_jobs()',
@@ -14080,14 +14789,17 @@ declare
     'function maintenance.retry_tasks(text)',
     'function maintenance.approve_task(bigint)',
     'function maintenance.reject_task(bigint, text)',
-    'function maintenance.undo_task(bigint)'];
+    'function maintenance.undo_task(bigint)',
+    'function maintenance.retry_blobs()'];
   v_worker constant text[] := array[
     'function maintenance.claim_tasks(text, integer, interval, jsonb)',
     'function maintenance.task_request(bigint, uuid)',
     'function maintenance.extend_lease(bigint, uuid, interval)',
     'function maintenance.complete_task(bigint, uuid, text, jsonb)',
     'function maintenance.fail_task(bigint, uuid, text, text, interval, jsonb, jsonb)',
-    'function maintenance.release_task(bigint, uuid)'];
+    'function maintenance.release_task(bigint, uuid)',
+    'function maintenance.claim_blobs(text, integer, interval)',
+    'function maintenance.settle_blob(bigint, uuid, text, text)'];
   v_can text;
   v_mend text;
   v_schema text;
@@ -14158,6 +14870,9 @@ begin
       on maintenance.task to maintenance_operator;
       grant select (change_id, task_id, undoes, op, outcome, reason, keys, made_by, created_at)
       on maintenance.change to maintenance_operator;
+      grant select (blob_id, state, task_id, attempts, defers, available_at, due_at, noted_at,
+        last_error, dead_at)
+      on maintenance.blob to maintenance_operator;
     end if;
     return next;
   end loop;

@@ -136,3 +136,13 @@ select maintenance.set_policy(
   keep => '2 years',
   schedule => '48 3 * * *',
   description => 'The ledger of answers: what was changed, without texts');
+
+select maintenance.set_policy(
+  'purge_blobs',
+  target => 'maintenance.blob',
+  action => 'delete',
+  age => 'dead_at',
+  keep => '1 year',
+  matching => $$state = 'dead'$$,
+  schedule => '51 3 * * *',
+  description => 'Blobs that could not be deleted, and that nobody has looked after for a year');

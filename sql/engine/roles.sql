@@ -3,7 +3,8 @@
 --   maintenance_viewer    reads status and history
 --   maintenance_operator  also runs, schedules, enables, disables and pauses jobs; asks for tasks,
 --                         revives, decides and undoes them
---   maintenance_worker    carries tasks to the model and back, and nothing else
+--   maintenance_worker    carries tasks to the model and back, is told which blobs to delete, and
+--                         nothing else
 --
 -- Roles belong to the whole server and are not in a dump: grant_roles can be called again at any
 -- time, by the owner. Who may read no table can still read the views: they show no row's content.
@@ -32,6 +33,7 @@ declare
     'function maintenance_internal.model_status()',
     'function maintenance_internal.backlog()',
     'function maintenance_internal.task_backlog()',
+    'function maintenance_internal.blob_backlog()',
     'function maintenance_internal.unlike_shipped(text)',
     'function maintenance_internal.cron_state()',
     'function maintenance_internal.cron_jobs()',
@@ -77,14 +79,17 @@ declare
     'function maintenance.retry_tasks(text)',
     'function maintenance.approve_task(bigint)',
     'function maintenance.reject_task(bigint, text)',
-    'function maintenance.undo_task(bigint)'];
+    'function maintenance.undo_task(bigint)',
+    'function maintenance.retry_blobs()'];
   v_worker constant text[] := array[
     'function maintenance.claim_tasks(text, integer, interval, jsonb)',
     'function maintenance.task_request(bigint, uuid)',
     'function maintenance.extend_lease(bigint, uuid, interval)',
     'function maintenance.complete_task(bigint, uuid, text, jsonb)',
     'function maintenance.fail_task(bigint, uuid, text, text, interval, jsonb, jsonb)',
-    'function maintenance.release_task(bigint, uuid)'];
+    'function maintenance.release_task(bigint, uuid)',
+    'function maintenance.claim_blobs(text, integer, interval)',
+    'function maintenance.settle_blob(bigint, uuid, text, text)'];
   v_can text;
   v_mend text;
   v_schema text;
@@ -155,6 +160,9 @@ begin
       on maintenance.task to maintenance_operator;
       grant select (change_id, task_id, undoes, op, outcome, reason, keys, made_by, created_at)
       on maintenance.change to maintenance_operator;
+      grant select (blob_id, state, task_id, attempts, defers, available_at, due_at, noted_at,
+        last_error, dead_at)
+      on maintenance.blob to maintenance_operator;
     end if;
     return next;
   end loop;

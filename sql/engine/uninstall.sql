@@ -107,7 +107,8 @@ begin
       and not exists (
         select from pg_trigger as t
         where d.classid = 'pg_trigger'::regclass and t.oid = d.objid
-          and t.tgfoid = 'maintenance.note_deleted()'::regprocedure)
+          and t.tgfoid in ('maintenance.note_deleted()'::regprocedure,
+            'maintenance.track_blobs()'::regprocedure))
     union
     select pg_describe_object(d.classid, d.objid, 0)
     from pg_depend as d
@@ -125,6 +126,10 @@ begin
   end if;
 
   return query select * from maintenance_internal.remove_schedules();
+  return query
+    select 'maintenance.blob', format('%s blobs stay in the store that were to be deleted from it',
+      count(*))
+    from maintenance.blob having count(*) > 0;
   perform set_config('client_min_messages', 'warning', true); -- not a line per object
   drop view maintenance.todo, public.maintenance_status;
   foreach what in array
@@ -209,7 +214,7 @@ comment on function maintenance.uninstall(text) is
   'database, the statements for there are in outcome), the schemas maintenance and '
   'maintenance_internal with all receipts and tasks, public.maintenance_status, the functions of '
   'the reference application that call the engine (its tables stay), triggers that call '
-  'maintenance.note_deleted, the roles where nobody uses '
+  'maintenance.note_deleted or track_blobs, the roles where nobody uses '
   'them, and dbmate''s record. confirm: the name of this database. Refuses where somebody else''s '
   'objects stand among ours or on them. For the engine''s owner. Errors: PM002 another name, PM020 '
   'foreign objects.';

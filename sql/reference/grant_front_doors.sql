@@ -13,6 +13,7 @@ declare
     'public.compact_old_import_jobs()',
     'public.run_maintenance_cleanup()',
     'public.cleanup_expired_sessions()',
+    'public.cleanup_expired_attachments()',
     'public.refresh_subscription_summary()',
     'public.get_database_health_stats()'];
   v_object record;

@@ -1,5 +1,5 @@
 -- The release, and a hash of the files of sql/reference/. Written by make migration.
 
 comment on function maintenance_internal.reference_objects() is
-  'pg-maintenance 0.0.0, state d71092d636bb52a8: '
+  'pg-maintenance 0.0.0, state d7c0434caad0d776: '
   'the names of the reference application, by kind.';

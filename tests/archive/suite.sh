@@ -27,7 +27,8 @@ start_worker() {
 stop_workers() {
   local worker
   for worker in "${workers[@]}"; do kill -9 "$worker" 2>/dev/null || true; done
-  wait "${workers[@]}" 2>/dev/null || true
+  # Without an argument it would wait for all others.
+  [ ${#workers[@]} -eq 0 ] || wait "${workers[@]}" 2>/dev/null || true
   workers=()
 }
 at_exit stop_workers

@@ -69,12 +69,14 @@ select ok(count(*) filter (where statement is not null) > 250, 'more than 250 st
 select results_eq(format('select c from pg_temp.can(%L) as c order by c collate "C"', :'nobody'), array[]::text[],
   'S4-12: a login without a role can do nothing');
 select results_eq(format('select c from pg_temp.can(%L) as c order by c collate "C"', :'worker'), array[
+  'maintenance.claim_blobs(text,integer,interval)',
   'maintenance.claim_tasks(text,integer,interval,jsonb)',
   'maintenance.complete_task(bigint,uuid,text,jsonb)',
   'maintenance.extend_lease(bigint,uuid,interval)',
   'maintenance.fail_task(bigint,uuid,text,text,interval,jsonb,jsonb)',
   'maintenance.release_task(bigint,uuid)',
-  'maintenance.task_request(bigint,uuid)'], 'a worker has its six functions');
+  'maintenance.settle_blob(bigint,uuid,text,text)',
+  'maintenance.task_request(bigint,uuid)'], 'a worker has its eight functions');
 create temporary table viewer as select unnest(array[
   'get_database_health_stats()',
   'maintenance.effective_model(text)',
@@ -98,6 +100,7 @@ select results_eq(format('select c from pg_temp.can(%L) as c order by c collate 
   'select what from viewer order by what collate "C"', 'a viewer reads status, history and rules');
 select results_eq(format('select c from (select pg_temp.can(%L) as c except select what from viewer) as x order by c '
   'collate "C"', :'operator'), array[
+  'cleanup_expired_attachments()',
   'cleanup_expired_sessions()',
   'cleanup_old_raw_items()',
   'cleanup_temp_uploads()',
@@ -113,6 +116,7 @@ select results_eq(format('select c from (select pg_temp.can(%L) as c except sele
   'maintenance.record_usage(text,bigint,bigint,timestamp with time zone)',
   'maintenance.reject_task(bigint,text)',
   'maintenance.resume()',
+  'maintenance.retry_blobs()',
   'maintenance.retry_task(bigint)',
   'maintenance.retry_tasks(text)',
   'maintenance.run_job(text,jsonb)',
@@ -121,6 +125,7 @@ select results_eq(format('select c from (select pg_temp.can(%L) as c except sele
   'maintenance.trigger_jobs(text,interval,boolean,boolean)',
   'maintenance.undo_task(bigint)',
   'maintenance_internal.backlog()',
+  'maintenance_internal.blob_backlog()',
   'maintenance_internal.check_outside(text)',
   'maintenance_internal.clock()',
   'maintenance_internal.cron_fault(text)',
@@ -143,6 +148,7 @@ select results_eq(format('select c from (select pg_temp.can(%L) as c except sele
   'maintenance_internal.unlike_shipped(text)',
   'maintenance_internal.wrap_text(text,integer)',
   'mark_stuck_import_runs()',
+  'read maintenance.blob',
   'read maintenance.change',
   'read maintenance.model',
   'read maintenance.model_day',

@@ -65,7 +65,8 @@ create function pg_temp.granted(role text, kind text) returns setof text languag
   select g.what from granted as g
   where g.grantee = role and g.what ~ '^maintenance_internal\.' and (g.what ~ '\(') = (kind = 'routine') $$;
 select set_eq($$select pg_temp.granted('maintenance_viewer', 'routine')$$, array['maintenance_internal.backlog()',
-  'maintenance_internal.task_backlog()', 'maintenance_internal.cron_state()', 'maintenance_internal.cron_jobs()',
+  'maintenance_internal.task_backlog()', 'maintenance_internal.blob_backlog()', 'maintenance_internal.cron_state()',
+  'maintenance_internal.cron_jobs()',
   'maintenance_internal.cron_fault(text)', 'maintenance_internal.clock()',
   'maintenance_internal.tick_statement()', 'maintenance_internal.run_late_statement()',
   'maintenance_internal.wrap_text(text,integer)',
@@ -94,8 +95,9 @@ select set_eq($$select n.nspname || ' ' || a.grantee::regrole || ' ' || a.privil
 select set_eq($$select distinct c.oid::regclass || ' ' || x.grantee::regrole || ' ' || x.privilege_type
     from pg_attribute as a join pg_class as c on c.oid = a.attrelid cross join aclexplode(a.attacl) as x
     where c.relnamespace in ('maintenance'::regnamespace, 'maintenance_internal'::regnamespace)$$,
-  array['maintenance.task maintenance_operator SELECT', 'maintenance.change maintenance_operator SELECT'],
-  'an operator reads columns of tasks and changes, and nobody columns of anything else');
+  array['maintenance.task maintenance_operator SELECT', 'maintenance.change maintenance_operator SELECT',
+    'maintenance.blob maintenance_operator SELECT'],
+  'an operator reads columns of tasks, changes and blobs, and nobody columns of anything else');
 select is_empty($$select a.attname from pg_attribute as a cross join aclexplode(a.attacl) as x
   where (a.attrelid = 'maintenance.task'::regclass and a.attname in ('context', 'held_answer', 'options', 'lease_token')
     or a.attrelid = 'maintenance.change'::regclass and a.attname in ('rows', 'note'))$$,

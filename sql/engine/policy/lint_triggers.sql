@@ -40,7 +40,8 @@ begin atomic
     and t.tgtype & case p_policy.action when 'delete' then 8 else 16 end <> 0
     and regexp_replace(p.prosrc, '--[^\n]*', '', 'g')
       ~* '\y(insert\s+into|delete\s+from|merge\s+into|update\s+[^;]*\yset)\y'
-    and p.pronamespace <> 'maintenance_internal'::regnamespace
+    and p.pronamespace not in (
+      'maintenance'::regnamespace, 'maintenance_internal'::regnamespace)
   union all
   select distinct 'critical',
     format('the rule %I of %s takes the place of the %s', r.rulename, r.ev_class::regclass,

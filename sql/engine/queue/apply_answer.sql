@@ -31,9 +31,11 @@ begin
   input_hash := p_task.input_hash;
   perform maintenance_internal.lock_subject(p_task.kind, p_task.subject);
   begin
+    perform set_config('maintenance.applied_task', p_task.task_id::text, true);
     result := maintenance_internal.call_apply(v_kind.apply, p_task.subject, p_task.context,
       p_task.held_answer,
       maintenance_internal.kind_options(p_task, 'approved', to_jsonb(p_approved)));
+    perform set_config('maintenance.applied_task', '', true);
     result := coalesce(nullif(result, 'null'), '{}');
     v_changes := coalesce(nullif(result -> 'changes', 'null'), '[]');
     select r.row ->> 'table' into v_table

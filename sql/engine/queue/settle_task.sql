@@ -25,6 +25,14 @@
 --
 -- With a settled token the result is kept, with the state in it, for the replay of that token.
 
+-- Ten seconds, doubled with every attempt, at most an hour, and a quarter more or less.
+create function maintenance_internal.back_off(p_attempts integer)
+returns interval
+language sql
+set search_path = pg_catalog, pg_temp
+return least(interval '10 seconds' * 2 ^ least(p_attempts - 1, 10), interval '1 hour')
+  * (0.75 + random() / 2);
+
 create function maintenance_internal.settle_task(
   p_task maintenance.task,
   p_outcome text,
@@ -92,10 +100,7 @@ begin
       where c.model = v_task.model and c.kind in ('*', v_task.kind))) + interval '1 second'
     when v_is_foreign or p_outcome in ('continued', 'released', 'recovered', 'too_large') then v_now
     when p_outcome = 'configuration' then v_now + greatest(p_retry_after, interval '1 minute')
-    -- Ten seconds, doubled with every attempt, at most an hour, and a quarter more or less.
-    else v_now + greatest(p_retry_after,
-      least(interval '10 seconds' * 2 ^ least(v_task.attempts - 1, 10), interval '1 hour')
-        * (0.75 + random() / 2))
+    else v_now + greatest(p_retry_after, maintenance_internal.back_off(v_task.attempts))
   end;
   if p_outcome not in ('succeeded', 'continued', 'released') then
     v_task.last_class := p_outcome;

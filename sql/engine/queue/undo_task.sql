@@ -85,6 +85,7 @@ begin
       using errcode = 'PM016', hint = 'The ledger has been emptied of it: the jobs forget_changes '
         'and forget_deletions say when.';
   end if;
+  perform set_config('maintenance.undone_task', v_task.task_id::text, true);
   for v_change in
     select c.* from maintenance.change as c
     where c.task_id = v_task.task_id and c.outcome = 'applied' and c.undoes is null
@@ -107,6 +108,7 @@ begin
     set outcome = excluded.outcome, reason = excluded.reason, rows = excluded.rows,
       created_at = excluded.created_at;
   end loop;
+  perform set_config('maintenance.undone_task', '', true);
 
   -- Told from the ledger alone, so that the second call tells the same.
   select count(*) into v_forgotten

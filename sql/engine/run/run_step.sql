@@ -160,11 +160,12 @@ begin
     v_offers and v_piece.pass > 1, more, v_details, v_run);
   more := more and v_run.stop_reason is null;
   if v_at.said_at < clock_timestamp() - interval '5 seconds' then
-    notice := format('%s: %s rows so far, %s a second, about %s to go', v_run.job_name,
-      v_run.rows_affected,
+    -- What was expected is the planner's word.
+    notice := format('%s: %s rows so far, %s a second%s', v_run.job_name, v_run.rows_affected,
       round(v_run.rows_affected
         / nullif(extract(epoch from maintenance_internal.moment() - v_run.started_at), 0)),
-      greatest(v_at.expected - v_run.rows_affected - v_run.rows_refused, 0));
+      ', about ' || case when v_at.expected > v_run.rows_affected + v_run.rows_refused
+        then v_at.expected - v_run.rows_affected - v_run.rows_refused end || ' to go');
     v_at.said_at := clock_timestamp();
   end if;
   update maintenance_internal.run as r

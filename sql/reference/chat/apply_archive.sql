@@ -1,5 +1,5 @@
--- What a summary may do: take the place of exactly the messages that it was made of. The answer is
--- hostile input: it is a text, and never says which messages go.
+-- What a summary may do: take the place of exactly the messages that it was made of, and of what is
+-- attached to them. The answer is hostile input: it is a text, and never says which messages go.
 
 create function public.apply_archive(subject text, context jsonb, answer jsonb, options jsonb)
 returns jsonb
@@ -16,6 +16,7 @@ declare
   v_user_id uuid;
   v_session record;
   v_row public.archived_sessions;
+  v_attachments jsonb;
   v_rows jsonb;
 begin
   if jsonb_typeof(apply_archive.answer -> 'summary') is distinct from 'string'
@@ -57,10 +58,17 @@ begin
   values (v_user_id, v_session.started_at, v_session.ended_at, v_summary,
     cardinality(v_session.ids))
   returning a.* into v_row;
+  -- An undo begins with the last: the messages, the oldest first, and then what belongs to them.
+  with gone as (
+    delete from public.attachments as a where a.message_id = any (v_session.ids) returning a.*
+  )
+  select coalesce(jsonb_agg(jsonb_build_object('table', 'public.attachments',
+    'before', to_jsonb(g), 'after', null) order by g.created_at desc, g.id desc), '[]')
+  into v_attachments
+  from gone as g;
   with gone as (
     delete from public.messages as m where m.id = any (v_session.ids) returning m.*
   )
-  -- The youngest first, as they would go one by one: an undo begins with the last.
   select jsonb_agg(jsonb_build_object('table', 'public.messages', 'before', to_jsonb(g),
     'after', null) order by g.created_at desc, g.id desc)
   into v_rows
@@ -79,7 +87,7 @@ begin
       'changes', jsonb_build_array(jsonb_build_object('op', 'archive', 'outcome', 'applied',
         'keys', jsonb_build_array(v_session.started_at, v_session.ended_at),
         'rows', jsonb_build_object('table', 'public.archived_sessions', 'before', null,
-          'after', to_jsonb(v_row)) || v_rows)))
+          'after', to_jsonb(v_row)) || v_attachments || v_rows)))
     || case when (select n.digest from public.next_session(v_user_id) as n) is not null
       then jsonb_build_object('continue', true, 'carry',
         jsonb_build_object('archived', v_archived, 'messages', v_messages))
@@ -89,7 +97,8 @@ $$;
 
 comment on function public.apply_archive(text, jsonb, jsonb, jsonb) is
   'apply of archive_session (S0-20, S0-21): in one transaction the summary becomes an archived '
-  'session, and exactly the messages that were shown are deleted, into the ledger; of a long '
-  'session the next part follows, and after it the user''s next session. Returns {archived, '
-  'messages}, of all that the task did so far. Errors: PM018 the summary is empty, or longer than '
+  'session, and exactly the messages that were shown are deleted, with what is attached to them, '
+  'into the ledger; of a long session the next part follows, and after it the user''s next '
+  'session. Returns {archived, messages}, of all that the task did so far. Errors: PM018 the '
+  'summary is empty, or longer than '
   '4,000 characters; PM027 the session has changed since it was shown: it is asked for again.';

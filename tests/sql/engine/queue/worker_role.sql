@@ -1,4 +1,4 @@
--- The worker's role carries tasks with six functions, and can do nothing else.
+-- The worker's role carries tasks with six functions, deletes blobs with two, and can do nothing else.
 begin;
 create extension pgtap;
 select plan(15);
@@ -8,8 +8,8 @@ select maintenance.enqueue_task('word', s) from unnest(array['a', 'b']) as s;
 
 select set_eq($$select p.proname::text from pg_proc as p where p.pronamespace = 'maintenance'::regnamespace
     and has_function_privilege('maintenance_worker', p.oid, 'execute')$$,
-  array['claim_tasks', 'task_request', 'extend_lease', 'complete_task', 'fail_task', 'release_task'],
-  'six functions of the engine are the worker''s');
+  array['claim_tasks', 'task_request', 'extend_lease', 'complete_task', 'fail_task', 'release_task',
+    'claim_blobs', 'settle_blob'], 'eight functions of the engine are the worker''s');
 select is_empty($$select p.oid::regprocedure from pg_proc as p
     where p.pronamespace = 'public'::regnamespace and p.proname in (select job_name from maintenance_internal.job)
       and has_function_privilege('maintenance_worker', p.oid, 'execute')$$,

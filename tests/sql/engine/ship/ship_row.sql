@@ -129,7 +129,7 @@ select results_eq($$select name, outcome from release
   ('m1', 'retired, and kept: it is not as it was shipped'),
   ('newest', 'registered'),
   ('purge', 'retired, and kept: it is not as it was shipped'),
-  ('purge_cron_history', 'retired'),
+  ('purge_blobs', 'retired'), ('purge_cron_history', 'retired'),
   ('purge_receipts', 'updated'),
   ('run_late', 'retired'),
   ('tick', 'failed: the schedule "61 * * * *" is not a cron expression: its minute "61" cannot be read')$$,
