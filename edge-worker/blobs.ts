@@ -55,25 +55,23 @@ export async function openStore(options: StoreOptions): Promise<Store> {
 
 const withoutSlash = (text: string) => text.replace(/\/+$/, "");
 const isWhole = (url: string) => /^[a-z][a-z\d+.-]*:\/\//i.test(url);
-const lowerHost = (url: string) =>
-  url.replace(/^[a-z][a-z\d+.-]*:\/\/[^/?#]*/i, (host) => host.toLowerCase());
+/** As Postgres compares names: as texts, but for slashes before them. */
+const nameOf = (url: string) => url.replace(/^\/+/, "");
 
 /**
  * How the key of a blob is read from its URL: what is behind the store's own name, or a prefix.
- * Postgres compares URLs as texts, but for a slash before them: what else two rows may spell in two
- * ways is refused.
+ * What two rows may spell in two ways is refused, since Postgres would not know them as one.
  */
 function openNames(own: string[], prefix: string | undefined) {
   const prefixes = (prefix === undefined ? own : [prefix, ...own])
-    .map((one) => withoutSlash(lowerHost(one)))
+    .map((one) => nameOf(withoutSlash(one)))
     .sort((one, other) => other.length - one.length);
   return (url: string): string | undefined => {
-    const text = lowerHost(url);
+    const text = nameOf(url);
     const found = prefixes.find((one) => text.startsWith(`${one}/`));
     if (found === undefined) {
       // A path stands for itself, unless paths have a prefix.
-      const isKey = !isWhole(url) && (prefix === undefined || isWhole(prefix));
-      return isKey ? url.replace(/^\//, "") : undefined;
+      return !isWhole(url) && (prefix === undefined || isWhole(prefix)) ? text : undefined;
     }
     const rest = text.slice(found.length + 1);
     if (!isAddress(text)) return rest;

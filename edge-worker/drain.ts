@@ -118,7 +118,17 @@ export async function drain(options: DrainOptions): Promise<Drained> {
 
   let failures = 0;
   let failed = false;
+  let pauses = 0;
   while (!stop.aborted) {
+    // It is the store: the rest of them would meet the same. One that is under way may be the first
+    // that it takes again.
+    if (refused >= patience) await Promise.all(inFlight);
+    pauses = refused >= patience ? pauses + 1 : 0;
+    if (pauses > 0) {
+      if (once) break;
+      await pause(Math.min(500 * 2 ** pauses, 60_000), stop);
+      if (stop.aborted) break;
+    }
     const until = Date.now() + leaseMs;
     const free = concurrency - inFlight.size;
     let blobs: Blob[] = [];
@@ -140,11 +150,7 @@ export async function drain(options: DrainOptions): Promise<Drained> {
       const carried = carry(blob, until).finally(() => inFlight.delete(carried));
       inFlight.add(carried);
     }
-    if (refused >= patience) {
-      // It is the store: the rest of them would meet the same.
-      if (once) break;
-      await pause(Math.min(1000 * 2 ** Math.min(refused - patience, 6), 60_000), stop);
-    } else if (inFlight.size === concurrency) {
+    if (inFlight.size === concurrency) {
       await Promise.race([...inFlight, stopped]);
     } else if (blobs.length === 0) {
       if (once && free === concurrency) break;

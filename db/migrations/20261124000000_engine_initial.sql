@@ -584,11 +584,11 @@ comment on function maintenance.version() is
   'that it was made of.';
 -- end of sql/engine/version.sql
 
--- from sql/engine/state.sql 4b4a21fc297dcccb
+-- from sql/engine/state.sql 958924a83cf0404f
 -- The release, and a hash of the files of sql/engine/. Written by make migration.
 
 comment on schema maintenance is
-  'pg-maintenance 0.0.0, state 7e5300225b3beb6d: '
+  'pg-maintenance 0.0.0, state ed30d552b93f10eb: '
   'what people call and read; \df maintenance.* is the manual.';
 -- end of sql/engine/state.sql
 
@@ -9567,7 +9567,7 @@ $$;
 select maintenance_internal.put_blob_gates();
 -- end of sql/engine/blob/tables.sql
 
--- from sql/engine/blob/track_blobs.sql 7c2c2766ac0a4732
+-- from sql/engine/blob/track_blobs.sql 55bd60400659dcac
 -- The trigger of a table that names blobs. A row that goes leaves an entry in the outbox, in the
 -- same transaction, whichever way it goes. A row that comes takes the entries of its blob out
 -- again; and it shares the gate of the blob, so that none is handed out before this transaction's
@@ -9626,6 +9626,8 @@ returns trigger
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
+-- A session keeps the plan that it made when the outbox was empty.
+set enable_seqscan = off
 as $$
 declare
   v_task_id bigint;
@@ -9682,7 +9684,7 @@ begin
   -- Under repeatable read this fails where a claim has been there since, whose lease is not seen.
   perform from maintenance_internal.blob_gate as g where g.gate = v_gate for share;
   if not found then
-    perform maintenance_internal.put_blob_gates();
+    insert into maintenance_internal.blob_gate (gate) values (v_gate) on conflict do nothing;
     perform from maintenance_internal.blob_gate as g where g.gate = v_gate for share;
   end if;
   -- Behind the gate no claim is under way: who else is at these entries takes them out, too.
@@ -9718,7 +9720,7 @@ comment on function maintenance.track_blobs() is
   'address. Errors: PM003 it is put elsewhere, PM028 a worker is deleting that blob.';
 -- end of sql/engine/blob/track_blobs.sql
 
--- from sql/engine/blob/claim_blobs.sql fbf90bf2dd167913
+-- from sql/engine/blob/claim_blobs.sql 57811e31c48d28d5
 -- Hands blobs that are due to a worker. Each is looked at anew, behind the lock on its entry:
 -- whether a row names it (again), and whether an undo may bring one back.
 
@@ -9810,7 +9812,10 @@ returns table (blob_id bigint, url text, lease_token uuid, attempt integer)
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
-set lock_timeout = '5s'
+-- Who names a blob waits as long as this waits for a table.
+set lock_timeout = '500ms'
+-- A session keeps the plan that it made when the outbox was empty.
+set enable_seqscan = off
 as $$
 #variable_conflict use_column
 declare
@@ -9841,21 +9846,27 @@ begin
   if maintenance_internal.is_paused() then
     return;
   end if;
+  -- Who names a blob waits for this transaction: nobody else's login sits in it.
+  if not maintenance_internal.is_trusted(
+    (select r.oid from pg_roles as r where r.rolname = session_user)) then
+    perform set_config('idle_in_transaction_session_timeout', '5s', true);
+  end if;
   perform maintenance_internal.sweep_blobs();
   if (select count(*) from maintenance_internal.blob_gate) < 256 then
     perform maintenance_internal.put_blob_gates();
   end if;
 
-  -- Many may have to stay: ten times what is wanted is looked at, and the rest by the next claim.
+  -- Many may have to stay: some thousand are looked at, and the rest by the next claim.
   for v_pass in 1 .. 10 loop
     v_ids := array(
       select b.blob_id from maintenance.blob as b
       where b.state = 'ready' and b.available_at <= maintenance_internal.moment()
       order by b.available_at, b.blob_id
-      limit claim_blobs.max
+      limit case v_pass when 1 then claim_blobs.max else greatest(claim_blobs.max, 200) end
       for update skip locked);
     exit when v_ids = '{}';
-    -- Somebody may have made a row that names one of these, and has not committed yet.
+    -- Somebody may have made a row that names one of these, and has not committed yet: those are
+    -- for the next second, and what can be undone for later still.
     v_gates := array(
       select g.gate from maintenance_internal.blob_gate as g
       where g.gate in (
@@ -9864,13 +9875,21 @@ begin
     update maintenance_internal.blob_gate as g
     set closings = g.closings + 1
     where g.gate = any (v_gates);
-    update maintenance.blob as b
-    set available_at = maintenance_internal.moment() + interval '1 second'
-    where b.blob_id = any (v_ids) and b.gate <> all (v_gates);
-    update maintenance.blob as b
-    set available_at = maintenance_internal.look_again_at(),
-      due_at = maintenance_internal.look_again_at()
-    where b.blob_id = any (v_ids) and maintenance_internal.can_be_undone(b.task_id);
+    with later as (
+      update maintenance.blob as b
+      set available_at = w.at, due_at = case when w.is_shared then b.due_at else w.at end
+      from (
+        select o.blob_id, o.gate <> all (v_gates) as is_shared, case when o.gate <> all (v_gates)
+          then maintenance_internal.moment() + interval '1 second'
+          else maintenance_internal.look_again_at() end as at
+        from maintenance.blob as o
+        where o.blob_id = any (v_ids)
+          and (o.gate <> all (v_gates) or maintenance_internal.can_be_undone(o.task_id))
+      ) as w
+      where b.blob_id = w.blob_id
+      returning b.blob_id
+    )
+    select array(select unnest(v_ids) except select l.blob_id from later as l) into v_ids;
     v_named := maintenance_internal.named_blobs(array(
       select distinct s.url from maintenance.blob as b
       cross join lateral unnest(array[b.url, b.name, '/' || b.name]) as s (url)
@@ -9878,7 +9897,7 @@ begin
     -- Named by a row; or one of several entries for the same blob, of which one that an undo holds
     -- counts, or the last.
     delete from maintenance.blob as b
-    where b.blob_id = any (v_ids) and b.available_at <= maintenance_internal.moment()
+    where b.blob_id = any (v_ids)
       and (b.name in (select ltrim(n.url, '/') from unnest(v_named) as n (url))
         or exists (
           select from maintenance.blob as o
@@ -9894,7 +9913,7 @@ begin
         lease_expires_at = maintenance_internal.moment() + claim_blobs.lease
       where u.blob_id = any (array(
         select b.blob_id from maintenance.blob as b
-        where b.blob_id = any (v_ids) and b.available_at <= maintenance_internal.moment()
+        where b.blob_id = any (v_ids)
         order by b.available_at, b.blob_id
         limit v_left))
       returning u.blob_id, u.url, u.lease_token, u.attempts;
@@ -9908,7 +9927,8 @@ $$;
 comment on function maintenance.claim_blobs(text, integer, interval) is
   'Leases up to max blobs to a worker, which deletes them from the store and says so by '
   'settle_blob; an entry whose lease ends without a word is handed out again. Only blobs that no '
-  'row names, and that no undo_task can bring a row back for. None during a pause. '
+  'row names, and that no undo_task can bring a row back for. None during a pause. In a '
+  'transaction of its own, under read committed: who names a blob meanwhile may wait for it. '
   'Errors: PM002 argument, PM003 what a table names cannot be told.';
 -- end of sql/engine/blob/claim_blobs.sql
 
@@ -10025,7 +10045,7 @@ comment on function maintenance.settle_blob(bigint, uuid, text, text) is
   'token.';
 -- end of sql/engine/blob/settle_blob.sql
 
--- from sql/engine/blob/retry_blobs.sql d2fdfb2b20003cc9
+-- from sql/engine/blob/retry_blobs.sql cda20aad1740d3fa
 -- Revives blobs that were given up, and hurries those that wait for another try.
 
 create function maintenance.retry_blobs()
@@ -10043,11 +10063,15 @@ begin
   update maintenance.blob as b
   set state = 'ready', attempts = 0, defers = 0, available_at = v_now, due_at = v_now,
     dead_at = null
-  where b.state = 'dead';
+  where b.blob_id = any (array(
+    select d.blob_id from maintenance.blob as d where d.state = 'dead' for update skip locked));
   get diagnostics v_dead = row_count;
   update maintenance.blob as b
   set available_at = v_now, defers = 0
-  where b.state = 'ready' and b.due_at <= v_now and b.available_at > v_now;
+  where b.blob_id = any (array(
+    select w.blob_id from maintenance.blob as w
+    where w.state = 'ready' and w.due_at <= v_now and w.available_at > v_now
+    for update skip locked));
   get diagnostics v_waiting = row_count;
   return jsonb_build_object('revived', v_dead, 'hurried', v_waiting);
 end
@@ -14347,7 +14371,7 @@ return array[
 ];
 -- end of sql/engine/names.sql
 
--- from sql/engine/uninstall.sql 38da857570abefcc
+-- from sql/engine/uninstall.sql 709fb24d27f4000c
 -- The way out: schedules, schemas and roles go, and nothing that is not ours.
 
 create function maintenance.uninstall(confirm text)
@@ -14562,12 +14586,12 @@ $$;
 comment on function maintenance.uninstall(text) is
   'Removes pg-maintenance from this database: its jobs in pg_cron (where pg_cron lives in another '
   'database, the statements for there are in outcome), the schemas maintenance and '
-  'maintenance_internal with all receipts and tasks, public.maintenance_status, the functions of '
-  'the reference application that call the engine (its tables stay), triggers that call '
-  'maintenance.note_deleted or track_blobs, the roles where nobody uses '
-  'them, and dbmate''s record. confirm: the name of this database. Refuses where somebody else''s '
-  'objects stand among ours or on them. For the engine''s owner. Errors: PM002 another name, PM020 '
-  'foreign objects.';
+  'maintenance_internal with all receipts and tasks (how many blobs stay in the store that were to '
+  'be deleted is told), public.maintenance_status, the functions of the reference application that '
+  'call the engine (its tables stay), triggers that call maintenance.note_deleted or track_blobs, '
+  'the roles where nobody uses them, and dbmate''s record. confirm: the name of this database. '
+  'Refuses where somebody else''s objects stand among ours or on them. For the engine''s owner. '
+  'Errors: PM002 another name, PM020 foreign objects.';
 -- end of sql/engine/uninstall.sql
 
 -- from sql/engine/shipped.sql ab8b24bcfc1859cd

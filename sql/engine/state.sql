@@ -1,5 +1,5 @@
 -- The release, and a hash of the files of sql/engine/. Written by make migration.
 
 comment on schema maintenance is
-  'pg-maintenance 0.0.0, state 7e5300225b3beb6d: '
+  'pg-maintenance 0.0.0, state ed30d552b93f10eb: '
   'what people call and read; \df maintenance.* is the manual.';

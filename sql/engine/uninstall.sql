@@ -212,9 +212,9 @@ $$;
 comment on function maintenance.uninstall(text) is
   'Removes pg-maintenance from this database: its jobs in pg_cron (where pg_cron lives in another '
   'database, the statements for there are in outcome), the schemas maintenance and '
-  'maintenance_internal with all receipts and tasks, public.maintenance_status, the functions of '
-  'the reference application that call the engine (its tables stay), triggers that call '
-  'maintenance.note_deleted or track_blobs, the roles where nobody uses '
-  'them, and dbmate''s record. confirm: the name of this database. Refuses where somebody else''s '
-  'objects stand among ours or on them. For the engine''s owner. Errors: PM002 another name, PM020 '
-  'foreign objects.';
+  'maintenance_internal with all receipts and tasks (how many blobs stay in the store that were to '
+  'be deleted is told), public.maintenance_status, the functions of the reference application that '
+  'call the engine (its tables stay), triggers that call maintenance.note_deleted or track_blobs, '
+  'the roles where nobody uses them, and dbmate''s record. confirm: the name of this database. '
+  'Refuses where somebody else''s objects stand among ours or on them. For the engine''s owner. '
+  'Errors: PM002 another name, PM020 foreign objects.';

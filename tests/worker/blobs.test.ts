@@ -137,6 +137,7 @@ test("nothing outside of a folder, and nothing through a link", async () => {
     "https://cdn/a.png?version=2",
     "https://cdn/a.png#top",
     "https://cdn/a%2Epng",
+    "https://CDN/a.png",
   ];
   const store = await openStore({ store: folder, prefix: "https://cdn/" });
   const all = readdirSync(around, { recursive: true });
@@ -145,7 +146,7 @@ test("nothing outside of a folder, and nothing through a link", async () => {
   }
   assert.deepEqual(readdirSync(around, { recursive: true }), all);
   assert.equal(existsSync(join(around, "secret")), true);
-  assert.equal((await store.delete("https://CDN/u1/deep/c%20d.png", never)).outcome, "deleted");
+  assert.equal((await store.delete("https://cdn/u1/deep/c%20d.png", never)).outcome, "deleted");
   assert.equal((await store.delete("u1/100%.png", never)).outcome, "deleted");
   writeFileSync(join(folder, "e.png"), "x");
   assert.equal(
@@ -167,6 +168,12 @@ test("nothing outside of a folder, and nothing through a link", async () => {
   assert.equal((await byUrl.delete("e.png", never)).outcome, "deleted");
   const paths = await openStore({ store: folder, prefix: "/uploads" });
   assert.equal((await paths.delete("/uploads/u1/b.png", never)).outcome, "deleted");
+  writeFileSync(join(folder, "e.png"), "x");
+  assert.equal(
+    (await paths.delete("uploads/e.png", never)).outcome,
+    "deleted",
+    "as Postgres has it",
+  );
   assert.equal(
     (await paths.delete("/a.png", never)).outcome,
     "rejected",
@@ -430,6 +437,23 @@ test("a blob of its own fault waits and dies, and holds up no other", async () =
     ],
   );
   await s3.close();
+});
+
+test("a store that is back is used at once", async () => {
+  let asked = 0;
+  const store: Store = {
+    async delete() {
+      asked += 1;
+      return asked <= 22 ? { outcome: "defer", message: "503" } : { outcome: "deleted" };
+    },
+  };
+  await due(...Array.from({ length: 60 }, (_, nr) => `b${nr}`));
+  const stop = new AbortController();
+  const drained = drainOnce(store, { once: false, pollMs: 3_600_000, stop: stop.signal });
+  await until("all others are deleted", async () => (await outbox()).length === 22);
+  stop.abort();
+  await drained;
+  assert.equal(asked, 60);
 });
 
 /** A queue that hands out one blob, and fails as it is told. */

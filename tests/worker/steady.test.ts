@@ -99,6 +99,46 @@ test("the heap does not grow over 200,000 tasks, as a service and with --once", 
   }
 });
 
+test("--once: a task that is ready again during a claim is carried on, as each is", async () => {
+  const task: Task = { task_id: "1", kind: "k", lease_token: "t", attempt: 1 };
+  let isReady = true;
+  let claims = 0;
+  let answered = 0;
+  let end = () => {};
+  const ended = new Promise<void>((resolve) => {
+    end = resolve;
+  });
+  const worker = startWorker({
+    queue: {
+      ...queueOf(0),
+      async claim() {
+        claims += 1;
+        if (claims === 2) await ended; // it looks, and finds nothing; meanwhile the task goes on
+        if (claims === 2 || !isReady) return { tasks: [], held: "", dueSeconds: 0 };
+        isReady = false;
+        return { tasks: [task], held: "", dueSeconds: 0 };
+      },
+      async complete() {
+        answered += 1;
+        isReady = answered < 2;
+        setTimeout(end, 20);
+        return { state: isReady ? "ready" : "succeeded" };
+      },
+    },
+    model: { ask: async () => ({ text: "{}", usage: {} }) },
+    log: pino({ level: "silent" }),
+    name: "test",
+    concurrency: 4,
+    pollMs: 50,
+    leaseMs: 120_000,
+    graceMs: 8000,
+    once: true,
+    stop: new AbortController().signal,
+  });
+  await worker.done;
+  assert.equal(answered, 2);
+});
+
 /** A server that does as it is told, and its address. */
 async function serve(answer: (response: ServerResponse) => unknown) {
   const server = createServer((incoming, response) => {

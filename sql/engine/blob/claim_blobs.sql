@@ -89,7 +89,10 @@ returns table (blob_id bigint, url text, lease_token uuid, attempt integer)
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
-set lock_timeout = '5s'
+-- Who names a blob waits as long as this waits for a table.
+set lock_timeout = '500ms'
+-- A session keeps the plan that it made when the outbox was empty.
+set enable_seqscan = off
 as $$
 #variable_conflict use_column
 declare
@@ -120,21 +123,27 @@ begin
   if maintenance_internal.is_paused() then
     return;
   end if;
+  -- Who names a blob waits for this transaction: nobody else's login sits in it.
+  if not maintenance_internal.is_trusted(
+    (select r.oid from pg_roles as r where r.rolname = session_user)) then
+    perform set_config('idle_in_transaction_session_timeout', '5s', true);
+  end if;
   perform maintenance_internal.sweep_blobs();
   if (select count(*) from maintenance_internal.blob_gate) < 256 then
     perform maintenance_internal.put_blob_gates();
   end if;
 
-  -- Many may have to stay: ten times what is wanted is looked at, and the rest by the next claim.
+  -- Many may have to stay: some thousand are looked at, and the rest by the next claim.
   for v_pass in 1 .. 10 loop
     v_ids := array(
       select b.blob_id from maintenance.blob as b
       where b.state = 'ready' and b.available_at <= maintenance_internal.moment()
       order by b.available_at, b.blob_id
-      limit claim_blobs.max
+      limit case v_pass when 1 then claim_blobs.max else greatest(claim_blobs.max, 200) end
       for update skip locked);
     exit when v_ids = '{}';
-    -- Somebody may have made a row that names one of these, and has not committed yet.
+    -- Somebody may have made a row that names one of these, and has not committed yet: those are
+    -- for the next second, and what can be undone for later still.
     v_gates := array(
       select g.gate from maintenance_internal.blob_gate as g
       where g.gate in (
@@ -143,13 +152,21 @@ begin
     update maintenance_internal.blob_gate as g
     set closings = g.closings + 1
     where g.gate = any (v_gates);
-    update maintenance.blob as b
-    set available_at = maintenance_internal.moment() + interval '1 second'
-    where b.blob_id = any (v_ids) and b.gate <> all (v_gates);
-    update maintenance.blob as b
-    set available_at = maintenance_internal.look_again_at(),
-      due_at = maintenance_internal.look_again_at()
-    where b.blob_id = any (v_ids) and maintenance_internal.can_be_undone(b.task_id);
+    with later as (
+      update maintenance.blob as b
+      set available_at = w.at, due_at = case when w.is_shared then b.due_at else w.at end
+      from (
+        select o.blob_id, o.gate <> all (v_gates) as is_shared, case when o.gate <> all (v_gates)
+          then maintenance_internal.moment() + interval '1 second'
+          else maintenance_internal.look_again_at() end as at
+        from maintenance.blob as o
+        where o.blob_id = any (v_ids)
+          and (o.gate <> all (v_gates) or maintenance_internal.can_be_undone(o.task_id))
+      ) as w
+      where b.blob_id = w.blob_id
+      returning b.blob_id
+    )
+    select array(select unnest(v_ids) except select l.blob_id from later as l) into v_ids;
     v_named := maintenance_internal.named_blobs(array(
       select distinct s.url from maintenance.blob as b
       cross join lateral unnest(array[b.url, b.name, '/' || b.name]) as s (url)
@@ -157,7 +174,7 @@ begin
     -- Named by a row; or one of several entries for the same blob, of which one that an undo holds
     -- counts, or the last.
     delete from maintenance.blob as b
-    where b.blob_id = any (v_ids) and b.available_at <= maintenance_internal.moment()
+    where b.blob_id = any (v_ids)
       and (b.name in (select ltrim(n.url, '/') from unnest(v_named) as n (url))
         or exists (
           select from maintenance.blob as o
@@ -173,7 +190,7 @@ begin
         lease_expires_at = maintenance_internal.moment() + claim_blobs.lease
       where u.blob_id = any (array(
         select b.blob_id from maintenance.blob as b
-        where b.blob_id = any (v_ids) and b.available_at <= maintenance_internal.moment()
+        where b.blob_id = any (v_ids)
         order by b.available_at, b.blob_id
         limit v_left))
       returning u.blob_id, u.url, u.lease_token, u.attempts;
@@ -187,5 +204,6 @@ $$;
 comment on function maintenance.claim_blobs(text, integer, interval) is
   'Leases up to max blobs to a worker, which deletes them from the store and says so by '
   'settle_blob; an entry whose lease ends without a word is handed out again. Only blobs that no '
-  'row names, and that no undo_task can bring a row back for. None during a pause. '
+  'row names, and that no undo_task can bring a row back for. None during a pause. In a '
+  'transaction of its own, under read committed: who names a blob meanwhile may wait for it. '
   'Errors: PM002 argument, PM003 what a table names cannot be told.';

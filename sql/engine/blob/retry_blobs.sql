@@ -15,11 +15,15 @@ begin
   update maintenance.blob as b
   set state = 'ready', attempts = 0, defers = 0, available_at = v_now, due_at = v_now,
     dead_at = null
-  where b.state = 'dead';
+  where b.blob_id = any (array(
+    select d.blob_id from maintenance.blob as d where d.state = 'dead' for update skip locked));
   get diagnostics v_dead = row_count;
   update maintenance.blob as b
   set available_at = v_now, defers = 0
-  where b.state = 'ready' and b.due_at <= v_now and b.available_at > v_now;
+  where b.blob_id = any (array(
+    select w.blob_id from maintenance.blob as w
+    where w.state = 'ready' and w.due_at <= v_now and w.available_at > v_now
+    for update skip locked));
   get diagnostics v_waiting = row_count;
   return jsonb_build_object('revived', v_dead, 'hurried', v_waiting);
 end

@@ -56,6 +56,8 @@ returns trigger
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
+-- A session keeps the plan that it made when the outbox was empty.
+set enable_seqscan = off
 as $$
 declare
   v_task_id bigint;
@@ -112,7 +114,7 @@ begin
   -- Under repeatable read this fails where a claim has been there since, whose lease is not seen.
   perform from maintenance_internal.blob_gate as g where g.gate = v_gate for share;
   if not found then
-    perform maintenance_internal.put_blob_gates();
+    insert into maintenance_internal.blob_gate (gate) values (v_gate) on conflict do nothing;
     perform from maintenance_internal.blob_gate as g where g.gate = v_gate for share;
   end if;
   -- Behind the gate no claim is under way: who else is at these entries takes them out, too.
