@@ -62,16 +62,18 @@ const nameOf = (url: string) => url.replace(/^\/+/, "");
  * How the key of a blob is read from its URL: what is behind the store's own name, or a prefix.
  * What two rows may spell in two ways is refused, since Postgres would not know them as one.
  */
-function openNames(own: string[], prefix: string | undefined) {
-  const prefixes = (prefix === undefined ? own : [prefix, ...own])
+function openNames(own: string[], prefix = "") {
+  const prefixes = [prefix, ...own]
     .map((one) => nameOf(withoutSlash(one)))
+    .filter((one) => one !== "")
     .sort((one, other) => other.length - one.length);
+  const isOfPaths = nameOf(prefix) !== "" && !isWhole(prefix);
   return (url: string): string | undefined => {
     const text = nameOf(url);
     const found = prefixes.find((one) => text.startsWith(`${one}/`));
     if (found === undefined) {
       // A path stands for itself, unless paths have a prefix.
-      return !isWhole(url) && (prefix === undefined || isWhole(prefix)) ? text : undefined;
+      return isWhole(url) || isOfPaths ? undefined : text;
     }
     const rest = text.slice(found.length + 1);
     if (!isAddress(text)) return rest;

@@ -584,11 +584,11 @@ comment on function maintenance.version() is
   'that it was made of.';
 -- end of sql/engine/version.sql
 
--- from sql/engine/state.sql 958924a83cf0404f
+-- from sql/engine/state.sql d79d5e3326cb178f
 -- The release, and a hash of the files of sql/engine/. Written by make migration.
 
 comment on schema maintenance is
-  'pg-maintenance 0.0.0, state ed30d552b93f10eb: '
+  'pg-maintenance 0.0.0, state e460bf229157fa84: '
   'what people call and read; \df maintenance.* is the manual.';
 -- end of sql/engine/state.sql
 
@@ -9932,7 +9932,7 @@ comment on function maintenance.claim_blobs(text, integer, interval) is
   'Errors: PM002 argument, PM003 what a table names cannot be told.';
 -- end of sql/engine/blob/claim_blobs.sql
 
--- from sql/engine/blob/settle_blob.sql fd8b99de40a02e57
+-- from sql/engine/blob/settle_blob.sql d03f1293ed912c63
 -- Ends a lease on a blob: the one place that decides what becomes of an entry.
 --
 --   outcome    attempt    then
@@ -10039,10 +10039,9 @@ comment on function maintenance.settle_blob(bigint, uuid, text, text) is
   'there was none: its entry goes; released: not tried; defer: the store cannot be reached, or '
   'refuses all, which costs nothing: tried again after a minute at first and an hour at last; '
   'unknown: asked for, and nobody knows: the same when the lease has ended, and no row can name '
-  'the blob before; '
-  'transient: costs an attempt: tried again after a back-off, dead after 20; rejected: dead at '
-  'once. message: for people, no secret in it. Errors: PM002 outcome, PM014 not leased under this '
-  'token.';
+  'the blob before; transient: costs an attempt: tried again after a back-off, dead after 20; '
+  'rejected: dead at once. message: for people, no secret in it. Errors: PM002 outcome, PM014 not '
+  'leased under this token.';
 -- end of sql/engine/blob/settle_blob.sql
 
 -- from sql/engine/blob/retry_blobs.sql cda20aad1740d3fa

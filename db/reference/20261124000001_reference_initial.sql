@@ -126,11 +126,11 @@ end
 $$;
 -- end of sql/reference/objects.sql
 
--- from sql/reference/state.sql 1deb7f8530dc39f3
+-- from sql/reference/state.sql b190c85c1fc79dc0
 -- The release, and a hash of the files of sql/reference/. Written by make migration.
 
 comment on function maintenance_internal.reference_objects() is
-  'pg-maintenance 0.0.0, state d7c0434caad0d776: '
+  'pg-maintenance 0.0.0, state 9c54fc08bc42df21: '
   'the names of the reference application, by kind.';
 -- end of sql/reference/state.sql
 
@@ -1150,7 +1150,7 @@ comment on function public.trigger_archive_step(integer) is
   'the receipt.';
 -- end of sql/reference/chat/archiving.sql
 
--- from sql/reference/chat/apply_archive.sql 0837c882c26b14db
+-- from sql/reference/chat/apply_archive.sql 8fa1c05551b37e90
 -- What a summary may do: take the place of exactly the messages that it was made of, and of what is
 -- attached to them. The answer is hostile input: it is a text, and never says which messages go.
 
@@ -1253,8 +1253,8 @@ comment on function public.apply_archive(text, jsonb, jsonb, jsonb) is
   'session, and exactly the messages that were shown are deleted, with what is attached to them, '
   'into the ledger; of a long session the next part follows, and after it the user''s next '
   'session. Returns {archived, messages}, of all that the task did so far. Errors: PM018 the '
-  'summary is empty, or longer than '
-  '4,000 characters; PM027 the session has changed since it was shown: it is asked for again.';
+  'summary is empty, or longer than 4,000 characters; PM027 the session has changed since it was '
+  'shown: it is asked for again.';
 -- end of sql/reference/chat/apply_archive.sql
 
 -- from sql/reference/profiles/tables.sql 1bb3942c71e3c915

@@ -1,5 +1,5 @@
 -- The release, and a hash of the files of sql/engine/. Written by make migration.
 
 comment on schema maintenance is
-  'pg-maintenance 0.0.0, state ed30d552b93f10eb: '
+  'pg-maintenance 0.0.0, state e460bf229157fa84: '
   'what people call and read; \df maintenance.* is the manual.';

@@ -6,57 +6,27 @@
 needs_own_server blobs
 install_modules development
 
-cluster_up "$folder/blobs" --no-sync
-at_exit cluster_remove "$folder/blobs"
-server=$(cluster_url "$home" app)
-migrate "$server"
-ask() { on "$server" psql -qXAt -v ON_ERROR_STOP=1 -c "$1"; }
-on "$server" psql -qX -o /dev/null -f tests/blobs/set_up.sql
-
-place=$(mktemp -d)
-at_exit rm -rf "$place"
+. tests/kills.sh
+kills_workers blobs
 mkdir "$place/store"
-DELAY_MS=30 node --import tsx tests/worker/stand-in.ts >"$place/model" </dev/null &
-at_exit kill $!
 store_port=''
 start_store() {
   : >"$place/address"
   node --import tsx tests/worker/s3.ts "$place/store" "$place/bad" "${store_port:-0}" >"$place/address" </dev/null &
   store=$!
-  for _ in $(seq 100); do [ ! -s "$place/address" ] || break; sleep 0.1; done
+  until_said "$place/address"
   store_port=$(sed -E 's|.*:([0-9]+)/.*|\1|' "$place/address")
 }
 stop_store() { kill -9 "$store" 2>/dev/null || true; wait "$store" 2>/dev/null || true; }
 start_store
 at_exit stop_store
 
-workers=()
-start_worker() {
-  DATABASE_URL=$server GEMINI_API_KEY=none GEMINI_BASE_URL=$(cat "$place/model") LOG_LEVEL=fatal LEASE_MS=10000 \
-    BLOB_STORE=$(cat "$place/address") AWS_ACCESS_KEY_ID=AKIAIOSFODNN7EXAMPLE \
-    AWS_SECRET_ACCESS_KEY=wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY \
-    POLL_INTERVAL_MS=100 CONCURRENCY=4 node --import tsx edge-worker/main.ts >>"$place/worker" 2>&1 </dev/null &
-  workers+=($!)
-}
-stop_workers() {
-  local worker
-  for worker in "${workers[@]}"; do kill -9 "$worker" 2>/dev/null || true; done
-  # Without an argument it would wait for all others.
-  [ ${#workers[@]} -eq 0 ] || wait "${workers[@]}" 2>/dev/null || true
-  workers=()
-}
-at_exit stop_workers
-until_up() {
-  for _ in $(seq 300); do
-    ask 'select 1' >/dev/null 2>&1 && return
-    sleep 0.1
-  done
-  not_ok 'the server did not come back'
-}
-# Leases of dead workers end at once, and so does what a failure has put off.
+# shellcheck disable=SC2034
+worker_env=(BLOB_STORE="$(cat "$place/address")" AWS_ACCESS_KEY_ID=AKIAIOSFODNN7EXAMPLE
+  AWS_SECRET_ACCESS_KEY=wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY)
+
 hurry() {
-  ask "update maintenance.task set lease_expires_at = now() where state = 'leased'" >/dev/null
-  ask "update maintenance.task set available_at = now() where state = 'ready' and available_at > now()" >/dev/null
+  hurry_tasks
   ask "update maintenance.blob set lease_expires_at = now() where state = 'leased'" >/dev/null
   ask 'select maintenance.retry_blobs()' >/dev/null
 }
@@ -81,8 +51,7 @@ wrong() {
 
 for _ in 1 2; do ask 'select public.attach(30)' >/dev/null; done
 ask 'select public.chat(20)' >/dev/null
-ways=('the worker is killed' 'a backend is killed' 'the server stops at once' 'a connection is cut'
-  'the store is killed' 'the store is bad' 'the store is good' 'rows are copied' 'rows are deleted'
+ways=("${kills[@]}" 'the store is killed' 'the store is bad' 'the store is good' 'rows are copied' 'rows are deleted'
   'a session is undone' 'the ledger forgets' 'attachments expire' 'a user is deleted' 'somebody uploads'
   'somebody chats')
 for round in $(seq "${ROUNDS:-60}"); do
@@ -93,18 +62,6 @@ for round in $(seq "${ROUNDS:-60}"); do
   ask 'call public.delete_some(20)' >/dev/null
   sleep "$(printf '0.%03d' $((100 + RANDOM % 900)))"
   case $way in
-    'the worker is killed') stop_workers ;;
-    'a connection is cut')
-      ask "select pg_terminate_backend(pid) from pg_stat_activity where application_name ~ 'edge-worker'" >/dev/null
-      ;;
-    'a backend is killed')
-      backend=$(ask "select pid from pg_stat_activity where application_name ~ 'edge-worker' limit 1")
-      [ -z "$backend" ] || as_server bash -c "kill -9 $backend"
-      ;;
-    'the server stops at once')
-      as_server pg_ctl -D "$home/data" -m immediate -w stop >/dev/null
-      as_server pg_ctl -D "$home/data" -l "$home/log" -w -t 60 start >/dev/null 2>&1 </dev/null
-      ;;
     'the store is killed')
       stop_store
       sleep 0.5
@@ -130,6 +87,7 @@ for round in $(seq "${ROUNDS:-60}"); do
       ;;
     'somebody uploads') ask 'select public.attach(20)' >/dev/null ;;
     'somebody chats') ask 'select public.chat(10)' >/dev/null ;;
+    *) kill_so "$way" ;;
   esac
   until_up
   found=$(wrong)

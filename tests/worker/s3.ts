@@ -1,15 +1,31 @@
-// A stand-in for a store that speaks S3, on loopback: it deletes, and is strict about signatures.
+// Stores for the tests: a folder with files, and a stand-in for what speaks S3, on loopback, which is strict about
+// signatures.
 // Run as a program it prints its address and keeps its objects as the files of a folder.
 import { createHash, createHmac, timingSafeEqual } from "node:crypto";
-import { existsSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type IncomingMessage } from "node:http";
 import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 export const account = {
   id: "AKIAIOSFODNN7EXAMPLE",
   secret: "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
 };
+
+export const credentials = { accessKeyId: account.id, secretAccessKey: account.secret };
+
+/** A folder with some files, and a file beside it that nobody may touch. */
+export function place() {
+  const around = mkdtempSync(join(tmpdir(), "blobs-"));
+  process.on("exit", () => rmSync(around, { recursive: true, force: true }));
+  const folder = join(around, "store");
+  mkdirSync(join(folder, "u1", "deep"), { recursive: true });
+  for (const name of ["a.png", "u1/b.png", "u1/deep/c d.png", "u1/100%.png"])
+    writeFileSync(join(folder, name), "x");
+  writeFileSync(join(around, "secret"), "x");
+  return { around, folder };
+}
 
 /** What it does with a request that it would grant. */
 export type S3Reply =

@@ -104,7 +104,6 @@ comment on function maintenance.settle_blob(bigint, uuid, text, text) is
   'there was none: its entry goes; released: not tried; defer: the store cannot be reached, or '
   'refuses all, which costs nothing: tried again after a minute at first and an hour at last; '
   'unknown: asked for, and nobody knows: the same when the lease has ended, and no row can name '
-  'the blob before; '
-  'transient: costs an attempt: tried again after a back-off, dead after 20; rejected: dead at '
-  'once. message: for people, no secret in it. Errors: PM002 outcome, PM014 not leased under this '
-  'token.';
+  'the blob before; transient: costs an attempt: tried again after a back-off, dead after 20; '
+  'rejected: dead at once. message: for people, no secret in it. Errors: PM002 outcome, PM014 not '
+  'leased under this token.';

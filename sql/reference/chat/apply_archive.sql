@@ -100,5 +100,5 @@ comment on function public.apply_archive(text, jsonb, jsonb, jsonb) is
   'session, and exactly the messages that were shown are deleted, with what is attached to them, '
   'into the ledger; of a long session the next part follows, and after it the user''s next '
   'session. Returns {archived, messages}, of all that the task did so far. Errors: PM018 the '
-  'summary is empty, or longer than '
-  '4,000 characters; PM027 the session has changed since it was shown: it is asked for again.';
+  'summary is empty, or longer than 4,000 characters; PM027 the session has changed since it was '
+  'shown: it is asked for again.';
