@@ -584,11 +584,11 @@ comment on function maintenance.version() is
   'that it was made of.';
 -- end of sql/engine/version.sql
 
--- from sql/engine/state.sql d79d5e3326cb178f
+-- from sql/engine/state.sql fa2af5728be11b38
 -- The release, and a hash of the files of sql/engine/. Written by make migration.
 
 comment on schema maintenance is
-  'pg-maintenance 0.0.0, state e460bf229157fa84: '
+  'pg-maintenance 0.0.0, state 464f6fa3e74ac640: '
   'what people call and read; \df maintenance.* is the manual.';
 -- end of sql/engine/state.sql
 
@@ -7489,7 +7489,7 @@ comment on function maintenance.claim_tasks(text, integer, interval, jsonb) is
   'own: its commit does not wait for the disk. Errors: PM002 argument, PM013 no such kind.';
 -- end of sql/engine/queue/claim_tasks.sql
 
--- from sql/engine/queue/erase_subject.sql 78153cc741378fa5
+-- from sql/engine/queue/erase_subject.sql 29f08b54700bded7
 -- Forgets what the engine holds about a subject: rows stay, to be counted and added up, without a
 -- name, a text or a key. Whoever deletes somebody only notes it (note_deleted); from then on no
 -- answer about them is taken, and the tick forgets them (erase_subjects).
@@ -7618,7 +7618,9 @@ begin
   end if;
   select * into v_erased from maintenance_internal.erase(erase_subject.subject, v_kind);
   perform maintenance_internal.erase_receipts(array[erase_subject.subject]);
-  delete from maintenance_internal.erasure as e
+  -- Where it was deleted, too, the tick does so once more: somebody may be asking about it.
+  update maintenance_internal.erasure as e
+  set erased_in = pg_current_xact_id(), error = null
   where e.subject = erase_subject.subject and v_kind in ('*', e.kind);
   return to_jsonb(v_erased);
 end

@@ -3,7 +3,7 @@
 select pg_catalog.set_config('maintenance.path', pg_catalog.current_setting('search_path'), true);
 select pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
 
--- from sql/reference/objects.sql b74539e96c2757de
+-- from sql/reference/objects.sql cc355793bc0419ef
 -- What the reference application calls its own, and the guard in front of it: where one of these
 -- names is taken, nothing of it is installed.
 
@@ -77,7 +77,15 @@ begin atomic
     'memory_hash',
     'check_consolidation',
     'apply_consolidation',
-    'trigger_consolidation_step'])
+    'trigger_consolidation_step',
+    'state_sections',
+    'state_lists',
+    'item_key',
+    'merge_list',
+    'merge_inventory',
+    'move_axes',
+    'patch_fault',
+    'apply_patch_to_state'])
   union all
   select 'job', unnest(array[
     'mark_stuck_import_runs',
@@ -126,11 +134,11 @@ end
 $$;
 -- end of sql/reference/objects.sql
 
--- from sql/reference/state.sql b190c85c1fc79dc0
+-- from sql/reference/state.sql e01cf38b460e797a
 -- The release, and a hash of the files of sql/reference/. Written by make migration.
 
 comment on function maintenance_internal.reference_objects() is
-  'pg-maintenance 0.0.0, state 9c54fc08bc42df21: '
+  'pg-maintenance 0.0.0, state 3c54086175d5fb8c: '
   'the names of the reference application, by kind.';
 -- end of sql/reference/state.sql
 
@@ -1030,7 +1038,7 @@ comment on function public.next_session(uuid) is
   'where there is none.';
 -- end of sql/reference/chat/sessions.sql
 
--- from sql/reference/chat/archiving.sql 6e565dae0f41d173
+-- from sql/reference/chat/archiving.sql e8ff7c9ec5d8cdf9
 -- Archiving: a model sums up a session that is old enough, and its summary takes the place of its
 -- messages (apply_archive). Rules S0-16 to S0-22.
 
@@ -1071,9 +1079,8 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_share constant numeric := coalesce((prepare_archive.options ->> 'share')::numeric, 1);
-  -- Characters of a request, and of one message in it.
+  -- Characters of a request, and what is shown of one message at least.
   v_room integer := 60000;
-  v_longest constant integer := 4000;
   v_least constant integer := 1000;
   v_carry jsonb := prepare_archive.options -> 'carry' -> 'session';
   v_user_id uuid;
@@ -1102,7 +1109,7 @@ begin
   -- Where that was too much, a part of what there is; and so the next part, too.
   v_room := coalesce((v_carry ->> 'room')::integer, v_room);
   if v_share < 1 then
-    select v_share * least(v_room, sum(least(length(m.content), v_longest) + 100)) into v_room
+    select v_share * least(v_room, sum(length(m.content) + 100)) into v_room
     from public.messages as m
     where m.id = any (v_session.ids[v_shown + 1:]);
   end if;
@@ -1113,8 +1120,10 @@ begin
   into content, v_shown
   from (
     select i.nr, m.role, m.created_at,
-      left(m.content, greatest(v_least, least(v_longest, v_room))) as text,
-      sum(least(length(m.content), v_longest) + 100) over (order by i.nr) as length
+      case when length(m.content) <= greatest(v_least, v_room) then m.content
+        else format('%s ... (%s more characters)', left(m.content, greatest(v_least, v_room)),
+          length(m.content) - greatest(v_least, v_room)) end as text,
+      sum(length(m.content) + 100) over (order by i.nr) as length
     from unnest(v_session.ids[v_shown + 1:]) with ordinality as i (id, nr)
     join public.messages as m on m.id = i.id
   ) as p
@@ -1133,9 +1142,10 @@ $$;
 
 comment on function public.prepare_archive(text, jsonb) is
   'prepare of archive_session: the user''s oldest session that is to be archived (next_session), '
-  'oldest message first, each cut at 4,000 characters, 60,000 in a request; of a longer session '
-  'the next part, with the summary of those before it (options.carry). options.share: a part of '
-  'that length, and of a message 1,000 characters at least.';
+  'oldest message first, as many as are 60,000 characters; of a longer session the next part, '
+  'with the summary of those before it (options.carry). A message that is longer than a request '
+  'by itself is cut, which the model is told. options.share: a part of that length, and of a '
+  'message 1,000 characters at least.';
 
 create function public.trigger_archive_step(batch_size integer)
 returns bigint
@@ -1150,7 +1160,7 @@ comment on function public.trigger_archive_step(integer) is
   'the receipt.';
 -- end of sql/reference/chat/archiving.sql
 
--- from sql/reference/chat/apply_archive.sql 8fa1c05551b37e90
+-- from sql/reference/chat/apply_archive.sql 0f71feecd8cfa365
 -- What a summary may do: take the place of exactly the messages that it was made of, and of what is
 -- attached to them. The answer is hostile input: it is a text, and never says which messages go.
 
@@ -1172,9 +1182,11 @@ declare
   v_attachments jsonb;
   v_rows jsonb;
 begin
+  -- Tags, marks and what cannot be seen say nothing, and words that say that there is nothing.
   if jsonb_typeof(apply_archive.answer -> 'summary') is distinct from 'string'
-    or v_summary !~ '[^[:space:][:punct:]]' or lower(btrim(v_summary, ' ."''-')) in
-      ('null', 'none', 'n/a', 'na', 'nil', 'undefined', 'unknown', 'summary', 'no summary')
+    or regexp_replace(lower(v_summary),
+      '<[^>]*>|[[:space:][:punct:][:cntrl:]\u3164\u115f\u1160\uffa0\u00ad]'
+      '|\m(null|none|n|a|na|nil|undefined|unknown|empty|no|summary)\M', '', 'g') = ''
   then
     raise exception 'the summary is empty' using errcode = 'PM018';
   elsif length(v_summary) > v_longest then
@@ -2065,6 +2077,314 @@ comment on function public.trigger_consolidation_step(integer) is
   'Step of trigger_consolidation: trigger_jobs(''consolidate''), spread over two hours; the counts '
   'are on the receipt.';
 -- end of sql/reference/memories/consolidation.sql
+
+-- from sql/reference/companion/apply_patch_to_state.sql fdb1d965f47d6e3a
+-- What a patch makes of a state: immutable, and the only place that knows what a patch says.
+-- Rule S3-19.
+--
+-- A patch has eleven keys, each for one section of a state (state_sections); null leaves it as it
+-- is. focus_panel_next takes the place of its section, fact_patch_add is added to its list, and all
+-- others are merged into theirs, member by member. In these a list (state_lists) is changed by two
+-- names of its own: LIST_add, whose items come last, in place of those of the same key, and
+-- LIST_close, the keys of what goes. inventory_delta is added to counts, experience_axes_delta to
+-- the axes.
+
+create function public.state_sections()
+returns table (section text, key text, types text[], holder text)
+language sql
+immutable
+set search_path = pg_catalog, pg_temp
+begin atomic
+  values
+    ('focus_panel', 'focus_panel_next', '{object,"null"}'::text[], 'conversation'),
+    ('run_state', 'run_state_patch', '{object,"null"}', 'conversation'),
+    ('plot_board', 'plot_board_patch', '{object,"null"}', 'conversation'),
+    ('persona_system', 'persona_system_patch', '{object,"null"}', 'character'),
+    ('ip_pack', 'ip_pack_patch', '{object,"null"}', 'character'),
+    ('schedule_board', 'schedule_board_patch', '{object,"null"}', 'conversation'),
+    ('ledger', 'ledger_patch', '{object,"null"}', 'conversation'),
+    ('memory', 'memory_patch', '{object,"null"}', 'conversation'),
+    ('style_guard', 'style_guard_patch', '{object,"null"}', 'character'),
+    ('fact_patch', 'fact_patch_add', '{array,"null"}', 'conversation'),
+    ('moderation_flags', 'moderation_flags', '{object,array,"null"}', 'conversation');
+end;
+
+comment on function public.state_sections() is
+  'The sections of a state, the key of a patch that changes each, of which types that may be, and '
+  'whether it is kept with the conversation or with the character.';
+
+create function public.state_lists()
+returns table (section text, list text, most integer)
+language sql
+immutable
+set search_path = pg_catalog, pg_temp
+begin atomic
+  values
+    ('run_state', 'applied_patch_job_ids', 240),
+    ('plot_board', 'open_threads', 60),
+    ('plot_board', 'pending_scenes', 40),
+    ('plot_board', 'beat_history', 80),
+    ('ledger', 'event_log', 200),
+    ('ledger', 'npc_database', 200),
+    ('ledger', 'inventory', 200),
+    ('ledger', 'relation_ledger', 120),
+    ('memory', 'memory_b_recent', 20),
+    ('memory', 'memory_c0_recent', 14),
+    ('memory', 'memory_highlights', 60),
+    ('memory', 'memory_biweekly_recent', 10),
+    ('fact_patch', null, 60);
+end;
+
+comment on function public.state_lists() is
+  'The lists of a state, the section that each is in, and how many items it has at most: the last '
+  'ones stay. fact_patch is a list itself.';
+
+create function public.item_key(item jsonb)
+returns text
+language sql
+immutable
+set search_path = pg_catalog, pg_temp
+return case jsonb_typeof(item)
+  when 'object' then coalesce(item ->> 'key', item ->> 'id', item ->> 'name')
+  when 'array' then null
+  else item #>> '{}' end;
+
+comment on function public.item_key(jsonb) is
+  'By what an item of a list is known: its key, else its id, else its name; a text by itself. Null '
+  'where it has none: then it is like no other.';
+
+create function public.merge_list(list jsonb, add jsonb, close jsonb, most integer)
+returns jsonb
+language sql
+immutable
+set search_path = pg_catalog, pg_temp
+return case when jsonb_typeof(list) = 'array' and add is null and close is null
+    and jsonb_array_length(list) <= most then list else (
+  with item as (
+    select i.item, 0 as part, i.nr, public.item_key(i.item) as key
+    from jsonb_array_elements(case jsonb_typeof(list) when 'array' then list else '[]' end)
+      with ordinality as i (item, nr)
+    union all
+    select i.item, 1, i.nr, public.item_key(i.item)
+    from jsonb_array_elements(case jsonb_typeof(add) when 'array' then add else '[]' end)
+      with ordinality as i (item, nr)
+    where i.item <> 'null'
+  ), standing as (
+    select i.item, row_number() over (order by i.part desc, i.nr desc) as back
+    from (
+      select i.*, bool_or(i.part = 1) over w as is_added,
+        row_number() over (w order by i.part desc, i.nr desc) as again
+      from item as i
+      window w as (partition by i.key)
+    ) as i
+    where (i.key is null or not i.is_added or i.again = 1)
+      and (i.key is null or jsonb_typeof(close) is distinct from 'array' or i.key <> all (array(
+        select public.item_key(c.item) from jsonb_array_elements(close) as c (item)
+        where public.item_key(c.item) is not null)))
+  )
+  select coalesce(jsonb_agg(s.item order by s.back desc), '[]')
+  from standing as s
+  where s.back <= most) end;
+
+comment on function public.merge_list(jsonb, jsonb, jsonb, integer) is
+  'A list, with what is added at its end in place of what has the same key, and without the keys '
+  'that are closed: the last most items of it. What is no list is an empty one.';
+
+create function public.merge_inventory(list jsonb, deltas jsonb)
+returns jsonb
+language plpgsql
+immutable
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_most constant numeric := 1e9;
+  v_list jsonb := case jsonb_typeof(list) when 'array' then list else '[]' end;
+  v_delta record;
+  v_item jsonb;
+  v_count numeric;
+begin
+  for v_delta in
+    select public.item_key(d.item) as key, d.item - 'delta' as item,
+      greatest(-v_most, least(v_most, (d.item ->> 'delta')::numeric)) as delta
+    from jsonb_array_elements(case jsonb_typeof(deltas) when 'array' then deltas else '[]' end)
+      with ordinality as d (item, nr)
+    where jsonb_typeof(d.item) = 'object' and jsonb_typeof(d.item -> 'delta') = 'number'
+      and public.item_key(d.item) is not null
+    order by d.nr
+  loop
+    select i.item into v_item
+    from jsonb_array_elements(v_list) as i (item)
+    where public.item_key(i.item) = v_delta.key
+    limit 1;
+    if jsonb_typeof(v_item) is distinct from 'object' then
+      v_item := v_delta.item;
+    end if;
+    v_count := v_delta.delta + case jsonb_typeof(v_item -> 'count')
+      when 'number' then greatest(-v_most, least(v_most, (v_item ->> 'count')::numeric)) else 0 end;
+    v_item := v_item || jsonb_build_object('count', trim_scale(v_count));
+    v_list := public.merge_list(v_list, jsonb_build_array(v_item),
+      case when v_count <= 0 then jsonb_build_array(v_delta.key) end, 1000000);
+  end loop;
+  return v_list;
+end
+$$;
+
+comment on function public.merge_inventory(jsonb, jsonb) is
+  'An inventory, each of whose counts is changed by the delta of the same key; what is not there '
+  'yet begins at 0, and of what nothing is left goes.';
+
+create function public.move_axes(axes jsonb, deltas jsonb, targets jsonb)
+returns jsonb
+language sql
+immutable
+set search_path = pg_catalog, pg_temp
+return (
+  with axis as (
+    select a.axis,
+      case jsonb_typeof(axes -> a.axis) when 'number'
+        then greatest(0, least(1, (axes ->> a.axis)::numeric)) end as place,
+      case jsonb_typeof(deltas -> a.axis) when 'number' then (deltas ->> a.axis)::numeric end
+        as delta,
+      case jsonb_typeof(targets -> a.axis) when 'number' then (targets ->> a.axis)::numeric end
+        as target
+    from unnest(array['intimacy', 'risk', 'information', 'action', 'relationship', 'growth'])
+      as a (axis)
+  )
+  select nullif(
+    case jsonb_typeof(axes) when 'object' then axes else '{}' end - array_agg(m.axis)
+      || coalesce(jsonb_object_agg(m.axis, trim_scale(round(m.place, 6)))
+        filter (where m.place is not null), '{}'), '{}')
+  from (
+    select a.axis, case when coalesce(a.delta, a.target) is null then a.place
+      else greatest(0, least(1, coalesce(a.place, 0) + greatest(-0.2, least(0.2,
+        coalesce(a.delta, a.target - coalesce(a.place, 0)))))) end as place
+    from axis as a
+  ) as m);
+
+comment on function public.move_axes(jsonb, jsonb, jsonb) is
+  'The six axes of experience, each moved by its delta, or towards its target, by 0.2 at most, and '
+  'within 0 and 1; one that is no number is none, and begins at 0. Null where there is none.';
+
+create function public.patch_fault(patch jsonb)
+returns text
+language sql
+immutable
+set search_path = pg_catalog, pg_temp
+return case
+  when patch is null or jsonb_typeof(patch) <> 'object' then 'it is no object'
+  when length(patch::text) > 100000
+    then format('it has %s characters, more than 100000', length(patch::text))
+  else (
+    select coalesce(
+      'without ' || string_agg(s.key, ', ') filter (where not patch ? s.key),
+      string_agg(format('%s is of type %s', s.key, jsonb_typeof(patch -> s.key)), ', ')
+        filter (where jsonb_typeof(patch -> s.key) <> all (s.types)))
+    from public.state_sections() as s)
+  end;
+
+comment on function public.patch_fault(jsonb) is
+  'Why something is no patch: no object, without one of the eleven keys, one of another type, or '
+  'more than 100,000 characters. Null where it is one.';
+
+create function public.apply_patch_to_state(
+  state jsonb,
+  patch jsonb,
+  patch_id uuid default null,
+  holder text default null)
+returns jsonb
+language plpgsql
+immutable
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_longest constant integer := 1000000;
+  v_fault constant text := public.patch_fault(patch);
+  v_state jsonb := case jsonb_typeof(state) when 'object' then state else '{}' end;
+  v_section record;
+  v_old jsonb;
+  v_patch jsonb;
+  v_new jsonb;
+  v_list record;
+  v_items jsonb;
+  v_axes jsonb;
+begin
+  if v_fault is not null then
+    raise exception 'this is no patch: %', v_fault using errcode = 'PM018';
+  end if;
+  if v_state #> '{run_state,applied_patch_job_ids}' @> jsonb_build_array(patch_id) then
+    return state;
+  end if;
+
+  for v_section in
+    select s.section, s.key from public.state_sections() as s
+    where s.holder = coalesce(apply_patch_to_state.holder, s.holder)
+  loop
+    v_old := v_state -> v_section.section;
+    v_patch := nullif(patch -> v_section.key, 'null');
+    continue when v_old is null and v_patch is null;
+    if v_section.section = 'fact_patch' then
+      v_new := public.merge_list(v_old, v_patch, null, (
+        select l.most from public.state_lists() as l where l.section = v_section.section));
+    elsif v_section.section = 'focus_panel' or jsonb_typeof(v_patch) = 'array' then
+      v_new := coalesce(v_patch, v_old);
+    elsif v_patch is null and jsonb_typeof(v_old) <> 'object' then
+      v_new := v_old;
+    else
+      v_old := case jsonb_typeof(v_old) when 'object' then v_old else '{}' end;
+      v_new := v_old || coalesce(v_patch, '{}');
+      for v_list in
+        select l.list, l.most from public.state_lists() as l where l.section = v_section.section
+      loop
+        if v_list.list = 'applied_patch_job_ids' then
+          v_patch := v_patch - array[v_list.list, v_list.list || '_add', v_list.list || '_close'];
+        end if;
+        v_items := case jsonb_typeof(v_patch -> v_list.list) when 'array'
+          then v_patch -> v_list.list else v_old -> v_list.list end;
+        if v_list.list = 'inventory' then
+          v_items := public.merge_inventory(v_items, v_patch -> 'inventory_delta');
+        end if;
+        v_items := public.merge_list(v_items, v_patch -> (v_list.list || '_add'),
+          v_patch -> (v_list.list || '_close'), v_list.most);
+        v_new := v_new - array[v_list.list, v_list.list || '_add', v_list.list || '_close']
+          || case when v_items <> '[]' or v_old ? v_list.list
+            then jsonb_build_object(v_list.list, v_items) else '{}' end;
+      end loop;
+      if v_section.section = 'plot_board' then
+        v_axes := public.move_axes(v_old -> 'experience_axes',
+          v_patch -> 'experience_axes_delta', v_patch -> 'experience_axes');
+        v_new := v_new - array['experience_axes', 'experience_axes_delta']
+          || case when v_axes is null then '{}'
+            else jsonb_build_object('experience_axes', v_axes) end;
+      elsif v_section.section = 'ledger' then
+        v_new := v_new - 'inventory_delta';
+      end if;
+    end if;
+    v_state := v_state || jsonb_build_object(v_section.section, v_new);
+  end loop;
+
+  if patch_id is not null then
+    v_old := case jsonb_typeof(v_state -> 'run_state')
+      when 'object' then v_state -> 'run_state' else '{}' end;
+    v_state := v_state || jsonb_build_object('run_state', v_old || jsonb_build_object(
+      'applied_patch_job_ids', public.merge_list(v_old -> 'applied_patch_job_ids',
+        jsonb_build_array(patch_id), null, (
+          select l.most from public.state_lists() as l where l.list = 'applied_patch_job_ids'))));
+  end if;
+  if length(v_state::text) > v_longest then
+    raise exception 'the state would have % characters, more than %', length(v_state::text),
+      v_longest using errcode = 'PM018';
+  end if;
+  return v_state;
+end
+$$;
+
+comment on function public.apply_patch_to_state(jsonb, jsonb, uuid, text) is
+  'The state after a patch (S3-19). Lists keep their last items (state_lists), the axes move by '
+  '0.2 at most and stay within 0 and 1, whatever state and patch say. patch_id: is remembered in '
+  'run_state.applied_patch_job_ids, and a state that has it is returned as it is. holder: only the '
+  'sections of a conversation, or of a character; all where it is left out. Errors: PM018 this is '
+  'no patch, or the state would have more than 1,000,000 characters.';
+-- end of sql/reference/companion/apply_patch_to_state.sql
 
 -- from sql/reference/names.sql 31fa8a611d904c6e
 -- The names that the files of sql/reference/ make in our schemas. Written by make migration.

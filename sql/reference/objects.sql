@@ -71,7 +71,15 @@ begin atomic
     'memory_hash',
     'check_consolidation',
     'apply_consolidation',
-    'trigger_consolidation_step'])
+    'trigger_consolidation_step',
+    'state_sections',
+    'state_lists',
+    'item_key',
+    'merge_list',
+    'merge_inventory',
+    'move_axes',
+    'patch_fault',
+    'apply_patch_to_state'])
   union all
   select 'job', unnest(array[
     'mark_stuck_import_runs',

@@ -19,9 +19,11 @@ declare
   v_attachments jsonb;
   v_rows jsonb;
 begin
+  -- Tags, marks and what cannot be seen say nothing, and words that say that there is nothing.
   if jsonb_typeof(apply_archive.answer -> 'summary') is distinct from 'string'
-    or v_summary !~ '[^[:space:][:punct:]]' or lower(btrim(v_summary, ' ."''-')) in
-      ('null', 'none', 'n/a', 'na', 'nil', 'undefined', 'unknown', 'summary', 'no summary')
+    or regexp_replace(lower(v_summary),
+      '<[^>]*>|[[:space:][:punct:][:cntrl:]\u3164\u115f\u1160\uffa0\u00ad]'
+      '|\m(null|none|n|a|na|nil|undefined|unknown|empty|no|summary)\M', '', 'g') = ''
   then
     raise exception 'the summary is empty' using errcode = 'PM018';
   elsif length(v_summary) > v_longest then

@@ -38,9 +38,8 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_share constant numeric := coalesce((prepare_archive.options ->> 'share')::numeric, 1);
-  -- Characters of a request, and of one message in it.
+  -- Characters of a request, and what is shown of one message at least.
   v_room integer := 60000;
-  v_longest constant integer := 4000;
   v_least constant integer := 1000;
   v_carry jsonb := prepare_archive.options -> 'carry' -> 'session';
   v_user_id uuid;
@@ -69,7 +68,7 @@ begin
   -- Where that was too much, a part of what there is; and so the next part, too.
   v_room := coalesce((v_carry ->> 'room')::integer, v_room);
   if v_share < 1 then
-    select v_share * least(v_room, sum(least(length(m.content), v_longest) + 100)) into v_room
+    select v_share * least(v_room, sum(length(m.content) + 100)) into v_room
     from public.messages as m
     where m.id = any (v_session.ids[v_shown + 1:]);
   end if;
@@ -80,8 +79,10 @@ begin
   into content, v_shown
   from (
     select i.nr, m.role, m.created_at,
-      left(m.content, greatest(v_least, least(v_longest, v_room))) as text,
-      sum(least(length(m.content), v_longest) + 100) over (order by i.nr) as length
+      case when length(m.content) <= greatest(v_least, v_room) then m.content
+        else format('%s ... (%s more characters)', left(m.content, greatest(v_least, v_room)),
+          length(m.content) - greatest(v_least, v_room)) end as text,
+      sum(length(m.content) + 100) over (order by i.nr) as length
     from unnest(v_session.ids[v_shown + 1:]) with ordinality as i (id, nr)
     join public.messages as m on m.id = i.id
   ) as p
@@ -100,9 +101,10 @@ $$;
 
 comment on function public.prepare_archive(text, jsonb) is
   'prepare of archive_session: the user''s oldest session that is to be archived (next_session), '
-  'oldest message first, each cut at 4,000 characters, 60,000 in a request; of a longer session '
-  'the next part, with the summary of those before it (options.carry). options.share: a part of '
-  'that length, and of a message 1,000 characters at least.';
+  'oldest message first, as many as are 60,000 characters; of a longer session the next part, '
+  'with the summary of those before it (options.carry). A message that is longer than a request '
+  'by itself is cut, which the model is told. options.share: a part of that length, and of a '
+  'message 1,000 characters at least.';
 
 create function public.trigger_archive_step(batch_size integer)
 returns bigint

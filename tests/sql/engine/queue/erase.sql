@@ -2,7 +2,7 @@
 begin;
 create extension pgtap;
 \ir toy.psql
-select plan(51);
+select plan(52);
 \set QUIET on
 select maintenance.set_kind('fact', 'Do.', '{"type": "object", "properties": {"word": {"type": "string"}}}',
   'public.word_subjects', 'public.word_prepare', 'public.word_apply', max_attempts => 1) \g /dev/null
@@ -174,6 +174,14 @@ select isnt((select erased_in from maintenance_internal.erasure), '3', '... and 
 update maintenance_internal.erasure set erased_in = '3';
 select maintenance_internal.erase_subjects();
 select is_empty($$select pg_temp.found('xan')$$, '... then their name, too');
+rollback to before;
+delete from public.person where id = 'xan';
+select maintenance.erase_subject('xan') \g /dev/null
+insert into maintenance.task (kind, subject, options) values ('open', 'xan', '{"word": "ZEBRA"}');
+update maintenance_internal.erasure set erased_in = '3' where erased_in is not null;
+select maintenance_internal.erase_subjects();
+select is_empty($$select f from pg_temp.found('xan') as f where f !~ '^maintenance_internal.erasure'$$,
+  'so it is where somebody erases them by hand before the tick does');
 rollback to before;
 -- For some kinds alone.
 create trigger person_of_kinds after delete on public.person for each row
