@@ -1,11 +1,11 @@
 .DEFAULT_GOAL := help
-.PHONY: help status trigger uninstall up down reset psql demo test soak matrix check lint verify migration try bench
+.PHONY: help status run trigger uninstall up down reset psql demo test soak matrix check lint verify migration try bench
 SHELL := bash
 
 help: ## Show what there is
 	@awk -F ': ## ' '/^[a-z]+: ##/ {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: ## From a fresh machine to rows maintained by a job that pg_cron fired
+demo: ## From a fresh machine to rows maintained by a job that pg_cron fired (COMPANION=1: and a companion)
 	@scripts/demo
 
 test: ## From a fresh machine to a green suite, in a cluster of its own
@@ -32,6 +32,9 @@ reset: ## Throw the private cluster away and start anew
 
 status: ## What is still to be done, what matters first
 	@scripts/status
+
+run: ## Run a job now, and print its result: JOB=cleanup_temp_uploads
+	@scripts/run "$$JOB"
 
 trigger: ## Ask for a model's work on everybody: JOB=consolidate, analyze, archive or all
 	@scripts/trigger "$$JOB"

@@ -255,7 +255,14 @@ select pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', false);
 \ir reference/memories/tables.sql
 \ir reference/memories/apply_consolidation.sql
 \ir reference/memories/consolidation.sql
+\ir reference/companion/settings.sql
+\ir reference/companion/tables.sql
 \ir reference/companion/apply_patch_to_state.sql
+\ir reference/companion/patch_jobs.sql
+\ir reference/companion/patch_generate.sql
+\ir reference/companion/apply_patch_jobs.sql
+\ir reference/companion/memory.sql
+\ir reference/companion/posts.sql
 \ir reference/names.sql
 \ir reference/shipped.sql
 \ir reference/grant_front_doors.sql

@@ -459,9 +459,24 @@ end
 $$;
 -- end of sql/engine/turn.sql
 
--- from sql/engine/setting.sql 610bdf7f6f1e154e
--- What the owner sets once for the whole kit. What ships is a constant here, so that a release can
--- change it; what somebody has set is a row.
+-- from sql/engine/setting.sql 8071772e80e3ad27
+-- What the owner sets once for the whole kit. What ships is a constant here, or in the function
+-- reference_settings of the reference application, so that a release can change it; what somebody
+-- has set is a row.
+
+create function maintenance_internal.other_settings()
+returns table (name text, value text, description text)
+language plpgsql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  if to_regprocedure('maintenance_internal.reference_settings()') is not null then
+    return query execute 'select s.* from maintenance_internal.reference_settings() as s';
+  end if;
+end
+$$;
 
 create view maintenance_internal.shipped_setting as
 select s.name, s.value, s.description
@@ -471,7 +486,9 @@ from (values
     'limit'),
   ('recovery_days', '7', 'how many days rows that an answer deleted can be brought back '
     '(undo_task). null: for ever')
-) as s (name, value, description);
+) as s (name, value, description)
+union all
+select o.name, o.value, o.description from maintenance_internal.other_settings() as o;
 
 comment on view maintenance_internal.shipped_setting is 'Every setting, with the value that ships.';
 
@@ -584,11 +601,11 @@ comment on function maintenance.version() is
   'that it was made of.';
 -- end of sql/engine/version.sql
 
--- from sql/engine/state.sql fa2af5728be11b38
+-- from sql/engine/state.sql 38dd465a8f2a1e4d
 -- The release, and a hash of the files of sql/engine/. Written by make migration.
 
 comment on schema maintenance is
-  'pg-maintenance 0.0.0, state 464f6fa3e74ac640: '
+  'pg-maintenance 0.0.0, state 38c24a6aa8f9ee46: '
   'what people call and read; \df maintenance.* is the manual.';
 -- end of sql/engine/state.sql
 
@@ -4810,8 +4827,15 @@ end
 $$;
 -- end of sql/engine/run/run_or_raise.sql
 
--- from sql/engine/run/add_details.sql fd4c30eb4e1d15fd
--- What a step function wants to leave on its run's receipt.
+-- from sql/engine/run/add_details.sql 30c748d7337e3806
+-- What a step function wants to know of its run, null outside of one, and to leave on its receipt.
+
+create function maintenance_internal.this_run()
+returns bigint
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+return substring(current_setting('maintenance.run_id', true) from '[0-9]+$')::bigint;
 
 create function maintenance.add_details(details jsonb)
 returns void
@@ -4823,7 +4847,7 @@ as $$
 begin
   update maintenance_internal.run as r
   set details = r.details || add_details.details
-  where r.run_id = substring(current_setting('maintenance.run_id', true) from '[0-9]+$')::bigint
+  where r.run_id = maintenance_internal.this_run()
     and r.status = 'running'
     and r.backend_pid = pg_backend_pid();
 end
@@ -5980,7 +6004,7 @@ end
 $$;
 -- end of sql/engine/model/answered_since.sql
 
--- from sql/engine/queue/tables.sql 4a34a74c5f746e28
+-- from sql/engine/queue/tables.sql 39c32dcf4399f2d9
 -- What is asked of a model: one row per kind, and one per task.
 
 create table maintenance.kind (
@@ -6074,7 +6098,8 @@ where state in ('ready', 'leased');
 create index task_ready_idx on maintenance.task (kind, priority, available_at, task_id)
 where state = 'ready';
 create index task_leased_idx on maintenance.task (lease_expires_at) where state = 'leased';
-create index task_subject_idx on maintenance.task (subject, kind, task_id);
+-- By pattern: what is below a subject is found by it, too (erase_subject).
+create index task_subject_idx on maintenance.task (subject text_pattern_ops, kind, task_id);
 create index task_finished_at_idx on maintenance.task (finished_at) where finished_at is not null;
 create index task_dead_idx on maintenance.task (finished_at) where state = 'dead';
 create index task_quarantined_idx on maintenance.task (task_id) where state = 'quarantined';
@@ -6082,6 +6107,9 @@ create index task_quarantined_idx on maintenance.task (task_id) where state = 'q
 comment on table maintenance.task is
   'One question to a model per row. ready waits for available_at; leased is with a worker; '
   'succeeded, skipped and dead are over; quarantined waits for a decision.';
+comment on column maintenance.task.subject is
+  'what it is about: the id of a user, or of something of theirs, as USER/CONVERSATION: who erases '
+  'USER erases that, too';
 comment on column maintenance.task.priority is 'the lower goes first, from -5 to 5';
 comment on column maintenance.task.defers is
   'failures that were not its own, although no other task has met them: dead after 50';
@@ -6126,6 +6154,7 @@ create table maintenance_internal.subject (
     on delete cascade
 ) with (fillfactor = 80);
 
+create index subject_pattern_idx on maintenance_internal.subject (subject text_pattern_ops);
 create index subject_looked_at_idx on maintenance_internal.subject (looked_at);
 
 comment on table maintenance_internal.subject is
@@ -6173,7 +6202,7 @@ create table maintenance.change (
 );
 
 create index change_task_id_idx on maintenance.change (task_id);
-create index change_subject_idx on maintenance.change (subject, kind);
+create index change_subject_idx on maintenance.change (subject text_pattern_ops, kind);
 create index change_created_at_idx on maintenance.change (created_at);
 create index change_texts_idx on maintenance.change (created_at)
 where forgotten_at is null and not deletes;
@@ -6684,7 +6713,7 @@ end
 $$;
 -- end of sql/engine/queue/find_prepare.sql
 
--- from sql/engine/queue/call_kind.sql 250281b444df1784
+-- from sql/engine/queue/call_kind.sql d14b9c7c4e983282
 -- Calls the functions of a kind, under the path of their owner's own sessions.
 
 create function maintenance_internal.call_subjects(p_name text)
@@ -6714,7 +6743,8 @@ exception when others or assert_failure then
 end
 $$;
 
--- The options that prepare and apply are given: the caller's, and what the engine adds to them.
+-- The options that prepare and apply are given: the caller's, and what the engine adds to them. By
+-- the kind in them one function serves several.
 create function maintenance_internal.kind_options(
   p_task maintenance.task,
   p_name text,
@@ -6724,6 +6754,7 @@ language sql
 immutable
 set search_path = pg_catalog, pg_temp
 return (p_task.options - array['carry', 'share'])
+  || jsonb_build_object('kind', p_task.kind)
   || case when p_value is not null then jsonb_build_object(p_name, p_value) else '{}' end
   || case when p_task.carry is not null then jsonb_build_object('carry', p_task.carry)
     else '{}' end;
@@ -7489,10 +7520,11 @@ comment on function maintenance.claim_tasks(text, integer, interval, jsonb) is
   'own: its commit does not wait for the disk. Errors: PM002 argument, PM013 no such kind.';
 -- end of sql/engine/queue/claim_tasks.sql
 
--- from sql/engine/queue/erase_subject.sql 29f08b54700bded7
+-- from sql/engine/queue/erase_subject.sql 90ae3cd23a39639d
 -- Forgets what the engine holds about a subject: rows stay, to be counted and added up, without a
 -- name, a text or a key. Whoever deletes somebody only notes it (note_deleted); from then on no
--- answer about them is taken, and the tick forgets them (erase_subjects).
+-- answer about them is taken, and the tick forgets them (erase_subjects). What is below a subject,
+-- as USER/CONVERSATION is below USER, is forgotten with it.
 
 create function maintenance_internal.erased()
 returns text
@@ -7508,7 +7540,10 @@ stable
 set search_path = pg_catalog, pg_temp
 return exists (
   select from maintenance_internal.erasure as e
-  where e.subject = p_task.subject and e.kind in ('*', p_task.kind));
+  where e.subject = any (array(
+      select array_to_string((string_to_array(p_task.subject, '/'))[:i], '/')
+      from generate_series(1, cardinality(string_to_array(p_task.subject, '/'))) as i))
+    and e.kind in ('*', p_task.kind));
 
 create function maintenance_internal.erase(
   p_subject text,
@@ -7521,6 +7556,8 @@ language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 declare
+  v_below constant text := p_subject || '/';
+  v_behind constant text := p_subject || chr(ascii('/') + 1);
   v_kinds constant text[] := array(
     select k.kind from maintenance.kind as k where p_kind in ('*', k.kind));
   v_task maintenance.task;
@@ -7539,7 +7576,8 @@ begin
     v_ids := '{}';
     for v_task in
       select t.* from maintenance.task as t
-      where t.subject = p_subject and t.kind = any (v_kinds)
+      where (t.subject = p_subject or t.subject ~>=~ v_below and t.subject ~<~ v_behind)
+        and t.kind = any (v_kinds)
       order by t.task_id
       for update
     loop
@@ -7578,10 +7616,12 @@ begin
     note = null,
     reason = case when c.reason is not null then 'its subject was erased' end,
     forgotten_at = coalesce(c.forgotten_at, maintenance_internal.moment())
-  where c.subject = p_subject and (p_kind = '*' or c.kind = p_kind);
+  where (c.subject = p_subject or c.subject ~>=~ v_below and c.subject ~<~ v_behind)
+    and (p_kind = '*' or c.kind = p_kind);
   get diagnostics changes = row_count;
   delete from maintenance_internal.subject as s
-  where s.subject = p_subject and s.kind = any (v_kinds);
+  where (s.subject = p_subject or s.subject ~>=~ v_below and s.subject ~<~ v_behind)
+    and s.kind = any (v_kinds);
 end
 $$;
 
@@ -7592,6 +7632,7 @@ language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 begin
+  p_subjects := p_subjects || string_to_array(array_to_string(p_subjects, '/'), '/');
   update maintenance_internal.run as r
   set error_detail = '{"message": "of a subject that was erased"}'
   where r.error_detail ? 'rows' and exists (
@@ -7631,9 +7672,10 @@ comment on function maintenance.erase_subject(text, text) is
   'its tasks showed, held and changed, their errors, options and results, the details of their '
   'calls, what was last asked, and the subject itself. Leases are revoked, and a late answer is '
   'refused; what was open or dead is skipped; an undo is not possible any more. Rows, tokens and '
-  'costs stay. Receipts of runs lose the keys and words of refused rows where one of the keys is '
-  'the subject. Returns {tasks, leases, changes, calls}. The application''s own rows are its own '
-  'affair. For the engine''s owner. Errors: PM002 argument, PM013 no such kind.';
+  'costs stay. What is below it goes, too: USER/CONVERSATION with USER. Receipts of runs lose the '
+  'keys and words of refused rows where one of the keys is the subject. Returns {tasks, leases, '
+  'changes, calls}. The application''s own rows are its own affair. For the engine''s owner. '
+  'Errors: PM002 argument, PM013 no such kind.';
 
 create function maintenance.note_deleted()
 returns trigger
@@ -14025,7 +14067,7 @@ comment on function maintenance.index_report_step(integer) is
   'details (S4-05 to S4-07).';
 -- end of sql/engine/health/index_report_step.sql
 
--- from sql/engine/names.sql ab8b4ac25b0adaa8
+-- from sql/engine/names.sql 08679a4ef0d6f4fe
 -- The names that the files of sql/engine/ make in our schemas. Written by make migration.
 
 create function maintenance_internal.engine_names()
@@ -14256,6 +14298,7 @@ return array[
   'maintenance_internal.next_piece',
   'maintenance_internal.note_fault',
   'maintenance_internal.note_visit',
+  'maintenance_internal.other_settings',
   'maintenance_internal.owner',
   'maintenance_internal.owner_path',
   'maintenance_internal.owner_schemas',
@@ -14348,6 +14391,7 @@ return array[
   'maintenance_internal.task_state',
   'maintenance_internal.tell_due',
   'maintenance_internal.tell_elsewhere',
+  'maintenance_internal.this_run',
   'maintenance_internal.tick_statement',
   'maintenance_internal.tick_step',
   'maintenance_internal.time_out_of',
@@ -14732,7 +14776,7 @@ end
 $$;
 -- end of sql/engine/pin.sql
 
--- from sql/engine/roles.sql 402234ec7722a680
+-- from sql/engine/roles.sql 97e5095507e03f87
 -- Who may call what. Last in the build, so that it sees everything.
 --
 --   maintenance_viewer    reads status and history
@@ -14766,6 +14810,7 @@ declare
     'table maintenance.task_events',
     'function maintenance.effective_model(text)',
     'function maintenance_internal.model_status()',
+    'function maintenance_internal.other_settings()',
     'function maintenance_internal.backlog()',
     'function maintenance_internal.task_backlog()',
     'function maintenance_internal.blob_backlog()',

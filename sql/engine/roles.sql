@@ -31,6 +31,7 @@ declare
     'table maintenance.task_events',
     'function maintenance.effective_model(text)',
     'function maintenance_internal.model_status()',
+    'function maintenance_internal.other_settings()',
     'function maintenance_internal.backlog()',
     'function maintenance_internal.task_backlog()',
     'function maintenance_internal.blob_backlog()',

@@ -1,5 +1,20 @@
--- What the owner sets once for the whole kit. What ships is a constant here, so that a release can
--- change it; what somebody has set is a row.
+-- What the owner sets once for the whole kit. What ships is a constant here, or in the function
+-- reference_settings of the reference application, so that a release can change it; what somebody
+-- has set is a row.
+
+create function maintenance_internal.other_settings()
+returns table (name text, value text, description text)
+language plpgsql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  if to_regprocedure('maintenance_internal.reference_settings()') is not null then
+    return query execute 'select s.* from maintenance_internal.reference_settings() as s';
+  end if;
+end
+$$;
 
 create view maintenance_internal.shipped_setting as
 select s.name, s.value, s.description
@@ -9,7 +24,9 @@ from (values
     'limit'),
   ('recovery_days', '7', 'how many days rows that an answer deleted can be brought back '
     '(undo_task). null: for ever')
-) as s (name, value, description);
+) as s (name, value, description)
+union all
+select o.name, o.value, o.description from maintenance_internal.other_settings() as o;
 
 comment on view maintenance_internal.shipped_setting is 'Every setting, with the value that ships.';
 

@@ -15,6 +15,7 @@ declare
     'public.cleanup_expired_sessions()',
     'public.cleanup_expired_attachments()',
     'public.refresh_subscription_summary()',
+    'public.retry_patch_job(uuid)',
     'public.get_database_health_stats()'];
   v_object record;
   v_door text;

@@ -10,5 +10,6 @@ return array[
   'maintenance_internal.put_retention',
   'maintenance_internal.reference_names',
   'maintenance_internal.reference_objects',
+  'maintenance_internal.reference_settings',
   'maintenance_internal.reference_ships'
 ];

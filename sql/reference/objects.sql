@@ -36,7 +36,13 @@ begin atomic
     'user_profiles',
     'user_preferences',
     'memories',
-    'memory_prompt_cache'])
+    'memory_prompt_cache',
+    'character_states',
+    'conversation_states',
+    'patch_jobs',
+    'memory_b_episodes',
+    'memory_daily',
+    'memory_biweekly'])
   union all
   select 'function', unnest(array[
     'touch_updated_at',
@@ -79,7 +85,42 @@ begin atomic
     'merge_inventory',
     'move_axes',
     'patch_fault',
-    'apply_patch_to_state'])
+    'apply_patch_to_state',
+    'check_patch_job',
+    'enqueue_patch_job',
+    'retry_patch_job',
+    'patch_hash',
+    'next_patchless',
+    'patch_subjects',
+    'shown_json',
+    'shown_state',
+    'prepare_patch',
+    'apply_patch',
+    'apply_patch_job',
+    'park_patch_jobs',
+    'apply_patch_jobs_step',
+    'patch_job_backlog',
+    'memory_levels',
+    'memory_lines',
+    'next_memory',
+    'memory_subjects',
+    'memory_bucket_subjects',
+    'memory_daily_subjects',
+    'memory_biweekly_subjects',
+    'prepare_memory',
+    'short_texts',
+    'apply_memory',
+    'memory_items',
+    'remember_in_state',
+    'is_post_due',
+    'post_subjects',
+    'schedule_tick_subjects',
+    'moment_post_subjects',
+    'diary_daily_subjects',
+    'prepare_post',
+    'apply_post',
+    'trigger_memories_step',
+    'trigger_posts_step'])
   union all
   select 'job', unnest(array[
     'mark_stuck_import_runs',
@@ -95,9 +136,22 @@ begin atomic
     'weekly_index_report',
     'trigger_archive',
     'trigger_analysis',
-    'trigger_consolidation'])
+    'trigger_consolidation',
+    'apply_patch_jobs',
+    'trigger_memories',
+    'trigger_posts'])
   union all
-  select 'kind', unnest(array['analyze_profile', 'archive_session', 'consolidate_memories']);
+  select 'kind', unnest(array[
+    'analyze_profile',
+    'archive_session',
+    'consolidate_memories',
+    'patch_generate',
+    'memory_bucket',
+    'memory_daily',
+    'memory_biweekly',
+    'schedule_tick',
+    'moment_post',
+    'diary_daily']);
 end;
 
 do $$

@@ -137,6 +137,7 @@ select results_eq(format('select c from (select pg_temp.can(%L) as c except sele
   'maintenance_internal.message_or_failure(jsonb)',
   'maintenance_internal.model_status()',
   'maintenance_internal.nearest_slot(text,timestamp with time zone,boolean,text)',
+  'maintenance_internal.other_settings()',
   'maintenance_internal.refuse_inside_transaction(text,text)',
   'maintenance_internal.run_late_statement()',
   'maintenance_internal.run_or_raise(text)',
@@ -155,6 +156,7 @@ select results_eq(format('select c from (select pg_temp.can(%L) as c except sele
   'read maintenance.pending_answer',
   'read maintenance.task',
   'refresh_subscription_summary()',
+  'retry_patch_job(uuid)',
   'run_maintenance_cleanup()'],
   'beyond a viewer an operator runs, schedules, asks and decides, and writes no table');
 select is_empty(format('select what from viewer except select pg_temp.can(%L)', :'operator'),

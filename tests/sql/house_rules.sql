@@ -71,6 +71,7 @@ select set_eq($$select pg_temp.granted('maintenance_viewer', 'routine')$$, array
   'maintenance_internal.tick_statement()', 'maintenance_internal.run_late_statement()',
   'maintenance_internal.wrap_text(text,integer)',
   'maintenance_internal.unlike_shipped(text)', 'maintenance_internal.model_status()',
+  'maintenance_internal.other_settings()',
   'maintenance_internal.is_alive(integer,integer,timestamp with time zone)',
   'maintenance_internal.nearest_slot(text,timestamp with time zone,boolean,text)'],
   'on the inside a viewer may call what the views call');

@@ -128,13 +128,19 @@ export async function startStandIn(
   };
 }
 
-/** The happy answer about a profile, memories or a chat, by a few plain rules over the lines. */
+/** The happy answer of each kind, by a few plain rules over the lines. */
 export function answerByRule(seen: Seen): Reply {
   const lines = seen.content
     .split("\n")
     .filter((line) => line.startsWith("{"))
     .map((line) => JSON.parse(line) as Line);
-  if (lines.some((line) => line.role)) return summary(lines);
+  const config = seen.body["generationConfig"] as { responseSchema?: { required?: string[] } };
+  const wanted = config.responseSchema?.required ?? [];
+  if (wanted.includes("plot_board_patch")) return patch(lines.at(-1), wanted);
+  if (wanted.includes("text")) return post(lines, seen.system);
+  if (wanted.includes("c0_summary")) return day(lines);
+  if (wanted.includes("open_loops")) return episode(lines);
+  if (wanted.includes("summary")) return summary(lines);
   return lines[0]?.key === undefined ? profile(lines) : consolidation(lines);
 }
 
@@ -145,12 +151,65 @@ type Line = {
   category?: string | null;
   role?: string;
   summary?: string;
+  turn?: Record<string, string>;
 };
+
+const saidBy = (role: string, lines: Line[]) =>
+  lines.filter((line) => line.role === role).map(({ text }) => text);
+
+/** What was said is an event, a question an open thread, and brings the two closer. */
+function patch(line: Line | undefined, keys: string[]): Reply {
+  const said = line?.turn?.["user"] ?? line?.turn?.["assistant"] ?? "";
+  const item = {
+    key: said
+      .toLowerCase()
+      .replace(/[^a-z]+/g, "_")
+      .slice(0, 30),
+    text: said,
+  };
+  const changes: Record<string, unknown> = {
+    focus_panel_next: { scene: said.slice(0, 60) },
+    plot_board_patch: {
+      open_threads_add: said.includes("?") ? [item] : [],
+      experience_axes_delta: { relationship: 0.1 },
+    },
+    ledger_patch: { event_log_add: [item] },
+  };
+  return {
+    text: JSON.stringify(Object.fromEntries(keys.map((key) => [key, changes[key] ?? null]))),
+  };
+}
+
+function post(lines: Line[], system: string): Reply {
+  const last = saidBy("user", lines).at(-1) ?? "nothing";
+  const text = system.includes("diary")
+    ? `Dear diary, today we spoke of this: ${last}`
+    : `Still thinking of what you said: ${last}`;
+  return { text: JSON.stringify({ text }) };
+}
+
+function episode(lines: Line[]): Reply {
+  const loops = saidBy("user", lines).filter((text) => text.includes("?"));
+  const text = { summary: saidBy("user", lines).join(" "), open_loops: loops, tags: ["chat"] };
+  return { text: JSON.stringify({ ...text, summary: text.summary.slice(0, 900) || "Posts." }) };
+}
+
+function day(lines: Line[]): Reply {
+  const said = saidBy("user", lines);
+  return {
+    text: JSON.stringify({
+      c0_summary: said.join(" ").slice(0, 900) || "A quiet day.",
+      c1_highlights: said.slice(-3),
+      c2_user_profile: said[0] ?? "",
+      c3_role_profile: saidBy("assistant", lines)[0] ?? "",
+    }),
+  };
+}
 
 /** What a user said in a chat, each message cut; after what was summed up before. */
 function summary(lines: Line[]): Reply {
   const said = lines.filter((line) => line.role !== "assistant");
-  const text = said.map((line) => line.summary ?? line.text.slice(0, 60)).join(" ");
+  const text = said.map((line) => line.summary ?? (line.text ?? "").slice(0, 60)).join(" ");
   return { text: JSON.stringify({ summary: text.slice(0, 3000) || "Nothing was said." }) };
 }
 

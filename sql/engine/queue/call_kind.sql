@@ -27,7 +27,8 @@ exception when others or assert_failure then
 end
 $$;
 
--- The options that prepare and apply are given: the caller's, and what the engine adds to them.
+-- The options that prepare and apply are given: the caller's, and what the engine adds to them. By
+-- the kind in them one function serves several.
 create function maintenance_internal.kind_options(
   p_task maintenance.task,
   p_name text,
@@ -37,6 +38,7 @@ language sql
 immutable
 set search_path = pg_catalog, pg_temp
 return (p_task.options - array['carry', 'share'])
+  || jsonb_build_object('kind', p_task.kind)
   || case when p_value is not null then jsonb_build_object(p_name, p_value) else '{}' end
   || case when p_task.carry is not null then jsonb_build_object('carry', p_task.carry)
     else '{}' end;

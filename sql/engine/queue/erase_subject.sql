@@ -1,6 +1,7 @@
 -- Forgets what the engine holds about a subject: rows stay, to be counted and added up, without a
 -- name, a text or a key. Whoever deletes somebody only notes it (note_deleted); from then on no
--- answer about them is taken, and the tick forgets them (erase_subjects).
+-- answer about them is taken, and the tick forgets them (erase_subjects). What is below a subject,
+-- as USER/CONVERSATION is below USER, is forgotten with it.
 
 create function maintenance_internal.erased()
 returns text
@@ -16,7 +17,10 @@ stable
 set search_path = pg_catalog, pg_temp
 return exists (
   select from maintenance_internal.erasure as e
-  where e.subject = p_task.subject and e.kind in ('*', p_task.kind));
+  where e.subject = any (array(
+      select array_to_string((string_to_array(p_task.subject, '/'))[:i], '/')
+      from generate_series(1, cardinality(string_to_array(p_task.subject, '/'))) as i))
+    and e.kind in ('*', p_task.kind));
 
 create function maintenance_internal.erase(
   p_subject text,
@@ -29,6 +33,8 @@ language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 declare
+  v_below constant text := p_subject || '/';
+  v_behind constant text := p_subject || chr(ascii('/') + 1);
   v_kinds constant text[] := array(
     select k.kind from maintenance.kind as k where p_kind in ('*', k.kind));
   v_task maintenance.task;
@@ -47,7 +53,8 @@ begin
     v_ids := '{}';
     for v_task in
       select t.* from maintenance.task as t
-      where t.subject = p_subject and t.kind = any (v_kinds)
+      where (t.subject = p_subject or t.subject ~>=~ v_below and t.subject ~<~ v_behind)
+        and t.kind = any (v_kinds)
       order by t.task_id
       for update
     loop
@@ -86,10 +93,12 @@ begin
     note = null,
     reason = case when c.reason is not null then 'its subject was erased' end,
     forgotten_at = coalesce(c.forgotten_at, maintenance_internal.moment())
-  where c.subject = p_subject and (p_kind = '*' or c.kind = p_kind);
+  where (c.subject = p_subject or c.subject ~>=~ v_below and c.subject ~<~ v_behind)
+    and (p_kind = '*' or c.kind = p_kind);
   get diagnostics changes = row_count;
   delete from maintenance_internal.subject as s
-  where s.subject = p_subject and s.kind = any (v_kinds);
+  where (s.subject = p_subject or s.subject ~>=~ v_below and s.subject ~<~ v_behind)
+    and s.kind = any (v_kinds);
 end
 $$;
 
@@ -100,6 +109,7 @@ language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 begin
+  p_subjects := p_subjects || string_to_array(array_to_string(p_subjects, '/'), '/');
   update maintenance_internal.run as r
   set error_detail = '{"message": "of a subject that was erased"}'
   where r.error_detail ? 'rows' and exists (
@@ -139,9 +149,10 @@ comment on function maintenance.erase_subject(text, text) is
   'its tasks showed, held and changed, their errors, options and results, the details of their '
   'calls, what was last asked, and the subject itself. Leases are revoked, and a late answer is '
   'refused; what was open or dead is skipped; an undo is not possible any more. Rows, tokens and '
-  'costs stay. Receipts of runs lose the keys and words of refused rows where one of the keys is '
-  'the subject. Returns {tasks, leases, changes, calls}. The application''s own rows are its own '
-  'affair. For the engine''s owner. Errors: PM002 argument, PM013 no such kind.';
+  'costs stay. What is below it goes, too: USER/CONVERSATION with USER. Receipts of runs lose the '
+  'keys and words of refused rows where one of the keys is the subject. Returns {tasks, leases, '
+  'changes, calls}. The application''s own rows are its own affair. For the engine''s owner. '
+  'Errors: PM002 argument, PM013 no such kind.';
 
 create function maintenance.note_deleted()
 returns trigger

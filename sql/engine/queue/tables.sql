@@ -91,7 +91,8 @@ where state in ('ready', 'leased');
 create index task_ready_idx on maintenance.task (kind, priority, available_at, task_id)
 where state = 'ready';
 create index task_leased_idx on maintenance.task (lease_expires_at) where state = 'leased';
-create index task_subject_idx on maintenance.task (subject, kind, task_id);
+-- By pattern: what is below a subject is found by it, too (erase_subject).
+create index task_subject_idx on maintenance.task (subject text_pattern_ops, kind, task_id);
 create index task_finished_at_idx on maintenance.task (finished_at) where finished_at is not null;
 create index task_dead_idx on maintenance.task (finished_at) where state = 'dead';
 create index task_quarantined_idx on maintenance.task (task_id) where state = 'quarantined';
@@ -99,6 +100,9 @@ create index task_quarantined_idx on maintenance.task (task_id) where state = 'q
 comment on table maintenance.task is
   'One question to a model per row. ready waits for available_at; leased is with a worker; '
   'succeeded, skipped and dead are over; quarantined waits for a decision.';
+comment on column maintenance.task.subject is
+  'what it is about: the id of a user, or of something of theirs, as USER/CONVERSATION: who erases '
+  'USER erases that, too';
 comment on column maintenance.task.priority is 'the lower goes first, from -5 to 5';
 comment on column maintenance.task.defers is
   'failures that were not its own, although no other task has met them: dead after 50';
@@ -143,6 +147,7 @@ create table maintenance_internal.subject (
     on delete cascade
 ) with (fillfactor = 80);
 
+create index subject_pattern_idx on maintenance_internal.subject (subject text_pattern_ops);
 create index subject_looked_at_idx on maintenance_internal.subject (looked_at);
 
 comment on table maintenance_internal.subject is
@@ -190,7 +195,7 @@ create table maintenance.change (
 );
 
 create index change_task_id_idx on maintenance.change (task_id);
-create index change_subject_idx on maintenance.change (subject, kind);
+create index change_subject_idx on maintenance.change (subject text_pattern_ops, kind);
 create index change_created_at_idx on maintenance.change (created_at);
 create index change_texts_idx on maintenance.change (created_at)
 where forgotten_at is null and not deletes;

@@ -1,4 +1,11 @@
--- What a step function wants to leave on its run's receipt.
+-- What a step function wants to know of its run, null outside of one, and to leave on its receipt.
+
+create function maintenance_internal.this_run()
+returns bigint
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+return substring(current_setting('maintenance.run_id', true) from '[0-9]+$')::bigint;
 
 create function maintenance.add_details(details jsonb)
 returns void
@@ -10,7 +17,7 @@ as $$
 begin
   update maintenance_internal.run as r
   set details = r.details || add_details.details
-  where r.run_id = substring(current_setting('maintenance.run_id', true) from '[0-9]+$')::bigint
+  where r.run_id = maintenance_internal.this_run()
     and r.status = 'running'
     and r.backend_pid = pg_backend_pid();
 end

@@ -5,6 +5,7 @@ create table public.messages (
   user_id uuid,
   conversation_id uuid,
   role text not null default 'user',
+  input_event text,
   content text not null default '',
   created_at timestamptz not null default now(),
   updated_at timestamptz not null default now(),
@@ -20,6 +21,20 @@ where role = 'user' and deleted_at is null;
 
 create index messages_session_idx on public.messages (user_id, created_at, id)
 where deleted_at is null;
+
+create index messages_conversation_idx on public.messages (conversation_id, created_at, id)
+where conversation_id is not null and deleted_at is null;
+
+create index messages_turn_idx on public.messages (conversation_id, created_at)
+where conversation_id is not null and deleted_at is null and role = 'user';
+
+create index messages_post_idx on public.messages (conversation_id, input_event, created_at)
+where input_event is not null and deleted_at is null;
+
+-- One diary a day (UTC).
+create unique index messages_diary_idx
+on public.messages (conversation_id, date_trunc('day', created_at at time zone 'UTC'))
+where input_event = 'DIARY_DAILY' and deleted_at is null;
 
 create trigger messages_touch_updated_at
 before update on public.messages
@@ -46,3 +61,5 @@ create index archived_sessions_user_id_idx on public.archived_sessions (user_id,
 comment on table public.archived_sessions is
   'What is left of an old chat: a summary in place of its messages (S0-20).';
 comment on table public.messages is 'Messages; deleted_at is a soft delete, updated_at sees edits.';
+comment on column public.messages.input_event is
+  'why a companion has written it by itself: SCHEDULE_TICK, MOMENT_POST, DIARY_DAILY; else null';

@@ -2,7 +2,7 @@
 begin;
 create extension pgtap;
 \ir toy.psql
-select plan(52);
+select plan(56);
 \set QUIET on
 select maintenance.set_kind('fact', 'Do.', '{"type": "object", "properties": {"word": {"type": "string"}}}',
   'public.word_subjects', 'public.word_prepare', 'public.word_apply', max_attempts => 1) \g /dev/null
@@ -216,6 +216,29 @@ drop trigger stand_in_the_way on maintenance.change;
 select maintenance_internal.erase_subjects();
 select is_empty('select from maintenance_internal.erasure where erased_in is null or error is not null',
   'until it can be');
+rollback to before;
+
+-- What is below a subject goes with it, and nothing that only begins alike.
+insert into maintenance.task (kind, subject, options) select 'open', w, '{"word": "ZEBRA"}'
+from unnest(array['xan/1', 'xan/1/2', 'xan.', 'xan0', 'xander', 'xa', 'bob/xan']) as w;
+insert into maintenance.change (task_id, kind, subject, outcome) values (1, 'open', 'xan/1', 'applied');
+insert into maintenance_internal.subject (kind, subject, looked_at) values ('open', 'xan/1', now());
+savepoint below;
+delete from public.person where id = 'xan';
+create temporary table claimed as select * from maintenance.claim_tasks('other', 100, about => '{"kinds": ["open"]}');
+select c.task_id, c.lease_token from claimed as c join maintenance.task as t using (task_id) where subject = 'xan/1/2'
+\gset
+select is(maintenance.complete_task(:task_id, :'lease_token', '{"word": "ZEBRA"}') ->> 'state', 'skipped',
+  'of what is below a subject no answer is taken');
+select maintenance_internal.erase_subjects() \g /dev/null
+select set_eq($$select subject from maintenance.task where kind = 'open' and subject <> '(erased)'$$,
+  array['bob', 'xan.', 'xan0', 'xander', 'xa', 'bob/xan'], 'it is forgotten with it, and nothing that begins alike');
+select is_empty($$select subject from maintenance.change where subject ~ '^xan/' union all
+  select subject from maintenance_internal.subject where subject ~ '^xan/'$$, '... everywhere');
+rollback to below;
+select maintenance.erase_subject('xan/1') \g /dev/null
+select set_eq($$select subject from maintenance.task where subject ~ '^xan(/|$)'$$, array['xan'],
+  'and what is above it stays');
 rollback to before;
 
 -- The trigger is for the owner's tables.

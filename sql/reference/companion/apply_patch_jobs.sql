@@ -1,0 +1,212 @@
+-- apply_patch_jobs: each step of a run is one attempt at one patch job, so that others see how far
+-- it is. Rules S3-07 to S3-13, S3-15 to S3-17, S3-22.
+--
+-- Nothing is locked while an attempt reads: it writes where the versions are still those that it
+-- has read, and else it has met another writer. Such a job stays processing, and its next attempt
+-- is the next step, after a pause that doubles. What it changes and that it is done are one
+-- transaction: character, conversation, job, in the order in which a delete comes through them.
+
+-- One attempt: 40001 where somebody else has written meanwhile.
+create function public.apply_patch_job(job public.patch_jobs)
+returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_conversation public.conversation_states;
+  v_character public.character_states;
+  v_state jsonb;
+begin
+  select * into v_conversation
+  from public.conversation_states as c where c.conversation_id = job.conversation_id;
+  select * into v_character
+  from public.character_states as c
+  where c.character_id = coalesce(job.character_id, v_conversation.character_id);
+
+  v_state := public.apply_patch_to_state(v_character.state, job.patch, job.id, 'character');
+  if v_state <> v_character.state then
+    update public.character_states as c
+    set state = v_state, version = c.version + 1
+    where c.character_id = v_character.character_id and c.version = v_character.version;
+    if not found then
+      raise exception 'the state of character % has changed meanwhile', v_character.character_id
+        using errcode = 'serialization_failure';
+    end if;
+  end if;
+  v_state := public.apply_patch_to_state(v_conversation.state, job.patch, job.id, 'conversation');
+  if v_state <> v_conversation.state then
+    update public.conversation_states as c
+    set state = v_state, version = c.version + 1
+    where c.conversation_id = v_conversation.conversation_id
+      and c.version = v_conversation.version;
+    if not found then
+      raise exception 'the state of conversation % has changed meanwhile',
+          v_conversation.conversation_id
+        using errcode = 'serialization_failure';
+    end if;
+  end if;
+
+  update public.patch_jobs as j
+  set status = 'done', last_error = '', patched_at = maintenance_internal.moment()
+  where j.id = job.id and j.status = job.status and j.run_id is not distinct from job.run_id
+    and j.patch = job.patch;
+  if not found then
+    raise exception 'the patch job % has changed meanwhile', job.id
+      using errcode = 'serialization_failure';
+  end if;
+end
+$$;
+
+comment on function public.apply_patch_job(public.patch_jobs) is
+  'Applies a patch to the states of its conversation and its character, and says that it is done, '
+  'in one transaction (S3-08 to S3-10, S3-13); to what it was applied before it is not again. '
+  'Errors: 40001 another writer was there first, PM018 it is no patch.';
+
+-- Where a model has given up making a patch, its job waits for a person, and its turn for nobody.
+create function public.park_patch_jobs()
+returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  update public.patch_jobs as j
+  set status = 'failed', parked_at = maintenance_internal.moment(),
+    last_error = 'no model has made a patch of it'
+  from public.conversation_states as c
+  where j.status <> 'done' and j.parked_at is null and j.patch is null
+    and c.conversation_id = j.conversation_id
+    and exists (
+      select from maintenance.task as t
+      where t.subject = c.subject and t.kind = 'patch_generate'
+        and t.state in ('dead', 'skipped'))
+    and public.patch_hash(j) in (
+      select maintenance_internal.given_up('patch_generate', c.subject));
+end
+$$;
+
+comment on function public.park_patch_jobs() is
+  'Parks the patch jobs for which no model has made a patch (S3-17, S3-18).';
+
+create function public.apply_patch_jobs_step(batch_size integer)
+returns bigint
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_most_jobs constant integer := least(50, coalesce((
+    select j.batch_size from maintenance_internal.job as j
+    where j.job_name = 'apply_patch_jobs'), apply_patch_jobs_step.batch_size));
+  v_most_attempts constant numeric := (
+    select s.value::numeric from maintenance.setting as s where s.name = 'patch_attempts');
+  v_most_conflicts constant integer := 5;
+  v_run_id constant bigint := coalesce(maintenance_internal.this_run(), 0);
+  v_counts jsonb := (
+    select r.details from maintenance_internal.run as r where r.run_id = v_run_id);
+  v_job public.patch_jobs;
+  v_outcome text := 'done';
+  v_error text := '';
+begin
+  if v_counts -> 'processed' is null then
+    perform public.park_patch_jobs();
+    v_counts := '{"ok": true, "processed": 0, "ok_count": 0, "failed_count": 0, "locked": 0}'
+      || jsonb_strip_nulls(
+        jsonb_build_object('errors', maintenance.trigger_jobs('patch') -> 'errors'));
+    perform maintenance.add_details(v_counts);
+  end if;
+
+  select * into v_job
+  from public.patch_jobs as j
+  where j.status = 'processing' and j.parked_at is null and j.run_id = v_run_id;
+  if found then
+    perform pg_sleep(0.08 * 2 ^ (v_job.conflicts - 1));
+  elsif (v_counts ->> 'processed')::integer + (v_counts ->> 'locked')::integer >= v_most_jobs then
+    return 0;
+  else
+    select * into v_job
+    from public.patch_jobs as j
+    where j.status <> 'done' and j.parked_at is null and j.patch is not null
+      and (j.status <> 'processing'
+        or j.locked_at < maintenance_internal.moment() - interval '10 minutes')
+      -- Once a run: what has failed in this one waits for the next.
+      and (j.run_id is distinct from v_run_id or v_run_id = 0)
+      and (j.turn_seq is null or not exists (
+        select from public.patch_jobs as e
+        where e.conversation_id = j.conversation_id and e.turn_seq < j.turn_seq
+          and e.status <> 'done' and e.parked_at is null))
+    order by j.created_at, j.id
+    limit 1;
+    if not found then
+      return 0;
+    end if;
+    v_job.conflicts := 0;
+  end if;
+
+  begin
+    perform public.apply_patch_job(v_job);
+  exception
+    when lock_not_available then
+      v_outcome := 'locked';
+      v_error := sqlerrm;
+    when others or assert_failure then
+      v_outcome := case when sqlstate like '40%' then 'conflict' else 'failed' end;
+      v_error := sqlerrm;
+  end;
+  if v_outcome in ('conflict', 'failed') then
+    v_job.attempts := v_job.attempts + 1;
+    v_job.conflicts := v_job.conflicts + (v_outcome = 'conflict')::integer;
+    if v_job.conflicts >= v_most_conflicts or v_job.attempts >= v_most_attempts then
+      v_outcome := 'failed';
+    end if;
+  end if;
+  if v_outcome <> 'done' then
+    update public.patch_jobs as j
+    set status = case v_outcome when 'conflict' then 'processing' when 'failed' then 'failed'
+        else 'pending' end,
+      attempts = v_job.attempts,
+      conflicts = v_job.conflicts,
+      last_error = v_error,
+      run_id = v_run_id,
+      locked_at = maintenance_internal.moment(),
+      parked_at = case when v_outcome = 'failed' and v_job.attempts >= v_most_attempts
+        then maintenance_internal.moment() end
+    where j.id = v_job.id and j.status = v_job.status
+      and j.run_id is not distinct from v_job.run_id;
+  end if;
+  if v_outcome = 'locked' then
+    v_counts := v_counts || jsonb_build_object('locked', (v_counts ->> 'locked')::integer + 1);
+  elsif v_outcome <> 'conflict' then
+    v_counts := v_counts || jsonb_build_object(
+      'processed', (v_counts ->> 'processed')::integer + 1,
+      'ok_count', (v_counts ->> 'ok_count')::integer + (v_outcome = 'done')::integer,
+      'failed_count', (v_counts ->> 'failed_count')::integer + (v_outcome = 'failed')::integer);
+  end if;
+  perform maintenance.add_details(v_counts);
+  return 1;
+end
+$$;
+
+comment on function public.apply_patch_jobs_step(integer) is
+  'Step of apply_patch_jobs: one attempt at the oldest patch job whose turn it is (S3-07). Another '
+  'writer makes it wait 80 ms, doubled with each of five attempts, and then fail; what has failed '
+  'is tried again by the next run, until it was tried as often as the setting patch_attempts says: '
+  'then it is parked. A job that a run has left behind is taken back after ten minutes. On the '
+  'receipt are processed, ok_count, failed_count, and how many states were locked (S3-15). A run '
+  'takes as many jobs as the job''s batch_size says, 50 at most (S3-22).';
+
+create function public.patch_job_backlog(cap integer)
+returns table (due bigint, oldest timestamptz)
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+begin atomic
+  select count(*), min(o.created_at)
+  from (
+    select j.created_at from public.patch_jobs as j
+    where j.status <> 'done' and j.parked_at is null
+    order by j.created_at
+    limit patch_job_backlog.cap
+  ) as o;
+end;
+
+comment on function public.patch_job_backlog(integer) is
+  'Backlog of apply_patch_jobs: jobs that are neither done nor parked, up to cap.';
