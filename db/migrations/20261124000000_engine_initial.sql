@@ -601,11 +601,11 @@ comment on function maintenance.version() is
   'that it was made of.';
 -- end of sql/engine/version.sql
 
--- from sql/engine/state.sql 38dd465a8f2a1e4d
+-- from sql/engine/state.sql bc953c716139af3f
 -- The release, and a hash of the files of sql/engine/. Written by make migration.
 
 comment on schema maintenance is
-  'pg-maintenance 0.0.0, state 38c24a6aa8f9ee46: '
+  'pg-maintenance 0.0.0, state 3eca51378545815b: '
   'what people call and read; \df maintenance.* is the manual.';
 -- end of sql/engine/state.sql
 
@@ -13627,7 +13627,7 @@ end
 $$;
 -- end of sql/engine/health/job_faults.sql
 
--- from sql/engine/health/backlog.sql 3efba767ed165e72
+-- from sql/engine/health/backlog.sql b15ffe56d324933e
 -- One row per backlog: what is due now under each rule, read with the rule itself, up to 10,000;
 -- then what is to be said of all jobs, and of pg_cron.
 -- Each count stands in a block of its own: a broken rule makes its own row critical and no other.
@@ -13768,7 +13768,10 @@ begin
         -- since there was one.
         and maintenance_internal.nearest_slot(schedule, v_row.promised_at, true, v_zone)
           <= maintenance_internal.clock() then
-        advice := format('Behind its schedule. select * from maintenance.preview(%L);', job_name);
+        advice := format(case v_job.kind
+            when 'policy' then 'Behind its schedule. select * from maintenance.preview(%L);'
+            else 'Behind its schedule. select * from maintenance.run_history where job_name = %L '
+              'order by run_id desc limit 5;' end, job_name);
       else
         severity := 'notice';
       end if;
@@ -14067,7 +14070,7 @@ comment on function maintenance.index_report_step(integer) is
   'details (S4-05 to S4-07).';
 -- end of sql/engine/health/index_report_step.sql
 
--- from sql/engine/names.sql 08679a4ef0d6f4fe
+-- from sql/engine/names.sql 2eafdb40412fa28e
 -- The names that the files of sql/engine/ make in our schemas. Written by make migration.
 
 create function maintenance_internal.engine_names()
@@ -14371,6 +14374,7 @@ return array[
   'maintenance_internal.skipped_tables',
   'maintenance_internal.slot_near',
   'maintenance_internal.split_piece',
+  'maintenance_internal.stands_on',
   'maintenance_internal.start_bar',
   'maintenance_internal.start_run',
   'maintenance_internal.start_waiting',
@@ -14416,8 +14420,27 @@ return array[
 ];
 -- end of sql/engine/names.sql
 
--- from sql/engine/uninstall.sql 709fb24d27f4000c
+-- from sql/engine/uninstall.sql 39152509d2af083e
 -- The way out: schedules, schemas and roles go, and nothing that is not ours.
+
+-- Whether an object stands on one in these schemas, or on one of these.
+create function maintenance_internal.stands_on(
+  p_class regclass,
+  p_object oid,
+  p_schemas oid[],
+  p_others oid[])
+returns boolean
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+return exists (
+  select from pg_depend as d
+  where d.classid = p_class and d.objid = p_object and d.deptype = 'n'
+    and (d.refclassid in ('pg_proc'::regclass, 'pg_class'::regclass) and d.refobjid = any (p_others)
+      or d.refclassid = 'pg_proc'::regclass and d.refobjid in (
+        select p.oid from pg_proc as p where p.pronamespace = any (p_schemas))
+      or d.refclassid = 'pg_class'::regclass and d.refobjid in (
+        select c.oid from pg_class as c where c.relnamespace = any (p_schemas))));
 
 create function maintenance.uninstall(confirm text)
 returns table (what text, outcome text)
@@ -14432,8 +14455,11 @@ declare
   v_names text[] := maintenance_internal.engine_names();
   v_more text[];
   v_versions text[] := array(select m.version from maintenance_internal.migration as m order by 1);
+  v_parts oid[];
+  v_part_views oid[];
   v_functions oid[] := array[]::oid[];
   v_views oid[] := array[]::oid[];
+  v_found integer;
   v_foreign text;
   v_row record;
 begin
@@ -14444,37 +14470,39 @@ begin
         current_database());
   end if;
 
-  -- The functions of the reference application that cannot work without the engine go, and views
-  -- over them; its tables stay, with what they need.
+  -- The functions and views of the reference application that cannot work without the engine go;
+  -- its tables stay, with what they need.
   if to_regprocedure('maintenance_internal.reference_names()') is not null then
     execute 'select maintenance_internal.reference_names()' into v_more;
     v_names := v_names || v_more;
-    -- A body in PL/pgSQL is a text, and says by name what it calls.
-    execute
-      'with recursive part as (select p.oid, p.proname, p.prosrc from pg_proc as p '
+    execute 'select array(select p.oid from pg_proc as p '
       'join maintenance_internal.reference_objects() as o '
       'on o.kind = ''function'' and o.name = p.proname '
       'where p.pronamespace = ''public''::regnamespace and p.proowner = $1 and p.prokind = ''f''), '
-      'dead as (select p.oid, p.proname from part as p '
-      'where p.prosrc ~ ''\mmaintenance(_internal)?\.'' or exists ('
-      'select from pg_depend as d join pg_proc as e on e.oid = d.refobjid '
-      'where d.classid = ''pg_proc''::regclass and d.objid = p.oid '
-      'and d.refclassid = ''pg_proc''::regclass and e.pronamespace = any ($2)) '
-      'union select p.oid, p.proname from part as p '
-      'join dead as d on p.prosrc ~ format(''\mpublic\.%s\('', d.proname) or exists ('
-      'select from pg_depend as e where e.classid = ''pg_proc''::regclass and e.objid = p.oid '
-      'and e.refclassid = ''pg_proc''::regclass and e.refobjid = d.oid)) '
-      'select coalesce(array_agg(d.oid), ''{}'') from dead as d'
-    into v_functions using v_owner, v_schemas;
-    execute
-      'select coalesce(array_agg(c.oid), ''{}'') from pg_class as c '
+      'array(select c.oid from pg_class as c '
       'join maintenance_internal.reference_objects() as o '
       'on o.kind = ''table'' and o.name = c.relname '
-      'join pg_rewrite as w on w.ev_class = c.oid '
-      'where c.relnamespace = ''public''::regnamespace and c.relkind = ''v'' and exists ('
-      'select from pg_depend as d where d.classid = ''pg_rewrite''::regclass and d.objid = w.oid '
-      'and d.refclassid = ''pg_proc''::regclass and d.refobjid = any ($1))'
-    into v_views using v_functions;
+      'where c.relnamespace = ''public''::regnamespace and c.relowner = $1 and c.relkind = ''v'')'
+    into v_parts, v_part_views using v_owner;
+    loop
+      v_found := cardinality(v_functions) + cardinality(v_views);
+      -- A body in PL/pgSQL is a text, and says by name what it calls.
+      v_functions := array(
+        select p.oid from pg_proc as p
+        where p.oid = any (v_parts) and (p.prosrc ~ '\mmaintenance(_internal)?\.'
+          or exists (
+            select from pg_proc as d
+            where d.oid = any (v_functions) and p.prosrc ~ format('\mpublic\.%s\(', d.proname))
+          or exists (
+            select from pg_class as d
+            where d.oid = any (v_views) and p.prosrc ~ format('\mpublic\.%s\M', d.relname))
+          or maintenance_internal.stands_on('pg_proc', p.oid, v_schemas, v_functions || v_views)));
+      v_views := array(
+        select w.ev_class from pg_rewrite as w
+        where w.ev_class = any (v_part_views) and maintenance_internal.stands_on(
+          'pg_rewrite', w.oid, v_schemas, v_functions || v_views));
+      exit when cardinality(v_functions) + cardinality(v_views) = v_found;
+    end loop;
   end if;
 
   -- What somebody else has put among ours, or built on it, is theirs to take away.

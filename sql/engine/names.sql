@@ -301,6 +301,7 @@ return array[
   'maintenance_internal.skipped_tables',
   'maintenance_internal.slot_near',
   'maintenance_internal.split_piece',
+  'maintenance_internal.stands_on',
   'maintenance_internal.start_bar',
   'maintenance_internal.start_run',
   'maintenance_internal.start_waiting',

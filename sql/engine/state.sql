@@ -1,5 +1,5 @@
 -- The release, and a hash of the files of sql/engine/. Written by make migration.
 
 comment on schema maintenance is
-  'pg-maintenance 0.0.0, state 38c24a6aa8f9ee46: '
+  'pg-maintenance 0.0.0, state 3eca51378545815b: '
   'what people call and read; \df maintenance.* is the manual.';

@@ -42,7 +42,10 @@ begin atomic
     'patch_jobs',
     'memory_b_episodes',
     'memory_daily',
-    'memory_biweekly'])
+    'memory_biweekly',
+    'memory_levels',
+    'missing_memories',
+    'companion_posts'])
   union all
   select 'function', unnest(array[
     'touch_updated_at',
@@ -88,7 +91,10 @@ begin atomic
     'apply_patch_to_state',
     'check_patch_job',
     'enqueue_patch_job',
+    'revive_patch_job',
     'retry_patch_job',
+    'retry_patch_jobs_step',
+    'parked_patch_jobs',
     'patch_hash',
     'next_patchless',
     'patch_subjects',
@@ -100,7 +106,6 @@ begin atomic
     'park_patch_jobs',
     'apply_patch_jobs_step',
     'patch_job_backlog',
-    'memory_levels',
     'memory_lines',
     'next_memory',
     'memory_subjects',
@@ -110,7 +115,7 @@ begin atomic
     'prepare_memory',
     'short_texts',
     'apply_memory',
-    'memory_items',
+    'memory_lists',
     'remember_in_state',
     'is_post_due',
     'post_subjects',
@@ -138,6 +143,7 @@ begin atomic
     'trigger_analysis',
     'trigger_consolidation',
     'apply_patch_jobs',
+    'retry_patch_jobs',
     'trigger_memories',
     'trigger_posts'])
   union all

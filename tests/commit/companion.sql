@@ -3,67 +3,124 @@
 \set QUIET on
 set client_min_messages = error;
 create extension pgtap;
-select plan(14);
+select plan(17);
 \ir connect.psql
 \ir ../sql/reference/companion/companion.psql
 
--- All that another session has seen of the first job, and of the next.
-create table public.seen (nr serial, job text unique);
-select pg_temp.meet('conversation', 5), pg_temp.turn(11, 1, age => '2 hours'), pg_temp.turn(13, 1) \g /dev/null
-select clock_timestamp() as began \gset
-select dblink_send_query('other', $$call maintenance.run_job('apply_patch_jobs', '{}')$$) \g /dev/null
-create procedure pg_temp.watch() language plpgsql as $$
+-- Each attempt at the first conversation waits for one of two gates, by turns, and says by a sequence which attempt it
+-- is. So it is known what has been committed before it, however slow the machine is.
+create sequence public.attempt;
+create function public.wait_at_gate() returns trigger language plpgsql as $$
+declare v_gate integer := nextval('public.attempt') % 2;
 begin
-  for i in 1 .. 2000 loop
-    insert into public.seen (job)
-    select concat_ws(' ', right(conversation_id::text, 2), status, attempts, nullif(conflicts, 0))
-    from public.patch_jobs order by conversation_id on conflict do nothing;
-    commit;
-    exit when not exists (select from public.patch_jobs where status in ('pending', 'processing'));
+  while not pg_try_advisory_xact_lock_shared(4711, v_gate) loop
     perform pg_sleep(0.01);
   end loop;
+  return new;
 end $$;
-call pg_temp.watch();
-select is((select string_agg(job, ', ' order by nr) from public.seen where job ~ '^11 p.*[0-9]' and job !~ 'pending'),
-  '11 processing 1 1, 11 processing 2 2, 11 processing 3 3, 11 processing 4 4',
+create trigger a_gate before update on public.conversation_states
+for each row when (old.conversation_id = '00000000-0000-0000-0000-000000000011')
+execute function public.wait_at_gate();
+create function pg_temp.close_gates() returns text language sql as $$
+  select setval('public.attempt', 1, false)::text || pg_advisory_lock(4711, 0) || pg_advisory_lock(4711, 1) $$;
+create procedure pg_temp.arrive(attempt integer) language plpgsql as $$
+begin
+  call pg_temp.wait_for(format('(select is_called and last_value = %s from public.attempt)', attempt));
+end $$;
+-- Lets an attempt pass, with the gate behind it closed.
+create function pg_temp.pass(attempt integer) returns text language sql as $$
+  select pg_advisory_unlock(4711, attempt % 2)::text $$;
+create table public.seen (nr serial, job text);
+create procedure pg_temp.watch(attempts integer) language plpgsql as $$
+begin
+  for i in 1 .. attempts loop
+    call pg_temp.arrive(i);
+    insert into public.seen (job)
+    select concat_ws(' ', j.status, j.attempts) from public.patch_jobs as j
+    where j.conversation_id = '00000000-0000-0000-0000-000000000011';
+    if i > 1 then
+      perform pg_advisory_lock(4711, (i - 1) % 2);
+    end if;
+    exit when i = attempts;
+    perform pg_temp.pass(i);
+    commit;
+  end loop;
+end $$;
+select pg_temp.meet('conversation', 5), pg_temp.turn(11, 1, age => '2 hours'), pg_temp.turn(13, 1),
+  pg_temp.close_gates()
+\g /dev/null
+select clock_timestamp() as began \gset
+select dblink_send_query('other', $$call maintenance.run_job('apply_patch_jobs', '{}')$$) \g /dev/null
+call pg_temp.watch(5);
+select is((select string_agg(job, ', ' order by nr) from public.seen),
+  'processing 0, processing 1, processing 2, processing 3, processing 4',
   'S3-11: others see it processing, with each attempt');
-select is((select string_agg(job, ', ' order by nr) from public.seen where job ~ 'failed|done'),
-  '11 failed 5 5, 13 done 0',
-  'S3-12: then failed, and the next one done');
-select cmp_ok(clock_timestamp() - :'began', '>=', interval '1.2 seconds', 'S3-11: after 80, 160, 320 and 640 ms');
+select pg_advisory_unlock_all() \g /dev/null
+call pg_temp.wait_for($$not exists (select from public.patch_jobs where status in ('pending', 'processing'))$$);
+select is((select string_agg(concat_ws(' ', status, attempts), ', ' order by conversation_id) from public.patch_jobs),
+  'failed 5, done 0', 'S3-12: then failed, and the next one done');
+select cmp_ok(clock_timestamp() - :'began', '>=', interval '1.2 seconds', 'S3-11, C-22: after 80, 160, 320 and 640 ms');
 select is((select (r::jsonb #> '{data,details}') - 'locked'::text from dblink_get_result('other') as d (r text)),
-  '{"ok": true, "processed": 2, "ok_count": 1, "failed_count": 1}', 'S3-15: its result has the keys');
+  '{"ok": true, "processed": 2, "ok_count": 1, "failed_count": 1}',
+  'S3-15, S3-21: by hand it says what the receipt has');
 select from dblink_get_result('other', false) as d (r text) \g /dev/null
 select is((select details - 'locked'::text from maintenance.run_history where job_name = 'apply_patch_jobs'),
   '{"ok": true, "processed": 2, "ok_count": 1, "failed_count": 1}', 'S3-15: and so has the receipt');
 
 -- S3-16: a session that is killed between two attempts.
 delete from public.patch_jobs;
-select pg_temp.meet('conversation', 3), pg_temp.turn(11, 2) \g /dev/null
+truncate public.seen;
+select pg_temp.meet('conversation', 2), pg_temp.turn(11, 2), pg_temp.close_gates() \g /dev/null
 select dblink_send_query('other', $$call maintenance.run_job('apply_patch_jobs')$$) \g /dev/null
-call pg_temp.wait_for($$exists (select from public.patch_jobs where status = 'processing' and attempts = 2)$$);
+call pg_temp.watch(3);
 select pg_terminate_backend(backend_pid) from maintenance_internal.run where status = 'running' \g /dev/null
 call pg_temp.wait_for($$not exists (select from pg_stat_activity as a join maintenance_internal.run as r
   on r.backend_pid = a.pid where r.status = 'running')$$);
-select dblink_disconnect('other') \g /dev/null
+select dblink_disconnect('other'), pg_advisory_unlock_all() \g /dev/null
 select is((select status || ' ' || attempts from public.patch_jobs), 'processing 2',
   'S3-16: what a dead worker was at');
 call maintenance.run_job('apply_patch_jobs');
 select is((select status || ' ' || attempts from public.patch_jobs), 'processing 2',
   '... is left alone for ten minutes');
 update public.patch_jobs set locked_at = now() - interval '11 minutes';
-select setval('public.met', 100) \g /dev/null
 call maintenance.run_job('apply_patch_jobs');
-select is((select status || ' ' || attempts from public.patch_jobs), 'done 2', 'S3-16: then a later run does it');
+select is((select status || ' ' || attempts from public.patch_jobs), 'done 3',
+  'S3-16: then a later run does it, and it has cost an attempt');
 select is(pg_temp.states(11), '2 [2] 2 2', '... once');
+drop trigger a_gate on public.conversation_states;
+
+-- A lock that lasts, on a state or on the job itself, is no fault of the job: it counts for nothing, and stops nobody.
+\ir connect.psql
+delete from public.patch_jobs;
+select pg_temp.turn(11, 3, age => '3 hours'), pg_temp.turn(12, 3, age => '2 hours'), pg_temp.turn(13, 3) \g /dev/null
+select dblink_exec('third', 'begin'),
+  dblink_exec('third', $$update public.conversation_states set version = version
+    where conversation_id = '00000000-0000-0000-0000-000000000011'$$),
+  dblink_exec('third', $$update public.patch_jobs set attempts = 0
+    where conversation_id = '00000000-0000-0000-0000-000000000012'$$) \g /dev/null
+call maintenance.run_job('apply_patch_jobs');
+select is((select details from maintenance.run_history where job_name = 'apply_patch_jobs'
+    order by run_id desc limit 1),
+  '{"ok": true, "processed": 1, "ok_count": 1, "failed_count": 0, "locked": 1}',
+  'a state that is locked is told, and a job that is locked is left');
+select is((select string_agg(concat_ws(' ', status, attempts), ', ' order by conversation_id) from public.patch_jobs),
+  'pending 0, pending 0, done 0', '... as it was, and the others are done');
+select dblink_exec('third', 'commit') \g /dev/null
+call maintenance.run_job('apply_patch_jobs');
+select is((select string_agg(concat_ws(' ', status, attempts), ', ' order by conversation_id) from public.patch_jobs),
+  'done 0, done 0, done 0', 'the next run does it');
 
 -- Any mixture of writers: three sessions at once, of which one runs the job, and two write as an application does, a
 -- hundred times each, by versions. Each adds its name to one list and changes what does not commute: one after the
 -- other in the order of the list, all of them give the same state.
 \ir connect.psql
 delete from public.patch_jobs;
-update public.conversation_states set state = '{}', version = 1;
-update public.character_states set state = '{}', version = 1;
+select pg_temp.meet('conversation', 3) \g /dev/null
+alter table public.conversation_states disable trigger meet;
+update public.conversation_states set state = '{}';
+update public.conversation_states set version = 1;
+alter table public.conversation_states enable trigger meet;
+update public.character_states set state = '{}';
 create function public.write_by(name text, state jsonb) returns jsonb language sql immutable as $$
   select state || jsonb_build_object('ledger', coalesce(state -> 'ledger', '{}') || jsonb_build_object('event_log',
       coalesce(state #> '{ledger,event_log}', '[]') || jsonb_build_array(name)),

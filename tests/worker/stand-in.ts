@@ -163,7 +163,7 @@ function patch(line: Line | undefined, keys: string[]): Reply {
   const item = {
     key: said
       .toLowerCase()
-      .replace(/[^a-z]+/g, "_")
+      .replace(/[^a-z0-9]+/g, "_")
       .slice(0, 30),
     text: said,
   };

@@ -138,7 +138,10 @@ begin
         -- since there was one.
         and maintenance_internal.nearest_slot(schedule, v_row.promised_at, true, v_zone)
           <= maintenance_internal.clock() then
-        advice := format('Behind its schedule. select * from maintenance.preview(%L);', job_name);
+        advice := format(case v_job.kind
+            when 'policy' then 'Behind its schedule. select * from maintenance.preview(%L);'
+            else 'Behind its schedule. select * from maintenance.run_history where job_name = %L '
+              'order by run_id desc limit 5;' end, job_name);
       else
         severity := 'notice';
       end if;

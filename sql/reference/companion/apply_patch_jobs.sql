@@ -1,5 +1,6 @@
--- apply_patch_jobs: each step of a run is one attempt at one patch job, so that others see how far
--- it is. Rules S3-07 to S3-13, S3-15 to S3-17, S3-22.
+-- apply_patch_jobs: a step of a run takes up one patch job, or is one attempt at it, so that others
+-- see how far it is, and what a run was at when it ended. Rules S3-07 to S3-13, S3-15 to S3-17,
+-- S3-22.
 --
 -- Nothing is locked while an attempt reads: it writes where the versions are still those that it
 -- has read, and else it has met another writer. Such a job stays processing, and its next attempt
@@ -99,6 +100,7 @@ declare
   v_most_attempts constant numeric := (
     select s.value::numeric from maintenance.setting as s where s.name = 'patch_attempts');
   v_most_conflicts constant integer := 5;
+  v_now constant timestamptz := maintenance_internal.moment();
   v_run_id constant bigint := coalesce(maintenance_internal.this_run(), 0);
   v_counts jsonb := (
     select r.details from maintenance_internal.run as r where r.run_id = v_run_id);
@@ -117,36 +119,46 @@ begin
   select * into v_job
   from public.patch_jobs as j
   where j.status = 'processing' and j.parked_at is null and j.run_id = v_run_id;
-  if found then
-    perform pg_sleep(0.08 * 2 ^ (v_job.conflicts - 1));
-  elsif (v_counts ->> 'processed')::integer + (v_counts ->> 'locked')::integer >= v_most_jobs then
-    return 0;
-  else
-    select * into v_job
-    from public.patch_jobs as j
-    where j.status <> 'done' and j.parked_at is null and j.patch is not null
-      and (j.status <> 'processing'
-        or j.locked_at < maintenance_internal.moment() - interval '10 minutes')
-      -- Once a run: what has failed in this one waits for the next.
-      and (j.run_id is distinct from v_run_id or v_run_id = 0)
-      and (j.turn_seq is null or not exists (
-        select from public.patch_jobs as e
-        where e.conversation_id = j.conversation_id and e.turn_seq < j.turn_seq
-          and e.status <> 'done' and e.parked_at is null))
-    order by j.created_at, j.id
-    limit 1;
-    if not found then
-      return 0;
-    end if;
-    v_job.conflicts := 0;
+  if not found then
+    -- What has failed comes after what has not; what a run has left behind counts as an attempt:
+    -- it may have been what ended it.
+    update public.patch_jobs as j
+    set status = 'processing', run_id = v_run_id, locked_at = v_now, conflicts = 0,
+      attempts = j.attempts + (j.status = 'processing')::integer
+    where j.id = (
+      select o.id
+      from public.patch_jobs as o
+      where o.status <> 'done' and o.parked_at is null and o.patch is not null
+        and (o.status <> 'processing' or o.locked_at is null
+          or o.locked_at not between v_now - interval '10 minutes' and v_now)
+        -- Once a run: what has failed in this one, or is locked, waits for the next.
+        and (o.run_id is distinct from v_run_id or v_run_id = 0)
+        and (o.turn_seq is null or not exists (
+          select from public.patch_jobs as e
+          where e.conversation_id = o.conversation_id and e.turn_seq < o.turn_seq
+            and e.status <> 'done' and e.parked_at is null))
+        and not exists (
+          select from public.conversation_states as c
+          join public.users as u on u.id = c.user_id
+          where c.conversation_id = o.conversation_id and u.deleted_at is not null)
+        and (v_counts ->> 'processed')::integer + (v_counts ->> 'locked')::integer < v_most_jobs
+      order by o.status = 'failed', o.created_at, o.id
+      limit 1
+      for no key update skip locked);
+    return case when found then 1 else 0 end;
   end if;
 
   begin
+    if v_job.attempts >= v_most_attempts then
+      raise exception 'runs have ended while they were at it' using errcode = 'PM016';
+    end if;
+    perform pg_sleep(0.08 * 2 ^ (v_job.conflicts - 1))
+    where v_job.conflicts > 0;
     perform public.apply_patch_job(v_job);
   exception
     when lock_not_available then
       v_outcome := 'locked';
-      v_error := sqlerrm;
+      v_error := v_job.last_error;
     when others or assert_failure then
       v_outcome := case when sqlstate like '40%' then 'conflict' else 'failed' end;
       v_error := sqlerrm;
@@ -165,33 +177,32 @@ begin
       attempts = v_job.attempts,
       conflicts = v_job.conflicts,
       last_error = v_error,
-      run_id = v_run_id,
       locked_at = maintenance_internal.moment(),
       parked_at = case when v_outcome = 'failed' and v_job.attempts >= v_most_attempts
         then maintenance_internal.moment() end
-    where j.id = v_job.id and j.status = v_job.status
-      and j.run_id is not distinct from v_job.run_id;
+    where j.id = v_job.id and j.status = 'processing' and j.run_id = v_run_id;
   end if;
-  if v_outcome = 'locked' then
-    v_counts := v_counts || jsonb_build_object('locked', (v_counts ->> 'locked')::integer + 1);
-  elsif v_outcome <> 'conflict' then
-    v_counts := v_counts || jsonb_build_object(
+  v_counts := v_counts || case v_outcome
+    when 'conflict' then '{}'
+    when 'locked' then jsonb_build_object('locked', (v_counts ->> 'locked')::integer + 1)
+    else jsonb_build_object(
       'processed', (v_counts ->> 'processed')::integer + 1,
       'ok_count', (v_counts ->> 'ok_count')::integer + (v_outcome = 'done')::integer,
-      'failed_count', (v_counts ->> 'failed_count')::integer + (v_outcome = 'failed')::integer);
-  end if;
+      'failed_count', (v_counts ->> 'failed_count')::integer + (v_outcome = 'failed')::integer)
+    end;
   perform maintenance.add_details(v_counts);
   return 1;
 end
 $$;
 
 comment on function public.apply_patch_jobs_step(integer) is
-  'Step of apply_patch_jobs: one attempt at the oldest patch job whose turn it is (S3-07). Another '
-  'writer makes it wait 80 ms, doubled with each of five attempts, and then fail; what has failed '
-  'is tried again by the next run, until it was tried as often as the setting patch_attempts says: '
-  'then it is parked. A job that a run has left behind is taken back after ten minutes. On the '
-  'receipt are processed, ok_count, failed_count, and how many states were locked (S3-15). A run '
-  'takes as many jobs as the job''s batch_size says, 50 at most (S3-22).';
+  'Step of apply_patch_jobs: takes up the oldest patch job whose turn it is, those that have '
+  'failed last (S3-07), or is one attempt at it. Another writer makes it wait 80 ms, doubled with '
+  'each of five attempts, and then fail; what has failed is tried again by the next run, until it '
+  'was tried as often as the setting patch_attempts says: then it is parked. A job that a run has '
+  'left behind is taken back after ten minutes. On the receipt are processed, ok_count, '
+  'failed_count, and of how many the states were locked (S3-15). A run takes as many jobs as the '
+  'job''s batch_size says, 50 at most (S3-22).';
 
 create function public.patch_job_backlog(cap integer)
 returns table (due bigint, oldest timestamptz)
@@ -202,8 +213,10 @@ begin atomic
   select count(*), min(o.created_at)
   from (
     select j.created_at from public.patch_jobs as j
-    where j.status <> 'done' and j.parked_at is null
-    order by j.created_at
+    join public.conversation_states as c on c.conversation_id = j.conversation_id
+    left join public.users as u on u.id = c.user_id
+    where j.status <> 'done' and j.parked_at is null and u.deleted_at is null
+    order by j.status = 'failed', j.created_at
     limit patch_job_backlog.cap
   ) as o;
 end;

@@ -3,10 +3,10 @@
 --
 -- A patch has eleven keys, each for one section of a state (state_sections); null leaves it as it
 -- is. focus_panel_next takes the place of its section, fact_patch_add is added to its list, and all
--- others are merged into theirs, member by member. In these a list (state_lists) is changed by two
--- names of its own: LIST_add, whose items come last, in place of those of the same key, and
--- LIST_close, the keys of what goes. inventory_delta is added to counts, experience_axes_delta to
--- the axes.
+-- others are merged into theirs, member by member; a member that is null goes. In these a list
+-- (state_lists) is changed by two names of its own: LIST_add, whose items come last, in place of
+-- those of the same key, and LIST_close, the keys of what goes. inventory_delta is added to counts,
+-- experience_axes_delta to the axes.
 
 create function public.state_sections()
 returns table (section text, key text, types text[], holder text)
@@ -33,30 +33,31 @@ comment on function public.state_sections() is
   'whether it is kept with the conversation or with the character.';
 
 create function public.state_lists()
-returns table (section text, list text, most integer)
+returns table (section text, list text, most integer, is_own boolean)
 language sql
 immutable
 set search_path = pg_catalog, pg_temp
 begin atomic
   values
-    ('run_state', 'applied_patch_job_ids', 240),
-    ('plot_board', 'open_threads', 60),
-    ('plot_board', 'pending_scenes', 40),
-    ('plot_board', 'beat_history', 80),
-    ('ledger', 'event_log', 200),
-    ('ledger', 'npc_database', 200),
-    ('ledger', 'inventory', 200),
-    ('ledger', 'relation_ledger', 120),
-    ('memory', 'memory_b_recent', 20),
-    ('memory', 'memory_c0_recent', 14),
-    ('memory', 'memory_highlights', 60),
-    ('memory', 'memory_biweekly_recent', 10),
-    ('fact_patch', null, 60);
+    ('run_state', 'applied_patch_job_ids', 240, true),
+    ('plot_board', 'open_threads', 60, false),
+    ('plot_board', 'pending_scenes', 40, false),
+    ('plot_board', 'beat_history', 80, false),
+    ('ledger', 'event_log', 200, false),
+    ('ledger', 'npc_database', 200, false),
+    ('ledger', 'inventory', 200, false),
+    ('ledger', 'relation_ledger', 120, false),
+    ('memory', 'memory_b_recent', 20, true),
+    ('memory', 'memory_c0_recent', 14, true),
+    ('memory', 'memory_highlights', 60, true),
+    ('memory', 'memory_biweekly_recent', 10, true),
+    ('fact_patch', null, 60, false);
 end;
 
 comment on function public.state_lists() is
-  'The lists of a state, the section that each is in, and how many items it has at most: the last '
-  'ones stay. fact_patch is a list itself.';
+  'The lists of a state, the section that each is in, how many items it has at most (the last ones '
+  'stay), and whether it is no patch''s business: what was applied, and what is remembered '
+  '(memory_lists). fact_patch is a list itself.';
 
 create function public.item_key(item jsonb)
 returns text
@@ -96,10 +97,12 @@ return case when jsonb_typeof(list) = 'array' and add is null and close is null
       from item as i
       window w as (partition by i.key)
     ) as i
-    where (i.key is null or not i.is_added or i.again = 1)
-      and (i.key is null or jsonb_typeof(close) is distinct from 'array' or i.key <> all (array(
-        select public.item_key(c.item) from jsonb_array_elements(close) as c (item)
-        where public.item_key(c.item) is not null)))
+    left join (
+      select distinct public.item_key(c.item) as key
+      from jsonb_array_elements(case jsonb_typeof(close) when 'array' then close else '[]' end)
+        as c (item)
+    ) as c on c.key = i.key
+    where c.key is null and (i.key is null or not i.is_added or i.again = 1)
   )
   select coalesce(jsonb_agg(s.item order by s.back desc), '[]')
   from standing as s
@@ -109,48 +112,42 @@ comment on function public.merge_list(jsonb, jsonb, jsonb, integer) is
   'A list, with what is added at its end in place of what has the same key, and without the keys '
   'that are closed: the last most items of it. What is no list is an empty one.';
 
-create function public.merge_inventory(list jsonb, deltas jsonb)
+create function public.merge_inventory(list jsonb, deltas jsonb, most integer)
 returns jsonb
-language plpgsql
+language sql
 immutable
 set search_path = pg_catalog, pg_temp
-as $$
-declare
-  v_most constant numeric := 1e9;
-  v_list jsonb := case jsonb_typeof(list) when 'array' then list else '[]' end;
-  v_delta record;
-  v_item jsonb;
-  v_count numeric;
-begin
-  for v_delta in
-    select public.item_key(d.item) as key, d.item - 'delta' as item,
-      greatest(-v_most, least(v_most, (d.item ->> 'delta')::numeric)) as delta
+return (
+  with delta as (
+    select public.item_key(d.item) as key, max(d.nr) as nr,
+      (array_agg(d.item - 'delta' order by d.nr))[1] as item,
+      sum(greatest(-1e9, least(1e9, (d.item ->> 'delta')::numeric))) as delta
     from jsonb_array_elements(case jsonb_typeof(deltas) when 'array' then deltas else '[]' end)
       with ordinality as d (item, nr)
     where jsonb_typeof(d.item) = 'object' and jsonb_typeof(d.item -> 'delta') = 'number'
-      and public.item_key(d.item) is not null
-    order by d.nr
-  loop
-    select i.item into v_item
-    from jsonb_array_elements(v_list) as i (item)
-    where public.item_key(i.item) = v_delta.key
-    limit 1;
-    if jsonb_typeof(v_item) is distinct from 'object' then
-      v_item := v_delta.item;
-    end if;
-    v_count := v_delta.delta + case jsonb_typeof(v_item -> 'count')
-      when 'number' then greatest(-v_most, least(v_most, (v_item ->> 'count')::numeric)) else 0 end;
-    v_item := v_item || jsonb_build_object('count', trim_scale(v_count));
-    v_list := public.merge_list(v_list, jsonb_build_array(v_item),
-      case when v_count <= 0 then jsonb_build_array(v_delta.key) end, 1000000);
-  end loop;
-  return v_list;
-end
-$$;
+    group by 1
+  ), had as (
+    select distinct on (public.item_key(i.item)) public.item_key(i.item) as key, i.item
+    from jsonb_array_elements(case jsonb_typeof(list) when 'array' then list else '[]' end)
+      as i (item)
+    where jsonb_typeof(i.item) = 'object'
+  ), has as (
+    select d.key, d.nr, coalesce(h.item, d.item) as item, greatest(0, least(1e9, d.delta
+      + case jsonb_typeof(h.item -> 'count') when 'number' then (h.item ->> 'count')::numeric
+        else 0 end)) as count
+    from delta as d
+    left join had as h on h.key = d.key
+    where d.key is not null
+  )
+  select public.merge_list(list,
+    jsonb_agg(h.item || jsonb_build_object('count', trim_scale(h.count)) order by h.nr)
+      filter (where h.count > 0),
+    jsonb_agg(h.key) filter (where h.count = 0), most)
+  from has as h);
 
-comment on function public.merge_inventory(jsonb, jsonb) is
-  'An inventory, each of whose counts is changed by the delta of the same key; what is not there '
-  'yet begins at 0, and of what nothing is left goes.';
+comment on function public.merge_inventory(jsonb, jsonb, integer) is
+  'An inventory, each of whose counts is changed by the deltas of the same key; what is not there '
+  'yet begins at 0, and of what nothing is left goes. The last most items of it.';
 
 create function public.move_axes(axes jsonb, deltas jsonb, targets jsonb)
 returns jsonb
@@ -226,11 +223,14 @@ declare
   v_list record;
   v_items jsonb;
   v_axes jsonb;
+  v_length integer;
 begin
   if v_fault is not null then
     raise exception 'this is no patch: %', v_fault using errcode = 'PM018';
   end if;
-  if v_state #> '{run_state,applied_patch_job_ids}' @> jsonb_build_array(patch_id) then
+  if patch_id is not null
+    and v_state #> '{run_state,applied_patch_job_ids}' @> jsonb_build_array(patch_id)
+  then
     return state;
   end if;
 
@@ -250,17 +250,19 @@ begin
       v_new := v_old;
     else
       v_old := case jsonb_typeof(v_old) when 'object' then v_old else '{}' end;
-      v_new := v_old || coalesce(v_patch, '{}');
+      v_new := (v_old || coalesce(v_patch, '{}')) - array(
+        select m.key from jsonb_each(v_patch) as m where m.value = 'null');
       for v_list in
-        select l.list, l.most from public.state_lists() as l where l.section = v_section.section
+        select l.list, l.most, l.is_own
+        from public.state_lists() as l where l.section = v_section.section
       loop
-        if v_list.list = 'applied_patch_job_ids' then
+        if v_list.is_own then
           v_patch := v_patch - array[v_list.list, v_list.list || '_add', v_list.list || '_close'];
         end if;
         v_items := case jsonb_typeof(v_patch -> v_list.list) when 'array'
           then v_patch -> v_list.list else v_old -> v_list.list end;
         if v_list.list = 'inventory' then
-          v_items := public.merge_inventory(v_items, v_patch -> 'inventory_delta');
+          v_items := public.merge_inventory(v_items, v_patch -> 'inventory_delta', v_list.most);
         end if;
         v_items := public.merge_list(v_items, v_patch -> (v_list.list || '_add'),
           v_patch -> (v_list.list || '_close'), v_list.most);
@@ -281,6 +283,15 @@ begin
     v_state := v_state || jsonb_build_object(v_section.section, v_new);
   end loop;
 
+  -- What makes it no larger is taken all the same: how else could it become smaller. What was
+  -- applied does not count.
+  v_length := length(v_state::text);
+  if v_length > v_longest
+    and (jsonb_typeof(state) is distinct from 'object' or v_length > length(state::text))
+  then
+    raise exception 'the state would have % characters, more than %', v_length, v_longest
+      using errcode = 'PM018';
+  end if;
   if patch_id is not null then
     v_old := case jsonb_typeof(v_state -> 'run_state')
       when 'object' then v_state -> 'run_state' else '{}' end;
@@ -288,10 +299,6 @@ begin
       'applied_patch_job_ids', public.merge_list(v_old -> 'applied_patch_job_ids',
         jsonb_build_array(patch_id), null, (
           select l.most from public.state_lists() as l where l.list = 'applied_patch_job_ids'))));
-  end if;
-  if length(v_state::text) > v_longest then
-    raise exception 'the state would have % characters, more than %', length(v_state::text),
-      v_longest using errcode = 'PM018';
   end if;
   return v_state;
 end

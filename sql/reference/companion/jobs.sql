@@ -193,6 +193,14 @@ select maintenance.set_job(
 select maintenance.configure_job('apply_patch_jobs', batch_size => 10);
 
 select maintenance.set_job(
+  'retry_patch_jobs',
+  step => 'public.retry_patch_jobs_step',
+  description => 'Patch jobs that have failed too often, why: select id, last_error from '
+    'patch_jobs where parked_at is not null; a run by hand takes them up again',
+  backlog_name => 'patch_jobs_parked',
+  backlog_function => 'public.parked_patch_jobs');
+
+select maintenance.set_job(
   'trigger_memories',
   step => 'public.trigger_memories_step',
   schedule => '*/10 * * * *',

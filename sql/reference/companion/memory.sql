@@ -1,22 +1,72 @@
 -- Levels of memory: a model sums up ten minutes, a day and two weeks of a conversation, once they
 -- are over. Rule S3-20.
 
--- The three levels: how long each is, how far back one is made up for, of how many lines at least.
-create function public.memory_levels()
-returns table (kind text, target text, seconds integer, look_back interval, fewest integer)
-language sql
-immutable
-set search_path = pg_catalog, pg_temp
-begin atomic
-  values
-    ('memory_bucket', 'memory_b_episodes', 600, interval '2 days', 2),
-    ('memory_daily', 'memory_daily', 86400, interval '14 days', 2),
-    ('memory_biweekly', 'memory_biweekly', 1209600, interval '14 days', 1);
-end;
+-- The three levels: how long each is, from when to when one that is missing is made up for, and of
+-- how many messages, or days, it is made at least. Only what is over, and for two minutes: a
+-- message may be on its way.
+create view public.memory_levels as
+select l.kind, l.target, l.width, l.fewest, u.until - l.look_back as since, u.until
+from (values
+  ('memory_bucket', 'memory_b_episodes', interval '10 minutes', interval '48 hours', 2),
+  ('memory_daily', 'memory_daily', interval '1 day', interval '336 hours', 2),
+  ('memory_biweekly', 'memory_biweekly', interval '14 days', interval '336 hours', 1)
+) as l (kind, target, width, look_back, fewest)
+cross join lateral (
+  select date_bin(l.width, maintenance_internal.clock() - interval '2 minutes',
+    'epoch'::timestamptz) as until
+) as u;
 
-comment on function public.memory_levels() is
-  'The levels of memory: how many seconds each sums up, counted from the beginning of 1970, how '
-  'far back one that is missing is made up for, and of how many messages, or days, at least.';
+comment on view public.memory_levels is
+  'The levels of memory, and from when to when one that is missing is made up for now.';
+comment on column public.memory_levels.kind is 'the kind of task that makes it';
+comment on column public.memory_levels.target is 'the table that it is kept in';
+comment on column public.memory_levels.width is
+  'how long it is, counted from the beginning of 1970';
+comment on column public.memory_levels.fewest is
+  'of how many messages, or days, it is made at least';
+comment on column public.memory_levels.since is 'from when on it is made up for';
+comment on column public.memory_levels.until is
+  'up to when it is: what is after that is not over yet';
+
+-- By conversation: from the index, and of the time that matters alone.
+create view public.missing_memories as
+select l.kind, c.conversation_id, c.subject, p.period_start, p.lines
+from (select * from public.memory_levels offset 0) as l
+cross join public.conversation_states as c
+cross join lateral (
+  -- What a companion has posted by itself is no conversation.
+  select date_bin(l.width, m.created_at, 'epoch'::timestamptz) as period_start,
+    count(*) filter (where m.input_event is null) as lines
+  from public.messages as m
+  where l.kind <> 'memory_biweekly' and m.conversation_id = c.conversation_id
+    and m.deleted_at is null and m.created_at >= l.since and m.created_at < l.until
+  group by 1
+  union all
+  select l.since, count(*)
+  from public.memory_daily as d
+  where l.kind = 'memory_biweekly' and d.conversation_id = c.conversation_id
+    and d.day_start >= l.since and d.day_start < l.until
+) as p
+where p.lines >= l.fewest and not case l.kind
+  when 'memory_bucket' then exists (
+    select from public.memory_b_episodes as e
+    where e.conversation_id = c.conversation_id and e.bucket_start = p.period_start)
+  when 'memory_daily' then exists (
+    select from public.memory_daily as e
+    where e.conversation_id = c.conversation_id and e.day_start = p.period_start)
+  else exists (
+    select from public.memory_biweekly as e
+    where e.conversation_id = c.conversation_id and e.period_start = p.period_start) end;
+
+comment on view public.missing_memories is
+  'What is to be remembered of each conversation (S3-20): ten minutes, days and two weeks that '
+  'hold enough, and have no memory; also those that were given up or undone, or whose row somebody '
+  'has deleted, which are not made again.';
+comment on column public.missing_memories.kind is 'the kind of task that makes it';
+comment on column public.missing_memories.conversation_id is 'of which conversation';
+comment on column public.missing_memories.subject is 'what the task is about';
+comment on column public.missing_memories.period_start is 'when it begins';
+comment on column public.missing_memories.lines is 'of how many messages, or days, it is made';
 
 -- What a level is made of, as lines.
 create function public.memory_lines(
@@ -24,7 +74,7 @@ create function public.memory_lines(
   conversation_id uuid,
   period_start timestamptz,
   share numeric default 1)
-returns table (content text, digest text, count bigint)
+returns table (content text, digest text)
 language sql
 stable
 set search_path = pg_catalog, pg_temp
@@ -32,20 +82,21 @@ begin atomic
   with line as (
     select m.created_at as at, m.id, extract(epoch from m.updated_at)::text as version,
       jsonb_build_object('role', m.role, 'text', left(m.content, 4000)) as line
-    from public.memory_levels() as l
+    from public.memory_levels as l
     join public.messages as m
       on m.conversation_id = memory_lines.conversation_id and m.deleted_at is null
       and m.created_at >= memory_lines.period_start
-      and m.created_at < memory_lines.period_start + l.seconds * interval '1 second'
+      and m.created_at < memory_lines.period_start + l.width
     where l.kind = memory_lines.kind and l.target <> 'memory_biweekly'
     union all
-    select d.day_start, d.id, '', jsonb_build_object('summary', d.c0_summary,
+    select d.day_start, d.id, md5(d.c0_summary || d.c1_highlights || d.c2_user_profile
+        || d.c3_role_profile), jsonb_build_object('summary', d.c0_summary,
       'highlights', d.c1_highlights, 'user', d.c2_user_profile, 'role', d.c3_role_profile)
-    from public.memory_levels() as l
+    from public.memory_levels as l
     join public.memory_daily as d
       on d.conversation_id = memory_lines.conversation_id
       and d.day_start >= memory_lines.period_start
-      and d.day_start < memory_lines.period_start + l.seconds * interval '1 second'
+      and d.day_start < memory_lines.period_start + l.width
     where l.kind = memory_lines.kind and l.target = 'memory_biweekly'
   ), shown as (
     select n.*, count(*) over () as lines,
@@ -58,14 +109,13 @@ begin atomic
       chr(10) order by s.back desc)
       filter (where s.back = 1 or s.back <= 260 * memory_lines.share
         and s.room <= 60000 * memory_lines.share),
-    md5(string_agg(s.id || ' ' || s.version, ',' order by s.back)),
-    count(*)
+    md5(string_agg(s.id || ' ' || s.version, ',' order by s.back))
   from shown as s;
 end;
 
 comment on function public.memory_lines(text, uuid, timestamptz, numeric) is
   'What a level of memory is made of: the last 260 messages within 60,000 characters, oldest '
-  'first, or the days of two weeks; a share of that. And a digest and the number of all of them.';
+  'first, or the days of two weeks; a share of that. And a digest of all of them.';
 
 create function public.next_memory(
   kind text,
@@ -78,7 +128,6 @@ set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict use_column
 declare
-  v_now constant timestamptz := maintenance_internal.clock();
   v_subject constant text := (
     select c.subject from public.conversation_states as c
     where c.conversation_id = next_memory.conversation_id);
@@ -87,54 +136,34 @@ declare
   v_undone constant timestamptz[] := array(
     select u.keys[1]::timestamptz
     from maintenance_internal.undone_keys(next_memory.kind, v_subject) as u);
-  v_level record;
-  v_until timestamptz;
-  v_lines record;
 begin
-  select * into strict v_level from public.memory_levels() as l where l.kind = next_memory.kind;
-  -- Only what is over, and for two minutes: a message may be on its way.
-  v_until := date_bin(v_level.seconds * interval '1 second', v_now - interval '2 minutes',
-    'epoch'::timestamptz);
   for period_start in
-    select p.start
-    from (
-      select distinct date_bin(v_level.seconds * interval '1 second', m.created_at,
-        'epoch'::timestamptz) as start
-      from public.messages as m
-      where v_level.kind <> 'memory_biweekly' and m.conversation_id = next_memory.conversation_id
-        and m.deleted_at is null and m.created_at < v_until
-        and m.created_at >= v_until - v_level.look_back
-      union
-      select v_until - v_level.look_back where v_level.kind = 'memory_biweekly'
-    ) as p
-    where p.start <> all (v_undone)
-      and not case v_level.kind
-        when 'memory_bucket' then exists (
-          select from public.memory_b_episodes as e
-          where e.conversation_id = next_memory.conversation_id and e.bucket_start = p.start)
-        when 'memory_daily' then exists (
-          select from public.memory_daily as e
-          where e.conversation_id = next_memory.conversation_id and e.day_start = p.start)
-        else exists (
-          select from public.memory_biweekly as e
-          where e.conversation_id = next_memory.conversation_id and e.period_start = p.start) end
-    order by p.start
+    select p.period_start
+    from public.missing_memories as p
+    where p.kind = next_memory.kind and p.conversation_id = next_memory.conversation_id
+      and p.period_start <> all (v_undone)
+    order by p.period_start
   loop
-    select n.digest, n.count into v_lines
+    -- Of two weeks each day first.
+    exit when next_memory.kind = 'memory_biweekly' and (
+      select d.period_start
+      from public.next_memory('memory_daily', next_memory.conversation_id) as d)
+        < period_start + interval '336 hours';
+    select n.digest into digest
     from public.memory_lines(next_memory.kind, next_memory.conversation_id, period_start) as n;
-    if v_lines.count >= v_level.fewest and v_lines.digest <> all (v_given_up) then
-      digest := v_lines.digest;
+    if digest <> all (v_given_up) then
       return;
     end if;
   end loop;
   period_start := null;
+  digest := null;
 end
 $$;
 
 comment on function public.next_memory(text, uuid) is
-  'The first ten minutes, day or two weeks of a conversation that are over for two minutes, hold '
-  'enough and have no memory yet, but for those that were given up or undone; null where there are '
-  'none. Ten minutes are made up for over two days, days over fourteen, two weeks just after them.';
+  'The first of missing_memories of a level and a conversation, but for those that were given up '
+  'or undone, and of two weeks only when no day of them is missing; and a digest of what it is '
+  'made of. Null where there is none.';
 
 create function public.memory_subjects(kind text)
 returns setof text
@@ -144,20 +173,18 @@ set search_path = pg_catalog, pg_temp
 begin atomic
   select a.subject
   from (
-    select c.subject, c.conversation_id
-    from public.conversation_states as c
+    select p.subject, p.conversation_id, min(p.period_start) as first
+    from public.missing_memories as p
+    join public.conversation_states as c on c.conversation_id = p.conversation_id
     left join public.users as u on u.id = c.user_id
-    where u.deleted_at is null and exists (
-      select from public.messages as m
-      where m.conversation_id = c.conversation_id and m.deleted_at is null
-        and m.created_at >= maintenance_internal.clock() - (
-          select 2 * l.look_back from public.memory_levels() as l
-          where l.kind = memory_subjects.kind))
+    where p.kind = memory_subjects.kind and u.deleted_at is null
+    group by p.subject, p.conversation_id
+    order by first
     offset 0
   ) as a
   cross join lateral public.next_memory(memory_subjects.kind, a.conversation_id) as n
   where n.period_start is not null
-  order by n.period_start
+  order by a.first
   limit 200;
 end;
 
@@ -245,10 +272,10 @@ language sql
 immutable
 set search_path = pg_catalog, pg_temp
 return (
-  select coalesce(jsonb_agg(left(btrim(t.text), longest) order by t.nr), '[]')
+  select coalesce(jsonb_agg(left(btrim(t.text, e' \t\r\n'), longest) order by t.nr), '[]')
   from jsonb_array_elements_text(case jsonb_typeof(list) when 'array' then list else '[]' end)
     with ordinality as t (text, nr)
-  where t.nr <= most and btrim(t.text) <> '');
+  where t.nr <= most and btrim(t.text, e' \t\r\n') <> '');
 
 comment on function public.short_texts(jsonb, integer, integer) is
   'The first texts of a list, each cut to so many characters.';
@@ -313,7 +340,7 @@ begin
     on conflict do nothing
     returning to_jsonb(e) into v_row;
   end if;
-  select l.target into v_table from public.memory_levels() as l where l.kind = v_kind;
+  select l.target into v_table from public.memory_levels as l where l.kind = v_kind;
   v_made := v_made + (v_row is not null)::integer;
 
   return jsonb_build_object('made', v_made)
@@ -337,38 +364,65 @@ comment on function public.apply_memory(text, jsonb, jsonb, jsonb) is
   'conversation''s ten minutes up to four in a task. Returns {made}. Errors: PM018 the summary is '
   'empty, PM027 what was said has changed since it was shown: it is asked for again.';
 
--- What is remembered is in the state, too: its last items, known by their time. An undo takes them
--- out again.
-create function public.memory_items(target text, memory jsonb)
+-- What is remembered is in the state, too: the last of each level, in the order of their time.
+create function public.memory_lists(conversation_id uuid)
 returns jsonb
 language sql
 stable
 set search_path = pg_catalog, pg_temp
-return (
-  select case memory_items.target
-    when 'memory_b_episodes' then jsonb_build_object('memory_b_recent', jsonb_build_array(
-      jsonb_build_object('key', k.key, 'summary', memory -> 'summary',
-        'open_loops', memory -> 'open_loops', 'tags', memory -> 'tags')))
-    when 'memory_daily' then jsonb_build_object(
-      'memory_c0_recent', jsonb_build_array(jsonb_build_object('key', k.key,
-        'summary', memory -> 'c0_summary', 'user', memory -> 'c2_user_profile',
-        'role', memory -> 'c3_role_profile')),
-      'memory_highlights', (
-        select coalesce(jsonb_agg(jsonb_build_object('key', k.key || '#' || h.nr,
-          'text', h.highlight) order by h.nr), '[]')
-        from jsonb_array_elements(case jsonb_typeof(memory -> 'c1_highlights')
-          when 'array' then memory -> 'c1_highlights' else '[]' end)
-          with ordinality as h (highlight, nr)))
-    else jsonb_build_object('memory_biweekly_recent', jsonb_build_array(
-      jsonb_build_object('key', k.key, 'summary', memory -> 'summary')))
-    end
-  from (
-    select to_char(coalesce(memory ->> 'bucket_start', memory ->> 'day_start',
-      memory ->> 'period_start')::timestamptz at time zone 'UTC',
-      'YYYY-MM-DD"T"HH24:MI:SS"Z"') as key) as k);
+begin atomic
+  with kept as (
+    select jsonb_object_agg(l.list, l.most) as most
+    from public.state_lists() as l where l.section = 'memory'
+  ), bucket as (
+    select e.*, to_char(e.bucket_start at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') as key
+    from public.memory_b_episodes as e
+    where e.conversation_id = memory_lists.conversation_id
+    order by e.bucket_start desc
+    limit (select (k.most ->> 'memory_b_recent')::integer from kept as k)
+  ), day as (
+    select e.*, row_number() over (order by e.day_start desc) as back,
+      to_char(e.day_start at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') as key
+    from public.memory_daily as e
+    where e.conversation_id = memory_lists.conversation_id
+    order by e.day_start desc
+    limit (select (k.most ->> 'memory_highlights')::integer from kept as k)
+  ), highlight as (
+    select d.key || '#' || h.nr as key, h.text, d.day_start, h.nr,
+      row_number() over (order by d.day_start desc, h.nr desc) as back
+    from day as d
+    cross join lateral jsonb_array_elements(
+      case jsonb_typeof(d.c1_highlights) when 'array' then d.c1_highlights else '[]' end)
+      with ordinality as h (text, nr)
+  ), weeks as (
+    select e.*, to_char(e.period_start at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') as key
+    from public.memory_biweekly as e
+    where e.conversation_id = memory_lists.conversation_id
+    order by e.period_start desc
+    limit (select (k.most ->> 'memory_biweekly_recent')::integer from kept as k)
+  )
+  select jsonb_build_object(
+    'memory_b_recent', (
+      select coalesce(jsonb_agg(jsonb_build_object('key', b.key, 'summary', b.summary,
+        'open_loops', b.open_loops, 'tags', b.tags) order by b.bucket_start), '[]')
+      from bucket as b),
+    'memory_c0_recent', (
+      select coalesce(jsonb_agg(jsonb_build_object('key', d.key, 'summary', d.c0_summary,
+        'user', d.c2_user_profile, 'role', d.c3_role_profile) order by d.day_start), '[]')
+      from day as d where d.back <= (k.most ->> 'memory_c0_recent')::integer),
+    'memory_highlights', (
+      select coalesce(jsonb_agg(jsonb_build_object('key', h.key, 'text', h.text)
+        order by h.back desc), '[]')
+      from highlight as h where h.back <= (k.most ->> 'memory_highlights')::integer),
+    'memory_biweekly_recent', (
+      select coalesce(jsonb_agg(jsonb_build_object('key', w.key, 'summary', w.summary)
+        order by w.period_start), '[]')
+      from weeks as w))
+  from kept as k;
+end;
 
-comment on function public.memory_items(text, jsonb) is
-  'What a row of a level of memory is in a state: the items of each list that it belongs to.';
+comment on function public.memory_lists(uuid) is
+  'What a state says of what is remembered of its conversation: the last of each level.';
 
 create function public.remember_in_state()
 returns trigger
@@ -376,34 +430,16 @@ language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_old constant jsonb := case tg_op when 'INSERT' then '{}'
-    else public.memory_items(tg_table_name, to_jsonb(old)) end;
-  v_new constant jsonb := case tg_op when 'DELETE' then '{}'
-    else public.memory_items(tg_table_name, to_jsonb(new)) end;
-  v_conversation public.conversation_states;
-  v_memory jsonb;
-  v_list record;
+  v_id constant uuid := case tg_op when 'DELETE' then old.conversation_id
+    else new.conversation_id end;
 begin
-  select * into v_conversation
-  from public.conversation_states as c
-  where c.conversation_id = coalesce(new.conversation_id, old.conversation_id)
-  for no key update;
-  if not found then
-    return null;
-  end if;
-  v_memory := case jsonb_typeof(v_conversation.state -> 'memory')
-    when 'object' then v_conversation.state -> 'memory' else '{}' end;
-  for v_list in
-    select l.list, l.most from public.state_lists() as l
-    where l.section = 'memory' and (v_old ? l.list or v_new ? l.list)
-  loop
-    v_memory := v_memory || jsonb_build_object(v_list.list, public.merge_list(
-      public.merge_list(v_memory -> v_list.list, null, v_old -> v_list.list, v_list.most),
-      v_new -> v_list.list, null, v_list.most));
-  end loop;
+  -- First its row, then what is remembered: of two at once the second sees both.
+  perform from public.conversation_states as c where c.conversation_id = v_id for no key update;
   update public.conversation_states as c
-  set state = c.state || jsonb_build_object('memory', v_memory), version = c.version + 1
-  where c.conversation_id = v_conversation.conversation_id;
+  set version = c.version + 1, state = c.state || jsonb_build_object('memory',
+    case jsonb_typeof(c.state -> 'memory') when 'object' then c.state -> 'memory' else '{}' end
+      || public.memory_lists(v_id))
+  where c.conversation_id = v_id;
   return null;
 end
 $$;

@@ -107,7 +107,7 @@ begin
       jsonb_build_object('id', 's0',
         'state', public.shown_state(v_job.conversation_id, v_state_room)),
       jsonb_build_object('id', 't1', 'turn', public.shown_json(v_job.patch_input, v_room)));
-    context := jsonb_build_object('job', v_job.id);
+    context := jsonb_build_object('job', v_job.id, 'hash', public.patch_hash(v_job));
     input_hash := public.patch_hash(v_job);
   end if;
   return next;
@@ -138,6 +138,9 @@ begin
   where j.id = (apply_patch.context ->> 'job')::uuid and j.status <> 'done' and j.patch is null
   for no key update;
   if found then
+    if public.patch_hash(v_before) is distinct from apply_patch.context ->> 'hash' then
+      raise exception 'what was said has changed since it was shown' using errcode = 'PM027';
+    end if;
     update public.patch_jobs as j
     set patch = (
         select jsonb_object_agg(s.key, apply_patch.answer -> s.key)
@@ -162,4 +165,4 @@ $$;
 comment on function public.apply_patch(text, jsonb, jsonb, jsonb) is
   'apply of patch_generate (S3-18): the answer becomes the patch of its job, where that has none '
   'yet; then the conversation''s next is asked about. Returns {made}, of all that the task did so '
-  'far. Errors: PM018 it is no patch.';
+  'far. Errors: PM018 it is no patch, PM027 what was said has changed since it was shown.';

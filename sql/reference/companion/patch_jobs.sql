@@ -73,13 +73,14 @@ begin
   if exists (
     select from public.conversation_states as c
     where c.conversation_id = enqueue_patch_job.conversation_id
-      and c.user_id <> enqueue_patch_job.user_id
+      and c.user_id is distinct from enqueue_patch_job.user_id
     union all
     select from public.character_states as c
     where c.character_id = enqueue_patch_job.character_id
-      and c.user_id <> enqueue_patch_job.user_id)
+      and c.user_id is distinct from enqueue_patch_job.user_id)
   then
-    raise exception 'the conversation or the character is not of user %', enqueue_patch_job.user_id
+    raise exception 'the conversation or the character is not of user %',
+        coalesce(enqueue_patch_job.user_id::text, 'null')
       using errcode = 'PM002', hint = 'A patch changes the states of its own user alone.';
   end if;
 
@@ -111,6 +112,26 @@ comment on function public.enqueue_patch_job(uuid, uuid, uuid, integer, jsonb, j
   'changes (apply_patch_to_state); null: a model makes it of patch_input (S3-18). Errors: PM002 '
   'argument, or a conversation or character of another user.';
 
+create function public.revive_patch_job(job public.patch_jobs)
+returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  update public.patch_jobs as j
+  set status = 'pending', attempts = 0, conflicts = 0, parked_at = null
+  where j.id = job.id;
+  if job.patch is null then
+    perform maintenance.enqueue_task('patch_generate', c.subject, force => true)
+    from public.conversation_states as c
+    where c.conversation_id = job.conversation_id;
+  end if;
+end
+$$;
+
+comment on function public.revive_patch_job(public.patch_jobs) is
+  'Gives a patch job all its attempts again; where it has no patch, a model is asked for it.';
+
 create function public.retry_patch_job(patch_job_id uuid)
 returns void
 language plpgsql
@@ -132,14 +153,7 @@ begin
     raise exception 'the patch job % is %', v_job.id, v_job.status
       using errcode = 'PM016', hint = 'Only one that has failed is tried again.';
   end if;
-  update public.patch_jobs as j
-  set status = 'pending', attempts = 0, conflicts = 0, parked_at = null
-  where j.id = v_job.id;
-  if v_job.patch is null then
-    perform maintenance.enqueue_task('patch_generate', c.subject, force => true)
-    from public.conversation_states as c
-    where c.conversation_id = v_job.conversation_id;
-  end if;
+  perform public.revive_patch_job(v_job);
 end
 $$;
 
@@ -147,3 +161,47 @@ comment on function public.retry_patch_job(uuid) is
   'Takes a patch job up again that has failed, also one that is parked, with all its attempts '
   '(S3-17); where no model could make its patch, it is asked once more. Errors: PM014 no such job, '
   'PM016 it has not failed.';
+
+create function public.retry_patch_jobs_step(batch_size integer)
+returns bigint
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_job public.patch_jobs;
+  v_revived bigint := 0;
+begin
+  for v_job in
+    select * from public.patch_jobs as j
+    where j.parked_at is not null
+    order by j.parked_at
+    limit retry_patch_jobs_step.batch_size
+    for no key update skip locked
+  loop
+    perform public.revive_patch_job(v_job);
+    v_revived := v_revived + 1;
+  end loop;
+  return v_revived;
+end
+$$;
+
+comment on function public.retry_patch_jobs_step(integer) is
+  'Step of retry_patch_jobs, which nobody fires but an operator: takes up again what is parked.';
+
+create function public.parked_patch_jobs(cap integer)
+returns table (due bigint, oldest timestamptz)
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+begin atomic
+  select count(*), min(p.parked_at)
+  from (
+    select j.parked_at from public.patch_jobs as j
+    where j.parked_at is not null
+    order by j.parked_at
+    limit parked_patch_jobs.cap
+  ) as p;
+end;
+
+comment on function public.parked_patch_jobs(integer) is
+  'Backlog of retry_patch_jobs: parked jobs, up to cap, and since when the first one is.';

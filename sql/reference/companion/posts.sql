@@ -2,44 +2,69 @@
 -- day. Rule S3-03. The kinds are schedule_tick, moment_post and diary_daily; in capitals they are
 -- the input_event of their messages.
 
-create function public.is_post_due(kind text, conversation_id uuid)
-returns boolean
-language plpgsql
-stable
-set search_path = pg_catalog, pg_temp
-as $$
-declare
-  v_now constant timestamptz := maintenance_internal.clock();
-  v_probability constant numeric := (
-    select s.value::numeric from maintenance.setting as s
-    where s.name = 'moment_post_probability');
-  v_spoke_at constant timestamptz := (
-    select max(m.created_at) from public.messages as m
-    where m.conversation_id = is_post_due.conversation_id and m.role = 'user'
-      and m.deleted_at is null);
-  v_posted_at constant timestamptz := (
-    select max(m.created_at) from public.messages as m
-    where m.conversation_id = is_post_due.conversation_id
-      and m.input_event = upper(is_post_due.kind) and m.deleted_at is null);
-begin
-  return v_spoke_at is not null and case is_post_due.kind
-    when 'schedule_tick' then v_spoke_at <= v_now - interval '60 minutes'
-      and (v_posted_at is null or v_posted_at <= v_now - interval '60 minutes')
+-- By conversation: each last time is one look into an index.
+create view public.companion_posts as
+select c.conversation_id, c.subject, k.kind, s.spoke_at, p.posted_at,
+  case k.kind
+    when 'schedule_tick' then s.spoke_at <= t.now - interval '60 minutes'
+      and (p.posted_at is null or p.posted_at <= t.now - interval '60 minutes')
     -- Whether it is an hour for a moment does not change within it.
     when 'moment_post' then
-      (v_posted_at is null or v_posted_at <= v_now - interval '60 minutes')
-      and abs(hashtextextended(is_post_due.conversation_id::text,
-        floor(extract(epoch from v_now) / 3600)::bigint) % 10000) < v_probability * 10000
-    else v_posted_at is null
-      or v_posted_at < date_bin('1 day', v_now, 'epoch'::timestamptz) end;
-end
-$$;
+      (p.posted_at is null or p.posted_at <= t.now - interval '60 minutes')
+      and abs(hashtextextended(c.conversation_id::text,
+        floor(extract(epoch from t.now) / 3600)::bigint) % 10000) < t.probability * 10000
+    else p.posted_at is null
+      or p.posted_at < date_bin('1 day', t.now, 'epoch'::timestamptz)
+  end as is_due
+from (
+  select maintenance_internal.clock() as now, (
+    select s.value::numeric from maintenance.setting as s
+    where s.name = 'moment_post_probability') as probability
+  offset 0
+) as t
+cross join public.conversation_states as c
+left join public.users as u on u.id = c.user_id
+cross join lateral (
+  select m.created_at as spoke_at from public.messages as m
+  where m.conversation_id = c.conversation_id and m.role = 'user' and m.deleted_at is null
+  order by m.created_at desc
+  limit 1
+) as s
+cross join (values ('schedule_tick'), ('moment_post'), ('diary_daily')) as k (kind)
+left join lateral (
+  select m.created_at as posted_at from public.messages as m
+  where m.conversation_id = c.conversation_id and m.input_event = upper(k.kind)
+    and m.deleted_at is null
+  order by m.created_at desc
+  limit 1
+) as p on true
+where u.deleted_at is null;
+
+comment on view public.companion_posts is
+  'When a companion last posted in each conversation in which its user has spoken, and whether it '
+  'may now (S3-03): schedule_tick, when the user has said nothing for 60 minutes and the last tick '
+  'is 60 minutes old; moment_post, when the last one is 60 minutes old, in as many hours as the '
+  'setting moment_post_probability says; diary_daily, once a day (UTC).';
+comment on column public.companion_posts.conversation_id is 'in which conversation';
+comment on column public.companion_posts.subject is 'what the task is about';
+comment on column public.companion_posts.kind is 'the kind of task that writes it';
+comment on column public.companion_posts.spoke_at is 'when the user said something last';
+comment on column public.companion_posts.posted_at is 'when the last one of this kind was posted';
+comment on column public.companion_posts.is_due is 'whether one may be posted now';
+
+create function public.is_post_due(kind text, conversation_id uuid)
+returns boolean
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+begin atomic
+  select coalesce((
+    select p.is_due from public.companion_posts as p
+    where p.kind = is_post_due.kind and p.conversation_id = is_post_due.conversation_id), false);
+end;
 
 comment on function public.is_post_due(text, uuid) is
-  'Whether a companion may post now (S3-03): schedule_tick, when its user has said nothing for 60 '
-  'minutes and the last tick is 60 minutes old; moment_post, when the last one is 60 minutes old, '
-  'in as many hours as the setting moment_post_probability says; diary_daily, once a day (UTC). '
-  'Only where its user has spoken at all.';
+  'Whether a companion may post in a conversation now (companion_posts).';
 
 create function public.post_subjects(kind text)
 returns setof text
@@ -47,17 +72,10 @@ language sql
 stable
 set search_path = pg_catalog, pg_temp
 begin atomic
-  select c.subject
-  from public.conversation_states as c
-  left join public.users as u on u.id = c.user_id
-  cross join lateral (
-    select m.created_at from public.messages as m
-    where m.conversation_id = c.conversation_id and m.role = 'user' and m.deleted_at is null
-    order by m.created_at desc
-    limit 1
-  ) as l
-  where u.deleted_at is null and public.is_post_due(post_subjects.kind, c.conversation_id)
-  order by l.created_at desc, c.subject
+  select p.subject
+  from public.companion_posts as p
+  where p.kind = post_subjects.kind and p.is_due
+  order by p.spoke_at desc, p.subject
   limit least(80, coalesce((
     select j.batch_size from maintenance_internal.job as j where j.job_name = 'trigger_posts'),
     20));
@@ -109,6 +127,7 @@ declare
   v_share constant numeric := coalesce((prepare_post.options ->> 'share')::numeric, 1);
   v_most constant integer := ceil(v_share * case v_kind when 'diary_daily' then 260 else 20 end);
   v_now constant timestamptz := maintenance_internal.clock();
+  v_hour constant timestamptz := date_bin('1 hour', v_now, 'epoch'::timestamptz);
   v_conversation_id uuid;
   v_messages text;
 begin
@@ -143,8 +162,9 @@ begin
     v_messages,
     jsonb_build_object('id', 'now',
       'at', to_char(v_now at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')));
-  -- To the minute, so that what is asked for at each full hour is due at the next.
-  context := jsonb_build_object('at', date_trunc('minute', v_now));
+  -- Of the full hour where it is not long ago, so that what is asked for then is due at the next.
+  context := jsonb_build_object('at', case
+    when v_now < v_hour + interval '10 minutes' then v_hour else date_trunc('minute', v_now) end);
   input_hash := md5(content);
   return next;
 end
@@ -169,7 +189,7 @@ declare
   v_job_id uuid;
   v_job public.patch_jobs;
 begin
-  if coalesce(v_text, '') !~ '[^[:space:][:punct:][:cntrl:]]' then
+  if coalesce(v_text, '') !~ '[[:alnum:]]' and octet_length(v_text) = length(v_text) then
     raise exception 'the text is empty' using errcode = 'PM018';
   elsif length(v_text) > v_longest then
     raise exception 'the text has % characters, more than %', length(v_text), v_longest
@@ -192,21 +212,22 @@ begin
     v_conversation.character_id, null,
     jsonb_build_object('input_event', v_message.input_event, 'assistant', v_text));
   select j.* into v_job from public.patch_jobs as j where j.id = v_job_id;
-  return jsonb_build_object('posted', 1, 'changes', jsonb_build_array(jsonb_build_object(
-    'op', 'post', 'outcome', 'applied', 'keys', jsonb_build_array(v_message.id),
-    'rows', jsonb_build_array(
-      jsonb_build_object('table', 'public.messages', 'before', null,
-        'after', to_jsonb(v_message)),
-      jsonb_build_object('table', 'public.patch_jobs', 'before', null,
-        'after', to_jsonb(v_job))))));
+  -- Two changes: the message can be taken back also when its patch is applied.
+  return jsonb_build_object('posted', 1, 'changes', jsonb_build_array(
+    jsonb_build_object('op', 'post', 'outcome', 'applied',
+      'keys', jsonb_build_array(v_message.id), 'rows', jsonb_build_array(jsonb_build_object(
+        'table', 'public.messages', 'before', null, 'after', to_jsonb(v_message)))),
+    jsonb_build_object('op', 'enqueue', 'outcome', 'applied',
+      'keys', jsonb_build_array(v_job.id), 'rows', jsonb_build_array(jsonb_build_object(
+        'table', 'public.patch_jobs', 'before', null, 'after', to_jsonb(v_job))))));
 end
 $$;
 
 comment on function public.apply_post(text, jsonb, jsonb, jsonb) is
   'apply of schedule_tick, moment_post and diary_daily (S3-03): the answer becomes a message of '
-  'the companion, as of the minute in which it was asked, with a patch job of what was said, where '
-  'it still may be. Returns {posted}. Errors: PM018 the text is empty, or longer than 4,000 '
-  'characters.';
+  'the companion, as of the minute or the full hour at which it was asked, with a patch job of '
+  'what was said, where it still may be. Returns {posted}. Errors: PM018 the text is empty, or '
+  'longer than 4,000 characters.';
 
 create function public.trigger_memories_step(batch_size integer)
 returns bigint

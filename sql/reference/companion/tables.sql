@@ -15,6 +15,11 @@ create table public.character_states (
 
 create index character_states_user_id_idx on public.character_states (user_id);
 
+create trigger character_states_raise_version
+before update on public.character_states
+for each row when (old.state is distinct from new.state)
+execute function public.raise_version();
+
 create trigger character_states_touch_updated_at
 before update on public.character_states
 for each row execute function public.touch_updated_at();
@@ -40,6 +45,11 @@ create table public.conversation_states (
 
 create index conversation_states_user_id_idx on public.conversation_states (user_id);
 create index conversation_states_character_id_idx on public.conversation_states (character_id);
+
+create trigger conversation_states_raise_version
+before update on public.conversation_states
+for each row when (old.state is distinct from new.state)
+execute function public.raise_version();
 
 create trigger conversation_states_touch_updated_at
 before update on public.conversation_states
@@ -81,7 +91,7 @@ create table public.patch_jobs (
 );
 
 create index patch_jobs_character_id_idx on public.patch_jobs (character_id);
-create index patch_jobs_open_idx on public.patch_jobs (created_at, id)
+create index patch_jobs_open_idx on public.patch_jobs ((status = 'failed'), created_at, id)
 where status <> 'done' and parked_at is null;
 create index patch_jobs_open_turn_idx on public.patch_jobs (conversation_id, turn_seq)
 where status <> 'done' and parked_at is null;
@@ -139,9 +149,9 @@ create table public.memory_biweekly (
 comment on table public.character_states is 'What a character is by now, in all its conversations.';
 comment on table public.conversation_states is 'What a conversation is about by now.';
 comment on column public.character_states.version is
-  'goes up with every change: who writes the state writes it where it is still what he has read';
+  'goes up with every change of the state: who writes it writes where it is still what he has read';
 comment on column public.conversation_states.version is
-  'goes up with every change: who writes the state writes it where it is still what he has read';
+  'goes up with every change of the state: who writes it writes where it is still what he has read';
 comment on column public.conversation_states.subject is
   'what tasks about it are about: USER/CONVERSATION';
 comment on table public.patch_jobs is

@@ -49,7 +49,7 @@ select ok((maintenance.run_now('cleanup_temp_uploads') #>> '{data,batches}')::in
 select set_eq($$select job_name,
   schedule from maintenance_internal.job where job_name !~ '^(trigger_|tick$|run_late$|purge_|forget_)'$$,
   $$values ('mark_stuck_import_runs', '0 3 * * *'), ('cleanup_temp_uploads', '0 3 * * *'),
-    ('cleanup_expired_attachments', '0 3 * * *'), ('apply_patch_jobs', '*/2 * * * *'),
+    ('cleanup_expired_attachments', '0 3 * * *'), ('apply_patch_jobs', '*/2 * * * *'), ('retry_patch_jobs', null),
     ('fail_import_jobs', '0 3 * * *'), ('cleanup_old_raw_items', '0 3 * * *'), ('compact_old_import_jobs', '0 3 * * *'),
     ('cleanup_expired_sessions', '0 * * * *'), ('refresh_subscription_summary', '0 * * * *'),
       ('analyze_account_tables', '0 * * * *'), ('vacuum_account_tables', '0 2 * * 0'),

@@ -1,7 +1,7 @@
 -- S3-19: what a patch makes of a state, case by case, and whatever state and patch may be.
 begin;
 create extension pgtap;
-select plan(70);
+select plan(76);
 create function pg_temp.patch(part jsonb default '{}') returns jsonb language sql as $$
   select jsonb_object_agg(s.key, null) || part from public.state_sections() as s $$;
 create function pg_temp.items(n integer) returns jsonb language sql as $$
@@ -21,8 +21,9 @@ insert into patch_case values
     '{"focus_panel_next": {"scene": "forest"}}', '{"focus_panel": {"scene": "forest"}}'),
   ('a section is made', '{}', '{"style_guard_patch": {"tone": "dry"}}', '{"style_guard": {"tone": "dry"}}'),
   ('and merged', '{"style_guard": {"tone": "dry", "deep": {"a": 1}}}',
-    '{"style_guard_patch": {"deep": {"b": 2}, "new": null}}',
-    '{"style_guard": {"tone": "dry", "deep": {"b": 2}, "new": null}}'),
+    '{"style_guard_patch": {"deep": {"b": 2}}}', '{"style_guard": {"tone": "dry", "deep": {"b": 2}}}'),
+  ('a member that is null goes', '{"style_guard": {"tone": "dry", "old": 1}}',
+    '{"style_guard_patch": {"old": null, "new": null}}', '{"style_guard": {"tone": "dry"}}'),
   ('a section that is none gives way', '{"ledger": 7}', '{"ledger_patch": {"a": 1}}', '{"ledger": {"a": 1}}'),
   ('a state that is none is empty', '[1]', '{"ip_pack_patch": {"a": 1}}', '{"ip_pack": {"a": 1}}'),
   ('flags are merged', '{"moderation_flags": {"a": 1}}', '{"moderation_flags": {"b": 2}}',
@@ -92,11 +93,27 @@ select is(
         else jsonb_build_object(section || '_patch', jsonb_build_object(list || '_add', '["new"]'::jsonb)) end))
     #> case when list is null then array[section] else array[section, list] end,
   (pg_temp.items(most) - 0) || '["new"]', format('%s keeps %s', coalesce(list, section), most))
-from public.state_lists() where list is distinct from 'applied_patch_job_ids' order by section, list;
+from public.state_lists() where not is_own order by section, list;
 select is(jsonb_array_length(public.apply_patch_to_state(jsonb_build_object(section,
     jsonb_build_object(list, pg_temp.items(300))), pg_temp.patch()) #> array[section, list]), most,
   format('%s is cut to %s where it was longer before', list, most))
 from public.state_lists() where list is not null order by section, list;
+
+select is(public.apply_patch_to_state(jsonb_build_object(section, jsonb_build_object(list, '["a"]'::jsonb)),
+    pg_temp.patch(jsonb_build_object(section || '_patch', jsonb_build_object(list, '[]'::jsonb, list || '_add',
+      '["b"]'::jsonb, list || '_close', '["a"]'::jsonb)))),
+  jsonb_build_object(section, jsonb_build_object(list, '["a"]'::jsonb)), list || ' is no patch''s business')
+from public.state_lists() where is_own order by section, list;
+-- Many deltas are one pass.
+set local statement_timeout = '20s';
+select is(jsonb_array_length(public.apply_patch_to_state('{}', pg_temp.patch(jsonb_build_object('ledger_patch',
+    jsonb_build_object('inventory_delta', (select jsonb_agg(jsonb_build_object('key', 'k' || i, 'delta', i))
+      from generate_series(1, 3000) as i))))) #> '{ledger,inventory}'), 200, 'of 3,000 things the last 200 are kept');
+select is(jsonb_array_length(public.apply_patch_to_state(jsonb_build_object('ledger', jsonb_build_object('event_log',
+    (select jsonb_agg('e' || i) from generate_series(1, 5000) as i))), pg_temp.patch(jsonb_build_object('ledger_patch',
+    jsonb_build_object('event_log_close', (select jsonb_agg('e' || i) from generate_series(1, 4900) as i)))))
+  #> '{ledger,event_log}'), 100, 'and of 5,000 events 4,900 are closed at once');
+set local statement_timeout = 0;
 
 -- The id of a patch.
 select is(public.apply_patch_to_state('{}', pg_temp.patch('{"ip_pack_patch": {"a": 1}}'), pg_temp.u),
@@ -127,7 +144,13 @@ from (values
     'this is no patch: it has 100286 characters, more than 100000')
 ) as p (patch, said);
 select throws_ok(format('select public.apply_patch_to_state(%L, %L)', jsonb_build_object('x', repeat('x', 1000000)),
-  pg_temp.patch()), 'PM018', 'the state would have 1000009 characters, more than 1000000', 'a state has an end');
+  pg_temp.patch('{"ip_pack_patch": {"a": 1}}')), 'PM018', 'the state would have 1000030 characters, more than 1000000',
+  'a state has an end');
+select is(length(public.apply_patch_to_state(jsonb_build_object('x', repeat('x', 1000000)), pg_temp.patch(),
+    gen_random_uuid())::text) > 1000000, true, '... but what adds nothing is taken');
+select is(public.apply_patch_to_state(jsonb_build_object('memory', jsonb_build_object('x', repeat('x', 1000000), 'y',
+  1)),
+    pg_temp.patch('{"memory_patch": {"x": null}}')), '{"memory": {"y": 1}}', '... and what makes it smaller');
 
 -- Any patch, on any state: made of what is right and what is not.
 select setseed(0.34);

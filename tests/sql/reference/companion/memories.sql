@@ -3,7 +3,7 @@
 begin;
 create extension pgtap;
 \ir companion.psql
-select plan(56);
+select plan(67);
 set local maintenance.fake_now = '2026-03-31 12:35:00Z'; -- two days after Europe's clocks went forward
 create function pg_temp.at(clock text) returns timestamptz language sql as $$
   select ('2026-03-31 ' || clock || 'Z')::timestamptz $$;
@@ -63,8 +63,33 @@ select is(pg_temp.memory('memory_b_recent'), '[]', 'C-24: then it is not in the 
 select is(pg_temp.next('memory_bucket'), null, 'nor made again');
 rollback to start;
 select pg_temp.done('memory_bucket', 11, pg_temp.bucket('They met.')) \g /dev/null
+set local maintenance.fake_now = '2026-03-31 12:42:00Z';
+select pg_temp.done('memory_bucket', 11, pg_temp.bucket('They spoke.')) \g /dev/null
+select maintenance.undo_task((select min(task_id) from maintenance.task)) \g /dev/null
+select is(pg_temp.episodes(), '12:30 They spoke.', 'also where it was not the last');
+select is(pg_temp.next('memory_bucket'), null, '... that is not made again either');
+rollback to start;
+select pg_temp.done('memory_bucket', 11, pg_temp.bucket('They met.')) \g /dev/null
 update public.memory_b_episodes set summary = 'They met at noon.';
 select is(pg_temp.memory('memory_b_recent,0,summary'), '"They met at noon."', 'an edit is in the state, too');
+rollback to start;
+-- In the order of their time, whoever comes late or is edited; and as many as there are rows for.
+insert into public.memory_b_episodes (conversation_id, bucket_start, summary)
+select pg_temp.u(11), pg_temp.at('01:00') + i * interval '10 minutes', 'b' || i from generate_series(1,
+  25) as i where i <> 20;
+insert into public.memory_b_episodes (conversation_id, bucket_start, summary)
+values (pg_temp.u(11), pg_temp.at('01:00') + interval '200 minutes', 'b20');
+update public.memory_b_episodes set summary = summary || '!' where summary in ('b1', 'b6');
+select is(jsonb_path_query_array(pg_temp.memory('memory_b_recent'), '$[*].summary'),
+  (select jsonb_agg('b' || i || case i when 6 then '!' else '' end order by i) from generate_series(6, 25) as i),
+  'C-24: the state has the last twenty, in the order of their time');
+delete from public.memory_b_episodes where summary = 'b25';
+select is(pg_temp.memory('memory_b_recent,0,summary') || pg_temp.memory('memory_b_recent,19,summary'), '["b5", "b24"]',
+  '... and of those there are');
+rollback to start;
+-- What a companion has written by itself is no conversation.
+update public.messages set input_event = 'MOMENT_POST' where content in ('Hi.', 'Hello.');
+select is(pg_temp.next('memory_bucket'), null, 'posts alone are not remembered');
 rollback to start;
 -- What has changed while the model was thinking.
 select task as first from pg_temp.ask('memory_bucket', 11) \gset
@@ -115,12 +140,16 @@ from generate_series(1, 250) as i;
 select pg_temp.say(1000 + i, pg_temp.at('11:00') + m * interval '1 second', 'user', 'x')
 from generate_series(1, 250) as i, generate_series(1, 2) as m \g /dev/null
 select is((select count(*) from public.memory_bucket_subjects()), 200::bigint, '200 conversations in a run');
-select is((select count(*) from public.memory_bucket_subjects() as s where s = pg_temp.subject(11)), 1::bigint,
+select pg_temp.say(1250, pg_temp.at('09:00') + m * interval '1 second', 'user', 'x') from generate_series(1, 2) as m
+\g /dev/null
+select is((select count(*) from public.memory_bucket_subjects() as s where s = pg_temp.subject(1250)), 1::bigint,
   'of which the longest due is one');
 rollback to six;
 -- Deleted users and messages.
 update public.users set deleted_at = now() where id = pg_temp.u(1);
 select is_empty('select public.memory_bucket_subjects()', 'who was deleted is not remembered');
+select is(skip_reason, 'the conversation is gone, or its user deleted', '... whoever asks for it')
+from public.prepare_memory(pg_temp.subject(11), '{"kind": "memory_bucket"}');
 rollback to six;
 update public.messages set deleted_at = now();
 select is_empty('select public.memory_bucket_subjects()', 'nor what was deleted');
@@ -169,6 +198,22 @@ insert into public.memory_daily (conversation_id, day_start, c0_summary) values 
   'The 25th.'),
   (pg_temp.u(11), '2026-03-26Z', 'The 26th.'), (pg_temp.u(11), '2026-03-11Z', 'The 11th.');
 select is(pg_temp.next('memory_biweekly'), '03-12 00:00', 'S3-20: with one they are, when they are over');
+savepoint weeks;
+select pg_temp.say(11, '2026-03-24 10:00Z', 'user', 'Late.'), pg_temp.say(11, '2026-03-24 10:05Z', 'user',
+  'Night.') \g /dev/null
+select is(pg_temp.next('memory_biweekly'), null, '... but not before each of their days');
+select is(pg_temp.done('memory_daily', 11, pg_temp.day('The 24th.')), 'succeeded {"made": 1}', '... which comes first');
+select is(pg_temp.next('memory_biweekly'), '03-12 00:00', '... then they follow');
+rollback to weeks;
+select task as first from pg_temp.ask('memory_biweekly', 11) \gset
+update public.memory_daily set c0_summary = 'Another day.' where c0_summary = 'The 25th.';
+select is(pg_temp.answer(:'first', '{"summary": "Two weeks."}') ->> 'error',
+  'apply: what was said has changed since it was shown', 'a day that is edited makes the answer stale');
+rollback to weeks;
+set local timezone = 'Europe/Paris';
+select is(date_bin('14 days', since, 'epoch'), since, format('%s begins in UTC, whatever the session', kind))
+from public.memory_levels where kind = 'memory_biweekly';
+rollback to weeks;
 select matches((pg_temp.ask('memory_biweekly', 11)).request, '^The days of two weeks, .*\n[^\n]*The 25th.[^\n]*$',
   '... from their days alone');
 update maintenance.task set lease_expires_at = '-infinity' where kind = 'memory_biweekly';

@@ -2,7 +2,7 @@
 begin;
 create extension pgtap;
 \ir companion.psql
-select plan(42);
+select plan(43);
 create function pg_temp.input(conversation integer, turn integer, said text) returns uuid language sql as $$
   select public.enqueue_patch_job(c.user_id, c.conversation_id, c.character_id, turn, jsonb_build_object('user', said))
   from public.conversation_states as c where c.conversation_id = pg_temp.u(conversation) $$;
@@ -61,6 +61,11 @@ update public.patch_jobs set patch = pg_temp.event('mine') where turn_seq = 1 an
 select is(pg_temp.answer(:'first', pg_temp.event('map')) ->> 'result', '{"made": 0}',
   'a patch that has come meanwhile');
 select is(pg_temp.patches(), '1 pending mine, 2 pending, 1 pending 1', '... stands');
+rollback to start;
+select task as first from pg_temp.ask('patch_generate', 11) \gset
+update public.patch_jobs set patch_input = '{"user": "We lost it."}' where turn_seq = 1 and patch is null;
+select is(pg_temp.answer(:'first', pg_temp.event('map')) ->> 'error',
+  'apply: what was said has changed since it was shown', 'what was said otherwise meanwhile makes the answer stale');
 rollback to start;
 select task as first from pg_temp.ask('patch_generate', 11) \gset
 delete from public.patch_jobs where conversation_id = pg_temp.u(11);

@@ -2,7 +2,7 @@
 begin;
 create extension pgtap;
 \ir companion.psql
-select plan(79);
+select plan(93);
 
 -- S3-06: one a turn.
 select pg_temp.turn(11, 1) as first \gset
@@ -27,6 +27,7 @@ from (values
   (pg_temp.u(2), pg_temp.u(11), pg_temp.u(22), '{}', null, 'of somebody else''s conversation'),
   (pg_temp.u(1), pg_temp.u(15), pg_temp.u(22), '{}', null, 'of somebody else''s character'),
   (pg_temp.u(1), null, pg_temp.u(21), '{}', null, 'of no conversation'),
+  (null, pg_temp.u(11), pg_temp.u(22), '{}', null, 'of nobody''s'),
   (pg_temp.u(1), pg_temp.u(11), pg_temp.u(21), '[]', null, 'from what is no object'),
   (pg_temp.u(1), pg_temp.u(11), pg_temp.u(21), null, null, 'from nothing'),
   (pg_temp.u(1), pg_temp.u(11), pg_temp.u(21), jsonb_build_object('x', repeat('x', 100000))::text, null,
@@ -52,8 +53,8 @@ select is((select k.state -> 'ledger' is null and c.state -> 'persona_system' is
   where conversation_id = pg_temp.u(11)), true, '... each with what is its own, and with what it was before');
 select is(pg_temp.run(), '{"ok": true, "processed": 0, "ok_count": 0, "failed_count": 0}',
   'a second run finds nothing');
-select is((select max(rows_affected) from maintenance.run_history where job_name = 'apply_patch_jobs'), 1::bigint,
-  'an attempt is a row of the run');
+select is((select max(rows_affected) from maintenance.run_history where job_name = 'apply_patch_jobs'), 2::bigint,
+  'taking a job up is a row of the run, and so is each attempt');
 select throws_ok($$update public.patch_jobs set status = 'pending'$$, 'PM016', null, 'S3-14: what is done stays done');
 select throws_ok($$update public.patch_jobs set status = 'fresh' where false or status = 'done'$$, 'PM016', null,
   'S3-14: ... whatever it should become');
@@ -72,7 +73,7 @@ update public.patch_jobs set status = 'pending', run_id = null;
 alter table public.patch_jobs enable trigger patch_jobs_stay_done;
 update public.character_states set state = '{"persona_system": {"name": "Kit"}}' where character_id = pg_temp.u(21);
 select pg_temp.run() \g /dev/null
-select is(pg_temp.states(11), '2 [1] 3 1',
+select is(pg_temp.states(11), '2 [1] 4 1',
   'S3-09: a half that has lost it gets it, and the other does not get it twice');
 rollback to before;
 
@@ -85,7 +86,8 @@ select pg_temp.turn(11, 3, age => '3 hours'), pg_temp.turn(11, 2, age => '1 hour
 create table public.took (nr serial, turn text);
 create function public.take() returns trigger language plpgsql as
 $$ begin insert into public.took (turn) values (new.turn_seq || ' ' || new.status); return null; end $$;
-create trigger take after update of status on public.patch_jobs for each row execute function public.take();
+create trigger take after update of status on public.patch_jobs for each row when (new.status = 'done')
+execute function public.take();
 select is(pg_temp.run() - 'ok', '{"processed": 3, "ok_count": 3, "failed_count": 0}', 'S3-07: all whose turn it is');
 select is((select string_agg(turn, ', ' order by nr) from public.took), '9 done, 2 done, 3 done',
   'S3-07: the oldest first, and none before the turn before it');
@@ -99,7 +101,7 @@ select is((select (count, oldest < now() - interval '4 hours', job_name)::text f
 rollback to before;
 
 -- S3-22: a batch.
-select pg_temp.turn(11, i) from generate_series(2, 60) as i \g /dev/null
+select pg_temp.turn(11, i) from generate_series(2, 70) as i \g /dev/null
 select is(pg_temp.run() ->> 'processed', '10', 'S3-22: a run takes ten');
 select maintenance.configure_job('apply_patch_jobs', batch_size => 200) \g /dev/null
 select is(pg_temp.run() ->> 'processed', '50', 'S3-22: at most 50, whatever is set');
@@ -122,9 +124,10 @@ select is(pg_temp.told(11, 1), 'failed 5', 'S3-12: with five attempts');
 select is((select last_error from public.patch_jobs), 'the state of conversation ' || pg_temp.u(11)
   || ' has changed meanwhile', 'S3-12: and says why');
 select is(pg_temp.states(11), '1 1', 'S3-12, S3-13: the states are untouched, the one that came first, too');
+select pg_temp.meet('conversation', 2) \g /dev/null
 select is(pg_temp.run() - 'ok', '{"processed": 1, "ok_count": 1, "failed_count": 0}',
   'C-23: the next run takes it again');
-select is(pg_temp.told(11, 1), 'done 5', '... with success');
+select is(pg_temp.told(11, 1), 'done 7', '... with five attempts more');
 rollback to before;
 select pg_temp.meet('character', 1) \g /dev/null
 select pg_temp.run() \g /dev/null
@@ -183,17 +186,65 @@ update public.patch_jobs set status = 'processing', run_id = 77, locked_at = now
 select is(pg_temp.run() ->> 'processed', '0', 'S3-16: what another run is at is left to it');
 update public.patch_jobs set locked_at = now() - interval '11 minutes';
 select is(pg_temp.run() ->> 'ok_count', '1', 'S3-16: for ten minutes');
-select is(pg_temp.told(11, 1), 'done 2', '... then it is taken back');
+select is(pg_temp.told(11, 1), 'done 3', '... then it is taken back, which counts as an attempt');
+rollback to before;
+update public.patch_jobs set status = 'processing', run_id = 77, locked_at = null, attempts = 24;
+select is(pg_temp.run() ->> 'failed_count', '1', 'S3-16: also where it is not known since when');
+select is(pg_temp.told(11, 1) || ': ' || (select last_error from public.patch_jobs),
+  'failed 26 parked: runs have ended while they were at it', 'S3-17: what ends one run after the other is parked');
+rollback to before;
+update public.patch_jobs set status = 'processing', run_id = 77, locked_at = 'infinity';
+select is(pg_temp.run() ->> 'ok_count', '1', 'S3-16: or was locked in the future');
 rollback to before;
 
 -- A state that is too large is no state.
 update public.conversation_states set state = jsonb_build_object('x', repeat('x', 1000000));
 select is(pg_temp.run() - 'ok', '{"processed": 1, "ok_count": 0, "failed_count": 1}',
   'a state that has grown too large');
-select is(pg_temp.states(11), '1 1', '... stays as it is, and so does the character');
+select is(pg_temp.states(11), '2 1', '... stays as it is, and so does the character');
 rollback to before;
 
--- S3-04, S3-05, S3-21: who may do what.
+select is((select schedule from maintenance.job_status where job_name = 'apply_patch_jobs'), '*/2 * * * *',
+  'S3-01: it runs every two minutes');
+
+-- Ten that fail every time hold up nobody.
+select pg_temp.turn(13, 1, age => '1 minute') \g /dev/null
+insert into public.patch_jobs (conversation_id, turn_seq, patch, status) select pg_temp.u(12), null, '{}', 'failed'
+from generate_series(1, 10) as i;
+update public.patch_jobs set created_at = now() - interval '2 days' where status = 'failed';
+select is(pg_temp.run() - 'ok', '{"processed": 10, "ok_count": 2, "failed_count": 8}',
+  'what has failed before comes after what has not');
+rollback to before;
+
+-- What is parked is told, and how to take it up again.
+select maintenance.configure('patch_attempts', 1) \g /dev/null
+update public.patch_jobs set patch = '{}';
+select pg_temp.run() \g /dev/null
+select results_eq($$select count, severity, job_name, advice from maintenance_status where task = 'patch_jobs_parked'$$,
+  $$values (1::bigint, 'warning', 'retry_patch_jobs',
+    'Not fired: no schedule. call maintenance.run_job(''retry_patch_jobs'');')$$,
+  'S3-17: the status says what is parked, and what to call');
+update public.patch_jobs set patch = pg_temp.patch();
+select is(maintenance.run_now('retry_patch_jobs') #>> '{data,rowsAffected}', '1', 'S3-17: which takes it up again');
+select is(pg_temp.run() ->> 'ok_count', '1', '... with success');
+select is((select count from maintenance_status where task = 'patch_jobs_parked'), 0::bigint, '... and tells no more');
+rollback to before;
+
+-- Who was deleted.
+update public.users set deleted_at = now() where id = pg_temp.u(1);
+select is(pg_temp.run() ->> 'processed', '0', 'of who was deleted no patch is applied');
+select is((select count from maintenance_status where task = 'patch_jobs_due'), 0::bigint, '... or due');
+rollback to before;
+
+-- Who forgets the version.
+update public.conversation_states set state = state || '{"by": "hand"}' where conversation_id = pg_temp.u(11);
+select is(pg_temp.states(11), '2 1', 'C-24: a state that is changed has another version, whoever changes it');
+update public.conversation_states set state = state || '{"by": "app"}', version = version + 1
+where conversation_id = pg_temp.u(11);
+select is(pg_temp.states(11), '3 1', '... by one');
+rollback to before;
+
+-- S3-04, S3-05: who may do what.
 select is(has_function_privilege(r, f, 'execute'), r = 'maintenance_operator' and f ~ 'retry', format('S3-04: %s, %s',
   r, f))
 from unnest(array['public', 'maintenance_viewer', 'maintenance_worker', 'maintenance_operator']) as r,

@@ -2,7 +2,7 @@
 begin;
 create extension pgtap;
 \ir companion.psql
-select plan(51);
+select plan(56);
 set local maintenance.fake_now = '2026-03-31 12:00:02Z';
 create function pg_temp.due(conversation integer default 11) returns text language sql as $$
   select string_agg(k, ' ' order by nr) from unnest(array['schedule_tick', 'moment_post', 'diary_daily'])
@@ -86,6 +86,12 @@ savepoint posted;
 set local maintenance.fake_now = '2026-03-31 13:00:01Z';
 select is(pg_temp.due(), 'schedule_tick moment_post diary_daily', 'S3-03: at the next full hour one is');
 rollback to posted;
+update public.patch_jobs set patch = pg_temp.patch();
+select pg_temp.run() \g /dev/null
+select is(maintenance.undo_task((:'task'::maintenance.task).task_id) - 'rows' - 'task', '{"undone": 1, "refused": 1}',
+  'a message can be taken back also when its patch is applied');
+select is((select count(*) from public.messages), 1::bigint, '... which stays');
+rollback to posted;
 select is(maintenance.undo_task((:'task'::maintenance.task).task_id) - 'rows' - 'task', '{"undone": 2, "refused": 0}',
   'an undo takes back the message and its patch job');
 select is((select count(*) from public.messages) || ' ' || (select count(*) from public.patch_jobs), '1 0', '... both');
@@ -125,6 +131,19 @@ select is(pg_temp.done('moment_post', 11, '{"text": "A wave."}'), 'succeeded {"p
 select is(pg_temp.done('moment_post', 11, '{"text": "x"}'), 'skipped: no post is due', 'S3-03: ... once an hour');
 select is((select string_agg(input_event, ' ' order by input_event) from public.messages where input_event <> ''),
   'DIARY_DAILY MOMENT_POST', 'each is known by its event');
+rollback to start;
+
+-- A worker that is late keeps the hour, if it is not too late.
+set local maintenance.fake_now = '2026-03-31 12:09:59Z';
+select is(pg_temp.done('moment_post', 11, '{"text": "\ud83c\udf0a"}'), 'succeeded {"posted": 1}',
+  'a wave is a text, too');
+select is((select created_at from public.messages where role = 'assistant'), '2026-03-31 12:00Z',
+  'S3-03: asked within ten minutes a post is of the full hour');
+rollback to start;
+set local maintenance.fake_now = '2026-03-31 12:10:30Z';
+select pg_temp.done('moment_post', 11, '{"text": "A wave."}') \g /dev/null
+select is((select created_at from public.messages where role = 'assistant'), '2026-03-31 12:10Z',
+  '... later of its own minute');
 rollback to start;
 
 -- How many: those in which the user spoke last.
