@@ -601,11 +601,11 @@ comment on function maintenance.version() is
   'that it was made of.';
 -- end of sql/engine/version.sql
 
--- from sql/engine/state.sql bc953c716139af3f
+-- from sql/engine/state.sql f5746e441095efd8
 -- The release, and a hash of the files of sql/engine/. Written by make migration.
 
 comment on schema maintenance is
-  'pg-maintenance 0.0.0, state 3eca51378545815b: '
+  'pg-maintenance 0.0.0, state f2f255a075f6f75a: '
   'what people call and read; \df maintenance.* is the manual.';
 -- end of sql/engine/state.sql
 
@@ -842,7 +842,7 @@ end
 $$;
 -- end of sql/engine/job/upsert_job.sql
 
--- from sql/engine/job/set_job.sql 925a205fe2cc233d
+-- from sql/engine/job/set_job.sql 06c2f2d725a9d17f
 -- Sets a function job: a function that handles one batch and returns its rows.
 
 create function maintenance.set_job(
@@ -884,7 +884,8 @@ $$;
 comment on function maintenance.set_job(text, text, text, text, text, text) is
   'Sets a function job. step: a function (batch_size integer) returns bigint, found as in the '
   'owner''s own sessions, and run under their search_path, that handles one batch and returns '
-  'its rows; 0 ends the run. backlog_function, optional: a function (cap integer) returns table '
+  'its rows; 0 ends the run, less than 0 counts for nothing and has it go on. backlog_function, '
+  'optional: a function (cap integer) returns table '
   '(due bigint, oldest timestamptz), shown in maintenance_status under backlog_name. schedule: '
   'five-field cron, UTC. For the engine''s owner. Errors: PM002 argument, PM006 schedule, PM007 '
   'no such function, or not the owner''s.';
@@ -3966,7 +3967,7 @@ end
 $$;
 -- end of sql/engine/run/change_piece.sql
 
--- from sql/engine/run/call_step.sql deb59c2eefc3bbe7
+-- from sql/engine/run/call_step.sql 6ded8223284bfdf2
 -- Calls a function of the owner's under the path of the owner's own sessions: the step of a job,
 -- for a batch of rows, and what tells how many are due.
 
@@ -3987,7 +3988,7 @@ begin
   if p_at.check_deferred is not null then
     execute p_at.check_deferred;
   end if;
-  return greatest(v_rows, 0);
+  return coalesce(v_rows, 0);
 end
 $$;
 
@@ -4355,7 +4356,7 @@ end
 $$;
 -- end of sql/engine/run/decide_stop.sql
 
--- from sql/engine/run/run_step.sql 238fddff69d0ee70
+-- from sql/engine/run/run_step.sql 8ece93cf27c1f8e3
 -- One step of a run: a piece of a policy's rows, in one statement, or one call of a step
 -- function. It catches its own errors and notes them on the receipt, which it locks: a run whose
 -- receipt somebody has closed ends there.
@@ -4415,7 +4416,8 @@ begin
     if v_job.kind = 'function' then
       v_offers := true;
       v_changed := maintenance_internal.call_step(v_job.step, v_rows, v_at);
-      more := v_changed > 0;
+      more := v_changed <> 0;
+      v_changed := greatest(v_changed, 0);
 
     else
       -- A piece can go without its locked rows, so it waits less than a step function may.

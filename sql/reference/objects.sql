@@ -104,6 +104,7 @@ begin atomic
     'apply_patch',
     'apply_patch_job',
     'park_patch_jobs',
+    'take_up_patch_job',
     'apply_patch_jobs_step',
     'patch_job_backlog',
     'memory_lines',

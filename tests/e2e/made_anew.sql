@@ -15,7 +15,8 @@ select results_eq('select distinct scheduling from maintenance.job_status where 
 select matches((select severity || ' ' || advice from public.maintenance_status where task = 'scheduler'),
   '^critical .* and \d+ more: not installed yet\. select \* from maintenance.install_schedules\(\);',
   'the status says so, and what installs them');
-select set_eq('select outcome from maintenance.install_schedules()', array['created', 'removed by an operator',
+select set_eq('select outcome from maintenance.install_schedules() where outcome <> ''no schedule''',
+  array['created', 'removed by an operator',
   'left out: an operator had made it inactive'],
   'install_schedules schedules all of them again, but for those that an operator had stopped');
 select set_eq('select job_name, schedule from maintenance.job_status where active', 'select * from before',
@@ -28,6 +29,7 @@ select results_eq($$select scheduling from maintenance.job_status
   array['removed by an operator', 'removed by an operator'],
     'a job that an operator had removed, or made inactive, is out');
 select cron.unschedule(jobid) from cron.job \g /dev/null
-select set_eq('select outcome from maintenance.register() where kind = ''schedule''', array['created',
+select set_eq('select outcome from maintenance.register() where kind = ''schedule'' and outcome <> ''no schedule''',
+  array['created',
   'left out: an operator had made it inactive'], 'register puts every schedule back, but for one that was inactive');
 select * from finish();

@@ -227,7 +227,7 @@ on "$url" psql -qX -c "drop database ${prefix}_odd"
 # A DATABASE_URL that means another database than it says is refused by every script, and never shown.
 for bad in 'postgres://u:sEcret@127.0.0.1:9?sslmode=disable' 'postgres://u:sEcret@127.0.0.1:9/' \
   'postgres://u:sEcret@x@127.0.0.1:9/db' 'postgres://u:sEcret%@127.0.0.1:9/db' 'sEcret'; do
-  for script in bench demo down lint matrix new-migration psql status test try uninstall up verify; do
+  for script in bench demo down lint matrix new-migration psql run status test trigger try uninstall up verify; do
     DATABASE_URL=$bad timeout 20 "scripts/$script" >"$place/log" 2>&1 </dev/null &&
       not_ok "scripts/$script takes $bad"
     grep -q '^error: DATABASE_URL names no database, or cannot be read: ' "$place/log" ||
@@ -237,6 +237,21 @@ for bad in 'postgres://u:sEcret@127.0.0.1:9?sslmode=disable' 'postgres://u:sEcre
 done
 DATABASE_URL=$url scripts/demo >"$place/log" 2>&1 </dev/null && not_ok 'make demo fills the database of DATABASE_URL'
 says 'error: DATABASE_URL is set, and the demo fills a database' 'a demo with DATABASE_URL'
+
+# S3-21: make run prints what the run of a schedule leaves on its receipt, and fails where the run does.
+make_database "${prefix}_by_hand" "$template"
+host=$(in_database "$url" "${prefix}_by_hand")
+run() { DATABASE_URL=$host scripts/run "$@" 2>"$place/log" </dev/null; }
+printed=$(run apply_patch_jobs) || not_ok "make run: $(cat "$place/log")"
+[ "$(on "$host" psql -qXAt -v "printed=$printed" <<'SQL'
+select :'printed'::jsonb #> '{data,details}' = details and :'printed'::jsonb -> 'success' = 'true'
+from maintenance.run_history where job_name = 'apply_patch_jobs';
+SQL
+)" = t ] || not_ok "make run prints $printed"
+run no_such_job && not_ok 'make run of no job'
+says 'ERROR:  there is no job "no_such_job"' 'make run of no job'
+run && not_ok 'make run without a job'
+says 'error: which job? make run JOB=cleanup_temp_uploads' 'make run without a job'
 
 # A host in whose public schema a stranger may create, and does: before, between and afterwards.
 make_database "${prefix}_hostile"

@@ -39,7 +39,8 @@ $$;
 comment on function maintenance.set_job(text, text, text, text, text, text) is
   'Sets a function job. step: a function (batch_size integer) returns bigint, found as in the '
   'owner''s own sessions, and run under their search_path, that handles one batch and returns '
-  'its rows; 0 ends the run. backlog_function, optional: a function (cap integer) returns table '
+  'its rows; 0 ends the run, less than 0 counts for nothing and has it go on. backlog_function, '
+  'optional: a function (cap integer) returns table '
   '(due bigint, oldest timestamptz), shown in maintenance_status under backlog_name. schedule: '
   'five-field cron, UTC. For the engine''s owner. Errors: PM002 argument, PM006 schedule, PM007 '
   'no such function, or not the owner''s.';

@@ -18,7 +18,7 @@ begin
   if p_at.check_deferred is not null then
     execute p_at.check_deferred;
   end if;
-  return greatest(v_rows, 0);
+  return coalesce(v_rows, 0);
 end
 $$;
 

@@ -57,7 +57,8 @@ begin
     if v_job.kind = 'function' then
       v_offers := true;
       v_changed := maintenance_internal.call_step(v_job.step, v_rows, v_at);
-      more := v_changed > 0;
+      more := v_changed <> 0;
+      v_changed := greatest(v_changed, 0);
 
     else
       -- A piece can go without its locked rows, so it waits less than a step function may.

@@ -195,8 +195,9 @@ select maintenance.configure_job('apply_patch_jobs', batch_size => 10);
 select maintenance.set_job(
   'retry_patch_jobs',
   step => 'public.retry_patch_jobs_step',
-  description => 'Patch jobs that have failed too often, why: select id, last_error from '
-    'patch_jobs where parked_at is not null; a run by hand takes them up again',
+  description => 'Patch jobs that have failed too often. Why: select id, last_error from '
+    'patch_jobs where parked_at is not null; mend their patch, or delete them; a run by hand '
+    'takes up all that are left',
   backlog_name => 'patch_jobs_parked',
   backlog_function => 'public.parked_patch_jobs');
 

@@ -381,16 +381,21 @@ begin atomic
     order by e.bucket_start desc
     limit (select (k.most ->> 'memory_b_recent')::integer from kept as k)
   ), day as (
-    select e.*, row_number() over (order by e.day_start desc) as back,
-      to_char(e.day_start at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') as key
+    select e.*, to_char(e.day_start at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') as key
     from public.memory_daily as e
     where e.conversation_id = memory_lists.conversation_id
     order by e.day_start desc
-    limit (select (k.most ->> 'memory_highlights')::integer from kept as k)
+    limit (select (k.most ->> 'memory_c0_recent')::integer from kept as k)
   ), highlight as (
-    select d.key || '#' || h.nr as key, h.text, d.day_start, h.nr,
-      row_number() over (order by d.day_start desc, h.nr desc) as back
-    from day as d
+    select to_char(d.day_start at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"#') || h.nr as key,
+      h.text, row_number() over (order by d.day_start desc, h.nr desc) as back
+    from (
+      select e.day_start, e.c1_highlights
+      from public.memory_daily as e
+      where e.conversation_id = memory_lists.conversation_id and e.c1_highlights <> '[]'
+      order by e.day_start desc
+      limit (select (k.most ->> 'memory_highlights')::integer from kept as k)
+    ) as d
     cross join lateral jsonb_array_elements(
       case jsonb_typeof(d.c1_highlights) when 'array' then d.c1_highlights else '[]' end)
       with ordinality as h (text, nr)
@@ -409,7 +414,7 @@ begin atomic
     'memory_c0_recent', (
       select coalesce(jsonb_agg(jsonb_build_object('key', d.key, 'summary', d.c0_summary,
         'user', d.c2_user_profile, 'role', d.c3_role_profile) order by d.day_start), '[]')
-      from day as d where d.back <= (k.most ->> 'memory_c0_recent')::integer),
+      from day as d),
     'memory_highlights', (
       select coalesce(jsonb_agg(jsonb_build_object('key', h.key, 'text', h.text)
         order by h.back desc), '[]')
@@ -430,16 +435,20 @@ language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_id constant uuid := case tg_op when 'DELETE' then old.conversation_id
-    else new.conversation_id end;
+  v_ids constant uuid[] := case tg_op when 'INSERT' then array[new.conversation_id]
+    when 'DELETE' then array[old.conversation_id]
+    else array[new.conversation_id, old.conversation_id] end;
 begin
   -- First its row, then what is remembered: of two at once the second sees both.
-  perform from public.conversation_states as c where c.conversation_id = v_id for no key update;
+  perform from public.conversation_states as c
+  where c.conversation_id = any (v_ids)
+  order by c.conversation_id
+  for no key update;
   update public.conversation_states as c
   set version = c.version + 1, state = c.state || jsonb_build_object('memory',
     case jsonb_typeof(c.state -> 'memory') when 'object' then c.state -> 'memory' else '{}' end
-      || public.memory_lists(v_id))
-  where c.conversation_id = v_id;
+      || public.memory_lists(c.conversation_id))
+  where c.conversation_id = any (v_ids);
   return null;
 end
 $$;

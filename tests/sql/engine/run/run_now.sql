@@ -1,7 +1,7 @@
 -- A run in one transaction: its receipt, its batches, and each way that it can end.
 begin;
 create extension pgtap;
-select plan(33);
+select plan(34);
 
 create schema shop;
 create table shop.events (id bigint primary key, at timestamptz, status text default 'new');
@@ -106,6 +106,13 @@ select maintenance.configure_job('work', batch_size => 10);
 select maintenance.run_now('work');
 select results_eq($$select status, rows_affected, batches, stop_reason from pg_temp.last_run('work')$$,
   $$values ('succeeded', 25::bigint, 4, 'done')$$, 'a step function is called until it returns 0');
+create sequence shop.steps;
+create function shop.slow_step(batch_size integer) returns bigint language sql
+return (array[-1, -1, 5, -1, 2, null])[nextval('shop.steps')];
+select maintenance.set_job('slow_work', 'shop.slow_step');
+select maintenance.run_now('slow_work');
+select results_eq($$select status, rows_affected, batches, stop_reason from pg_temp.last_run('slow_work')$$,
+  $$values ('succeeded', 7::bigint, 6, 'done')$$, 'less than 0 counts for nothing, and has it go on');
 create function shop.told(batch_size integer) returns bigint language plpgsql
 as $$ begin perform maintenance.add_details('{"seen": 3}'); return 0; end $$;
 select maintenance.set_job('told', 'shop.told');

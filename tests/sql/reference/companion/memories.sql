@@ -3,7 +3,7 @@
 begin;
 create extension pgtap;
 \ir companion.psql
-select plan(67);
+select plan(68);
 set local maintenance.fake_now = '2026-03-31 12:35:00Z'; -- two days after Europe's clocks went forward
 create function pg_temp.at(clock text) returns timestamptz language sql as $$
   select ('2026-03-31 ' || clock || 'Z')::timestamptz $$;
@@ -83,8 +83,12 @@ update public.memory_b_episodes set summary = summary || '!' where summary in ('
 select is(jsonb_path_query_array(pg_temp.memory('memory_b_recent'), '$[*].summary'),
   (select jsonb_agg('b' || i || case i when 6 then '!' else '' end order by i) from generate_series(6, 25) as i),
   'C-24: the state has the last twenty, in the order of their time');
+update public.memory_b_episodes set conversation_id = pg_temp.u(12) where summary = 'b24';
+select is(pg_temp.memory('memory_b_recent,0,summary') || pg_temp.memory('memory_b_recent,0,summary', 12),
+  '["b5", "b24"]',
+  '... also where one is moved to another conversation');
 delete from public.memory_b_episodes where summary = 'b25';
-select is(pg_temp.memory('memory_b_recent,0,summary') || pg_temp.memory('memory_b_recent,19,summary'), '["b5", "b24"]',
+select is(pg_temp.memory('memory_b_recent,0,summary') || pg_temp.memory('memory_b_recent,19,summary'), '["b4", "b23"]',
   '... and of those there are');
 rollback to start;
 -- What a companion has written by itself is no conversation.

@@ -86,7 +86,8 @@ select pg_temp.turn(11, 3), pg_temp.done('patch_generate', 11, '{}') \g /dev/nul
 select is((select state from maintenance.task where kind = 'patch_generate'), 'dead', 'a task may die');
 select pg_temp.run() \g /dev/null
 select is(pg_temp.told(11, 1) || ': ' || (select last_error from public.patch_jobs where turn_seq = 1
-  and conversation_id = pg_temp.u(11)), 'failed 0 parked: no model has made a patch of it', 'then its turn is parked');
+  and conversation_id = pg_temp.u(11)), 'failed 0 parked: it has no patch, and no model is asked for it any more',
+  'then its turn is parked');
 select is((select count(*) from maintenance.task where state = 'ready'), 1::bigint, '... the next is asked about');
 select is(pg_temp.told(11, 3), 'pending 0', '... which the third waits for');
 select is(pg_temp.done('patch_generate', 11, pg_temp.event('key')), 'succeeded {"made": 1}', 'that one has an answer');

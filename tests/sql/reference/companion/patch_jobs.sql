@@ -2,7 +2,7 @@
 begin;
 create extension pgtap;
 \ir companion.psql
-select plan(93);
+select plan(101);
 
 -- S3-06: one a turn.
 select pg_temp.turn(11, 1) as first \gset
@@ -53,8 +53,8 @@ select is((select k.state -> 'ledger' is null and c.state -> 'persona_system' is
   where conversation_id = pg_temp.u(11)), true, '... each with what is its own, and with what it was before');
 select is(pg_temp.run(), '{"ok": true, "processed": 0, "ok_count": 0, "failed_count": 0}',
   'a second run finds nothing');
-select is((select max(rows_affected) from maintenance.run_history where job_name = 'apply_patch_jobs'), 2::bigint,
-  'taking a job up is a row of the run, and so is each attempt');
+select is((select max(rows_affected) from maintenance.run_history where job_name = 'apply_patch_jobs'), 1::bigint,
+  'a job is a row of the run');
 select throws_ok($$update public.patch_jobs set status = 'pending'$$, 'PM016', null, 'S3-14: what is done stays done');
 select throws_ok($$update public.patch_jobs set status = 'fresh' where false or status = 'done'$$, 'PM016', null,
   'S3-14: ... whatever it should become');
@@ -189,9 +189,9 @@ select is(pg_temp.run() ->> 'ok_count', '1', 'S3-16: for ten minutes');
 select is(pg_temp.told(11, 1), 'done 3', '... then it is taken back, which counts as an attempt');
 rollback to before;
 update public.patch_jobs set status = 'processing', run_id = 77, locked_at = null, attempts = 24;
-select is(pg_temp.run() ->> 'failed_count', '1', 'S3-16: also where it is not known since when');
+select is(pg_temp.run() ->> 'processed', '0', 'S3-16: also where it is not known since when');
 select is(pg_temp.told(11, 1) || ': ' || (select last_error from public.patch_jobs),
-  'failed 26 parked: runs have ended while they were at it', 'S3-17: what ends one run after the other is parked');
+  'failed 25 parked: runs have ended while they were at it', 'S3-17: what ends one run after the other is parked');
 rollback to before;
 update public.patch_jobs set status = 'processing', run_id = 77, locked_at = 'infinity';
 select is(pg_temp.run() ->> 'ok_count', '1', 'S3-16: or was locked in the future');
@@ -228,6 +228,30 @@ update public.patch_jobs set patch = pg_temp.patch();
 select is(maintenance.run_now('retry_patch_jobs') #>> '{data,rowsAffected}', '1', 'S3-17: which takes it up again');
 select is(pg_temp.run() ->> 'ok_count', '1', '... with success');
 select is((select count from maintenance_status where task = 'patch_jobs_parked'), 0::bigint, '... and tells no more');
+rollback to before;
+
+-- A limit of the run between taking up and trying is no attempt.
+select maintenance.configure_job('apply_patch_jobs', max_batches => 1) \g /dev/null
+select pg_temp.run() \g /dev/null
+select is(pg_temp.told(11, 1), 'processing 0', 'a run that comes to its limit');
+select is(pg_temp.run() ->> 'ok_count', '1', '... leaves it to the next');
+select is(pg_temp.told(11, 1), 'done 0', '... at once, and no attempt is lost');
+rollback to before;
+select pg_temp.turn(11, i) from generate_series(2, 4) as i \g /dev/null
+select maintenance.configure_job('apply_patch_jobs', max_rows => 3) \g /dev/null
+select is(pg_temp.run() ->> 'ok_count', '3', 'max_rows counts jobs');
+select is(pg_temp.told(11, 4), 'pending 0', '... and leaves the rest');
+rollback to before;
+-- What has failed has a share, however much else there is.
+update public.patch_jobs set status = 'failed', attempts = 1;
+select pg_temp.turn(12, i) from generate_series(1, 30) as i \g /dev/null
+select is(pg_temp.run() ->> 'ok_count', '10', 'under load');
+select is(pg_temp.told(11, 1), 'done 1', '... one in five is of those that have failed');
+rollback to before;
+-- Without its kind nothing is asked, and the rest goes on.
+delete from maintenance.kind where kind = 'patch_generate';
+select is(pg_temp.run() - 'ok', '{"errors": "there is no trigger \"patch\"", "processed": 1, "ok_count": 1,
+  "failed_count": 0}', 'without the kind what has a patch is applied');
 rollback to before;
 
 -- Who was deleted.
