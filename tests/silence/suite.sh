@@ -82,7 +82,8 @@ lane_names() {
   paste 'update cron.job set username [^;]*;' as_super
   paste "$install" ask
   cured
-  [ "$(ask -c "select count(*) from maintenance.job_status where scheduling <> 'scheduled'")" = 0 ] ||
+  [ "$(ask -c "select count(*) from maintenance.job_status
+    where scheduling not in ('scheduled', 'no schedule')")" = 0 ] ||
     not_ok "$state: a job is not scheduled"
 
   state='database renamed'
