@@ -261,6 +261,7 @@ select pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', false);
 \ir reference/companion/patch_jobs.sql
 \ir reference/companion/patch_generate.sql
 \ir reference/companion/apply_patch_jobs.sql
+\ir reference/companion/remember_in_state.sql
 \ir reference/companion/memory.sql
 \ir reference/companion/posts.sql
 \ir reference/names.sql

@@ -601,11 +601,11 @@ comment on function maintenance.version() is
   'that it was made of.';
 -- end of sql/engine/version.sql
 
--- from sql/engine/state.sql f5746e441095efd8
+-- from sql/engine/state.sql 973dda881ea0d7d8
 -- The release, and a hash of the files of sql/engine/. Written by make migration.
 
 comment on schema maintenance is
-  'pg-maintenance 0.0.0, state f2f255a075f6f75a: '
+  'pg-maintenance 0.0.0, state 6d27feca3a683b12: '
   'what people call and read; \df maintenance.* is the manual.';
 -- end of sql/engine/state.sql
 
@@ -7522,7 +7522,7 @@ comment on function maintenance.claim_tasks(text, integer, interval, jsonb) is
   'own: its commit does not wait for the disk. Errors: PM002 argument, PM013 no such kind.';
 -- end of sql/engine/queue/claim_tasks.sql
 
--- from sql/engine/queue/erase_subject.sql 90ae3cd23a39639d
+-- from sql/engine/queue/erase_subject.sql 0a05897f8885a100
 -- Forgets what the engine holds about a subject: rows stay, to be counted and added up, without a
 -- name, a text or a key. Whoever deletes somebody only notes it (note_deleted); from then on no
 -- answer about them is taken, and the tick forgets them (erase_subjects). What is below a subject,
@@ -7634,7 +7634,8 @@ language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 begin
-  p_subjects := p_subjects || string_to_array(array_to_string(p_subjects, '/'), '/');
+  -- Of USER/CONVERSATION the conversation is meant, and not its user.
+  p_subjects := p_subjects || array(select split_part(s, '/', -1) from unnest(p_subjects) as s);
   update maintenance_internal.run as r
   set error_detail = '{"message": "of a subject that was erased"}'
   where r.error_detail ? 'rows' and exists (

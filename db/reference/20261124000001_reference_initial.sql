@@ -195,11 +195,11 @@ end
 $$;
 -- end of sql/reference/objects.sql
 
--- from sql/reference/state.sql e9f299741f8207d9
+-- from sql/reference/state.sql d7e8a2f6cb6bca75
 -- The release, and a hash of the files of sql/reference/. Written by make migration.
 
 comment on function maintenance_internal.reference_objects() is
-  'pg-maintenance 0.0.0, state 536e7651a4954290: '
+  'pg-maintenance 0.0.0, state dbc9a7005601edfe: '
   'the names of the reference application, by kind.';
 -- end of sql/reference/state.sql
 
@@ -3321,7 +3321,116 @@ comment on function public.patch_job_backlog(integer) is
   'Backlog of apply_patch_jobs: jobs that are neither done nor parked, up to cap.';
 -- end of sql/reference/companion/apply_patch_jobs.sql
 
--- from sql/reference/companion/memory.sql 34a75be3076610e2
+-- from sql/reference/companion/remember_in_state.sql 3ce758a300dc8a6f
+-- What is remembered of a conversation is in its state, too: the last of each level, in the order
+-- of their time. A trigger writes it, as one more writer that goes by versions (C-24).
+
+create function public.memory_lists(conversation_id uuid)
+returns jsonb
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+begin atomic
+  with kept as (
+    select jsonb_object_agg(l.list, l.most) as most
+    from public.state_lists() as l where l.section = 'memory'
+  ), bucket as (
+    select e.*, to_char(e.bucket_start at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') as key
+    from public.memory_b_episodes as e
+    where e.conversation_id = memory_lists.conversation_id
+    order by e.bucket_start desc
+    limit (select (k.most ->> 'memory_b_recent')::integer from kept as k)
+  ), day as (
+    select e.*, to_char(e.day_start at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') as key
+    from public.memory_daily as e
+    where e.conversation_id = memory_lists.conversation_id
+    order by e.day_start desc
+    limit (select (k.most ->> 'memory_c0_recent')::integer from kept as k)
+  ), highlight as (
+    select to_char(d.day_start at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"#') || h.nr as key,
+      h.text, row_number() over (order by d.day_start desc, h.nr desc) as back
+    from (
+      select e.day_start, e.c1_highlights
+      from public.memory_daily as e
+      where e.conversation_id = memory_lists.conversation_id and e.c1_highlights <> '[]'
+      order by e.day_start desc
+      limit (select (k.most ->> 'memory_highlights')::integer from kept as k)
+    ) as d
+    cross join lateral jsonb_array_elements(
+      case jsonb_typeof(d.c1_highlights) when 'array' then d.c1_highlights else '[]' end)
+      with ordinality as h (text, nr)
+  ), weeks as (
+    select e.*, to_char(e.period_start at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') as key
+    from public.memory_biweekly as e
+    where e.conversation_id = memory_lists.conversation_id
+    order by e.period_start desc
+    limit (select (k.most ->> 'memory_biweekly_recent')::integer from kept as k)
+  )
+  select jsonb_build_object(
+    'memory_b_recent', (
+      select coalesce(jsonb_agg(jsonb_build_object('key', b.key, 'summary', b.summary,
+        'open_loops', b.open_loops, 'tags', b.tags) order by b.bucket_start), '[]')
+      from bucket as b),
+    'memory_c0_recent', (
+      select coalesce(jsonb_agg(jsonb_build_object('key', d.key, 'summary', d.c0_summary,
+        'user', d.c2_user_profile, 'role', d.c3_role_profile) order by d.day_start), '[]')
+      from day as d),
+    'memory_highlights', (
+      select coalesce(jsonb_agg(jsonb_build_object('key', h.key, 'text', h.text)
+        order by h.back desc), '[]')
+      from highlight as h where h.back <= (k.most ->> 'memory_highlights')::integer),
+    'memory_biweekly_recent', (
+      select coalesce(jsonb_agg(jsonb_build_object('key', w.key, 'summary', w.summary)
+        order by w.period_start), '[]')
+      from weeks as w))
+  from kept as k;
+end;
+
+comment on function public.memory_lists(uuid) is
+  'What a state says of what is remembered of its conversation: the last of each level.';
+
+create function public.remember_in_state()
+returns trigger
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_ids constant uuid[] := case tg_op when 'INSERT' then array[new.conversation_id]
+    when 'DELETE' then array[old.conversation_id]
+    else array[new.conversation_id, old.conversation_id] end;
+begin
+  -- First its row, then what is remembered: of two at once the second sees both.
+  perform from public.conversation_states as c
+  where c.conversation_id = any (v_ids)
+  order by c.conversation_id
+  for no key update;
+  update public.conversation_states as c
+  set version = c.version + 1, state = c.state || jsonb_build_object('memory',
+    case jsonb_typeof(c.state -> 'memory') when 'object' then c.state -> 'memory' else '{}' end
+      || public.memory_lists(c.conversation_id))
+  where c.conversation_id = any (v_ids);
+  return null;
+end
+$$;
+
+comment on function public.remember_in_state() is
+  'Trigger: puts what is remembered of a conversation into its state, as a new version (C-24), and '
+  'takes out what is not remembered any more.';
+
+create trigger memory_b_episodes_are_in_the_state
+after insert or update or delete on public.memory_b_episodes
+for each row execute function public.remember_in_state();
+
+create trigger memory_daily_is_in_the_state
+after insert or update or delete on public.memory_daily
+for each row execute function public.remember_in_state();
+
+create trigger memory_biweekly_is_in_the_state
+after insert or update or delete on public.memory_biweekly
+for each row execute function public.remember_in_state();
+-- end of sql/reference/companion/remember_in_state.sql
+
+-- from sql/reference/companion/memory.sql 6ec2040a37ff522f
 -- Levels of memory: a model sums up ten minutes, a day and two weeks of a conversation, once they
 -- are over. Rule S3-20.
 
@@ -3411,7 +3520,7 @@ begin atomic
       on m.conversation_id = memory_lines.conversation_id and m.deleted_at is null
       and m.created_at >= memory_lines.period_start
       and m.created_at < memory_lines.period_start + l.width
-    where l.kind = memory_lines.kind and l.target <> 'memory_biweekly'
+    where l.kind = memory_lines.kind and l.kind <> 'memory_biweekly'
     union all
     select d.day_start, d.id, md5(d.c0_summary || d.c1_highlights || d.c2_user_profile
         || d.c3_role_profile), jsonb_build_object('summary', d.c0_summary,
@@ -3421,7 +3530,7 @@ begin atomic
       on d.conversation_id = memory_lines.conversation_id
       and d.day_start >= memory_lines.period_start
       and d.day_start < memory_lines.period_start + l.width
-    where l.kind = memory_lines.kind and l.target = 'memory_biweekly'
+    where l.kind = memory_lines.kind and l.kind = 'memory_biweekly'
   ), shown as (
     select n.*, count(*) over () as lines,
       sum(length(n.line::text) + 60) over (order by n.at desc, n.id desc) as room,
@@ -3472,7 +3581,7 @@ begin
     exit when next_memory.kind = 'memory_biweekly' and (
       select d.period_start
       from public.next_memory('memory_daily', next_memory.conversation_id) as d)
-        < period_start + interval '336 hours';
+        < (select l.until from public.memory_levels as l where l.kind = next_memory.kind);
     select n.digest into digest
     from public.memory_lines(next_memory.kind, next_memory.conversation_id, period_start) as n;
     if digest <> all (v_given_up) then
@@ -3688,113 +3797,19 @@ comment on function public.apply_memory(text, jsonb, jsonb, jsonb) is
   'conversation''s ten minutes up to four in a task. Returns {made}. Errors: PM018 the summary is '
   'empty, PM027 what was said has changed since it was shown: it is asked for again.';
 
--- What is remembered is in the state, too: the last of each level, in the order of their time.
-create function public.memory_lists(conversation_id uuid)
-returns jsonb
+create function public.trigger_memories_step(batch_size integer)
+returns bigint
 language sql
-stable
 set search_path = pg_catalog, pg_temp
 begin atomic
-  with kept as (
-    select jsonb_object_agg(l.list, l.most) as most
-    from public.state_lists() as l where l.section = 'memory'
-  ), bucket as (
-    select e.*, to_char(e.bucket_start at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') as key
-    from public.memory_b_episodes as e
-    where e.conversation_id = memory_lists.conversation_id
-    order by e.bucket_start desc
-    limit (select (k.most ->> 'memory_b_recent')::integer from kept as k)
-  ), day as (
-    select e.*, to_char(e.day_start at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') as key
-    from public.memory_daily as e
-    where e.conversation_id = memory_lists.conversation_id
-    order by e.day_start desc
-    limit (select (k.most ->> 'memory_c0_recent')::integer from kept as k)
-  ), highlight as (
-    select to_char(d.day_start at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"#') || h.nr as key,
-      h.text, row_number() over (order by d.day_start desc, h.nr desc) as back
-    from (
-      select e.day_start, e.c1_highlights
-      from public.memory_daily as e
-      where e.conversation_id = memory_lists.conversation_id and e.c1_highlights <> '[]'
-      order by e.day_start desc
-      limit (select (k.most ->> 'memory_highlights')::integer from kept as k)
-    ) as d
-    cross join lateral jsonb_array_elements(
-      case jsonb_typeof(d.c1_highlights) when 'array' then d.c1_highlights else '[]' end)
-      with ordinality as h (text, nr)
-  ), weeks as (
-    select e.*, to_char(e.period_start at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') as key
-    from public.memory_biweekly as e
-    where e.conversation_id = memory_lists.conversation_id
-    order by e.period_start desc
-    limit (select (k.most ->> 'memory_biweekly_recent')::integer from kept as k)
-  )
-  select jsonb_build_object(
-    'memory_b_recent', (
-      select coalesce(jsonb_agg(jsonb_build_object('key', b.key, 'summary', b.summary,
-        'open_loops', b.open_loops, 'tags', b.tags) order by b.bucket_start), '[]')
-      from bucket as b),
-    'memory_c0_recent', (
-      select coalesce(jsonb_agg(jsonb_build_object('key', d.key, 'summary', d.c0_summary,
-        'user', d.c2_user_profile, 'role', d.c3_role_profile) order by d.day_start), '[]')
-      from day as d),
-    'memory_highlights', (
-      select coalesce(jsonb_agg(jsonb_build_object('key', h.key, 'text', h.text)
-        order by h.back desc), '[]')
-      from highlight as h where h.back <= (k.most ->> 'memory_highlights')::integer),
-    'memory_biweekly_recent', (
-      select coalesce(jsonb_agg(jsonb_build_object('key', w.key, 'summary', w.summary)
-        order by w.period_start), '[]')
-      from weeks as w))
-  from kept as k;
+  select maintenance_internal.trigger_step('remember', spread => '0');
 end;
 
-comment on function public.memory_lists(uuid) is
-  'What a state says of what is remembered of its conversation: the last of each level.';
-
-create function public.remember_in_state()
-returns trigger
-language plpgsql
-set search_path = pg_catalog, pg_temp
-as $$
-declare
-  v_ids constant uuid[] := case tg_op when 'INSERT' then array[new.conversation_id]
-    when 'DELETE' then array[old.conversation_id]
-    else array[new.conversation_id, old.conversation_id] end;
-begin
-  -- First its row, then what is remembered: of two at once the second sees both.
-  perform from public.conversation_states as c
-  where c.conversation_id = any (v_ids)
-  order by c.conversation_id
-  for no key update;
-  update public.conversation_states as c
-  set version = c.version + 1, state = c.state || jsonb_build_object('memory',
-    case jsonb_typeof(c.state -> 'memory') when 'object' then c.state -> 'memory' else '{}' end
-      || public.memory_lists(c.conversation_id))
-  where c.conversation_id = any (v_ids);
-  return null;
-end
-$$;
-
-comment on function public.remember_in_state() is
-  'Trigger: puts what is remembered of a conversation into its state, as a new version (C-24), and '
-  'takes out what is not remembered any more.';
-
-create trigger memory_b_episodes_are_in_the_state
-after insert or update or delete on public.memory_b_episodes
-for each row execute function public.remember_in_state();
-
-create trigger memory_daily_is_in_the_state
-after insert or update or delete on public.memory_daily
-for each row execute function public.remember_in_state();
-
-create trigger memory_biweekly_is_in_the_state
-after insert or update or delete on public.memory_biweekly
-for each row execute function public.remember_in_state();
+comment on function public.trigger_memories_step(integer) is
+  'Step of trigger_memories: trigger_jobs(''remember''); the counts are on the receipt.';
 -- end of sql/reference/companion/memory.sql
 
--- from sql/reference/companion/posts.sql daeed08122a6845c
+-- from sql/reference/companion/posts.sql d50bca47404a3236
 -- Posts: what a companion writes by itself, when its user has been away, now and then, and once a
 -- day. Rule S3-03. The kinds are schedule_tick, moment_post and diary_daily; in capitals they are
 -- the input_event of their messages.
@@ -3986,7 +4001,10 @@ declare
   v_job_id uuid;
   v_job public.patch_jobs;
 begin
-  if coalesce(v_text, '') !~ '[[:alnum:]]' and octet_length(v_text) = length(v_text) then
+  -- What is no letter and no number of ASCII may be an emoji.
+  if coalesce(v_text, '') !~ '[[:alnum:]]'
+    and octet_length(v_text) is not distinct from length(v_text)
+  then
     raise exception 'the text is empty' using errcode = 'PM018';
   elsif length(v_text) > v_longest then
     raise exception 'the text has % characters, more than %', length(v_text), v_longest
@@ -4026,14 +4044,6 @@ comment on function public.apply_post(text, jsonb, jsonb, jsonb) is
   'what was said, where it still may be. Returns {posted}. Errors: PM018 the text is empty, or '
   'longer than 4,000 characters.';
 
-create function public.trigger_memories_step(batch_size integer)
-returns bigint
-language sql
-set search_path = pg_catalog, pg_temp
-begin atomic
-  select maintenance_internal.trigger_step('remember', spread => '0');
-end;
-
 create function public.trigger_posts_step(batch_size integer)
 returns bigint
 language sql
@@ -4042,8 +4052,6 @@ begin atomic
   select maintenance_internal.trigger_step('post', spread => '0');
 end;
 
-comment on function public.trigger_memories_step(integer) is
-  'Step of trigger_memories: trigger_jobs(''remember''); the counts are on the receipt.';
 comment on function public.trigger_posts_step(integer) is
   'Step of trigger_posts: trigger_jobs(''post''); the counts are on the receipt.';
 -- end of sql/reference/companion/posts.sql

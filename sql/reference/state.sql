@@ -1,5 +1,5 @@
 -- The release, and a hash of the files of sql/reference/. Written by make migration.
 
 comment on function maintenance_internal.reference_objects() is
-  'pg-maintenance 0.0.0, state 536e7651a4954290: '
+  'pg-maintenance 0.0.0, state dbc9a7005601edfe: '
   'the names of the reference application, by kind.';

@@ -109,7 +109,8 @@ language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 begin
-  p_subjects := p_subjects || string_to_array(array_to_string(p_subjects, '/'), '/');
+  -- Of USER/CONVERSATION the conversation is meant, and not its user.
+  p_subjects := p_subjects || array(select split_part(s, '/', -1) from unnest(p_subjects) as s);
   update maintenance_internal.run as r
   set error_detail = '{"message": "of a subject that was erased"}'
   where r.error_detail ? 'rows' and exists (

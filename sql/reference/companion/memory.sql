@@ -87,7 +87,7 @@ begin atomic
       on m.conversation_id = memory_lines.conversation_id and m.deleted_at is null
       and m.created_at >= memory_lines.period_start
       and m.created_at < memory_lines.period_start + l.width
-    where l.kind = memory_lines.kind and l.target <> 'memory_biweekly'
+    where l.kind = memory_lines.kind and l.kind <> 'memory_biweekly'
     union all
     select d.day_start, d.id, md5(d.c0_summary || d.c1_highlights || d.c2_user_profile
         || d.c3_role_profile), jsonb_build_object('summary', d.c0_summary,
@@ -97,7 +97,7 @@ begin atomic
       on d.conversation_id = memory_lines.conversation_id
       and d.day_start >= memory_lines.period_start
       and d.day_start < memory_lines.period_start + l.width
-    where l.kind = memory_lines.kind and l.target = 'memory_biweekly'
+    where l.kind = memory_lines.kind and l.kind = 'memory_biweekly'
   ), shown as (
     select n.*, count(*) over () as lines,
       sum(length(n.line::text) + 60) over (order by n.at desc, n.id desc) as room,
@@ -148,7 +148,7 @@ begin
     exit when next_memory.kind = 'memory_biweekly' and (
       select d.period_start
       from public.next_memory('memory_daily', next_memory.conversation_id) as d)
-        < period_start + interval '336 hours';
+        < (select l.until from public.memory_levels as l where l.kind = next_memory.kind);
     select n.digest into digest
     from public.memory_lines(next_memory.kind, next_memory.conversation_id, period_start) as n;
     if digest <> all (v_given_up) then
@@ -364,107 +364,13 @@ comment on function public.apply_memory(text, jsonb, jsonb, jsonb) is
   'conversation''s ten minutes up to four in a task. Returns {made}. Errors: PM018 the summary is '
   'empty, PM027 what was said has changed since it was shown: it is asked for again.';
 
--- What is remembered is in the state, too: the last of each level, in the order of their time.
-create function public.memory_lists(conversation_id uuid)
-returns jsonb
+create function public.trigger_memories_step(batch_size integer)
+returns bigint
 language sql
-stable
 set search_path = pg_catalog, pg_temp
 begin atomic
-  with kept as (
-    select jsonb_object_agg(l.list, l.most) as most
-    from public.state_lists() as l where l.section = 'memory'
-  ), bucket as (
-    select e.*, to_char(e.bucket_start at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') as key
-    from public.memory_b_episodes as e
-    where e.conversation_id = memory_lists.conversation_id
-    order by e.bucket_start desc
-    limit (select (k.most ->> 'memory_b_recent')::integer from kept as k)
-  ), day as (
-    select e.*, to_char(e.day_start at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') as key
-    from public.memory_daily as e
-    where e.conversation_id = memory_lists.conversation_id
-    order by e.day_start desc
-    limit (select (k.most ->> 'memory_c0_recent')::integer from kept as k)
-  ), highlight as (
-    select to_char(d.day_start at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"#') || h.nr as key,
-      h.text, row_number() over (order by d.day_start desc, h.nr desc) as back
-    from (
-      select e.day_start, e.c1_highlights
-      from public.memory_daily as e
-      where e.conversation_id = memory_lists.conversation_id and e.c1_highlights <> '[]'
-      order by e.day_start desc
-      limit (select (k.most ->> 'memory_highlights')::integer from kept as k)
-    ) as d
-    cross join lateral jsonb_array_elements(
-      case jsonb_typeof(d.c1_highlights) when 'array' then d.c1_highlights else '[]' end)
-      with ordinality as h (text, nr)
-  ), weeks as (
-    select e.*, to_char(e.period_start at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') as key
-    from public.memory_biweekly as e
-    where e.conversation_id = memory_lists.conversation_id
-    order by e.period_start desc
-    limit (select (k.most ->> 'memory_biweekly_recent')::integer from kept as k)
-  )
-  select jsonb_build_object(
-    'memory_b_recent', (
-      select coalesce(jsonb_agg(jsonb_build_object('key', b.key, 'summary', b.summary,
-        'open_loops', b.open_loops, 'tags', b.tags) order by b.bucket_start), '[]')
-      from bucket as b),
-    'memory_c0_recent', (
-      select coalesce(jsonb_agg(jsonb_build_object('key', d.key, 'summary', d.c0_summary,
-        'user', d.c2_user_profile, 'role', d.c3_role_profile) order by d.day_start), '[]')
-      from day as d),
-    'memory_highlights', (
-      select coalesce(jsonb_agg(jsonb_build_object('key', h.key, 'text', h.text)
-        order by h.back desc), '[]')
-      from highlight as h where h.back <= (k.most ->> 'memory_highlights')::integer),
-    'memory_biweekly_recent', (
-      select coalesce(jsonb_agg(jsonb_build_object('key', w.key, 'summary', w.summary)
-        order by w.period_start), '[]')
-      from weeks as w))
-  from kept as k;
+  select maintenance_internal.trigger_step('remember', spread => '0');
 end;
 
-comment on function public.memory_lists(uuid) is
-  'What a state says of what is remembered of its conversation: the last of each level.';
-
-create function public.remember_in_state()
-returns trigger
-language plpgsql
-set search_path = pg_catalog, pg_temp
-as $$
-declare
-  v_ids constant uuid[] := case tg_op when 'INSERT' then array[new.conversation_id]
-    when 'DELETE' then array[old.conversation_id]
-    else array[new.conversation_id, old.conversation_id] end;
-begin
-  -- First its row, then what is remembered: of two at once the second sees both.
-  perform from public.conversation_states as c
-  where c.conversation_id = any (v_ids)
-  order by c.conversation_id
-  for no key update;
-  update public.conversation_states as c
-  set version = c.version + 1, state = c.state || jsonb_build_object('memory',
-    case jsonb_typeof(c.state -> 'memory') when 'object' then c.state -> 'memory' else '{}' end
-      || public.memory_lists(c.conversation_id))
-  where c.conversation_id = any (v_ids);
-  return null;
-end
-$$;
-
-comment on function public.remember_in_state() is
-  'Trigger: puts what is remembered of a conversation into its state, as a new version (C-24), and '
-  'takes out what is not remembered any more.';
-
-create trigger memory_b_episodes_are_in_the_state
-after insert or update or delete on public.memory_b_episodes
-for each row execute function public.remember_in_state();
-
-create trigger memory_daily_is_in_the_state
-after insert or update or delete on public.memory_daily
-for each row execute function public.remember_in_state();
-
-create trigger memory_biweekly_is_in_the_state
-after insert or update or delete on public.memory_biweekly
-for each row execute function public.remember_in_state();
+comment on function public.trigger_memories_step(integer) is
+  'Step of trigger_memories: trigger_jobs(''remember''); the counts are on the receipt.';

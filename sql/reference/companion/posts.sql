@@ -189,7 +189,10 @@ declare
   v_job_id uuid;
   v_job public.patch_jobs;
 begin
-  if coalesce(v_text, '') !~ '[[:alnum:]]' and octet_length(v_text) = length(v_text) then
+  -- What is no letter and no number of ASCII may be an emoji.
+  if coalesce(v_text, '') !~ '[[:alnum:]]'
+    and octet_length(v_text) is not distinct from length(v_text)
+  then
     raise exception 'the text is empty' using errcode = 'PM018';
   elsif length(v_text) > v_longest then
     raise exception 'the text has % characters, more than %', length(v_text), v_longest
@@ -229,14 +232,6 @@ comment on function public.apply_post(text, jsonb, jsonb, jsonb) is
   'what was said, where it still may be. Returns {posted}. Errors: PM018 the text is empty, or '
   'longer than 4,000 characters.';
 
-create function public.trigger_memories_step(batch_size integer)
-returns bigint
-language sql
-set search_path = pg_catalog, pg_temp
-begin atomic
-  select maintenance_internal.trigger_step('remember', spread => '0');
-end;
-
 create function public.trigger_posts_step(batch_size integer)
 returns bigint
 language sql
@@ -245,7 +240,5 @@ begin atomic
   select maintenance_internal.trigger_step('post', spread => '0');
 end;
 
-comment on function public.trigger_memories_step(integer) is
-  'Step of trigger_memories: trigger_jobs(''remember''); the counts are on the receipt.';
 comment on function public.trigger_posts_step(integer) is
   'Step of trigger_posts: trigger_jobs(''post''); the counts are on the receipt.';

@@ -2,7 +2,7 @@
 begin;
 create extension pgtap;
 \ir toy.psql
-select plan(56);
+select plan(57);
 \set QUIET on
 select maintenance.set_kind('fact', 'Do.', '{"type": "object", "properties": {"word": {"type": "string"}}}',
   'public.word_subjects', 'public.word_prepare', 'public.word_apply', max_attempts => 1) \g /dev/null
@@ -239,6 +239,8 @@ rollback to below;
 select maintenance.erase_subject('xan/1') \g /dev/null
 select set_eq($$select subject from maintenance.task where subject ~ '^xan(/|$)'$$, array['xan'],
   'and what is above it stays');
+select is((select count(*) from maintenance_internal.run where error_detail #>> '{rows,0,id}' = 'xan'), 1::bigint,
+  '... on receipts, too');
 rollback to before;
 
 -- The trigger is for the owner's tables.
