@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help status run trigger uninstall up down reset psql demo test soak matrix check lint verify migration try bench
+.PHONY: help status doctor run trigger uninstall up down reset psql demo test soak matrix check lint verify migration try bench
 SHELL := bash
 
 help: ## Show what there is
@@ -32,6 +32,9 @@ reset: ## Throw the private cluster away and start anew
 
 status: ## What is still to be done, what matters first
 	@scripts/status
+
+doctor: ## What is wrong and what is right, with a fix to paste; ends with 1 where something has failed
+	@scripts/doctor
 
 run: ## Run a job now, and print its result: JOB=cleanup_temp_uploads
 	@scripts/run "$$JOB"

@@ -1,6 +1,6 @@
-// npm start: reads the environment, looks whether the database is one to work for, runs the worker,
-// turns signals into a clean end. What is wrong at the start is said in one line each, and ends
-// with 1.
+// npm start: reads the environment, looks whether the database is one to work for (--health ends
+// there), runs the worker, turns signals into a clean end. What is wrong at the start is said in
+// one line each, and ends with 1.
 import { randomUUID } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { hostname } from "node:os";
@@ -23,12 +23,13 @@ function end(...messages: string[]): never {
 
 function readArguments() {
   try {
-    return parseArgs({ options: { once: { type: "boolean", default: false } } }).values;
+    const options = { once: { type: "boolean" }, health: { type: "boolean" } } as const;
+    return parseArgs({ options }).values;
   } catch (error) {
-    return end(`${describeError(error)}; usage: npm start [-- --once]`);
+    return end(`${describeError(error)}; usage: npm start [-- --once | --health]`);
   }
 }
-const once = readArguments().once ?? false;
+const { once = false, health = false } = readArguments();
 
 if (!process.loadEnvFile) end("Node.js 20.12 or newer is needed");
 // What stands in .env counts where the environment says nothing, as it does for dbmate.
@@ -74,7 +75,7 @@ for (const signal of ["SIGTERM", "SIGINT"] as const) {
 
 let state: WorkerState | undefined;
 const { registry, observer, deleted } = createMetrics(() => state);
-if (config.HEALTH_PORT !== undefined) {
+if (config.HEALTH_PORT !== undefined && !health) {
   await serveHealth({
     host: config.HEALTH_HOST,
     port: config.HEALTH_PORT,
@@ -105,28 +106,29 @@ const store = config.BLOB_STORE
     }).catch((error) => end(`BLOB_STORE ${describeError(error)}`))
   : undefined;
 
+const source = await readFile(new URL("../sql/engine/state.sql", import.meta.url), "utf8");
+const version = /pg-maintenance (.*, state \w+)/.exec(source)?.[1];
+
 /** Ends where the database is none to work for; says so where it was made by another version. */
 async function check() {
-  const source = await readFile(new URL("../sql/engine/state.sql", import.meta.url), "utf8");
-  const worker = /pg-maintenance (.*, state \w+)/.exec(source)?.[1];
   for (let tries = 1; !stop.signal.aborted; tries += 1) {
     try {
       const { database, madeBy, faults } = await queue.check();
       if (faults.length > 0) {
-        const versions = `made by version ${madeBy ?? "unknown"}; this worker is of ${worker}`;
-        const isOther = madeBy !== worker || /^it has no function/.test(faults[0] ?? "");
+        const versions = `made by version ${madeBy ?? "unknown"}; this worker is of ${version}`;
+        const isOther = madeBy !== version || /^it has no function/.test(faults[0] ?? "");
         const all = isOther ? [...faults, versions] : faults;
         end(...all.map((fault) => `the database ${database}: ${fault}`));
       }
-      if (madeBy !== worker) {
+      if (madeBy !== version) {
         log.warn(
-          { database: madeBy, worker },
+          { database: madeBy, worker: version },
           "another version made the database; it has all that this worker calls",
         );
       }
       return;
     } catch (error) {
-      if (triesOf(error) < Number.POSITIVE_INFINITY || (once && tries === 3)) {
+      if (triesOf(error) < Number.POSITIVE_INFINITY || ((once || health) && tries === 3)) {
         end(`the database of DATABASE_URL: ${describeError(error)}`);
       }
       log.error({ error: describeError(error) }, "postgres cannot be reached");
@@ -135,9 +137,13 @@ async function check() {
     }
   }
   log.info("stopped before Postgres could be reached");
-  await leave(once ? 1 : 0);
+  await leave(once || health ? 1 : 0);
 }
 await check();
+if (health) {
+  log.info("the configuration can be read, and the database is one to work for");
+  await leave(0);
+}
 
 // The process, and no other one that is called the same on another machine of the same name.
 const name = `${hostname()}:${process.pid}:${randomUUID().slice(0, 8)}`;
@@ -159,6 +165,7 @@ const worker = startWorker({
     baseUrl: config.GEMINI_BASE_URL,
     timeoutMs: config.REQUEST_TIMEOUT_MS,
   }),
+  version,
   kinds: config.KINDS,
   observer,
 });

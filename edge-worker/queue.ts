@@ -59,6 +59,18 @@ export type Claimed = { tasks: Task[]; held: string; dueSeconds: number };
 /** What became of a task; available_at where it is ready again. */
 export type Outcome = z.infer<typeof outcomeValue>;
 
+/** A claim's name, and what the worker says of itself: bytes of memory, seconds of uptime. */
+export type About = {
+  claim: string;
+  repeated?: boolean;
+  kinds?: string[] | undefined;
+  version?: string | undefined;
+  pid?: number;
+  rss?: number;
+  heap?: number;
+  uptime?: number;
+};
+
 /** How a call failed; what follows from it is decided in Postgres. */
 export type FailureClass =
   | "transient"
@@ -165,12 +177,7 @@ export function openQueue(servers: string[][], connections: number) {
      * Tasks; or none, and why none of those that are due is handed out. The same claim again gives
      * the same tasks: it may have been heard although its answer was not.
      */
-    async claim(
-      worker: string,
-      most: number,
-      leaseMs: number,
-      about: { claim: string; repeated?: boolean; kinds?: string[] | undefined },
-    ): Promise<Claimed> {
+    async claim(worker: string, most: number, leaseMs: number, about: About): Promise<Claimed> {
       const { rows, notices } = await pools.query(
         `select task_id::text, kind, lease_token::text, attempt,
           current_setting('maintenance.due_seconds', true) as due_seconds

@@ -16,6 +16,8 @@ export type WorkerOptions = {
   model: Model;
   log: Logger;
   name: string;
+  /** Its release and state, which it tells with each claim. */
+  version?: string | undefined;
   /** Which kinds it asks for; all where it is left out. */
   kinds?: string[] | undefined;
   concurrency: number;
@@ -304,7 +306,17 @@ export function startWorker(options: WorkerOptions): { state: WorkerState; done:
       const free = concurrency - calls.size;
       let tasks: Task[] = [];
       if (free > 0) {
-        const about = { claim, repeated: failures > 0, kinds: options.kinds };
+        const { rss, heapUsed } = process.memoryUsage();
+        const about = {
+          claim,
+          repeated: failures > 0,
+          kinds: options.kinds,
+          version: options.version,
+          pid: process.pid,
+          rss,
+          heap: heapUsed,
+          uptime: Math.floor(process.uptime()),
+        };
         const wasOpen = isClaimOpen;
         try {
           isClaimOpen = true;

@@ -11,6 +11,7 @@
 --   kind     of task: how it is asked, and what its answer may change
 --   control  what is in the way of a run: it waits, is tried again, is ended, or all are paused
 --   model    who is asked
+--   alert    what somebody is called for, once a cause
 --   blob     what a row names in a store outside, and what goes from there after the row
 --   door     what people call and read, in schema maintenance; the inside is maintenance_internal
 
@@ -131,6 +132,7 @@ select pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', false);
 \ir engine/queue/settle_task.sql
 \ir engine/queue/sweep_leases.sql
 \ir engine/queue/task_holds.sql
+\ir engine/queue/worker.sql
 \ir engine/queue/claim_tasks.sql
 \ir engine/queue/erase_subject.sql
 \ir engine/queue/lock_task.sql
@@ -190,6 +192,7 @@ select pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', false);
 \ir engine/schedule/check_schedule.sql
 \ir engine/schedule/fired_by_cron.sql
 \ir engine/schedule/job_status.sql
+\ir engine/schedule/cron_checks.sql
 \ir engine/schedule/cron_silence.sql
 \ir engine/schedule/scheduler_faults.sql
 \ir engine/schedule/lint_schedule.sql
@@ -217,14 +220,23 @@ select pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', false);
 \ir engine/control/tick.sql
 \ir engine/control/pause.sql
 
--- health: is it well
+-- health: is it well, and whom does it call
+\ir engine/health/job_statistics.sql
 \ir engine/health/job_faults.sql
 \ir engine/health/backlog.sql
+\ir engine/health/alert.sql
 \ir engine/health/maintenance_status.sql
 \ir engine/health/todo.sql
 \ir engine/health/index_health.sql
 \ir engine/health/table_bloat.sql
 \ir engine/health/index_report_step.sql
+\ir engine/health/vacuum_holders.sql
+\ir engine/health/health_checks.sql
+\ir engine/health/system_health.sql
+\ir engine/health/alert_causes.sql
+\ir engine/health/alert_monitor.sql
+\ir engine/health/setup_checks.sql
+\ir engine/health/doctor.sql
 
 \ir engine/names.sql
 \ir engine/uninstall.sql

@@ -99,7 +99,7 @@ comment on schema maintenance_internal is
   'What the doors in schema maintenance are made of. Nothing here is a promise.';
 -- end of sql/engine/schema.sql
 
--- from sql/engine/owner.sql dada941d55832de0
+-- from sql/engine/owner.sql e9f7054529ae51a5
 -- The engine's owner, whom it trusts, and what the owner's own sessions are like. Code of the
 -- owner's (triggers, steps, functions in rules, functions of kinds) was written for those sessions,
 -- and hardly any of it names its schemas: it runs under their path (owner_path), but for schemas in
@@ -128,6 +128,26 @@ begin
       and (r.rolsuper or pg_has_role(r.oid, maintenance_internal.owner(), 'member')));
 end
 $$;
+
+-- What one of the kit's own roles can that nobody meant it to: a role of that name may have been
+-- there before. The fix takes away that alone: who is no superuser may not even say nosuperuser.
+create function maintenance_internal.role_fault(p_role text, out fault text, out fix text)
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+begin atomic
+  select nullif(concat_ws(', ', case when r.rolsuper then 'is a superuser' end,
+      case when r.rolcanlogin then 'may log in' end,
+      case when r.rolcreaterole then 'may create roles' end,
+      case when r.rolbypassrls then 'passes row security' end), ''),
+    case when r.rolsuper or r.rolcanlogin or r.rolcreaterole or r.rolbypassrls then
+      format('alter role %I %s;', r.rolname, concat_ws(' ',
+        case when r.rolsuper then 'nosuperuser' end, case when r.rolcanlogin then 'nologin' end,
+        case when r.rolcreaterole then 'nocreaterole' end,
+        case when r.rolbypassrls then 'nobypassrls' end)) end
+  from pg_roles as r
+  where r.rolname = p_role;
+end;
 
 -- A setting that every session of the engine's owner in this database begins with, as pg_cron's do:
 -- its value, whose it is, and the statement that takes it away. No row where none is given.
@@ -459,7 +479,7 @@ end
 $$;
 -- end of sql/engine/turn.sql
 
--- from sql/engine/setting.sql 8071772e80e3ad27
+-- from sql/engine/setting.sql 72fbfe07f1659ce6
 -- What the owner sets once for the whole kit. What ships is a constant here, or in the function
 -- reference_settings of the reference application, so that a release can change it; what somebody
 -- has set is a row.
@@ -485,7 +505,23 @@ from (values
     'Angeles as the quotas of Gemini, in USD; then no task is handed out until the next. null: no '
     'limit'),
   ('recovery_days', '7', 'how many days rows that an answer deleted can be brought back '
-    '(undo_task). null: for ever')
+    '(undo_task). null: for ever'),
+  ('alert_failures', '3', 'so many failures of a job in a row open an alert. null: none ever do'),
+  ('run_warning_seconds', '60', 'a run of a job that takes so long opens an alert, a warning'),
+  ('run_critical_seconds', '300', 'and one of so long makes it critical'),
+  ('backlog_warning_rows', '1000', 'a backlog that has grown from run to run, three times, opens '
+    'an alert from so many rows on'),
+  ('alert_quiet_minutes', '5', 'an alert is closed when its cause has been away for so long'),
+  ('disk_capacity_gb', null, 'what the disk of the server holds, in GB of 1024 MB, which SQL '
+    'cannot see. null: unknown'),
+  ('disk_warning_percent', '10', 'with no more than so much of it free it is a warning'),
+  ('disk_critical_percent', '5', 'and with no more than so much it is critical'),
+  ('connections_warning_percent', '80', 'so many of max_connections in use are a warning'),
+  ('connections_critical_percent', '95', 'and so many are critical'),
+  ('held_warning_minutes', '60', 'a transaction that keeps VACUUM from its work for so long is a '
+    'warning'),
+  ('worker_memory_warning_mb', '100', 'a heap of a worker of so much is a warning'),
+  ('worker_memory_critical_mb', '500', 'and one of so much is critical')
 ) as s (name, value, description)
 union all
 select o.name, o.value, o.description from maintenance_internal.other_settings() as o;
@@ -521,6 +557,16 @@ comment on column maintenance.setting.shipped is 'the value that ships';
 comment on column maintenance.setting.set_by is 'who set it; null where it is as it ships';
 comment on column maintenance.setting.set_at is 'when it was set';
 comment on column maintenance.setting.description is 'what it means, and in which unit';
+
+-- A setting as a number; null where that is its value.
+create function maintenance_internal.setting(p_name text)
+returns numeric
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+begin atomic
+  select s.value::numeric from maintenance.setting as s where s.name = p_name;
+end;
 
 create function maintenance.configure(name text, value text)
 returns void
@@ -601,11 +647,11 @@ comment on function maintenance.version() is
   'that it was made of.';
 -- end of sql/engine/version.sql
 
--- from sql/engine/state.sql 973dda881ea0d7d8
+-- from sql/engine/state.sql 854ead2f606aecbb
 -- The release, and a hash of the files of sql/engine/. Written by make migration.
 
 comment on schema maintenance is
-  'pg-maintenance 0.0.0, state 6d27feca3a683b12: '
+  'pg-maintenance 0.0.0, state ee4b1d359f42e924: '
   'what people call and read; \df maintenance.* is the manual.';
 -- end of sql/engine/state.sql
 
@@ -3002,8 +3048,8 @@ return (
 );
 -- end of sql/engine/control/tables.sql
 
--- from sql/engine/control/own_statements.sql 98d3ad71a24fddcc
--- The two jobs of the kit's own are known by their statements: what they call leaves its receipt
+-- from sql/engine/control/own_statements.sql a2841035caa51a22
+-- The three jobs of the kit's own are known by their statements: what they call leaves its receipt
 -- itself, and goes on while all others are paused.
 
 create function maintenance_internal.tick_statement()
@@ -3020,13 +3066,20 @@ immutable
 set search_path = pg_catalog, pg_temp
 return 'call maintenance.run_late()';
 
+create function maintenance_internal.alert_statement()
+returns text
+language sql
+immutable
+set search_path = pg_catalog, pg_temp
+return 'call maintenance.alert_monitor()';
+
 create function maintenance_internal.is_own(p_statement text)
 returns boolean
 language sql
 immutable
 set search_path = pg_catalog, pg_temp
 return coalesce(p_statement in (maintenance_internal.tick_statement(),
-  maintenance_internal.run_late_statement()), false);
+  maintenance_internal.run_late_statement(), maintenance_internal.alert_statement()), false);
 -- end of sql/engine/control/own_statements.sql
 
 -- from sql/engine/run/tables.sql 498c7beed9d5edba
@@ -4246,7 +4299,7 @@ end
 $$;
 -- end of sql/engine/run/end_round.sql
 
--- from sql/engine/run/count_left.sql 2de37371bd210cb6
+-- from sql/engine/run/count_left.sql dfbc850f3f480d60
 -- What a run that is through leaves on its receipt: the rows that are still due, those that are old
 -- enough and kept by matching, and the size of the tables. Counting walks over all that the run has
 -- taken out of the index: after more rows than these it is left out, unless something may be left,
@@ -4282,6 +4335,37 @@ begin
   end if;
   return jsonb_strip_nulls(jsonb_build_object('left', v_left, 'kept', v_kept))
     || maintenance_internal.size_of(v_leaves, 'bytes_after');
+end
+$$;
+
+-- The same of a run that is cut, so that it can be seen whether a backlog grows: counted up to
+-- twenty times what the run has done, which costs a part of that; beyond, it is left_at_least so
+-- many.
+create function maintenance_internal.count_behind(
+  p_run maintenance_internal.run,
+  p_job maintenance_internal.job)
+returns jsonb
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_cap constant integer := least(greatest(10000, 20 * p_run.rows_affected), 10000000);
+  v_left bigint;
+begin
+  if p_job.kind = 'policy' then
+    select c.due into v_left
+    from maintenance_internal.count_due(maintenance_internal.find_policy(p_job.job_name),
+      p_run.cutoff, v_cap, (p_run.progress).path) as c;
+  elsif p_job.backlog_function is not null then
+    select c.due into v_left
+    from maintenance_internal.call_backlog(p_job.backlog_function, v_cap,
+      maintenance_internal.owner_path()) as c;
+  end if;
+  return jsonb_strip_nulls(jsonb_build_object(
+    case when v_left < v_cap then 'left' else 'left_at_least' end, v_left));
+exception when others or assert_failure then
+  return '{}'; -- whatever is wrong with the count is told by the status; the run has done its work
 end
 $$;
 -- end of sql/engine/run/count_left.sql
@@ -4356,7 +4440,7 @@ end
 $$;
 -- end of sql/engine/run/decide_stop.sql
 
--- from sql/engine/run/run_step.sql 8ece93cf27c1f8e3
+-- from sql/engine/run/run_step.sql 54345688a40cc51d
 -- One step of a run: a piece of a policy's rows, in one statement, or one call of a step
 -- function. It catches its own errors and notes them on the receipt, which it locks: a run whose
 -- receipt somebody has closed ends there.
@@ -4518,6 +4602,9 @@ begin
 
   v_run := maintenance_internal.decide_stop(v_job, v_policy, v_at,
     v_offers and v_piece.pass > 1, more, v_details, v_run);
+  if more and maintenance_internal.is_cut(v_run.stop_reason) then
+    v_details := v_details || maintenance_internal.count_behind(v_run, v_job);
+  end if;
   more := more and v_run.stop_reason is null;
   if v_at.said_at < clock_timestamp() - interval '5 seconds' then
     -- What was expected is the planner's word.
@@ -7364,7 +7451,85 @@ end
 $$;
 -- end of sql/engine/queue/task_holds.sql
 
--- from sql/engine/queue/claim_tasks.sql 6ec6b4f4b0fba614
+-- from sql/engine/queue/worker.sql b1c703c139dfae26
+-- The workers, as they say of themselves with each claim: a heartbeat, noted every ten seconds.
+
+create table maintenance.worker (
+  worker text not null,
+  login text not null default session_user,
+  version text,
+  pid integer,
+  kinds text[],
+  rss_bytes bigint,
+  heap_bytes bigint,
+  started_at timestamptz,
+  seen_at timestamptz not null,
+  constraint worker_pkey primary key (worker)
+) with (fillfactor = 50);
+
+create index worker_seen_at_idx on maintenance.worker (seen_at);
+
+comment on table maintenance.worker is
+  'One row per worker: who claims tasks here, and how it is (S2-26, S2-30).';
+comment on column maintenance.worker.worker is 'the name that it claims under: host and process id';
+comment on column maintenance.worker.login is 'the role that it is logged in as';
+comment on column maintenance.worker.version is 'its release; null where it did not say';
+comment on column maintenance.worker.kinds is 'the kinds of task that it takes; null: all';
+comment on column maintenance.worker.rss_bytes is 'memory that its process has';
+comment on column maintenance.worker.heap_bytes is 'memory that its program uses of that';
+comment on column maintenance.worker.started_at is 'when it was started, by its uptime';
+comment on column maintenance.worker.seen_at is 'its last claim, to ten seconds';
+
+create function maintenance_internal.note_worker(
+  p_worker text,
+  p_about jsonb,
+  p_kinds text[],
+  p_now timestamptz)
+returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_worker constant text := maintenance_internal.worker_name(p_worker);
+  -- What it says is a stranger's word.
+  v_number constant jsonb := (
+    select jsonb_object_agg(n.key, case when p_about ->> n.key ~ '^[0-9]{1,15}(\.[0-9]{0,9})?$'
+      then trunc((p_about ->> n.key)::numeric) end)
+    from unnest(array['pid', 'rss', 'heap', 'uptime']) as n (key));
+begin
+  if exists (
+    select from maintenance.worker as w
+    where w.worker = v_worker and w.seen_at between p_now - interval '10 seconds' and p_now)
+  then
+    return;
+  end if;
+  insert into maintenance.worker
+    (worker, version, pid, kinds, rss_bytes, heap_bytes, started_at, seen_at)
+  select v_worker, left(regexp_replace(p_about ->> 'version', '[^[:alnum:]_.,+-]+', ' ', 'g'), 50),
+    case when (v_number ->> 'pid')::numeric < 2147483648 then (v_number ->> 'pid')::integer end,
+    p_kinds, (v_number ->> 'rss')::bigint, (v_number ->> 'heap')::bigint,
+    p_now - case when (v_number ->> 'uptime')::numeric < 1e9
+      then (v_number ->> 'uptime')::integer * interval '1 second' end, p_now
+  -- Names that somebody makes up fill no disk.
+  where (select count(*) from maintenance.worker) < 1000
+    or exists (select from maintenance.worker as o where o.worker = v_worker)
+  on conflict on constraint worker_pkey do update
+  set login = excluded.login, version = excluded.version, pid = excluded.pid,
+    kinds = excluded.kinds, rss_bytes = excluded.rss_bytes, heap_bytes = excluded.heap_bytes,
+    started_at = excluded.started_at, seen_at = excluded.seen_at;
+end
+$$;
+
+-- A worker's name, as it is kept: what it may say is bounded.
+create function maintenance_internal.worker_name(p_worker text)
+returns text
+language sql
+immutable
+set search_path = pg_catalog, pg_temp
+return left(regexp_replace(p_worker, '[^[:alnum:]_.:@/-]+', ' ', 'g'), 200);
+-- end of sql/engine/queue/worker.sql
+
+-- from sql/engine/queue/claim_tasks.sql 13cfe07387ac3b96
 -- Leases due tasks to a worker: the lower priority first, within a kind the longest due. It
 -- writes the lease and counts the attempt, nothing else; what a task asks is worked out by
 -- task_request. What cannot be asked now is not handed out: a notice says why, and until when.
@@ -7412,8 +7577,9 @@ begin
   if jsonb_typeof(claim_tasks.about) <> 'object' then
     raise exception 'what the worker says about itself is not an object but %',
       jsonb_typeof(claim_tasks.about)
-      using errcode = 'PM002', hint = '{"claim": a uuid, "repeated": true, "kinds": ["a_kind"]}, '
-        'each of them as you like.';
+      using errcode = 'PM002', hint = '{"claim": a uuid, "repeated": true, "kinds": ["a_kind"], '
+        '"version": "1.0", "pid": 1, "rss": bytes, "heap": bytes, "uptime": seconds}, each of '
+        'them as you like.';
   end if;
   if claim_tasks.about ->> 'claim' !~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then
     raise exception 'the claim "%" is no uuid', left(claim_tasks.about ->> 'claim', 100)
@@ -7444,6 +7610,7 @@ begin
 
   -- A claim that is lost in a crash leaves a ready task: nothing to wait for the disk for.
   perform set_config('synchronous_commit', 'off', true);
+  perform maintenance_internal.note_worker(claim_tasks.worker, claim_tasks.about, v_kinds, v_now);
   -- Tasks of dead workers: now and then, and wherever there are too few others.
   if extract(microseconds from v_now)::integer % 20 = 0 then
     perform maintenance_internal.sweep_leases();
@@ -7472,8 +7639,7 @@ begin
         update maintenance.task as u
         set state = 'leased',
           attempts = u.attempts + 1,
-          worker = left(regexp_replace(claim_tasks.worker, '[^[:alnum:]_.:@/-]+', ' ', 'g'),
-            200),
+          worker = maintenance_internal.worker_name(claim_tasks.worker),
           lease_token = md5(concat_ws('/', v_claim, u.task_id, u.claims + 1))::uuid,
           leased_at = v_now,
           claims = u.claims + 1,
@@ -7518,7 +7684,8 @@ comment on function maintenance.claim_tasks(text, integer, interval, jsonb) is
   'tasks are due and no model may be asked, the budget of the day is spent, or all is paused, '
   'there is no row, and a notice says why and until when. about: what the worker says of itself: '
   'kinds, the list of those that it takes; claim, a uuid, under which a claim that may not have '
-  'been heard is sent again, with repeated, and gives the same tasks. In a transaction of its '
+  'been heard is sent again, with repeated, and gives the same tasks; version, pid, rss, heap, '
+  'uptime, which maintenance.worker shows (S2-26). In a transaction of its '
   'own: its commit does not wait for the disk. Errors: PM002 argument, PM013 no such kind.';
 -- end of sql/engine/queue/claim_tasks.sql
 
@@ -9767,7 +9934,7 @@ comment on function maintenance.track_blobs() is
   'address. Errors: PM003 it is put elsewhere, PM028 a worker is deleting that blob.';
 -- end of sql/engine/blob/track_blobs.sql
 
--- from sql/engine/blob/claim_blobs.sql 57811e31c48d28d5
+-- from sql/engine/blob/claim_blobs.sql 55cdfe34d0c8ae11
 -- Hands blobs that are due to a worker. Each is looked at anew, behind the lock on its entry:
 -- whether a row names it (again), and whether an undo may bring one back.
 
@@ -9955,7 +10122,7 @@ begin
       update maintenance.blob as u
       set state = 'leased',
         attempts = u.attempts + 1,
-        worker = left(regexp_replace(claim_blobs.worker, '[^[:alnum:]_.:@/-]+', ' ', 'g'), 200),
+        worker = maintenance_internal.worker_name(claim_blobs.worker),
         lease_token = gen_random_uuid(),
         lease_expires_at = maintenance_internal.moment() + claim_blobs.lease
       where u.blob_id = any (array(
@@ -11301,8 +11468,25 @@ return exists (
 );
 -- end of sql/engine/schedule/fired_by_cron.sql
 
--- from sql/engine/schedule/job_status.sql b9d2d127fcfb4188
+-- from sql/engine/schedule/job_status.sql 05b83cb6f6c22a42
 -- What is in force: each job's schedule, whether it will fire, and how it ran last.
+
+-- Whether a receipt shows that pg_cron has fired a job. The newest first: by the index of the last
+-- runs, and not through all that there are.
+create function maintenance_internal.was_fired(p_job_id integer)
+returns boolean
+language sql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+begin atomic
+  select coalesce((
+    select true from maintenance_internal.run as r
+    where r.job_id = p_job_id and r.status not in ('waiting', 'skipped')
+      and r.trigger = 'schedule'
+    order by coalesce(r.started_at, r.finished_at) desc
+    limit 1), false);
+end;
 
 create view maintenance.job_status as
 select
@@ -11388,8 +11572,7 @@ cross join lateral (
   select q.is_proven,
     case
       when not j.enabled then null
-      when j.statement in (maintenance_internal.tick_statement(),
-        maintenance_internal.run_late_statement()) is not true
+      when not maintenance_internal.is_own(j.statement)
         and exists (select from maintenance_internal.control as b where b.paused_at is not null)
         then null
       when c.active then c.schedule
@@ -11398,18 +11581,11 @@ cross join lateral (
     end as fires
   from (
     select g.gap is not null
-      and (j.kind <> 'statement' or j.statement in (maintenance_internal.tick_statement(),
-        maintenance_internal.run_late_statement()))
-      and (exists (
-        select from maintenance_internal.job as t
-        join maintenance_internal.run as r
-          on r.job_id = t.job_id and r.status not in ('waiting', 'skipped')
-        where t.statement = maintenance_internal.tick_statement() and r.trigger = 'schedule'
-      ) or exists (
-        select from maintenance_internal.run as r
-        where r.job_id = j.job_id and r.status not in ('waiting', 'skipped')
-          and r.trigger = 'schedule'
-      )) as is_proven
+      and (j.kind <> 'statement' or maintenance_internal.is_own(j.statement))
+      and (maintenance_internal.was_fired((
+          select min(t.job_id) from maintenance_internal.job as t
+          where t.statement = maintenance_internal.tick_statement()))
+        or maintenance_internal.was_fired(j.job_id)) as is_proven
   ) as q
   offset 0
 ) as f
@@ -11442,7 +11618,7 @@ cross join lateral (
           when j.statement = maintenance_internal.run_late_statement() then not exists (
             -- It is at one of the runs that have waited.
             select from maintenance_internal.run as r
-            where r.status = 'running' and r.due_at is not null
+            where r.status = 'running' and r.cron_run_id is null and r.due_at is not null
               and maintenance_internal.is_alive(r.job_id, r.backend_pid, r.touched_at))
           else n.owed <= (
             select max(r.started_at) - interval '2 minutes' from maintenance_internal.run as r
@@ -11501,7 +11677,99 @@ comment on column maintenance.job_status.unlike_shipped is
   'name, bring the shipped one back';
 -- end of sql/engine/schedule/job_status.sql
 
--- from sql/engine/schedule/cron_silence.sql da3e1c84af27db66
+-- from sql/engine/schedule/cron_checks.sql 55fcf00d9975375f
+-- Whether pg_cron can fire: for the doctor, before anything is late.
+
+-- Shown to everybody, unlike the kind of a process.
+create function maintenance_internal.has_launcher()
+returns boolean
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+begin atomic
+  select exists (
+    select from pg_stat_activity as a
+    join pg_roles as r on r.oid = a.usesysid and r.rolsuper
+    where a.application_name = 'pg_cron scheduler');
+end;
+
+create function maintenance_internal.launcher_advice()
+returns text
+language sql
+immutable
+set search_path = pg_catalog, pg_temp
+return 'Restart the server, with pg_cron in shared_preload_libraries. Where its log says role ... '
+  'does not exist, as a superuser, before: delete from cron.job where username not in (select '
+  'rolname from pg_roles);';
+
+create function maintenance_internal.cron_checks()
+returns table (check_name text, status text, detail text, fix text)
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+declare
+  v_state constant record := maintenance_internal.cron_state();
+  v_version constant text := (
+    select e.extversion from pg_extension as e where e.extname = 'pg_cron');
+  v_tick maintenance.job_status;
+  v_row record;
+  v_slots integer;
+begin
+  check_name := 'pg_cron';
+  select s.* into v_tick
+  from maintenance.job_status as s
+  join maintenance_internal.job as j on j.job_name = s.job_name
+  where j.statement = maintenance_internal.tick_statement()
+  order by j.job_id limit 1;
+  status := case when v_state.gap is null or v_tick.scheduling ~ '^scheduled' then 'ok'
+    else 'failed' end;
+  detail := case when v_state.gap is null then format('pg_cron %s%s; schedules are in %s',
+      v_version, case maintenance_internal.cron_setting('use_background_workers')
+        when 'on' then ', with background workers' || case when v_version ~ '^1\.[0-4]\M'
+          then ', which runs one job at a time' else '' end
+        when 'off' then ', which connects to each job' else '' end, v_state.zone)
+    when status = 'ok' then format('jobs are fired from elsewhere, as receipts show: %s',
+      v_state.gap)
+    else v_state.gap end;
+  fix := case when status <> 'ok' then v_state.mend end;
+  return next;
+  if v_state.gap is not null or not v_state.readable then
+    return;
+  end if;
+
+  check_name := 'launcher';
+  status := case when pg_is_in_recovery() or maintenance_internal.has_launcher() then 'ok'
+    else 'failed' end;
+  detail := case when pg_is_in_recovery() then 'a standby: pg_cron fires on the primary alone'
+    when status = 'ok' then 'the launcher of pg_cron is at work'
+    else 'the launcher of pg_cron is not there' end;
+  fix := case when status <> 'ok' then maintenance_internal.launcher_advice() end;
+  return next;
+
+  -- Two are the launchers of pg_cron and of logical replication. What fires each minute, and one
+  -- more, have to find a place at once.
+  check_name := 'worker_slots';
+  v_slots := least(maintenance_internal.cron_setting('max_running_jobs')::integer,
+    case when maintenance_internal.cron_setting('use_background_workers') = 'on'
+      then current_setting('max_worker_processes')::integer - 2 end);
+  select count(*) + 1 as needed into v_row
+  from maintenance_internal.cron_jobs() as c where c.active and c.schedule = '* * * * *';
+  status := case when v_slots is null or v_slots >= case when v_version ~ '^1\.[0-4]\M' then 1
+    else least(v_row.needed, 5) end then 'ok' else 'warning' end;
+  detail := format('%s jobs can run at once, and %s are fired each minute',
+    coalesce(v_slots::text, 'it cannot be seen how many'), v_row.needed - 1);
+  fix := case when status <> 'ok' then format('alter system set max_worker_processes = %s; alter '
+    'system set cron.max_running_jobs = %s; -- as a superuser, one by one; then restart the server',
+    greatest(current_setting('max_worker_processes')::integer, v_row.needed + 2),
+    greatest(maintenance_internal.cron_setting('max_running_jobs')::integer, v_row.needed)) end;
+  return next;
+end
+$$;
+-- end of sql/engine/schedule/cron_checks.sql
+
+-- from sql/engine/schedule/cron_silence.sql 82aacb622e935501
 -- Why pg_cron has left no trace of a job since a time, as far as it can be known from here, and
 -- what to do about it. What it says itself of a firing that has ended stands in its history, which
 -- is read back for 20,000 firings, since it has no index.
@@ -11641,15 +11909,9 @@ begin
           and s.source in ('configuration file', 'command line')),
         'It is no more: the next firing shows.');
     end if;
-  elsif not exists (
-    -- Shown to everybody, unlike the kind of a process.
-    select from pg_stat_activity as a
-    join pg_roles as r on r.oid = a.usesysid and r.rolsuper
-    where a.application_name = 'pg_cron scheduler')
-  then
+  elsif not maintenance_internal.has_launcher() then
     cause := 'the launcher of pg_cron is not there';
-    mend := 'Restart the server, with pg_cron in shared_preload_libraries. Where its log says role '
-      '... does not exist, a superuser deletes the rows of that role from cron.job.';
+    mend := maintenance_internal.launcher_advice();
   elsif v_job.kind = 'statement' and not v_is_own
     and not maintenance_internal.cron_keeps_history() then
     cause := 'pg_cron keeps no history, from which alone its statements get their receipts';
@@ -11705,7 +11967,7 @@ end
 $$;
 -- end of sql/engine/schedule/cron_silence.sql
 
--- from sql/engine/schedule/scheduler_faults.sql 47944daa3d4f4a1c
+-- from sql/engine/schedule/scheduler_faults.sql 28dd4e00d74ff504
 -- What keeps the jobs of this database from being started at all, or some of them for ever. The
 -- tick, which pg_cron fires every minute, shows whether it is at work. As notices: what somebody
 -- has stopped; but an emergency stop, and a pause that is a day old and may have been forgotten,
@@ -11819,13 +12081,21 @@ begin
       '''* * * * *'');', v_run_late.job_name)
       else format('select maintenance.enable_job(%L);', v_run_late.job_name) end;
     return next;
-  elsif v_run_late.last_status = 'failed' then
-    fault := format('%s, which starts what is owed, fails: %s', v_run_late.job_name,
-      v_run_late.last_error);
-    mend := format('select return_message from cron.job_run_details where command = %L order by '
-      'runid desc limit 5;', maintenance_internal.run_late_statement());
-    return next;
   end if;
+  for fault, mend in
+    select format('%s, %s, fails: %s', s.job_name, case j.statement
+        when maintenance_internal.run_late_statement() then 'which starts what is owed'
+        else 'which opens and closes alerts' end, s.last_error),
+      format('select return_message from cron.job_run_details where command = %L order by '
+        'runid desc limit 5;', j.statement)
+    from unnest(p_jobs) as s
+    join maintenance_internal.job as j on j.job_name = s.job_name
+    where maintenance_internal.is_own(j.statement) and s.job_name is distinct from v_tick.job_name
+      and s.last_status = 'failed'
+    order by s.job_name
+  loop
+    return next;
+  end loop;
 
   -- Jobs that nobody has stopped, and that nobody will fire; then those that somebody has.
   for fault, mend, severity in
@@ -13002,7 +13272,7 @@ end
 $$;
 -- end of sql/engine/control/start_waiting.sql
 
--- from sql/engine/control/run_late.sql a1c7cdf1b4218a56
+-- from sql/engine/control/run_late.sql 7979eb8d6528de87
 -- Starts what is owed, one after the other: retries, missed slots, what waited for another job or
 -- for its window. pg_cron fires it each minute; two at once do not harm each other.
 -- It commits, so it can have neither a set clause nor security definer: every name is qualified.
@@ -13068,7 +13338,7 @@ set search_path = pg_catalog, pg_temp
 begin atomic
   select exists (
     select from maintenance_internal.run as r
-    where r.status = 'running' and r.due_at is not null
+    where r.status = 'running' and r.cron_run_id is null and r.due_at is not null
       and maintenance_internal.is_alive(r.job_id, r.backend_pid, r.touched_at));
 end;
 -- end of sql/engine/control/run_late.sql
@@ -13233,7 +13503,7 @@ end
 $$;
 -- end of sql/engine/control/signal_runs.sql
 
--- from sql/engine/control/tick.sql 57f8aaf03c8f0ed3
+-- from sql/engine/control/tick.sql 1e9dc580266b82fd
 -- What has to be looked at every minute, in milliseconds: each step in a transaction of its own,
 -- so that one that fails, or waits for a lock, keeps no other from its work. It commits, so it
 -- can have neither a set clause nor security definer: every name is qualified.
@@ -13299,7 +13569,7 @@ exception when others or assert_failure then
 end
 $$;
 
--- The kit's own two jobs leave one receipt each, which is written anew: it is the sign that
+-- The kit's own jobs leave one receipt each, which is written anew: it is the sign that
 -- pg_cron is at work. run_late writes it when a pass begins, and when it is over; where the one
 -- before has not come to its end, and is at no run, that is a fault.
 create function maintenance_internal.note_visit(
@@ -13508,7 +13778,98 @@ comment on function maintenance.resume() is
   'wait, and what was disabled stays so. Returns {success, message, signalled}.';
 -- end of sql/engine/control/pause.sql
 
--- from sql/engine/health/job_faults.sql 18240eddc9e21238
+-- from sql/engine/health/job_statistics.sql 2e68117b8584bed0
+-- How the jobs of a period went, from their receipts: how many runs, how many of them well, how
+-- long they took, and a grade.
+
+create function maintenance.job_statistics(period interval default '30 days')
+returns table (
+  job_name text,
+  runs bigint,
+  succeeded bigint,
+  failed bigint,
+  success_rate numeric,
+  average_ms numeric,
+  p95_ms numeric,
+  max_ms numeric,
+  rows_affected bigint,
+  grade text,
+  last_status text,
+  last_run_at timestamptz,
+  last_ms numeric,
+  last_success_at timestamptz)
+language plpgsql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+set lock_timeout = '5s'
+as $$
+#variable_conflict use_column
+begin
+  if job_statistics.period is null or job_statistics.period <= interval '0' then
+    raise exception 'the period "%" is no time', job_statistics.period
+      using errcode = 'PM002', hint = 'An interval above 0, up to now: ''30 days''.';
+  end if;
+  return query
+    with receipt as materialized (
+      select r.job_id, r.status = 'succeeded' as succeeded, r.rows_affected,
+        1000 * extract(epoch from r.finished_at - r.started_at) as ms
+      from maintenance_internal.run as r
+      where r.finished_at > maintenance_internal.clock() - job_statistics.period
+        and r.status in ('succeeded', 'failed', 'timeout', 'interrupted')
+    ),
+    sums as (
+      select r.job_id, count(*) as runs, count(*) filter (where r.succeeded) as succeeded,
+        round(100.0 * count(*) filter (where r.succeeded) / count(*), 2) as success_rate,
+        avg(r.ms) as average_ms,
+        percentile_cont(0.95) within group (order by r.ms::double precision) as p95_ms,
+        max(r.ms) as max_ms, sum(r.rows_affected) as rows_affected
+      from receipt as r
+      group by r.job_id
+    )
+    select j.job_name, coalesce(s.runs, 0), coalesce(s.succeeded, 0),
+      coalesce(s.runs - s.succeeded, 0), s.success_rate, round(s.average_ms, 1),
+      round(s.p95_ms::numeric, 1), round(s.max_ms, 1), coalesce(s.rows_affected, 0)::bigint,
+      case
+        when s.runs is null then 'unknown'
+        when s.success_rate >= 95 and s.average_ms < 60000 then 'excellent'
+        when s.success_rate >= 90 and s.average_ms < 120000 then 'good'
+        when s.success_rate >= 80 and s.average_ms < 300000 then 'warning'
+        else 'critical'
+      end,
+      l.status, coalesce(l.started_at, l.finished_at),
+      round(1000 * extract(epoch from l.finished_at - l.started_at), 1), p.started_at
+    from maintenance_internal.job as j
+    left join sums as s on s.job_id = j.job_id
+    left join lateral (
+      select r.status, r.started_at, r.finished_at from maintenance_internal.run as r
+      where r.job_id = j.job_id
+        and (r.status not in ('waiting', 'skipped') or r.status = 'skipped' and r.error is not null)
+      order by coalesce(r.started_at, r.finished_at) desc
+      limit 1
+    ) as l on true
+    left join lateral (
+      select r.started_at from maintenance_internal.run as r
+      where r.job_id = j.job_id and r.status = 'succeeded'
+      order by r.started_at desc
+      limit 1
+    ) as p on true
+    where not maintenance_internal.is_own(j.statement)
+    order by s.success_rate, j.job_name;
+end
+$$;
+
+comment on function maintenance.job_statistics(interval) is
+  'One row per job, the worst first: the runs that ended within the period (an interval up to '
+  'now), how many succeeded, failed (failed, timed out or interrupted; what was cancelled or '
+  'skipped does not count), the share in percent, average, 95th percentile and longest in ms, '
+  'rows, and how the last run was (S1-19, S2-25, S2-28). grade (S4-21): excellent from 95 % and '
+  'below 60 s on average, good from 90 % and below 120 s, warning from 80 % and below 300 s, else '
+  'critical; unknown without a run. The kit''s own jobs (tick, run_late, alert_monitor), which '
+  'leave one receipt each, are not there. Errors: PM002 no period.';
+-- end of sql/engine/health/job_statistics.sql
+
+-- from sql/engine/health/job_faults.sql 8546b7db23d482fd
 -- The rows of maintenance_status about all jobs, of every kind: whose last run did not succeed,
 -- and who should have run and left no trace.
 
@@ -13588,7 +13949,7 @@ begin
         order by coalesce(r.started_at, r.finished_at) desc
         limit 1)
       ) as e
-      -- What the kit's own two fail with is told by the row scheduler.
+      -- What the kit's own fail with is told by the row scheduler.
       where s.enabled and s.job_name <> all (v_own)
         and e.status in ('failed', 'timeout', 'cancelled', 'interrupted', 'skipped')
     ) as f;
@@ -13858,7 +14219,132 @@ begin atomic
 end;
 -- end of sql/engine/health/backlog.sql
 
--- from sql/engine/health/maintenance_status.sql 07cb645e02ddadd4
+-- from sql/engine/health/alert.sql 3c85abaed2732cf8
+-- The alerts: one row per cause, opened once and closed when the cause has been away for a while.
+-- The row of maintenance_status about them is here, too.
+
+create table maintenance.alert (
+  alert_id bigint generated always as identity,
+  cause text not null,
+  subject text not null default '',
+  severity text not null,
+  description text not null,
+  advice text,
+  opened_at timestamptz not null,
+  seen_at timestamptz not null,
+  gone_at timestamptz,
+  closed_at timestamptz,
+  silenced_until timestamptz,
+  silenced_by text,
+  constraint alert_pkey primary key (alert_id),
+  constraint alert_severity_is_known check (severity in ('warning', 'critical')),
+  constraint alert_is_gone_before_it_is_closed check (closed_at is null or gone_at is not null)
+) with (fillfactor = 70);
+
+create unique index alert_open_is_unique on maintenance.alert (cause, subject)
+where closed_at is null;
+create index alert_cause_idx on maintenance.alert (cause, subject, alert_id);
+create index alert_closed_at_idx on maintenance.alert (closed_at) where closed_at is not null;
+
+comment on table maintenance.alert is
+  'What somebody should be called for, one row per cause and time (S1-20, S2-29, S4-17, S4-22). '
+  'The job alert_monitor opens and closes them, and tells it by NOTIFY maintenance_alert: '
+  '{"alert_id", "event": "opened", "raised" (from warning to critical) or "closed", "cause", '
+  '"severity"}; anybody who may connect can listen, so the words are here alone.';
+comment on column maintenance.alert.cause is
+  'scheduler, jobs_late, job_failing, job_slow, backlog_growing, tasks_due, tasks_leased, '
+  'tasks_quarantined, tasks_dead, subjects_to_erase, blobs_due, blobs_dead, model, health or setup';
+comment on column maintenance.alert.subject is
+  'which job, model or check; empty where the cause says all';
+comment on column maintenance.alert.severity is 'warning or critical, as it was when last seen';
+comment on column maintenance.alert.description is 'what is wrong';
+comment on column maintenance.alert.advice is 'what to do about it, with the statement to paste';
+comment on column maintenance.alert.seen_at is 'when the cause was last there';
+comment on column maintenance.alert.gone_at is
+  'since when the cause is away; null while it is there';
+comment on column maintenance.alert.closed_at is
+  'when the alert was closed, the cause having been away for the setting alert_quiet_minutes; null '
+  'while it is open';
+comment on column maintenance.alert.silenced_until is
+  'nobody is called about this cause before (silence_alert), nor does the status count it';
+
+create function maintenance.silence_alert(alert_id bigint, until timestamptz)
+returns maintenance.alert
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+set lock_timeout = '5s'
+as $$
+#variable_conflict use_column
+declare
+  v_alert maintenance.alert;
+begin
+  if silence_alert.until < maintenance_internal.clock() then
+    raise exception '% is over', silence_alert.until
+      using errcode = 'PM002', hint = 'A time to come, as now() + interval ''2 hours'', or null: '
+        'it is silent no more.';
+  end if;
+  update maintenance.alert as a
+  set silenced_until = silence_alert.until,
+    silenced_by = case when silence_alert.until is not null then session_user end
+  where a.alert_id = silence_alert.alert_id and a.closed_at is null
+  returning a.* into v_alert;
+  if not found then
+    raise exception 'there is no open alert %', coalesce(silence_alert.alert_id::text, 'null')
+      using errcode = 'PM002', hint = 'select alert_id, cause, subject, description from '
+        'maintenance.alert where closed_at is null;';
+  end if;
+  return v_alert;
+end
+$$;
+
+comment on function maintenance.silence_alert(bigint, timestamptz) is
+  'Has nobody called about an open alert until a time; also when it is closed and its cause comes '
+  'back before. until null: it is silent no more. Errors: PM002 no open alert of that number, or '
+  'a time that is over.';
+
+create function maintenance_internal.alert_backlog()
+returns table (
+  task text,
+  count bigint,
+  description text,
+  severity text,
+  oldest timestamptz,
+  advice text)
+language plpgsql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+set lock_timeout = '1s'
+as $$
+#variable_conflict use_column
+begin
+  return query
+    select 'open_alerts', count(*), 'Alerts whose cause is there, and that nobody has silenced',
+      case when bool_or(a.severity = 'critical') then 'critical' when count(*) > 0 then 'warning'
+        else 'ok' end,
+      min(a.opened_at),
+      -- What other rows say in full is named alone.
+      string_agg(concat_ws(' ', concat_ws(' of ', a.cause, nullif(a.subject, '')) || case
+          when a.cause in ('job_slow', 'backlog_growing', 'health', 'setup', 'model')
+            then concat(': ', a.description, '.', ' ' || a.advice) else '.' end), ' '
+        order by a.severity, a.alert_id) filter (where a.n <= 3)
+      || ' select * from maintenance.alert where closed_at is null;'
+    from (
+      select o.*, row_number() over (order by o.severity, o.alert_id) as n
+      from maintenance.alert as o
+      where o.closed_at is null and o.gone_at is null
+        and (o.silenced_until > maintenance_internal.clock()) is not true
+    ) as a;
+exception when lock_not_available then
+  return query
+    select 'open_alerts', null::bigint, 'Open alerts: cannot be counted', 'critical',
+      null::timestamptz, maintenance_internal.lock_advice('maintenance.alert');
+end
+$$;
+-- end of sql/engine/health/alert.sql
+
+-- from sql/engine/health/maintenance_status.sql 5a2f4f1d6d1716d5
 -- The front door: what is still to be done, and whether anybody is on it.
 
 create view public.maintenance_status as
@@ -13883,13 +14369,17 @@ from maintenance_internal.task_backlog() as t
 union all
 select b.task, b.count, b.severity, b.oldest, null, b.advice, null, null, null, null, null,
   b.description
-from maintenance_internal.blob_backlog() as b;
+from maintenance_internal.blob_backlog() as b
+union all
+select a.task, a.count, a.severity, a.oldest, null, a.advice, null, null, null, null, null,
+  a.description
+from maintenance_internal.alert_backlog() as a;
 
 comment on view public.maintenance_status is
   'One row per backlog: what is due, and the job that takes it; then jobs_failing, jobs_late and '
   'scheduler, about all jobs; then the tasks that are due, with a worker, that wait for a '
   'decision, and that are dead; then the models that they are asked of; then, where a table names '
-  'blobs, those that are to be deleted from the store.';
+  'blobs, those that are to be deleted from the store; last, the open alerts.';
 comment on column public.maintenance_status.task is
   'the name of the backlog; the job''s own name where it has no other';
 comment on column public.maintenance_status.count is
@@ -14007,8 +14497,67 @@ comment on column maintenance.index_health.is_unused is
   'never read since statistics began, at least seven days ago, and not unique';
 -- end of sql/engine/health/index_health.sql
 
--- from sql/engine/health/table_bloat.sql d43b4a39514aafb0
--- Every table of the application: how much of it is dead.
+-- from sql/engine/health/table_bloat.sql 79bd960e9d18cff5
+-- Every table of the application: how much of it is dead, by the statistics of autovacuum, and how
+-- much of its file is air, by the known estimate: the pages that its rows would take by their
+-- average width, against the pages that it has.
+
+-- Pages that each table's rows would fill. What a viewer may read decides what pg_stats shows, so
+-- the owner looks. Null where a column has no statistics yet.
+create function maintenance_internal.full_pages()
+returns table (relid oid, pages bigint)
+language sql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+begin atomic
+  select c.oid,
+    case when count(s.attname) = count(*) and c.reltuples >= 0 then
+      ceil(c.reltuples * (4 -- the line pointer
+        -- The row's head, with a bit a column where one is ever null; both in steps of eight bytes.
+        + 8 * ceil((23 + case when max(s.null_frac) > 0 then (max(a.attnum) + 7) / 8 else 0 end)
+          / 8.0)
+        + ceil(sum((1 - s.null_frac) * s.avg_width) / 8) * 8)
+      / ((current_setting('block_size')::integer - 24) * coalesce((
+        select o.option_value::numeric from pg_options_to_table(c.reloptions) as o
+        where o.option_name = 'fillfactor'), 100) / 100))::bigint end
+  from pg_class as c
+  join pg_namespace as n on n.oid = c.relnamespace
+  join pg_attribute as a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+  left join pg_stats as s
+    on s.schemaname = n.nspname and s.tablename = c.relname and s.attname = a.attname
+    and not s.inherited
+  where c.relkind in ('r', 'm')
+    and n.nspname not in ('pg_catalog', 'information_schema', 'pg_toast')
+  group by c.oid, c.reltuples, c.reloptions;
+end;
+
+-- The same, read from the pages themselves, in percent; null without the extension pgstattuple, or
+-- where it may not be used.
+create function maintenance_internal.measured_bloat(p_schema text, p_table text)
+returns numeric
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+set lock_timeout = '1s'
+as $$
+declare
+  v_schema text := (
+    select n.nspname from pg_extension as e join pg_namespace as n on n.oid = e.extnamespace
+    where e.extname = 'pgstattuple');
+  v_percent numeric;
+begin
+  if v_schema is not null then
+    execute format('select a.approx_free_percent + a.dead_tuple_percent '
+      'from %I.pgstattuple_approx($1) as a', v_schema)
+    into v_percent using to_regclass(format('%I.%I', p_schema, p_table));
+  end if;
+  return round(v_percent, 1);
+exception when insufficient_privilege or lock_not_available or wrong_object_type
+  or feature_not_supported then
+  return null;
+end
+$$;
 
 create view maintenance.table_bloat as
 select
@@ -14019,15 +14568,20 @@ select
   round(100.0 * s.n_dead_tup / nullif(s.n_live_tup + s.n_dead_tup, 0), 1) as dead_percent,
   -- More than a fifth is dead, in a table that is worth the look.
   s.n_dead_tup > 1000 and s.n_dead_tup > 0.2 * (s.n_live_tup + s.n_dead_tup) as is_bloated,
-  c.relpages::bigint * current_setting('block_size')::bigint as bytes,
+  c.relpages::bigint * b.size as bytes,
+  greatest(c.relpages - f.pages, 0) * b.size as air_bytes,
+  round(100.0 * greatest(c.relpages - f.pages, 0) / nullif(c.relpages, 0), 1) as air_percent,
   greatest(s.last_vacuum, s.last_autovacuum) as last_vacuum,
   greatest(s.last_analyze, s.last_autoanalyze) as last_analyze
 from pg_stat_user_tables as s
 join pg_class as c on c.oid = s.relid
+left join maintenance_internal.full_pages() as f on f.relid = s.relid
+cross join (select current_setting('block_size')::bigint as size) as b
 where s.schemaname not in ('maintenance', 'maintenance_internal', 'cron');
 
 comment on view maintenance.table_bloat is
-  'One row per table outside the engine: how much of it is dead, by the statistics of autovacuum.';
+  'One row per table outside the engine: how much of it is dead, by the statistics of autovacuum, '
+  'and how much of its file is empty, by an estimate.';
 comment on column maintenance.table_bloat.schema_name is 'the table''s schema';
 comment on column maintenance.table_bloat.table_name is 'the table';
 comment on column maintenance.table_bloat.live_rows is 'an estimate';
@@ -14037,11 +14591,16 @@ comment on column maintenance.table_bloat.is_bloated is
   'more than 1,000 dead rows, and more than a fifth of all';
 comment on column maintenance.table_bloat.bytes is
   'of the table without its indexes, as of the last VACUUM or ANALYZE';
+comment on column maintenance.table_bloat.air_bytes is
+  'what its file could be smaller by, by the average width of its rows, as of the last ANALYZE; '
+  'null before the first. The receipt of weekly_index_report has it measured where the extension '
+  'pgstattuple is there';
+comment on column maintenance.table_bloat.air_percent is 'the same, of its bytes, in percent';
 comment on column maintenance.table_bloat.last_vacuum is 'by hand or by autovacuum';
 comment on column maintenance.table_bloat.last_analyze is 'by hand or by autovacuum';
 -- end of sql/engine/health/table_bloat.sql
 
--- from sql/engine/health/index_report_step.sql 4107b5580e43cc58
+-- from sql/engine/health/index_report_step.sql 4ec7f9fd10fccddb
 -- A report on indexes and bloat, left on the receipt of the job whose step this is.
 
 create function maintenance.index_report_step(batch_size integer)
@@ -14064,16 +14623,811 @@ begin atomic
       select coalesce(jsonb_agg(jsonb_build_object(
         'table', format('%I.%I', b.schema_name, b.table_name), 'deadPercent', b.dead_percent)
         order by b.dead_rows desc), '[]')
-      from maintenance.table_bloat as b where b.is_bloated)));
+      from maintenance.table_bloat as b where b.is_bloated),
+    -- Of the ten with most: reading them takes a while.
+    'air', (
+      select coalesce(jsonb_agg(jsonb_strip_nulls(jsonb_build_object(
+        'table', format('%I.%I', a.schema_name, a.table_name), 'bytes', a.air_bytes,
+        'percent', a.air_percent,
+        'measuredPercent', maintenance_internal.measured_bloat(a.schema_name, a.table_name)))
+        order by a.air_bytes desc), '[]')
+      from (
+        select b.* from maintenance.table_bloat as b
+        where b.air_bytes > 10000000 and b.air_percent > 20
+        order by b.air_bytes desc
+        limit 10
+      ) as a)));
   select 0::bigint;
 end;
 
 comment on function maintenance.index_report_step(integer) is
-  'A step for set_job: leaves unused and invalid indexes and bloated tables on the receipt, in '
-  'details (S4-05 to S4-07).';
+  'A step for set_job: leaves unused and invalid indexes, tables with many dead rows, and those '
+  'whose files are more than a fifth empty (by estimate, and measured where pgstattuple is '
+  'there), on the receipt, in details (S4-05 to S4-07).';
 -- end of sql/engine/health/index_report_step.sql
 
--- from sql/engine/names.sql 2eafdb40412fa28e
+-- from sql/engine/health/vacuum_holders.sql deb51ce7ce366d9b
+-- Who holds VACUUM back: dead rows stay as long as somebody could still see them. What holds them
+-- is a transaction of a session, a prepared one, a replication slot, or a standby that tells what
+-- its queries see. The age is told to everybody, since when only to who may read pg_stat_activity.
+
+create function maintenance_internal.vacuum_holders()
+returns table (
+  kind text,
+  name text,
+  since timestamptz,
+  xmin_age bigint,
+  detail text,
+  fix text)
+language sql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+begin atomic
+  select case when w.pid is null then 'session' else 'standby' end,
+    case when w.pid is null then a.pid::text
+      else coalesce(nullif(w.application_name, ''), a.pid::text) end,
+    a.xact_start,
+    greatest(age(a.backend_xmin), age(a.backend_xid))::bigint,
+    case when w.pid is null then format('process %s of %s%s', a.pid, coalesce(a.usename, '?'),
+        ', ' || a.state || coalesce(to_char(a.state_change, '" since" YYYY-MM-DD HH24:MI'), ''))
+      else format('the standby %s, with hot_standby_feedback', w.application_name) end,
+    case when w.pid is null then format('select pg_terminate_backend(%s);', a.pid)
+      else '-- on the standby, end its longest query: select pid, xact_start, query from '
+        'pg_stat_activity where xact_start is not null order by xact_start limit 1;' end
+  from pg_stat_activity as a
+  left join pg_stat_replication as w on w.pid = a.pid
+  where (a.backend_xmin is not null or a.backend_xid is not null)
+    and a.pid <> pg_backend_pid()
+    and (a.datname = current_database() or w.pid is not null)
+    -- VACUUM holds no VACUUM back.
+    and coalesce(a.backend_type, '') <> 'autovacuum worker'
+    and (a.query ~* '^\s*(vacuum|analyze)\M') is not true
+  union all
+  select 'prepared transaction', p.gid, p.prepared, age(p.transaction)::bigint,
+    format('prepared by %s', p.owner), format('rollback prepared %L;', p.gid)
+  from pg_prepared_xacts as p
+  where p.database = current_database()
+  union all
+  select 'replication slot', s.slot_name, null, greatest(age(s.xmin), age(s.catalog_xmin))::bigint,
+    format('a %s slot, %s', s.slot_type,
+      case when s.active then 'read by process ' || s.active_pid else 'which nobody reads' end),
+    case when s.active then format('select pg_terminate_backend(%s); ', s.active_pid) else '' end
+      || format('select pg_drop_replication_slot(%L);', s.slot_name)
+  from pg_replication_slots as s
+  where (s.xmin is not null or s.catalog_xmin is not null)
+    and (s.database is null or s.database = current_database());
+end;
+
+create view maintenance.vacuum_holders as
+select h.kind, h.name, h.since, h.xmin_age, d.dead_rows, h.detail, h.fix
+from maintenance_internal.vacuum_holders() as h
+cross join (
+  select coalesce(sum(t.n_dead_tup), 0)::bigint as dead_rows from pg_stat_user_tables as t
+) as d
+order by h.xmin_age desc;
+
+comment on view maintenance.vacuum_holders is
+  'Who keeps VACUUM from removing dead rows now, the oldest first: why a table does not shrink.';
+comment on column maintenance.vacuum_holders.kind is
+  'session, prepared transaction, replication slot or standby';
+comment on column maintenance.vacuum_holders.name is 'the process, the name of the transaction, '
+  'slot or standby';
+comment on column maintenance.vacuum_holders.since is
+  'since when its transaction is open; null of a slot, and of sessions of other roles where the '
+  'engine''s owner is no member of pg_read_all_stats';
+comment on column maintenance.vacuum_holders.xmin_age is
+  'how many transactions have begun since: rows that died in these stay';
+comment on column maintenance.vacuum_holders.dead_rows is
+  'dead rows in all tables of this database: so many, at most, are kept';
+comment on column maintenance.vacuum_holders.detail is 'who that is, in words';
+comment on column maintenance.vacuum_holders.fix is 'the statement that ends it';
+-- end of sql/engine/health/vacuum_holders.sql
+
+-- from sql/engine/health/health_checks.sql b9d8b205ba265138
+-- What is measured of the server, the database and the workers, against the settings. What cannot
+-- be seen from here is unknown, which is no ok.
+
+-- By how much a value has gone too far: with p_least, the less is the worse.
+create function maintenance_internal.judge(
+  p_value numeric,
+  p_warning numeric,
+  p_critical numeric,
+  p_least boolean default false)
+returns text
+language sql
+immutable
+set search_path = pg_catalog, pg_temp
+return case
+  when p_value is null then 'unknown'
+  when case when p_least then p_value <= p_critical else p_value >= p_critical end then 'critical'
+  when case when p_least then p_value <= p_warning else p_value >= p_warning end then 'warning'
+  else 'ok'
+end;
+
+create function maintenance_internal.health_checks()
+returns table (check_name text, status text, value numeric, unit text, detail text, fix text)
+language plpgsql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+set lock_timeout = '1s'
+as $$
+#variable_conflict use_column
+declare
+  v_now constant timestamptz := maintenance_internal.clock();
+  v_setting constant jsonb := (
+    select jsonb_object_agg(s.name, s.value::numeric) from maintenance.setting as s);
+  v_bytes numeric;
+  v_row record;
+begin
+  -- connections
+  select count(*) as used,
+    current_setting('max_connections')::integer
+      - current_setting('superuser_reserved_connections')::integer as most
+  into v_row
+  from pg_stat_activity as a
+  -- What is no client takes no place of one; whose kind is not shown may be one.
+  where coalesce(a.backend_type, 'client backend') in ('client backend', 'pg_cron')
+    and a.datid is not null;
+  check_name := 'connections';
+  value := round(100.0 * v_row.used / v_row.most, 1);
+  unit := 'percent';
+  status := maintenance_internal.judge(value,
+    (v_setting ->> 'connections_warning_percent')::numeric,
+    (v_setting ->> 'connections_critical_percent')::numeric);
+  detail := format('%s of %s connections are in use', v_row.used, v_row.most);
+  fix := case when status in ('warning', 'critical') then 'select usename, application_name, '
+    'state, '
+    'count(*) from pg_stat_activity group by 1, 2, 3 order by 4 desc;' end;
+  return next;
+
+  -- disk
+  select sum(pg_database_size(d.oid)) into v_bytes
+  from pg_database as d where has_database_privilege(d.oid, 'connect');
+  check_name := 'disk';
+  value := round(100 - 100 * v_bytes
+    / nullif((v_setting ->> 'disk_capacity_gb')::numeric * 1073741824, 0), 1);
+  status := maintenance_internal.judge(value, (v_setting ->> 'disk_warning_percent')::numeric,
+    (v_setting ->> 'disk_critical_percent')::numeric, true);
+  detail := format('the databases take %s', pg_size_pretty(v_bytes)) || case
+    when value is null then ', of a disk of unknown size'
+    else format(' of %s GB: %s %% are free', (v_setting ->> 'disk_capacity_gb')::numeric,
+      value) end;
+  fix := case status
+    when 'unknown' then 'select maintenance.configure(''disk_capacity_gb'', 100); -- what it holds'
+    when 'ok' then null
+    else 'select schemaname, relname, pg_size_pretty(pg_total_relation_size(relid)) from '
+      'pg_stat_user_tables order by pg_total_relation_size(relid) desc limit 10;' end;
+  return next;
+
+  -- transaction_ids
+  select round(100.0 * max(age(d.datfrozenxid)) / 2146483647, 1) as used,
+    (array_agg(d.datname order by age(d.datfrozenxid) desc))[1] as name
+  into v_row from pg_database as d where d.datallowconn;
+  check_name := 'transaction_ids';
+  value := v_row.used;
+  status := maintenance_internal.judge(value, 40, 75);
+  detail := format('%s %% of the transaction ids are used up since the oldest row of %s was '
+    'frozen', value, v_row.name);
+  fix := case when status <> 'ok' then format('-- in the database %s: vacuum (freeze); and see '
+    'who holds it back: select * from maintenance.vacuum_holders;', v_row.name) end;
+  return next;
+
+  -- vacuum
+  select h.*, extract(epoch from v_now - h.since) / 60 as minutes into v_row
+  from maintenance_internal.vacuum_holders() as h
+  where h.since is not null
+  order by h.since limit 1;
+  check_name := 'vacuum';
+  value := coalesce(round(greatest(v_row.minutes, 0), 1), 0);
+  unit := 'minutes';
+  status := case when v_row.kind is null then 'ok'
+    else maintenance_internal.judge(value, (v_setting ->> 'held_warning_minutes')::numeric,
+    24 * (v_setting ->> 'held_warning_minutes')::numeric) end;
+  detail := case when v_row.kind is null then 'nobody holds VACUUM back'
+    else format('%s %s has held VACUUM back for %s minutes: %s', v_row.kind, v_row.name, value,
+      v_row.detail) end;
+  fix := case when status <> 'ok' then v_row.fix end;
+  -- Slots have no time, and sessions of others may show none: an age that large is one, too.
+  select h.* into v_row from maintenance_internal.vacuum_holders() as h
+  where h.since is null and h.xmin_age > 10000000
+  order by h.xmin_age desc limit 1;
+  if found and status = 'ok' then
+    status := 'warning';
+    detail := format('%s %s has held VACUUM back for %s transactions: %s', v_row.kind, v_row.name,
+      v_row.xmin_age, v_row.detail);
+    fix := v_row.fix;
+  end if;
+  return next;
+
+  -- worker_memory
+  select w.* into v_row from maintenance.worker as w
+  where w.seen_at > v_now - interval '5 minutes' and w.heap_bytes is not null
+  order by w.heap_bytes desc limit 1;
+  check_name := 'worker_memory';
+  value := round(v_row.heap_bytes / 1048576.0, 1);
+  unit := 'MB';
+  status := maintenance_internal.judge(value,
+    (v_setting ->> 'worker_memory_warning_mb')::numeric,
+    (v_setting ->> 'worker_memory_critical_mb')::numeric);
+  detail := case when value is null then 'no worker has claimed anything for five minutes'
+    else format('worker %s uses %s MB of heap, %s MB in all', v_row.worker, value,
+      round(v_row.rss_bytes / 1048576.0, 1)) end;
+  fix := case when status in ('warning', 'critical')
+    then '-- start the worker anew; it loses nothing: npm start' end;
+  return next;
+
+  -- models: what is used up in a minute is no news
+  select count(*) as all_models, count(*) filter (where m.down) as down,
+    string_agg(format('%s is %s: %s', m.model, m.state, m.reason), '; ' order by m.position)
+      filter (where m.down) as told
+  into v_row
+  from (
+    select s.*, s.state in ('retired', 'cooling') and s.until > v_now + interval '10 seconds'
+      or s.state = 'blocked' and s.span is distinct from 'minute' as down
+    from maintenance_internal.model_states(maintenance_internal.moment()) as s
+    where s.state <> 'disabled'
+  ) as m;
+  check_name := 'models';
+  value := v_row.down;
+  unit := 'models';
+  status := case when v_row.all_models = 0 then 'unknown' when v_row.down = 0 then 'ok'
+    when 2 * v_row.down >= v_row.all_models then 'critical' else 'warning' end;
+  detail := coalesce(v_row.told, case when v_row.all_models = 0 then 'no model is known'
+    else 'every model can be asked' end);
+  fix := case when v_row.down > 0 then 'select * from maintenance.model_status;' end;
+  return next;
+end
+$$;
+-- end of sql/engine/health/health_checks.sql
+
+-- from sql/engine/health/system_health.sql 3d957c2a0367f471
+-- How it is in one word, with what it is made of (S2-24, C-21): one rule for what the original
+-- asked in two ways.
+
+create function maintenance.system_health()
+returns jsonb
+language plpgsql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+set lock_timeout = '5s'
+as $$
+declare
+  v_jobs constant maintenance.job_status[] := array(select s from maintenance.job_status as s);
+  v_job record;
+  v_checks record;
+  v_faults record;
+  v_bloat record;
+begin
+  select count(*) filter (where s.enabled) as total,
+    count(*) filter (where s.running) as running,
+    count(*) filter (where s.last_status = 'succeeded') as completed,
+    count(*) filter (where s.enabled and s.last_status in
+      ('failed', 'timeout', 'cancelled', 'interrupted', 'skipped')) as failed,
+    count(*) filter (where not s.enabled) as disabled,
+    string_agg(s.job_name, ', ' order by s.job_name) filter (where s.enabled and s.last_status in
+      ('failed', 'timeout', 'cancelled', 'interrupted', 'skipped')) as names
+  into v_job from unnest(v_jobs) as s;
+  select coalesce(jsonb_object_agg(h.check_name, jsonb_strip_nulls(jsonb_build_object('status',
+      h.status, 'value', h.value, 'unit', h.unit, 'detail', h.detail))), '{}') as details,
+    bool_or(h.status = 'critical') as critical, bool_or(h.status = 'warning') as warning,
+    array_agg(concat_ws(': ', h.detail, h.fix) order by h.status, h.check_name)
+      filter (where h.status <> 'ok' and h.fix is not null) as told
+  into v_checks from maintenance_internal.health_checks() as h;
+  select coalesce(bool_or(f.severity = 'critical'), false) as critical,
+    coalesce(bool_or(f.severity = 'warning'), false) as warning,
+    array_agg(concat_ws('. ', f.fault, f.mend) order by f.severity, f.fault)
+      filter (where f.severity <> 'notice') as told
+  into v_faults from maintenance_internal.scheduler_faults(v_jobs) as f;
+  select count(*) as tables, string_agg(format('%I.%I', b.schema_name, b.table_name), ', '
+    order by b.dead_rows desc) as names
+  into v_bloat from maintenance.table_bloat as b where b.is_bloated;
+
+  return jsonb_build_object(
+    'overall', case
+      when v_checks.critical or v_faults.critical or 5 * v_job.failed > v_job.total
+        then 'unhealthy'
+      when v_checks.warning or v_faults.warning or v_job.failed > 0 then 'degraded'
+      else 'healthy'
+    end,
+    'details', jsonb_build_object(
+      'jobs', jsonb_build_object('total', v_job.total, 'running', v_job.running,
+        'completed', v_job.completed, 'failed', v_job.failed, 'disabled', v_job.disabled),
+      'checks', v_checks.details,
+      'scheduler', case when v_faults.critical then 'critical' when v_faults.warning then 'warning'
+        else 'ok' end,
+      'openAlerts', (
+        select count(*) from maintenance.alert as a
+        where a.closed_at is null and a.gone_at is null),
+      'bloatedTables', v_bloat.tables,
+      'databaseBytes', pg_database_size(current_database()),
+      'uptime', trunc(extract(epoch from now() - pg_postmaster_start_time())),
+      'workers', (
+        select count(*) from maintenance.worker as w
+        where w.seen_at > maintenance_internal.clock() - interval '5 minutes'),
+      'timestamp', to_char(maintenance_internal.clock() at time zone 'UTC',
+        'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')),
+    'recommendations', to_jsonb(
+      coalesce(v_faults.told, '{}') || coalesce(v_checks.told, '{}')
+      || case when v_job.failed > 0 then array[format('Jobs whose last run did not succeed: %s. '
+        'select * from maintenance.todo;', v_job.names)] else '{}' end
+      || case when v_bloat.tables > 0 then array[format('More than a fifth is dead in %s: select * '
+        'from maintenance.vacuum_holders; then vacuum (analyze)', v_bloat.names)] else '{}' end
+      || case when now() - pg_postmaster_start_time() < interval '1 hour'
+        then array['The server was started within the last hour: what was due meanwhile is caught '
+          'up with.'] else '{}' end));
+end
+$$;
+
+comment on function maintenance.system_health() is
+  'How it is (S2-24, S2-29, C-21): {overall, details, recommendations}. unhealthy where something '
+  'measured is critical, pg_cron fires nothing, or more than 20 % of the jobs that are enabled '
+  'did not succeed the last time; degraded where something measured is a warning, or one job did '
+  'not; else healthy. details has jobs (total, running, completed, failed, disabled), checks '
+  '(connections, disk, transaction_ids, vacuum, worker_memory, models, each with its status, '
+  'unknown where it cannot be seen, and value), openAlerts, bloatedTables, databaseBytes, uptime '
+  'in seconds, workers.';
+-- end of sql/engine/health/system_health.sql
+
+-- from sql/engine/health/alert_causes.sql df7b6a9574cd0f70
+-- What somebody should be called for now, one row per cause. Nothing is counted under the rules
+-- here: whether a backlog grows is read from receipts, so that a look a minute costs milliseconds,
+-- however large the tables are. Where one cause has many effects, it is named alone: a scheduler
+-- that is silent makes every job late.
+
+create function maintenance_internal.alert_causes()
+returns table (cause text, subject text, severity text, description text, advice text)
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+declare
+  v_jobs constant maintenance.job_status[] := array(select s from maintenance.job_status as s);
+  v_failures constant integer := least(maintenance_internal.setting('alert_failures'), 1000);
+  v_rows constant bigint := maintenance_internal.setting('backlog_warning_rows');
+  v_warning constant numeric := maintenance_internal.setting('run_warning_seconds');
+  v_critical constant numeric := maintenance_internal.setting('run_critical_seconds');
+  v_silent boolean := false;
+begin
+  for severity, description, advice in
+    select case when bool_or(f.severity = 'critical') then 'critical' else 'warning' end,
+      string_agg(f.fault, '; ' order by f.severity, f.fault),
+      string_agg(f.mend, ' ' order by f.severity, f.fault)
+    from maintenance_internal.scheduler_faults(v_jobs) as f
+    where f.severity in ('warning', 'critical')
+    having count(*) > 0
+  loop
+    cause := 'scheduler';
+    subject := '';
+    v_silent := severity = 'critical';
+    return next;
+  end loop;
+
+  -- One that goes on for too long is slow, and not late.
+  return query
+    select f.task, '', f.severity, format('%s: %s', f.description, f.count), f.advice
+    from maintenance_internal.job_faults(
+      array(select s from unnest(v_jobs) as s where not coalesce(s.running, false))) as f
+    where f.task = 'jobs_late' and f.severity in ('warning', 'critical') and not v_silent;
+
+  return query
+    with job as materialized (
+      select j.*, s as status from maintenance_internal.job as j
+      join unnest(v_jobs) as s on s.job_name = j.job_name
+      where not maintenance_internal.is_own(j.statement)
+    ),
+    failing as materialized (
+      select j.job_name, j.status,
+        count(*) filter (where r.failed) as failures,
+        count(*) filter (where not r.failed) as others,
+        (array_agg(r.error order by r.n))[1] as error,
+        -- What no retry cures: a crash, a full disk, a broken file, a bug of the server.
+        bool_or(r.n = 1 and r.failed
+          and (r.status = 'interrupted' or r.sqlstate ~ '^(53[12]|58|F0|XX)')) as fatal
+      from job as j
+      cross join lateral (
+        select e.status, e.error, e.sqlstate, e.status <> 'succeeded' as failed,
+          row_number() over (order by e.at desc) as n
+        from (
+          select l.status, l.error, l.sqlstate, coalesce(l.started_at, l.finished_at) as at
+          from maintenance_internal.run as l
+          where l.job_id = j.job_id and (l.status not in ('waiting', 'skipped')
+              or l.status = 'skipped' and l.error is not null)
+            and l.status not in ('running', 'cancelled')
+          order by coalesce(l.started_at, l.finished_at) desc
+          limit greatest(v_failures, 1)
+        ) as e
+      ) as r
+      where j.enabled
+      group by j.job_name, j.status
+      having bool_or(r.n = 1 and r.failed)
+    )
+    select 'job_failing', f.job_name, case when f.fatal then 'critical' else 'warning' end,
+      concat(case when f.fatal then 'its run broke off'
+        else format('%s failures in a row', f.failures) end, ': ' || f.error),
+      maintenance_internal.run_advice(f.status)
+    from failing as f
+    where f.fatal or f.others = 0 and f.failures >= v_failures
+    union all
+    select 'job_slow', l.job_name, maintenance_internal.judge(l.seconds, v_warning, v_critical),
+      format('its run of %s %s', to_char(l.started_at, 'YYYY-MM-DD HH24:MI'),
+        case when l.is_over then format('took %s s', trunc(l.seconds))
+          else format('goes on, since %s s', trunc(l.seconds)) end),
+      format('select * from maintenance.run_history where job_name = %L order by run_id desc limit '
+        '5; -- a shorter budget: select maintenance.configure_job(%1$L, budget => ''30 s'');',
+        l.job_name)
+    from (
+      select j.job_name, r.started_at, r.finished_at is not null as is_over,
+        extract(epoch from coalesce(r.finished_at, maintenance_internal.clock()) - r.started_at)
+          as seconds
+      from job as j
+      cross join lateral (
+        select o.* from maintenance_internal.run as o
+        where o.job_id = j.job_id and (o.status not in ('waiting', 'skipped')
+          or o.status = 'skipped' and o.error is not null) -- by the index of the last run
+        order by coalesce(o.started_at, o.finished_at) desc
+        limit 1
+      ) as r
+      -- A VACUUM takes as long as it does.
+      where j.kind <> 'statement' and (r.status <> 'running' or (j.status).running)
+        and not exists (
+          select from failing as f
+          where f.job_name = j.job_name
+            and (f.fatal or f.others = 0 and f.failures >= v_failures))
+    ) as l
+    where maintenance_internal.judge(l.seconds, v_warning, v_critical) in ('warning', 'critical')
+    union all
+    select 'backlog_growing', b.job_name, 'warning',
+      format('%s rows are left by its last run, %s by the one before, %s before that: it grows '
+        'faster than it is worked off', b.lefts[1], b.lefts[2], b.lefts[3]),
+      format('select * from maintenance.preview(%L); -- more often: select '
+        'maintenance.set_schedule(%1$L, ''*/10 * * * *'');', b.job_name)
+    from (
+      select j.job_name, array_agg(r.rows_left order by r.n) as lefts
+      from job as j
+      cross join lateral (
+        select e.rows_left, row_number() over (order by e.at desc) as n
+        from (
+          select (o.details ->> 'left')::bigint as rows_left,
+            coalesce(o.started_at, o.finished_at) as at
+          from maintenance_internal.run as o
+          where o.job_id = j.job_id and (o.status not in ('waiting', 'skipped')
+              or o.status = 'skipped' and o.error is not null)
+            and o.status <> 'running'
+          order by coalesce(o.started_at, o.finished_at) desc
+          limit 3
+        ) as e
+      ) as r
+      group by j.job_name
+    ) as b
+    where b.lefts[1] >= v_rows and b.lefts[1] > b.lefts[2] and b.lefts[2] > b.lefts[3];
+
+  return query
+    select t.task, '', t.severity, concat(t.description, ': ' || t.count), t.advice
+    from (
+      select * from maintenance_internal.task_backlog() as k where k.task <> 'models'
+      union all
+      select * from maintenance_internal.blob_backlog()
+    ) as t
+    where t.severity in ('warning', 'critical');
+
+  -- What is used up in a minute is no news, nor what cools for a moment.
+  return query
+    select 'model', m.model,
+      case when m.none_left then 'critical' else 'warning' end,
+      concat_ws(', ', m.state, m.reason,
+        to_char(m.until, '"until" YYYY-MM-DD HH24:MI:SSOF')),
+          'select * from maintenance.model_status;'
+    from (
+      select s.*, bool_and(s.state in ('blocked', 'retired', 'cooling'))
+        over (partition by s.carrier) as none_left
+      from maintenance_internal.model_states(maintenance_internal.moment()) as s
+      where s.state <> 'disabled'
+    ) as m
+    left join maintenance_internal.cool_down as c on c.model = m.model and c.kind = '*'
+    where m.state in ('warning', 'failing_over', 'blocked') and m.span is distinct from 'minute'
+      or m.state in ('cooling', 'retired') and c.until - c.since > interval '10 seconds';
+
+  return query
+    select 'health', h.check_name, h.status, h.detail, h.fix
+    from maintenance_internal.health_checks() as h
+    where h.status in ('warning', 'critical') and h.check_name <> 'models';
+
+  return query
+    select 'setup', c.check_name, 'critical', c.detail, c.fix
+    from maintenance_internal.setup_checks() as c
+    -- That of pg_cron is told as scheduler.
+    where c.status = 'failed' and c.check_name not in ('pg_cron', 'launcher');
+end
+$$;
+-- end of sql/engine/health/alert_causes.sql
+
+-- from sql/engine/health/alert_monitor.sql 55d8cb5231720c9a
+-- Opens and closes the alerts, and tells it to who listens. One of the kit's own jobs, as the tick:
+-- it goes on while all others are paused, and leaves one receipt.
+
+create function maintenance_internal.watch()
+returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_now constant timestamptz := maintenance_internal.clock();
+  v_told bigint;
+  v_quiet constant interval := least(
+    coalesce(maintenance_internal.setting('alert_quiet_minutes'), 0), 1e6) * interval '1 minute';
+begin
+  with cause as materialized (
+    select distinct on (c.cause, c.subject) c.* from maintenance_internal.alert_causes() as c
+    order by c.cause, c.subject, c.severity
+  ),
+  before as materialized (
+    select a.* from maintenance.alert as a where a.closed_at is null for update
+  ),
+  seen as (
+    update maintenance.alert as a
+    set severity = c.severity, description = c.description, advice = c.advice, seen_at = v_now,
+      gone_at = null
+    from cause as c
+    join before as b on b.cause = c.cause and b.subject = c.subject
+    where a.alert_id = b.alert_id
+    returning a.*, case
+      -- Nobody was called while it was silent.
+      when b.silenced_until > b.seen_at and b.silenced_until <= v_now then 'opened'
+      when a.severity = 'critical' and b.severity = 'warning' then 'raised' end as event
+  ),
+  opened as (
+    insert into maintenance.alert as a
+      (cause, subject, severity, description, advice, opened_at, seen_at, silenced_until,
+        silenced_by)
+    select c.cause, c.subject, c.severity, c.description, c.advice, v_now, v_now,
+      l.silenced_until, l.silenced_by
+    from cause as c
+    -- Who has silenced a cause has silenced it when it comes back, too.
+    left join lateral (
+      select o.silenced_until, o.silenced_by from maintenance.alert as o
+      where o.cause = c.cause and o.subject = c.subject
+      order by o.alert_id desc
+      limit 1
+    ) as l on l.silenced_until > v_now
+    where not exists (
+      select from before as b where b.cause = c.cause and b.subject = c.subject)
+    on conflict (cause, subject) where closed_at is null do nothing
+    returning a.*, 'opened' as event
+  ),
+  gone as (
+    update maintenance.alert as a
+    set gone_at = coalesce(b.gone_at, v_now),
+      closed_at = case when coalesce(b.gone_at, v_now) + v_quiet <= v_now then v_now end
+    from before as b
+    where a.alert_id = b.alert_id and not exists (
+      select from cause as c where c.cause = b.cause and c.subject = b.subject)
+    returning a.*, case when a.closed_at is not null then 'closed' end as event
+  )
+  select count(pg_notify('maintenance_alert', jsonb_build_object('alert_id', e.alert_id, 'event',
+    e.event, 'cause', e.cause, 'severity', e.severity)::text))
+  into v_told
+  from (
+    select * from seen union all select * from opened union all select * from gone
+  ) as e
+  where e.event is not null and (e.silenced_until > v_now) is not true;
+end
+$$;
+
+create procedure maintenance.alert_monitor()
+language plpgsql
+as $$
+declare
+  v_began timestamptz;
+  v_faults jsonb;
+begin
+  call maintenance_internal.check_outside('maintenance.alert_monitor');
+  v_began := maintenance_internal.moment();
+  v_faults := maintenance_internal.tick_step('watch', '[]');
+  commit;
+  perform maintenance_internal.note_visit(
+    maintenance_internal.alert_statement(), v_began, v_faults);
+end
+$$;
+
+comment on procedure maintenance.alert_monitor() is
+  'Opens an alert for each cause that somebody should be called for, and closes it when that has '
+  'been away for the setting alert_quiet_minutes (S1-15, S1-20, S2-29, S4-17, S4-22): see the '
+  'table maintenance.alert. The job alert_monitor calls it every minute, also while all others '
+  'are paused. Errors: 2D000 called inside a transaction.';
+-- end of sql/engine/health/alert_monitor.sql
+
+-- from sql/engine/health/setup_checks.sql 17f79e86c0114a06
+-- Whether the kit stands as it should: what was installed, as whom, with which rights, and whether
+-- pg_cron can fire. Cheap, since it is looked at every minute; what the rules are like says lint.
+
+create function maintenance_internal.setup_checks()
+returns table (check_name text, status text, detail text, fix text)
+language plpgsql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+set lock_timeout = '1s'
+as $$
+#variable_conflict use_column
+declare
+  v_owner constant text := maintenance_internal.owner()::regrole::text;
+  v_row record;
+begin
+  check_name := 'engine';
+  select count(*) as jobs into v_row from maintenance_internal.job;
+  status := case when v_row.jobs = 0 then 'failed' else 'ok' end;
+  detail := format('pg-maintenance %s, %s jobs, on PostgreSQL %s',
+    (select v.release from maintenance.version() as v where v.part = 'engine'),
+    v_row.jobs, split_part(current_setting('server_version'), ' ', 1));
+  fix := case when status = 'failed' then 'select * from maintenance.register();' end;
+  return next;
+
+  check_name := 'owner';
+  select r.* into v_row from pg_roles as r where r.oid = maintenance_internal.owner();
+  status := case when v_row.rolsuper or v_row.rolbypassrls then 'warning' else 'ok' end;
+  detail := 'the engine belongs to ' || v_owner || case
+    when v_row.rolsuper then ', a superuser, and with its rights runs what is in tables and rules'
+    when v_row.rolbypassrls then ', which passes row security, and so does what is in rules'
+    else '' end;
+  fix := case when v_row.rolsuper then format('alter role %s nosuperuser nobypassrls;', v_owner)
+    when v_row.rolbypassrls then format('alter role %s nobypassrls;', v_owner) end;
+  return next;
+
+  check_name := 'roles';
+  select case when bool_or(r.fault = 'missing' or not r.granted) then 'failed'
+      when bool_or(r.fault is not null) then 'warning' else 'ok' end as status,
+    coalesce(string_agg(format('%s %s', r.name, coalesce(r.fault, 'lacks its rights')), ', '
+      order by r.name) filter (where r.fault is not null or not r.granted),
+      'viewer, operator and worker are there') as detail,
+    concat_ws(' ', string_agg(case r.fault when 'missing'
+        then format('create role %I nologin;', r.name)
+        else r.fix end, ' ' order by r.name) filter (where r.fault is not null),
+      case when bool_or(r.fault = 'missing' or not r.granted)
+        then 'select * from maintenance.grant_roles();' end) as fix
+  into v_row
+  from (
+    select n.name,
+      case when o.oid is null then 'missing' else f.fault end as fault, f.fix,
+      coalesce(has_function_privilege(o.oid, n.door::regprocedure, 'execute'), false)
+        and coalesce(has_schema_privilege(o.oid, 'maintenance', 'usage'), false) as granted
+    from (values
+      ('maintenance_viewer', 'maintenance.doctor()'),
+      ('maintenance_operator', 'maintenance.resume()'),
+      ('maintenance_worker', 'maintenance.release_task(bigint, uuid)')
+    ) as n (name, door)
+    left join pg_roles as o on o.rolname = n.name
+    left join maintenance_internal.role_fault(n.name) as f on true
+  ) as r;
+  status := v_row.status;
+  detail := v_row.detail;
+  fix := nullif(v_row.fix, '');
+  return next;
+
+  -- What every session of the owner's begins with, those of pg_cron among them.
+  check_name := 'time_outs';
+  select string_agg(format('%s of %s is %s', e.name, e.whose, e.value), ', ') as detail,
+    string_agg(e.fix, ' ') as fix,
+    case bool_or(e.name = 'default_transaction_read_only') when true then 'failed'
+      when false then 'warning' end as status
+  into v_row
+  from (
+    select s.name, coalesce(o.value, g.setting || g.unit) as value,
+      coalesce(o.whose, 'the server') as whose,
+      coalesce(o.fix, format('alter role %s set %s = %s;', v_owner, s.name,
+        case when s.name ~ 'only$' then 'off' else '0' end)) as fix
+    from unnest(array['statement_timeout', 'transaction_timeout', 'default_transaction_read_only'])
+      as s (name)
+    left join lateral maintenance_internal.owner_setting(s.name) as o on true
+    left join pg_settings as g
+      on g.name = s.name and g.source in ('configuration file', 'command line')
+  ) as e
+  where case when e.name ~ 'only$' then e.value ~ '^(on|true|yes|1)$'
+    else (e.value || case when e.value ~ '^[0-9]+$' then 'ms' else '' end)::interval
+      between interval '1 microsecond' and (
+        select max(j.budget) from maintenance_internal.job as j where j.kind <> 'statement') end;
+  status := coalesce(v_row.status, 'ok');
+  detail := coalesce(v_row.detail || case v_row.status
+    when 'warning' then ', and a run is one statement' else ', and a run writes' end,
+    'nothing ends a run before its budget does');
+  fix := v_row.fix;
+  return next;
+
+  return query select c.* from maintenance_internal.cron_checks() as c;
+end
+$$;
+-- end of sql/engine/health/setup_checks.sql
+
+-- from sql/engine/health/doctor.sql 2f5f0230968acd55
+-- All that is wrong, and that is right, in one list: how the kit stands (setup_checks), what is
+-- measured (health_checks), what the status says, and what lint finds of the rules.
+
+-- The statements in an advice: they stand where a sentence begins, and end at a semicolon outside
+-- of quotes.
+create function maintenance_internal.statements_in(p_advice text)
+returns text
+language plpgsql
+immutable
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  return (
+    select string_agg(m.found[1], ' ' order by m.n)
+    from regexp_matches(p_advice, '(?:^|(?<=[.:;,)]\s))((?:select|call|update|delete|alter|vacuum|'
+      'analyze|grant|revoke|create|drop|refresh|reindex|rollback|discard)\M'
+      '(?:[^;''"]|''[^'']*''|"[^"]*")*;(?: --[^\n]*$)?)', 'g') with ordinality as m (found, n));
+end
+$$;
+
+create function maintenance.doctor()
+returns table (check_name text, status text, detail text, fix text)
+language plpgsql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+set lock_timeout = '5s'
+as $$
+#variable_conflict use_column
+begin
+  return query
+    with found as materialized (
+      select 1 as part, c.check_name, c.status, c.detail, c.fix
+      from maintenance_internal.setup_checks() as c
+      union all
+      select 2, h.check_name,
+        case h.status when 'critical' then 'failed' when 'unknown'
+          -- What nobody has told; and of what is not there nothing is to be measured.
+          then case when h.fix is not null then 'warning' else 'ok' end
+          else h.status end,
+        h.detail, h.fix
+      from maintenance_internal.health_checks() as h
+      union all
+      select 3, s.task, case s.severity when 'critical' then 'failed' else 'warning' end,
+        concat(s.description, ': ' || s.count, '. ' || s.advice), s.advice
+      from public.maintenance_status as s
+      where s.severity in ('warning', 'critical') and s.task not in ('open_alerts', 'models')
+      union all
+      -- What has the same cure is one.
+      select 4, coalesce(min(l.job_name), 'rules'),
+        case when bool_or(l.severity = 'critical') then 'failed' else 'warning' end,
+        format('%s%s', min(l.finding),
+          case when count(*) > 1 then format('; the same of %s jobs', count(*)) else '' end),
+        l.fix
+      from maintenance.lint() as l
+      where l.severity in ('warning', 'critical') and not exists (
+        select from maintenance_internal.setup_checks() as c where c.fix = l.fix)
+      group by l.fix
+    )
+    -- What can be pasted is the fix, and words are a comment; whoever drops a job loses its rule.
+    select f.check_name, f.status,
+      concat(f.detail, '. ' || case when f.part <> 3 and f.fix <> p.statements then f.fix end),
+      case when f.fix ~ 'drop_job' then '-- ' || f.fix else coalesce(p.statements,
+        regexp_replace(f.fix, '^(-- )?', '-- ')) end
+    from (
+      select * from found
+      union all
+      select 3, 'status', 'ok', 'nothing is to be done: select * from maintenance_status;', null
+      where not exists (select from found as o where o.part = 3)
+      union all
+      select 4, 'rules', 'ok', 'lint finds nothing: select * from maintenance.lint();', null
+      where not exists (select from found as o where o.part = 4)
+    ) as f
+    cross join lateral maintenance_internal.statements_in(f.fix) as p (statements)
+    order by array_position(array['failed', 'warning', 'ok'], f.status), f.part, f.check_name;
+end
+$$;
+
+comment on function maintenance.doctor() is
+  'What is wrong and what is right, what failed first: rows (check_name, status: failed, warning '
+  'or ok, detail, fix), fix being the statements to paste, for whom their comment says, else for '
+  'the owner (S1-11, S2-39). It looks at the setup, at what is measured, at maintenance_status '
+  'and at lint, which plans every rule: for people, and make doctor; alerts look at the first two.';
+-- end of sql/engine/health/doctor.sql
+
+-- from sql/engine/names.sql 4cd753fc7f3de9d4
 -- The names that the files of sql/engine/ make in our schemas. Written by make migration.
 
 create function maintenance_internal.engine_names()
@@ -14084,6 +15438,8 @@ set search_path = pg_catalog, pg_temp
 return array[
   'maintenance.active_failovers',
   'maintenance.add_details',
+  'maintenance.alert',
+  'maintenance.alert_monitor',
   'maintenance.approve_task',
   'maintenance.blob',
   'maintenance.change',
@@ -14094,6 +15450,7 @@ return array[
   'maintenance.configure_job',
   'maintenance.cron_statements',
   'maintenance.disable_job',
+  'maintenance.doctor',
   'maintenance.drop_job',
   'maintenance.edit',
   'maintenance.effective_model',
@@ -14109,6 +15466,7 @@ return array[
   'maintenance.index_health',
   'maintenance.index_report_step',
   'maintenance.install_schedules',
+  'maintenance.job_statistics',
   'maintenance.job_status',
   'maintenance.kind',
   'maintenance.last_looks',
@@ -14142,6 +15500,8 @@ return array[
   'maintenance.set_statement',
   'maintenance.setting',
   'maintenance.settle_blob',
+  'maintenance.silence_alert',
+  'maintenance.system_health',
   'maintenance.table_bloat',
   'maintenance.task',
   'maintenance.task_events',
@@ -14152,9 +15512,14 @@ return array[
   'maintenance.trigger_jobs',
   'maintenance.undo_task',
   'maintenance.uninstall',
+  'maintenance.vacuum_holders',
   'maintenance.version',
+  'maintenance.worker',
   'maintenance_internal.add_lists',
   'maintenance_internal.age_bound',
+  'maintenance_internal.alert_backlog',
+  'maintenance_internal.alert_causes',
+  'maintenance_internal.alert_statement',
   'maintenance_internal.answer_fault',
   'maintenance_internal.answered_since',
   'maintenance_internal.apply_answer',
@@ -14196,11 +15561,13 @@ return array[
   'maintenance_internal.cool_down',
   'maintenance_internal.cool_model',
   'maintenance_internal.cool_time',
+  'maintenance_internal.count_behind',
   'maintenance_internal.count_due',
   'maintenance_internal.count_fault',
   'maintenance_internal.count_left',
   'maintenance_internal.count_request',
   'maintenance_internal.count_statement',
+  'maintenance_internal.cron_checks',
   'maintenance_internal.cron_command',
   'maintenance_internal.cron_fault',
   'maintenance_internal.cron_field',
@@ -14242,10 +15609,13 @@ return array[
   'maintenance_internal.fired_by_cron',
   'maintenance_internal.foresee_answer',
   'maintenance_internal.forget_refusals',
+  'maintenance_internal.full_pages',
   'maintenance_internal.further_attempts',
   'maintenance_internal.give_up',
   'maintenance_internal.given_up',
+  'maintenance_internal.has_launcher',
   'maintenance_internal.has_silencing_trigger',
+  'maintenance_internal.health_checks',
   'maintenance_internal.in_window',
   'maintenance_internal.installed_schedule',
   'maintenance_internal.is_alive',
@@ -14260,12 +15630,14 @@ return array[
   'maintenance_internal.is_trusted',
   'maintenance_internal.job',
   'maintenance_internal.job_faults',
+  'maintenance_internal.judge',
   'maintenance_internal.judge_fault',
   'maintenance_internal.key_of',
   'maintenance_internal.keys_off',
   'maintenance_internal.kind_hold',
   'maintenance_internal.kind_options',
   'maintenance_internal.last_success',
+  'maintenance_internal.launcher_advice',
   'maintenance_internal.leaf_tables',
   'maintenance_internal.learn_limit',
   'maintenance_internal.leave_leaf',
@@ -14289,6 +15661,7 @@ return array[
   'maintenance_internal.lock_subject',
   'maintenance_internal.lock_task',
   'maintenance_internal.look_again_at',
+  'maintenance_internal.measured_bloat',
   'maintenance_internal.message_or_failure',
   'maintenance_internal.migration',
   'maintenance_internal.model_limits',
@@ -14304,6 +15677,7 @@ return array[
   'maintenance_internal.next_piece',
   'maintenance_internal.note_fault',
   'maintenance_internal.note_visit',
+  'maintenance_internal.note_worker',
   'maintenance_internal.other_settings',
   'maintenance_internal.owner',
   'maintenance_internal.owner_path',
@@ -14349,6 +15723,7 @@ return array[
   'maintenance_internal.retire_row',
   'maintenance_internal.retry_delay',
   'maintenance_internal.revoke_defaults',
+  'maintenance_internal.role_fault',
   'maintenance_internal.routines_of',
   'maintenance_internal.row_in_force',
   'maintenance_internal.row_keys',
@@ -14364,10 +15739,12 @@ return array[
   'maintenance_internal.schema_fault',
   'maintenance_internal.set_enabled',
   'maintenance_internal.set_paused',
+  'maintenance_internal.setting',
   'maintenance_internal.settle_call',
   'maintenance_internal.settle_piece',
   'maintenance_internal.settle_run',
   'maintenance_internal.settle_task',
+  'maintenance_internal.setup_checks',
   'maintenance_internal.ship',
   'maintenance_internal.ship_row',
   'maintenance_internal.shipped',
@@ -14382,6 +15759,7 @@ return array[
   'maintenance_internal.start_run',
   'maintenance_internal.start_waiting',
   'maintenance_internal.statement_tables',
+  'maintenance_internal.statements_in',
   'maintenance_internal.stop_sign',
   'maintenance_internal.stop_text',
   'maintenance_internal.subject',
@@ -14411,12 +15789,16 @@ return array[
   'maintenance_internal.unlike_shipped',
   'maintenance_internal.upsert_job',
   'maintenance_internal.usage_number',
+  'maintenance_internal.vacuum_holders',
   'maintenance_internal.waits_for',
   'maintenance_internal.waits_text',
   'maintenance_internal.waits_until',
   'maintenance_internal.walk_slots',
+  'maintenance_internal.was_fired',
+  'maintenance_internal.watch',
   'maintenance_internal.window_opens',
   'maintenance_internal.work_singly',
+  'maintenance_internal.worker_name',
   'maintenance_internal.wrap_text',
   'maintenance_internal.write_cron_job',
   'maintenance_internal.write_row'
@@ -14670,7 +16052,7 @@ comment on function maintenance.uninstall(text) is
   'Errors: PM002 another name, PM020 foreign objects.';
 -- end of sql/engine/uninstall.sql
 
--- from sql/engine/shipped.sql ab8b24bcfc1859cd
+-- from sql/engine/shipped.sql 45e74ad8db1a1f24
 -- The calls in the files of sql/engine/ that set jobs, kinds and models, and their shipping. Written
 -- by make migration.
 
@@ -14684,6 +16066,7 @@ begin atomic
   from (values
   (E'job', E'tick', E'select maintenance.set_statement(\n  \'tick\',\n  statement => \'call maintenance.tick()\',\n  schedule => \'* * * * *\',\n  description => \'Looks after all other jobs, every minute\');'),
   (E'job', E'run_late', E'select maintenance.set_statement(\n  \'run_late\',\n  statement => \'call maintenance.run_late()\',\n  schedule => \'* * * * *\',\n  description => \'Starts what is owed: retries, missed slots, runs that wait\');'),
+  (E'job', E'alert_monitor', E'select maintenance.set_statement(\n  \'alert_monitor\',\n  statement => \'call maintenance.alert_monitor()\',\n  schedule => \'* * * * *\',\n  description => \'Opens and closes alerts, and calls who listens\');'),
   (E'job', E'purge_receipts', E'select maintenance.set_policy(\n  \'purge_receipts\',\n  target => \'maintenance_internal.run\',\n  action => \'delete\',\n  age => \'finished_at\',\n  keep => \'90 days\',\n  -- Of a job that is there the last that says how it is stays, the last trace, from which counts\n  -- what it owes, and the last success.\n  matching => $$not exists (\n      select from maintenance_internal.job as j where j.job_id = run.job_id)\n    or exists (\n      select from maintenance_internal.run as l\n      where l.job_id = run.job_id and l.traced_at > run.traced_at)\n    and (run.status = \'skipped\' and run.error is null or exists (\n      select from maintenance_internal.run as l\n      where l.job_id = run.job_id\n        and (l.status not in (\'waiting\', \'skipped\') or l.status = \'skipped\' and l.error is not null)\n        and coalesce(l.started_at, l.finished_at) > coalesce(run.started_at, run.finished_at)))\n    and (run.status <> \'succeeded\' or exists (\n      select from maintenance_internal.run as l\n      where l.job_id = run.job_id and l.status = \'succeeded\' and l.started_at > run.started_at))$$,\n  schedule => \'40 3 * * *\',\n  description => \'Receipts that nobody needs any more\');'),
   (E'job', E'purge_cron_history', E'select maintenance.set_job(\n  \'purge_cron_history\',\n  step => \'maintenance_internal.purge_cron_history_step\',\n  schedule => \'50 3 * * *\',\n  description => \'pg_cron\'\'s own history, a row for every firing, beyond seven days\');'),
   (E'job', E'purge_edits', E'select maintenance.set_policy(\n  \'purge_edits\',\n  target => \'maintenance.edit\',\n  action => \'delete\',\n  age => \'changed_at\',\n  keep => \'1 year\',\n  schedule => \'41 3 * * *\',\n  description => \'Who changed what of a job\');'),
@@ -14696,6 +16079,8 @@ begin atomic
   (E'job', E'forget_deletions', E'select maintenance.set_policy(\n  \'forget_deletions\',\n  target => \'maintenance.change\',\n  action => \'update\',\n  assign => $$rows = \'[]\', note = null, forgotten_at = now()$$,\n  age => \'created_at\',\n  keep => \'0\',\n  matching => $$deletes and forgotten_at is null and created_at <= cutoff - (\n    select least(s.value::numeric, 100000) * interval \'1 day\' from maintenance.setting as s\n    where s.name = \'recovery_days\')$$,\n  schedule => \'49 3 * * *\',\n  description => \'What answers deleted, and with it their undo, after the setting recovery_days\');'),
   (E'job', E'purge_changes', E'select maintenance.set_policy(\n  \'purge_changes\',\n  target => \'maintenance.change\',\n  action => \'delete\',\n  age => \'created_at\',\n  keep => \'2 years\',\n  schedule => \'48 3 * * *\',\n  description => \'The ledger of answers: what was changed, without texts\');'),
   (E'job', E'purge_blobs', E'select maintenance.set_policy(\n  \'purge_blobs\',\n  target => \'maintenance.blob\',\n  action => \'delete\',\n  age => \'dead_at\',\n  keep => \'1 year\',\n  matching => $$state = \'dead\'$$,\n  schedule => \'51 3 * * *\',\n  description => \'Blobs that could not be deleted, and that nobody has looked after for a year\');'),
+  (E'job', E'purge_alerts', E'select maintenance.set_policy(\n  \'purge_alerts\',\n  target => \'maintenance.alert\',\n  action => \'delete\',\n  age => \'closed_at\',\n  keep => \'1 year\',\n  schedule => \'52 3 * * *\',\n  description => \'Alerts that were closed a year ago\');'),
+  (E'job', E'purge_workers', E'select maintenance.set_policy(\n  \'purge_workers\',\n  target => \'maintenance.worker\',\n  action => \'delete\',\n  age => \'seen_at\',\n  keep => \'7 days\',\n  schedule => \'53 3 * * *\',\n  description => \'Workers that have claimed nothing for a week\');'),
   (E'model', E'gemini-3.5-flash-lite', E'select maintenance.set_model(\'gemini-3.5-flash-lite\', 1, 0.30, 2.50, 0.03, \'2026-11-22\');'),
   (E'model', E'gemini-3.1-flash-lite', E'select maintenance.set_model(\'gemini-3.1-flash-lite\', 2, 0.25, 1.50, 0.025, \'2026-11-22\');'),
   (E'model', E'gemini-2.5-flash-lite', E'select maintenance.set_model(\'gemini-2.5-flash-lite\', 3, 0.10, 0.40, 0.01, \'2026-11-22\');')
@@ -14807,7 +16192,7 @@ end
 $$;
 -- end of sql/engine/pin.sql
 
--- from sql/engine/roles.sql 97e5095507e03f87
+-- from sql/engine/roles.sql 61ebc40b138897d8
 -- Who may call what. Last in the build, so that it sees everything.
 --
 --   maintenance_viewer    reads status and history
@@ -14839,12 +16224,22 @@ declare
     'table maintenance.model_status',
     'table maintenance.active_failovers',
     'table maintenance.task_events',
+    'table maintenance.alert',
+    'table maintenance.worker',
+    'table maintenance.vacuum_holders',
+    'function maintenance.job_statistics(interval)',
+    'function maintenance.system_health()',
+    'function maintenance.doctor()',
     'function maintenance.effective_model(text)',
     'function maintenance_internal.model_status()',
     'function maintenance_internal.other_settings()',
     'function maintenance_internal.backlog()',
     'function maintenance_internal.task_backlog()',
     'function maintenance_internal.blob_backlog()',
+    'function maintenance_internal.alert_backlog()',
+    'function maintenance_internal.vacuum_holders()',
+    'function maintenance_internal.full_pages()',
+    'function maintenance_internal.was_fired(integer)',
     'function maintenance_internal.unlike_shipped(text)',
     'function maintenance_internal.cron_state()',
     'function maintenance_internal.cron_jobs()',
@@ -14853,6 +16248,8 @@ declare
     'function maintenance_internal.nearest_slot(text, timestamptz, boolean, text)',
     'function maintenance_internal.clock()',
     'function maintenance_internal.tick_statement()',
+    'function maintenance_internal.is_own(text)',
+    'function maintenance_internal.alert_statement()',
     'function maintenance_internal.run_late_statement()',
     'function maintenance_internal.wrap_text(text, integer)',
     'function maintenance.version()',
@@ -14891,7 +16288,8 @@ declare
     'function maintenance.approve_task(bigint)',
     'function maintenance.reject_task(bigint, text)',
     'function maintenance.undo_task(bigint)',
-    'function maintenance.retry_blobs()'];
+    'function maintenance.retry_blobs()',
+    'function maintenance.silence_alert(bigint, timestamptz)'];
   v_worker constant text[] := array[
     'function maintenance.claim_tasks(text, integer, interval, jsonb)',
     'function maintenance.task_request(bigint, uuid)',
@@ -14940,17 +16338,10 @@ begin
         continue;
       end;
     end if;
-    -- A role of that name may have been there before, with rights that nobody meant to give it.
-    select format('there, and %s', concat_ws(', ', case when r.rolsuper then 'is a superuser' end,
-        case when r.rolcanlogin then 'may log in' end,
-        case when r.rolcreaterole then 'may create roles' end,
-        case when r.rolbypassrls then 'passes row security' end)),
-      format('alter role %I nosuperuser nologin nocreaterole nobypassrls; -- a login of its own is '
-        'a member of it', role_name)
+    select 'there, and ' || f.fault, f.fix || ' -- a login of its own is a member of it'
     into v_can, v_mend
-    from pg_roles as r
-    where r.rolname = grant_roles.role_name
-      and (r.rolsuper or r.rolcanlogin or r.rolcreaterole or r.rolbypassrls);
+    from maintenance_internal.role_fault(role_name) as f
+    where f.fault is not null;
     if found then
       outcome := v_can;
       fix := v_mend;

@@ -13,6 +13,12 @@ select maintenance.set_statement(
   schedule => '* * * * *',
   description => 'Starts what is owed: retries, missed slots, runs that wait');
 
+select maintenance.set_statement(
+  'alert_monitor',
+  statement => 'call maintenance.alert_monitor()',
+  schedule => '* * * * *',
+  description => 'Opens and closes alerts, and calls who listens');
+
 select maintenance.set_policy(
   'purge_receipts',
   target => 'maintenance_internal.run',
@@ -146,3 +152,21 @@ select maintenance.set_policy(
   matching => $$state = 'dead'$$,
   schedule => '51 3 * * *',
   description => 'Blobs that could not be deleted, and that nobody has looked after for a year');
+
+select maintenance.set_policy(
+  'purge_alerts',
+  target => 'maintenance.alert',
+  action => 'delete',
+  age => 'closed_at',
+  keep => '1 year',
+  schedule => '52 3 * * *',
+  description => 'Alerts that were closed a year ago');
+
+select maintenance.set_policy(
+  'purge_workers',
+  target => 'maintenance.worker',
+  action => 'delete',
+  age => 'seen_at',
+  keep => '7 days',
+  schedule => '53 3 * * *',
+  description => 'Workers that have claimed nothing for a week');

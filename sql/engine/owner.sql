@@ -27,6 +27,26 @@ begin
 end
 $$;
 
+-- What one of the kit's own roles can that nobody meant it to: a role of that name may have been
+-- there before. The fix takes away that alone: who is no superuser may not even say nosuperuser.
+create function maintenance_internal.role_fault(p_role text, out fault text, out fix text)
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+begin atomic
+  select nullif(concat_ws(', ', case when r.rolsuper then 'is a superuser' end,
+      case when r.rolcanlogin then 'may log in' end,
+      case when r.rolcreaterole then 'may create roles' end,
+      case when r.rolbypassrls then 'passes row security' end), ''),
+    case when r.rolsuper or r.rolcanlogin or r.rolcreaterole or r.rolbypassrls then
+      format('alter role %I %s;', r.rolname, concat_ws(' ',
+        case when r.rolsuper then 'nosuperuser' end, case when r.rolcanlogin then 'nologin' end,
+        case when r.rolcreaterole then 'nocreaterole' end,
+        case when r.rolbypassrls then 'nobypassrls' end)) end
+  from pg_roles as r
+  where r.rolname = p_role;
+end;
+
 -- A setting that every session of the engine's owner in this database begins with, as pg_cron's do:
 -- its value, whose it is, and the statement that takes it away. No row where none is given.
 create function maintenance_internal.owner_setting(p_name text)

@@ -29,12 +29,22 @@ declare
     'table maintenance.model_status',
     'table maintenance.active_failovers',
     'table maintenance.task_events',
+    'table maintenance.alert',
+    'table maintenance.worker',
+    'table maintenance.vacuum_holders',
+    'function maintenance.job_statistics(interval)',
+    'function maintenance.system_health()',
+    'function maintenance.doctor()',
     'function maintenance.effective_model(text)',
     'function maintenance_internal.model_status()',
     'function maintenance_internal.other_settings()',
     'function maintenance_internal.backlog()',
     'function maintenance_internal.task_backlog()',
     'function maintenance_internal.blob_backlog()',
+    'function maintenance_internal.alert_backlog()',
+    'function maintenance_internal.vacuum_holders()',
+    'function maintenance_internal.full_pages()',
+    'function maintenance_internal.was_fired(integer)',
     'function maintenance_internal.unlike_shipped(text)',
     'function maintenance_internal.cron_state()',
     'function maintenance_internal.cron_jobs()',
@@ -43,6 +53,8 @@ declare
     'function maintenance_internal.nearest_slot(text, timestamptz, boolean, text)',
     'function maintenance_internal.clock()',
     'function maintenance_internal.tick_statement()',
+    'function maintenance_internal.is_own(text)',
+    'function maintenance_internal.alert_statement()',
     'function maintenance_internal.run_late_statement()',
     'function maintenance_internal.wrap_text(text, integer)',
     'function maintenance.version()',
@@ -81,7 +93,8 @@ declare
     'function maintenance.approve_task(bigint)',
     'function maintenance.reject_task(bigint, text)',
     'function maintenance.undo_task(bigint)',
-    'function maintenance.retry_blobs()'];
+    'function maintenance.retry_blobs()',
+    'function maintenance.silence_alert(bigint, timestamptz)'];
   v_worker constant text[] := array[
     'function maintenance.claim_tasks(text, integer, interval, jsonb)',
     'function maintenance.task_request(bigint, uuid)',
@@ -130,17 +143,10 @@ begin
         continue;
       end;
     end if;
-    -- A role of that name may have been there before, with rights that nobody meant to give it.
-    select format('there, and %s', concat_ws(', ', case when r.rolsuper then 'is a superuser' end,
-        case when r.rolcanlogin then 'may log in' end,
-        case when r.rolcreaterole then 'may create roles' end,
-        case when r.rolbypassrls then 'passes row security' end)),
-      format('alter role %I nosuperuser nologin nocreaterole nobypassrls; -- a login of its own is '
-        'a member of it', role_name)
+    select 'there, and ' || f.fault, f.fix || ' -- a login of its own is a member of it'
     into v_can, v_mend
-    from pg_roles as r
-    where r.rolname = grant_roles.role_name
-      and (r.rolsuper or r.rolcanlogin or r.rolcreaterole or r.rolbypassrls);
+    from maintenance_internal.role_fault(role_name) as f
+    where f.fault is not null;
     if found then
       outcome := v_can;
       fix := v_mend;

@@ -23,7 +23,23 @@ from (values
     'Angeles as the quotas of Gemini, in USD; then no task is handed out until the next. null: no '
     'limit'),
   ('recovery_days', '7', 'how many days rows that an answer deleted can be brought back '
-    '(undo_task). null: for ever')
+    '(undo_task). null: for ever'),
+  ('alert_failures', '3', 'so many failures of a job in a row open an alert. null: none ever do'),
+  ('run_warning_seconds', '60', 'a run of a job that takes so long opens an alert, a warning'),
+  ('run_critical_seconds', '300', 'and one of so long makes it critical'),
+  ('backlog_warning_rows', '1000', 'a backlog that has grown from run to run, three times, opens '
+    'an alert from so many rows on'),
+  ('alert_quiet_minutes', '5', 'an alert is closed when its cause has been away for so long'),
+  ('disk_capacity_gb', null, 'what the disk of the server holds, in GB of 1024 MB, which SQL '
+    'cannot see. null: unknown'),
+  ('disk_warning_percent', '10', 'with no more than so much of it free it is a warning'),
+  ('disk_critical_percent', '5', 'and with no more than so much it is critical'),
+  ('connections_warning_percent', '80', 'so many of max_connections in use are a warning'),
+  ('connections_critical_percent', '95', 'and so many are critical'),
+  ('held_warning_minutes', '60', 'a transaction that keeps VACUUM from its work for so long is a '
+    'warning'),
+  ('worker_memory_warning_mb', '100', 'a heap of a worker of so much is a warning'),
+  ('worker_memory_critical_mb', '500', 'and one of so much is critical')
 ) as s (name, value, description)
 union all
 select o.name, o.value, o.description from maintenance_internal.other_settings() as o;
@@ -59,6 +75,16 @@ comment on column maintenance.setting.shipped is 'the value that ships';
 comment on column maintenance.setting.set_by is 'who set it; null where it is as it ships';
 comment on column maintenance.setting.set_at is 'when it was set';
 comment on column maintenance.setting.description is 'what it means, and in which unit';
+
+-- A setting as a number; null where that is its value.
+create function maintenance_internal.setting(p_name text)
+returns numeric
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+begin atomic
+  select s.value::numeric from maintenance.setting as s where s.name = p_name;
+end;
 
 create function maintenance.configure(name text, value text)
 returns void

@@ -28,14 +28,14 @@ begin
     record_schedule_edits,find_missed}'::text[]) as step;
   perform maintenance_internal.note_visit(maintenance_internal.tick_statement());
 end $$;
-create function public.milliseconds() returns numeric language plpgsql as $$
+create function public.milliseconds(look text) returns numeric language plpgsql as $$
 declare
   v_began timestamptz;
   v_took numeric[];
 begin
   for i in 1 .. 9 loop
     v_began := clock_timestamp();
-    perform public.tick();
+    execute look;
     v_took := v_took || extract(epoch from clock_timestamp() - v_began) * 1000;
   end loop;
   return (select percentile_cont(0.5) within group (order by t) from unnest(v_took) as t);
@@ -50,6 +50,13 @@ begin
 end $$;
 select l.name, round(public.pages(l.look) / (select count(*) from maintenance_internal.job), 1)
 from (values ('maintenance_status', 'select * from public.maintenance_status'),
-  ('job_status', 'select * from maintenance.job_status'), ('tick', 'select public.tick()')) as l (name, look)
+  ('job_status', 'select * from maintenance.job_status'), ('tick', 'select public.tick()'),
+  ('alert_monitor', 'select * from maintenance_internal.alert_causes()'),
+  ('statistics_of_a_week', 'select * from maintenance.job_statistics(''7 days'')')) as l (name, look)
 union all
-select 'tick_ms', round(public.milliseconds(), 1);
+select 'tick_ms', round(public.milliseconds('select public.tick()'), 1)
+union all
+select 'alert_monitor_ms', round(public.milliseconds('select maintenance_internal.watch()'), 1)
+union all
+select 'statistics_of_a_week_ms',
+  round(public.milliseconds('select count(*) from maintenance.job_statistics(''7 days'')'), 1);

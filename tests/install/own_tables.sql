@@ -3,7 +3,8 @@
 begin;
 create extension pgtap;
 select plan(10);
-select set_eq($$select job_name from maintenance_internal.job where job_name !~ '^(tick$|run_late$|purge_|forget_)'$$,
+select set_eq($$select job_name from maintenance_internal.job
+    where job_name !~ '^(tick$|run_late$|alert_monitor$|purge_|forget_)'$$,
   array['mark_stuck_import_runs', 'cleanup_temp_uploads',
   'fail_import_jobs', 'cleanup_old_raw_items', 'compact_old_import_jobs', 'cleanup_expired_sessions',
     'analyze_account_tables',

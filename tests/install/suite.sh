@@ -78,6 +78,13 @@ for script in up status; do
   says 'error: this database was made by another version of pg-maintenance: its engine is' 'another version'
   says '0.0.0, state 00ff; this checkout' 'another version'
 done
+ill() { # ill URL CHECK DETAIL: make doctor ends with 1 there, and says so
+  DATABASE_URL=$1 scripts/doctor >"$place/log" 2>&1 </dev/null && not_ok "make doctor at $2 ends well"
+  grep -q "^failed *$2 .*$3" "$place/log" || not_ok "make doctor at $2 says $(cat "$place/log")"
+}
+ill "$host" version 'this database was made by another version'
+ill "$(in_database "$url" postgres)" engine 'pg-maintenance is not in this database'
+ill postgres://nobody@127.0.0.1:1/none database 'it cannot be reached'
 DATABASE_URL=$(in_database "$url" postgres) scripts/status >"$place/log" 2>&1 </dev/null &&
   not_ok 'scripts/status where nothing is installed'
 says 'unknown, state unknown; this checkout' 'a database without an engine'

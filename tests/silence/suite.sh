@@ -36,6 +36,13 @@ silent() { # silent CAUSE: the status says so; what it advises goes to $advice
     -c "select severity, advice from public.maintenance_status where task = 'scheduler'")
   advice=${said#*|}
   [[ $said == 'critical|'*"$1"* ]] || not_ok "$state: the status says $said, and not $1"
+  # The doctor names it, too, and somebody is called for it alone.
+  said=$("${look:-ask}" -c "set maintenance.fake_now = '$(date -u -d '+4 minutes' '+%F %T+00')'" \
+    -c "select string_agg(detail, ' ') from maintenance.doctor() where status = 'failed'")
+  [[ $said == *"$1"* ]] || not_ok "$state: the doctor says $said, and not $1"
+  said=$("${look:-ask}" -c "set maintenance.fake_now = '$(date -u -d '+4 minutes' '+%F %T+00')'" \
+    -c "select string_agg(cause || subject || ' ' || severity, ', ') from maintenance_internal.alert_causes()")
+  [ "$said" = 'scheduler critical' ] || not_ok "$state: somebody is called for $said"
 }
 paste() { # paste PATTERN ASK|AS_SUPER: what the advice has of that shape, said by the owner or a superuser
   local statement
@@ -50,6 +57,8 @@ cured() { # a tick that begins from now on, and nothing more to be said
     from public.maintenance_status as s, maintenance.job_status as j where s.task = 'scheduler' and j.job_name = 'tick'"
   then
     say "$state .. told and cured"
+    since=$(ask -c 'select string_agg(cause || subject, $$, $$) from maintenance_internal.alert_causes()')
+    [ -z "$since" ] || not_ok "$state: somebody is still called for $since"
   else
     not_ok "$state: $(ask -c "select advice from public.maintenance_status where task = 'scheduler'")"
   fi
@@ -115,9 +124,22 @@ lane_launcher() {
         from public.maintenance_status as s where s.task = 'scheduler'" || true
       late=$(ask -c "select string_agg(job_name, ' ' order by job_name) from maintenance.job_status
         where late_since is not null and schedule = '* * * * *'")
-      [ "$late" = 'every_minute run_late tick' ] || not_ok "$state: late are $late"
+      [ "$late" = 'alert_monitor every_minute run_late tick' ] || not_ok "$state: late are $late"
+      # S2-39: what has failed is named by make doctor, which ends with 1; and an alert is opened and closed.
+      DATABASE_URL=$server scripts/doctor >"$folder/doctor" 2>&1 </dev/null &&
+        not_ok "$state: make doctor ends well"
+      grep -q '^failed *launcher .*the launcher of pg_cron is not there' "$folder/doctor" ||
+        not_ok "$state: make doctor says $(cat "$folder/doctor")"
+      ask -o /dev/null -c "select maintenance.configure('alert_quiet_minutes', 0)" -c 'call maintenance.alert_monitor()'
+      late=$(ask -c "select string_agg(cause || subject || ' ' || severity, ', ') from maintenance.alert
+        where closed_at is null")
+      [ "$late" = 'scheduler critical' ] || not_ok "$state: alerts are $late"
       restart
       cured
+      until_true 130 'the end of the alert, by the job itself' ask -c "select not exists (
+        select from maintenance.alert where closed_at is null)" || true
+      DATABASE_URL=$server scripts/doctor >"$folder/doctor" 2>&1 </dev/null ||
+        not_ok "$state, and restarted: make doctor says $(cat "$folder/doctor")"
       state='copy by TEMPLATE'
       server=$(in_database "$server" copy)
       silent 'cron.job is of the database app,'
@@ -200,9 +222,16 @@ lane_elsewhere() {
   as_super -o /dev/null -c 'select pg_reload_conf()'
   as_server pg_basebackup -h "$(socket_dir "$home")" -p "$(cat "$home/port")" -U postgres \
     -D "$folder/standby" -R -c fast
-  as_server tee -a "$folder/standby/postgresql.auto.conf" >/dev/null <<<"port = $port"
-  as_server pg_ctl -D "$home/data" -m fast -w stop >/dev/null
+  as_server tee -a "$folder/standby/postgresql.auto.conf" >/dev/null \
+    <<<"port = $port"$'\nhot_standby_feedback = on\nwal_receiver_status_interval = 1'
   as_server pg_ctl -D "$folder/standby" -l "$home/log" -w -t 60 start >/dev/null 2>&1 </dev/null
+  state='a query on a standby'
+  as_server psql -qX -h "$(socket_dir "$home")" -p "$port" -U postgres -d app \
+    -c 'begin isolation level repeatable read' -c 'select 1' -c 'select pg_sleep(600)' >/dev/null 2>&1 </dev/null &
+  until_true 60 'it among those who hold VACUUM back' ask -c "select exists (select from maintenance.vacuum_holders
+    where kind = 'standby' and fix ~ '^-- on the standby')" && say "$state .. told"
+  state='standby'
+  as_server pg_ctl -D "$home/data" -m fast -w stop >/dev/null
   echo "$port" >"$home/port"
   server=$(cluster_url "$home" app)
   silent 'this server is a standby'

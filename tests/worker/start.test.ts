@@ -54,6 +54,37 @@ test("a database without pg-maintenance: it says so and ends, with and without -
   }
 });
 
+test("S4-14: --health takes no task, and ends with 0, or with 1 where the database is not there", async () => {
+  const id = await enqueue("healthy");
+  const well = await run({}, ["--health"]);
+  assert.equal(well.code, 0, well.output);
+  assert.equal(well.asked, 0);
+  assert.equal((await task(id)).state, "ready");
+  const gone = new URL(databaseUrl);
+  gone.port = "1";
+  const ill = await run({ DATABASE_URL: gone.href }, ["--health"]);
+  assert.equal(ill.code, 1);
+  assert.match(ill.output, /^error: the database of DATABASE_URL: /m);
+  assert.equal((await run({ GEMINI_API_KEY: "" }, ["--health"])).code, 1);
+});
+
+test("S2-26, S2-30: a worker says with its claims how it is", async () => {
+  await db.query("delete from maintenance.worker");
+  assert.equal((await run({ KINDS: "echo" })).code, 0);
+  const { rows } = await db.query(
+    `select worker, login, version ~ '^[0-9.]+, state [0-9a-f]+$' as has_version, kinds, pid > 1 as has_pid,
+      rss_bytes > heap_bytes and heap_bytes > 1000000 as has_memory,
+      started_at between now() - interval '2 minutes' and now() as has_started, seen_at > now() - interval '1 minute'
+        as is_seen from maintenance.worker`,
+  );
+  assert.equal(rows.length, 1);
+  const { worker, login: by, kinds, ...has } = rows[0];
+  assert.match(worker, /:\d+:[0-9a-f]{8}$/);
+  assert.equal(by, login.user);
+  assert.deepEqual(kinds, ["echo"]);
+  assert.deepEqual(Object.values(has), [true, true, true, true, true]);
+});
+
 test("a login without rights: what it may not, and what gives it the right", async () => {
   await db.query(`revoke maintenance_worker from ${login.user}`);
   const { code, output } = await run({});

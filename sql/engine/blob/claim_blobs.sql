@@ -185,7 +185,7 @@ begin
       update maintenance.blob as u
       set state = 'leased',
         attempts = u.attempts + 1,
-        worker = left(regexp_replace(claim_blobs.worker, '[^[:alnum:]_.:@/-]+', ' ', 'g'), 200),
+        worker = maintenance_internal.worker_name(claim_blobs.worker),
         lease_token = gen_random_uuid(),
         lease_expires_at = maintenance_internal.moment() + claim_blobs.lease
       where u.blob_id = any (array(

@@ -1,4 +1,4 @@
--- The two jobs of the kit's own are known by their statements: what they call leaves its receipt
+-- The three jobs of the kit's own are known by their statements: what they call leaves its receipt
 -- itself, and goes on while all others are paused.
 
 create function maintenance_internal.tick_statement()
@@ -15,10 +15,17 @@ immutable
 set search_path = pg_catalog, pg_temp
 return 'call maintenance.run_late()';
 
+create function maintenance_internal.alert_statement()
+returns text
+language sql
+immutable
+set search_path = pg_catalog, pg_temp
+return 'call maintenance.alert_monitor()';
+
 create function maintenance_internal.is_own(p_statement text)
 returns boolean
 language sql
 immutable
 set search_path = pg_catalog, pg_temp
 return coalesce(p_statement in (maintenance_internal.tick_statement(),
-  maintenance_internal.run_late_statement()), false);
+  maintenance_internal.run_late_statement(), maintenance_internal.alert_statement()), false);

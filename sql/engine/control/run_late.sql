@@ -63,6 +63,6 @@ set search_path = pg_catalog, pg_temp
 begin atomic
   select exists (
     select from maintenance_internal.run as r
-    where r.status = 'running' and r.due_at is not null
+    where r.status = 'running' and r.cron_run_id is null and r.due_at is not null
       and maintenance_internal.is_alive(r.job_id, r.backend_pid, r.touched_at));
 end;

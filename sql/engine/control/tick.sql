@@ -63,7 +63,7 @@ exception when others or assert_failure then
 end
 $$;
 
--- The kit's own two jobs leave one receipt each, which is written anew: it is the sign that
+-- The kit's own jobs leave one receipt each, which is written anew: it is the sign that
 -- pg_cron is at work. run_late writes it when a pass begins, and when it is over; where the one
 -- before has not come to its end, and is at no run, that is a fault.
 create function maintenance_internal.note_visit(

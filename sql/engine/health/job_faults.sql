@@ -77,7 +77,7 @@ begin
         order by coalesce(r.started_at, r.finished_at) desc
         limit 1)
       ) as e
-      -- What the kit's own two fail with is told by the row scheduler.
+      -- What the kit's own fail with is told by the row scheduler.
       where s.enabled and s.job_name <> all (v_own)
         and e.status in ('failed', 'timeout', 'cancelled', 'interrupted', 'skipped')
     ) as f;

@@ -22,13 +22,17 @@ from maintenance_internal.task_backlog() as t
 union all
 select b.task, b.count, b.severity, b.oldest, null, b.advice, null, null, null, null, null,
   b.description
-from maintenance_internal.blob_backlog() as b;
+from maintenance_internal.blob_backlog() as b
+union all
+select a.task, a.count, a.severity, a.oldest, null, a.advice, null, null, null, null, null,
+  a.description
+from maintenance_internal.alert_backlog() as a;
 
 comment on view public.maintenance_status is
   'One row per backlog: what is due, and the job that takes it; then jobs_failing, jobs_late and '
   'scheduler, about all jobs; then the tasks that are due, with a worker, that wait for a '
   'decision, and that are dead; then the models that they are asked of; then, where a table names '
-  'blobs, those that are to be deleted from the store.';
+  'blobs, those that are to be deleted from the store; last, the open alerts.';
 comment on column public.maintenance_status.task is
   'the name of the backlog; the job''s own name where it has no other';
 comment on column public.maintenance_status.count is

@@ -45,8 +45,9 @@ begin
   if jsonb_typeof(claim_tasks.about) <> 'object' then
     raise exception 'what the worker says about itself is not an object but %',
       jsonb_typeof(claim_tasks.about)
-      using errcode = 'PM002', hint = '{"claim": a uuid, "repeated": true, "kinds": ["a_kind"]}, '
-        'each of them as you like.';
+      using errcode = 'PM002', hint = '{"claim": a uuid, "repeated": true, "kinds": ["a_kind"], '
+        '"version": "1.0", "pid": 1, "rss": bytes, "heap": bytes, "uptime": seconds}, each of '
+        'them as you like.';
   end if;
   if claim_tasks.about ->> 'claim' !~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then
     raise exception 'the claim "%" is no uuid', left(claim_tasks.about ->> 'claim', 100)
@@ -77,6 +78,7 @@ begin
 
   -- A claim that is lost in a crash leaves a ready task: nothing to wait for the disk for.
   perform set_config('synchronous_commit', 'off', true);
+  perform maintenance_internal.note_worker(claim_tasks.worker, claim_tasks.about, v_kinds, v_now);
   -- Tasks of dead workers: now and then, and wherever there are too few others.
   if extract(microseconds from v_now)::integer % 20 = 0 then
     perform maintenance_internal.sweep_leases();
@@ -105,8 +107,7 @@ begin
         update maintenance.task as u
         set state = 'leased',
           attempts = u.attempts + 1,
-          worker = left(regexp_replace(claim_tasks.worker, '[^[:alnum:]_.:@/-]+', ' ', 'g'),
-            200),
+          worker = maintenance_internal.worker_name(claim_tasks.worker),
           lease_token = md5(concat_ws('/', v_claim, u.task_id, u.claims + 1))::uuid,
           leased_at = v_now,
           claims = u.claims + 1,
@@ -151,5 +152,6 @@ comment on function maintenance.claim_tasks(text, integer, interval, jsonb) is
   'tasks are due and no model may be asked, the budget of the day is spent, or all is paused, '
   'there is no row, and a notice says why and until when. about: what the worker says of itself: '
   'kinds, the list of those that it takes; claim, a uuid, under which a claim that may not have '
-  'been heard is sent again, with repeated, and gives the same tasks. In a transaction of its '
+  'been heard is sent again, with repeated, and gives the same tasks; version, pid, rss, heap, '
+  'uptime, which maintenance.worker shows (S2-26). In a transaction of its '
   'own: its commit does not wait for the disk. Errors: PM002 argument, PM013 no such kind.';

@@ -35,3 +35,34 @@ begin
     || maintenance_internal.size_of(v_leaves, 'bytes_after');
 end
 $$;
+
+-- The same of a run that is cut, so that it can be seen whether a backlog grows: counted up to
+-- twenty times what the run has done, which costs a part of that; beyond, it is left_at_least so
+-- many.
+create function maintenance_internal.count_behind(
+  p_run maintenance_internal.run,
+  p_job maintenance_internal.job)
+returns jsonb
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_cap constant integer := least(greatest(10000, 20 * p_run.rows_affected), 10000000);
+  v_left bigint;
+begin
+  if p_job.kind = 'policy' then
+    select c.due into v_left
+    from maintenance_internal.count_due(maintenance_internal.find_policy(p_job.job_name),
+      p_run.cutoff, v_cap, (p_run.progress).path) as c;
+  elsif p_job.backlog_function is not null then
+    select c.due into v_left
+    from maintenance_internal.call_backlog(p_job.backlog_function, v_cap,
+      maintenance_internal.owner_path()) as c;
+  end if;
+  return jsonb_strip_nulls(jsonb_build_object(
+    case when v_left < v_cap then 'left' else 'left_at_least' end, v_left));
+exception when others or assert_failure then
+  return '{}'; -- whatever is wrong with the count is told by the status; the run has done its work
+end
+$$;

@@ -159,6 +159,9 @@ begin
 
   v_run := maintenance_internal.decide_stop(v_job, v_policy, v_at,
     v_offers and v_piece.pass > 1, more, v_details, v_run);
+  if more and maintenance_internal.is_cut(v_run.stop_reason) then
+    v_details := v_details || maintenance_internal.count_behind(v_run, v_job);
+  end if;
   more := more and v_run.stop_reason is null;
   if v_at.said_at < clock_timestamp() - interval '5 seconds' then
     -- What was expected is the planner's word.

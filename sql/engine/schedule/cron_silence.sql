@@ -137,15 +137,9 @@ begin
           and s.source in ('configuration file', 'command line')),
         'It is no more: the next firing shows.');
     end if;
-  elsif not exists (
-    -- Shown to everybody, unlike the kind of a process.
-    select from pg_stat_activity as a
-    join pg_roles as r on r.oid = a.usesysid and r.rolsuper
-    where a.application_name = 'pg_cron scheduler')
-  then
+  elsif not maintenance_internal.has_launcher() then
     cause := 'the launcher of pg_cron is not there';
-    mend := 'Restart the server, with pg_cron in shared_preload_libraries. Where its log says role '
-      '... does not exist, a superuser deletes the rows of that role from cron.job.';
+    mend := maintenance_internal.launcher_advice();
   elsif v_job.kind = 'statement' and not v_is_own
     and not maintenance_internal.cron_keeps_history() then
     cause := 'pg_cron keeps no history, from which alone its statements get their receipts';

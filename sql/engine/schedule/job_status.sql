@@ -1,5 +1,22 @@
 -- What is in force: each job's schedule, whether it will fire, and how it ran last.
 
+-- Whether a receipt shows that pg_cron has fired a job. The newest first: by the index of the last
+-- runs, and not through all that there are.
+create function maintenance_internal.was_fired(p_job_id integer)
+returns boolean
+language sql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+begin atomic
+  select coalesce((
+    select true from maintenance_internal.run as r
+    where r.job_id = p_job_id and r.status not in ('waiting', 'skipped')
+      and r.trigger = 'schedule'
+    order by coalesce(r.started_at, r.finished_at) desc
+    limit 1), false);
+end;
+
 create view maintenance.job_status as
 select
   j.job_name,
@@ -84,8 +101,7 @@ cross join lateral (
   select q.is_proven,
     case
       when not j.enabled then null
-      when j.statement in (maintenance_internal.tick_statement(),
-        maintenance_internal.run_late_statement()) is not true
+      when not maintenance_internal.is_own(j.statement)
         and exists (select from maintenance_internal.control as b where b.paused_at is not null)
         then null
       when c.active then c.schedule
@@ -94,18 +110,11 @@ cross join lateral (
     end as fires
   from (
     select g.gap is not null
-      and (j.kind <> 'statement' or j.statement in (maintenance_internal.tick_statement(),
-        maintenance_internal.run_late_statement()))
-      and (exists (
-        select from maintenance_internal.job as t
-        join maintenance_internal.run as r
-          on r.job_id = t.job_id and r.status not in ('waiting', 'skipped')
-        where t.statement = maintenance_internal.tick_statement() and r.trigger = 'schedule'
-      ) or exists (
-        select from maintenance_internal.run as r
-        where r.job_id = j.job_id and r.status not in ('waiting', 'skipped')
-          and r.trigger = 'schedule'
-      )) as is_proven
+      and (j.kind <> 'statement' or maintenance_internal.is_own(j.statement))
+      and (maintenance_internal.was_fired((
+          select min(t.job_id) from maintenance_internal.job as t
+          where t.statement = maintenance_internal.tick_statement()))
+        or maintenance_internal.was_fired(j.job_id)) as is_proven
   ) as q
   offset 0
 ) as f
@@ -138,7 +147,7 @@ cross join lateral (
           when j.statement = maintenance_internal.run_late_statement() then not exists (
             -- It is at one of the runs that have waited.
             select from maintenance_internal.run as r
-            where r.status = 'running' and r.due_at is not null
+            where r.status = 'running' and r.cron_run_id is null and r.due_at is not null
               and maintenance_internal.is_alive(r.job_id, r.backend_pid, r.touched_at))
           else n.owed <= (
             select max(r.started_at) - interval '2 minutes' from maintenance_internal.run as r

@@ -111,13 +111,21 @@ begin
       '''* * * * *'');', v_run_late.job_name)
       else format('select maintenance.enable_job(%L);', v_run_late.job_name) end;
     return next;
-  elsif v_run_late.last_status = 'failed' then
-    fault := format('%s, which starts what is owed, fails: %s', v_run_late.job_name,
-      v_run_late.last_error);
-    mend := format('select return_message from cron.job_run_details where command = %L order by '
-      'runid desc limit 5;', maintenance_internal.run_late_statement());
-    return next;
   end if;
+  for fault, mend in
+    select format('%s, %s, fails: %s', s.job_name, case j.statement
+        when maintenance_internal.run_late_statement() then 'which starts what is owed'
+        else 'which opens and closes alerts' end, s.last_error),
+      format('select return_message from cron.job_run_details where command = %L order by '
+        'runid desc limit 5;', j.statement)
+    from unnest(p_jobs) as s
+    join maintenance_internal.job as j on j.job_name = s.job_name
+    where maintenance_internal.is_own(j.statement) and s.job_name is distinct from v_tick.job_name
+      and s.last_status = 'failed'
+    order by s.job_name
+  loop
+    return next;
+  end loop;
 
   -- Jobs that nobody has stopped, and that nobody will fire; then those that somebody has.
   for fault, mend, severity in

@@ -120,7 +120,7 @@ select columns_are('maintenance', 'index_health', array['schema_name', 'table_na
 select is((select is_unused from maintenance.index_health where index_name = 'users_email_is_unique'), false,
   'C-31: a unique index is never unused');
 select columns_are('maintenance', 'table_bloat', array['schema_name', 'table_name', 'live_rows', 'dead_rows',
-  'dead_percent', 'is_bloated', 'bytes', 'last_vacuum', 'last_analyze'],
+  'dead_percent', 'is_bloated', 'bytes', 'air_bytes', 'air_percent', 'last_vacuum', 'last_analyze'],
     'S4-07: maintenance.table_bloat has its columns');
 
 -- S4-03
