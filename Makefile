@@ -12,7 +12,7 @@ test: ## From a fresh machine to a green suite, in a cluster of its own
 	@scripts/test
 
 soak: ## What kills servers and waits for the real pg_cron, in a cluster of its own
-	@scripts/test crash archive blobs e2e control outage silence
+	@scripts/test crash archive blobs e2e control outage silence monitoring
 
 matrix: ## make demo, make test and the adoption on bare machines, Debian 12, 13 and testing (as root; half an hour)
 	@scripts/matrix

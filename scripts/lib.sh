@@ -35,7 +35,8 @@ find_server() {
 }
 
 # install_packages WANTED ...: what is missing of server (with pg_cron), client (psql), tests
-# (pgTAP, pg_prove, plpgsql_check), pooler (pgbouncer) and lint (shellcheck), from the distribution.
+# (pgTAP, pg_prove, plpgsql_check), pooler (pgbouncer), monitoring (Prometheus, two exporters) and lint
+# (shellcheck), from the distribution.
 install_packages() {
   local wanted version output missing=() apt=(env DEBIAN_FRONTEND=noninteractive apt-get)
   find_server || true
@@ -52,6 +53,11 @@ install_packages() {
           missing+=("postgresql-VERSION-plpgsql-check")
         ;;
       pooler) [ -x /usr/sbin/pgbouncer ] || missing+=("pgbouncer") ;;
+      monitoring)
+        command -v promtool >/dev/null || missing+=("prometheus")
+        command -v prometheus-postgres-exporter >/dev/null || missing+=("prometheus-postgres-exporter")
+        command -v prometheus-sql-exporter >/dev/null || missing+=("prometheus-sql-exporter")
+        ;;
       lint) command -v shellcheck >/dev/null || missing+=("shellcheck") ;;
     esac
   done

@@ -237,6 +237,7 @@ select pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', false);
 \ir engine/health/alert_monitor.sql
 \ir engine/health/setup_checks.sql
 \ir engine/health/doctor.sql
+\ir engine/health/metrics.sql
 
 \ir engine/names.sql
 \ir engine/uninstall.sql

@@ -66,7 +66,8 @@ create function pg_temp.granted(role text, kind text) returns setof text languag
   where g.grantee = role and g.what ~ '^maintenance_internal\.' and (g.what ~ '\(') = (kind = 'routine') $$;
 select set_eq($$select pg_temp.granted('maintenance_viewer', 'routine')$$, array['maintenance_internal.backlog()',
   'maintenance_internal.task_backlog()', 'maintenance_internal.blob_backlog()', 'maintenance_internal.cron_state()',
-  'maintenance_internal.alert_backlog()', 'maintenance_internal.vacuum_holders()', 'maintenance_internal.is_own(text)',
+  'maintenance_internal.alert_backlog()', 'maintenance_internal.vacuum_holders()', 'maintenance_internal.metrics()',
+  'maintenance_internal.is_own(text)',
   'maintenance_internal.full_pages()', 'maintenance_internal.alert_statement()',
   'maintenance_internal.was_fired(integer)',
   'maintenance_internal.cron_jobs()',

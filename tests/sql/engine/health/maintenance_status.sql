@@ -92,7 +92,8 @@ select is_empty($$select table_schema, table_name from information_schema.role_t
       ('maintenance', 'index_health'), ('maintenance', 'table_bloat'), ('maintenance', 'todo'),
       ('maintenance', 'setting'),      ('maintenance', 'model_status'), ('maintenance', 'active_failovers'),
       ('maintenance', 'task_events'),
-      ('maintenance', 'alert'), ('maintenance', 'worker'), ('maintenance', 'vacuum_holders'))$$,
+      ('maintenance', 'alert'), ('maintenance', 'worker'), ('maintenance', 'vacuum_holders'),
+      ('maintenance', 'metrics'))$$,
   'a viewer has no right on any table');
 reset role;
 create function pg_temp.cost(query text) returns numeric language plpgsql as
