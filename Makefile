@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help status doctor run trigger uninstall up down reset psql demo test soak matrix check lint verify migration try bench
+.PHONY: help status doctor report run trigger uninstall up down reset psql demo test soak matrix check lint verify migration try bench
 SHELL := bash
 
 help: ## Show what there is
@@ -11,8 +11,8 @@ demo: ## From a fresh machine to rows maintained by a job that pg_cron fired (CO
 test: ## From a fresh machine to a green suite, in a cluster of its own
 	@scripts/test
 
-soak: ## What kills servers and waits for the real pg_cron, in a cluster of its own
-	@scripts/test crash archive blobs e2e control outage silence monitoring
+soak: ## What kills servers, waits for the real pg_cron or needs a browser, in a cluster of its own
+	@scripts/test page crash archive blobs e2e control outage silence monitoring
 
 matrix: ## make demo, make test and the adoption on bare machines, Debian 12, 13 and testing (as root; half an hour)
 	@scripts/matrix
@@ -32,6 +32,9 @@ reset: ## Throw the private cluster away and start anew
 
 status: ## What is still to be done, what matters first
 	@scripts/status
+
+report: ## The status as a page, with what ran, failed and cost: report.html (DAYS=7, OUT=report.html)
+	@scripts/report
 
 doctor: ## What is wrong and what is right, with a fix to paste; ends with 1 where something has failed
 	@scripts/doctor

@@ -34,9 +34,12 @@ find_server() {
   return 1
 }
 
+# find_browser: the distribution's Chromium, or nothing.
+find_browser() { command -v chromium || command -v chromium-browser || true; }
+
 # install_packages WANTED ...: what is missing of server (with pg_cron), client (psql), tests
-# (pgTAP, pg_prove, plpgsql_check), pooler (pgbouncer), monitoring (Prometheus, two exporters) and lint
-# (shellcheck), from the distribution.
+# (pgTAP, pg_prove, plpgsql_check), pooler (pgbouncer), monitoring (Prometheus, two exporters), browser
+# (Chromium) and lint (shellcheck), from the distribution.
 install_packages() {
   local wanted version output missing=() apt=(env DEBIAN_FRONTEND=noninteractive apt-get)
   find_server || true
@@ -58,6 +61,7 @@ install_packages() {
         command -v prometheus-postgres-exporter >/dev/null || missing+=("prometheus-postgres-exporter")
         command -v prometheus-sql-exporter >/dev/null || missing+=("prometheus-sql-exporter")
         ;;
+      browser) [ -n "$(find_browser)" ] || missing+=("chromium") ;;
       lint) command -v shellcheck >/dev/null || missing+=("shellcheck") ;;
     esac
   done

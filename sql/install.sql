@@ -239,6 +239,15 @@ select pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', false);
 \ir engine/health/doctor.sql
 \ir engine/health/metrics.sql
 
+-- report: the same as a page, one HTML file
+\ir engine/report/text.sql
+\ir engine/report/style.sql
+\ir engine/report/charts.sql
+\ir engine/report/status.sql
+\ir engine/report/runs.sql
+\ir engine/report/tasks.sql
+\ir engine/report/report_html.sql
+
 \ir engine/names.sql
 \ir engine/uninstall.sql
 \ir engine/shipped.sql

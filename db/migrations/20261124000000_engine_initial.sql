@@ -647,11 +647,11 @@ comment on function maintenance.version() is
   'that it was made of.';
 -- end of sql/engine/version.sql
 
--- from sql/engine/state.sql 675db5f647e403ce
+-- from sql/engine/state.sql c9ae11ae9fdb25fb
 -- The release, and a hash of the files of sql/engine/. Written by make migration.
 
 comment on schema maintenance is
-  'pg-maintenance 0.0.0, state b0b199f5afae3096: '
+  'pg-maintenance 0.0.0, state ea26fd71ec2eba42: '
   'what people call and read; \df maintenance.* is the manual.';
 -- end of sql/engine/state.sql
 
@@ -13778,7 +13778,7 @@ comment on function maintenance.resume() is
   'wait, and what was disabled stays so. Returns {success, message, signalled}.';
 -- end of sql/engine/control/pause.sql
 
--- from sql/engine/health/job_statistics.sql 2e68117b8584bed0
+-- from sql/engine/health/job_statistics.sql 5ee972c92c09dfea
 -- How the jobs of a period went, from their receipts: how many runs, how many of them well, how
 -- long they took, and a grade.
 
@@ -13805,6 +13805,8 @@ set search_path = pg_catalog, pg_temp
 set lock_timeout = '5s'
 as $$
 #variable_conflict use_column
+declare
+  v_since constant timestamptz := maintenance_internal.clock() - job_statistics.period;
 begin
   if job_statistics.period is null or job_statistics.period <= interval '0' then
     raise exception 'the period "%" is no time', job_statistics.period
@@ -13815,7 +13817,7 @@ begin
       select r.job_id, r.status = 'succeeded' as succeeded, r.rows_affected,
         1000 * extract(epoch from r.finished_at - r.started_at) as ms
       from maintenance_internal.run as r
-      where r.finished_at > maintenance_internal.clock() - job_statistics.period
+      where r.finished_at > v_since
         and r.status in ('succeeded', 'failed', 'timeout', 'interrupted')
     ),
     sums as (
@@ -15962,7 +15964,1357 @@ comment on column maintenance.metrics.help is 'what it is, the same for each row
 comment on column maintenance.metrics.type is 'gauge or counter, the same for each row of a name';
 -- end of sql/engine/health/metrics.sql
 
--- from sql/engine/names.sql 5b6e270c1bac1a86
+-- from sql/engine/report/text.sql 3b06a2d74a0eeeac
+-- How report_html writes texts, numbers and times. The page is read as XML, too: every text of
+-- anybody's goes through html_escape, and what is not ASCII is written as a number.
+
+-- Characters that no page may hold, or that turn the order of those around them, are dropped.
+create function maintenance_internal.html_escape(p_text text)
+returns text
+language plpgsql
+immutable
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  p_text := regexp_replace(p_text, '[\x01-\x08\x0b-\x1f\x7f]', '', 'g');
+  if getdatabaseencoding() = 'UTF8' then
+    p_text := regexp_replace(p_text,
+      '[\u0080-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufffe\uffff]', '', 'g');
+  end if;
+  return replace(replace(replace(replace(replace(p_text, '&', '&amp;'), '<', '&lt;'),
+    '>', '&gt;'), '"', '&quot;'), '''', '&#39;');
+end
+$$;
+
+-- At most so many characters, and an ellipsis where there were more.
+create function maintenance_internal.html_cut(p_text text, p_length integer)
+returns text
+language sql
+immutable
+set search_path = pg_catalog, pg_temp
+return maintenance_internal.html_escape(left(p_text, p_length))
+  || case when length(p_text) > p_length then '&#8230;' else '' end;
+
+create function maintenance_internal.html_number(p_number numeric)
+returns text
+language sql
+immutable
+set search_path = pg_catalog, pg_temp
+return to_char(round(p_number), 'FM999,999,999,999,999,999,990');
+
+-- What fits over a narrow column: 950, 12k, 1.2M.
+create function maintenance_internal.html_short_number(p_number numeric)
+returns text
+language sql
+immutable
+set search_path = pg_catalog, pg_temp
+return case
+  when p_number < 1000 then round(p_number)::text
+  when p_number < 9950 then to_char(p_number / 1e3, 'FM990.0') || 'k'
+  when p_number < 999500 then round(p_number / 1e3)::text || 'k'
+  when p_number < 9950000 then to_char(p_number / 1e6, 'FM990.0') || 'M'
+  else maintenance_internal.html_number(p_number / 1e6) || 'M'
+end;
+
+-- USD, to the cent; what is less, to its first two digits.
+create function maintenance_internal.html_usd(p_usd numeric)
+returns text
+language sql
+immutable
+set search_path = pg_catalog, pg_temp
+return case
+  when p_usd is null then '-'
+  when p_usd = 0 or p_usd >= 0.1 then to_char(p_usd, 'FM$999,999,999,990.00')
+  when p_usd >= 0.001 then to_char(p_usd, 'FM$0.0000')
+  else '&lt; $0.001'
+end;
+
+create function maintenance_internal.html_short_usd(p_usd numeric)
+returns text
+language sql
+immutable
+set search_path = pg_catalog, pg_temp
+return case
+  when p_usd >= 99.995 then '$' || maintenance_internal.html_short_number(p_usd)
+  when p_usd >= 0.01 or p_usd = 0 then to_char(p_usd, 'FM$990.00')
+  else '&lt; 1 &#162;'
+end;
+
+create function maintenance_internal.html_duration(p_ms numeric)
+returns text
+language sql
+immutable
+set search_path = pg_catalog, pg_temp
+return case
+  when p_ms is null then '-'
+  when p_ms < 999.5 then round(p_ms)::text || ' ms'
+  when p_ms < 59950 then to_char(p_ms / 1e3, 'FM990.0') || ' s'
+  when p_ms < 5970000 then round(p_ms / 6e4)::text || ' min'
+  when p_ms < 172800000 then to_char(p_ms / 3.6e6, 'FM990.0') || ' h'
+  else round(p_ms / 8.64e7)::text || ' days'
+end;
+
+create function maintenance_internal.html_time(p_at timestamptz)
+returns text
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+return case when isfinite(p_at)
+  then to_char(p_at at time zone 'UTC', '"<time>"YYYY-MM-DD HH24:MI" UTC</time>"') else '-' end;
+
+-- A word with the colour and the sign of what it means.
+create function maintenance_internal.html_badge(p_word text)
+returns text
+language sql
+immutable
+set search_path = pg_catalog, pg_temp
+return (
+  select concat('<span class="badge ', m.meaning, '"><span class="sign" aria-hidden="true">',
+    case m.meaning when 'ok' then '&#10003;' when 'notice' then '&#9679;'
+      when 'warning' then '&#9650;' when 'critical' then '&#10007;' else '&#9675;' end,
+    '</span>', maintenance_internal.html_escape(p_word), '</span>')
+  from (
+    select case
+      when p_word in ('ok', 'excellent', 'good', 'succeeded') then 'ok'
+      when p_word in ('notice', 'running', 'waiting', 'failing_over') then 'notice'
+      when p_word in ('warning', 'cancelled', 'interrupted', 'given up', 'cooling') then 'warning'
+      when p_word in ('critical', 'failed', 'timeout', 'blocked', 'retired') then 'critical'
+      else 'plain'
+    end
+  ) as m (meaning)
+);
+
+-- An advice: its statements, which stand where a sentence begins and end at a semicolon outside
+-- of quotes, in <code>, to be copied. Null for null.
+create function maintenance_internal.html_advice(p_text text)
+returns text
+language plpgsql
+immutable
+strict
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_from text;
+  v_to integer := 0;
+  v_html text := '';
+begin
+  -- What is escaped has none of \x01 and \x02.
+  p_text := regexp_replace(p_text, '[\x01\x02]', '', 'g');
+  p_text := regexp_replace(p_text, '(?:^|(?<=[.:;,)] )|(?<=then )|(?<=or ))'
+    '(?:select|call|update|delete|alter|vacuum|analyze|grant|create|refresh|reindex)\s'
+    '(?:[^;''"]|''[^'']*''|"[^"]*")*;',
+    e'\x01\\&\x02', 'g');
+  foreach v_from in array string_to_array(p_text, e'\x01') loop
+    v_to := position(e'\x02' in v_from);
+    if v_to > 0 then
+      v_html := v_html || '<code>' || maintenance_internal.html_escape(left(v_from, v_to - 1))
+        || '</code>';
+    end if;
+    v_html := v_html || maintenance_internal.html_escape(substr(v_from, v_to + 1));
+  end loop;
+  return v_html;
+end
+$$;
+-- end of sql/engine/report/text.sql
+
+-- from sql/engine/report/style.sql 153d1e77a3fcb2ac
+-- How report_html looks: one column of sections, which are lists where a telephone can show them
+-- and tables in boxes of their own where it cannot. Colours mean something, and none stands alone:
+-- a word, a sign or a height says the same.
+
+create function maintenance_internal.report_style()
+returns text
+language sql
+immutable
+set search_path = pg_catalog, pg_temp
+return $style$
+:root {
+  color-scheme: light dark; --shade: #00000026;
+  --page: #f7f7f5; --card: #ffffff; --line: #e2e3e0; --rail: #ebece9; --text: #1c2024;
+  --muted: #5a626b; --ink: #4a5a6e; --ok: #1b7a4b; --ok-mark: #58b184; --notice: #2a5fb0;
+  --warning: #8f5400; --warning-mark: #d98a1f; --critical: #b4231c; --ok-soft: #e7f4ec;
+  --notice-soft: #e8eff9; --warning-soft: #fbf0dd; --critical-soft: #fbe9e7;
+}
+@media (prefers-color-scheme: dark) {
+  :root {
+    --shade: #00000099; --page: #121518; --card: #1a1e22; --line: #2d3338; --rail: #2a3035;
+    --text: #e7e9eb;
+    --muted: #a0a9b2; --ink: #8fa3bd; --ok: #6bcb97; --ok-mark: #3f9c6d; --notice: #86b3f4;
+    --warning: #e8b058; --warning-mark: #d9952f; --critical: #ff9088; --ok-soft: #173325;
+    --notice-soft: #1a2b45; --warning-soft: #3a2b12; --critical-soft: #43201e;
+  }
+}
+* { box-sizing: border-box; }
+html { -webkit-text-size-adjust: 100%; text-size-adjust: 100%; }
+body {
+  margin: 0; background: var(--page); color: var(--text);
+  font: 1rem/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial,
+    sans-serif;
+  font-variant-numeric: tabular-nums; overflow-wrap: break-word;
+}
+main, header, footer { max-width: 72rem; margin: 0 auto; padding: 0 clamp(1rem, 4vw, 2.5rem); }
+header { padding-top: clamp(1.5rem, 5vw, 3rem); }
+h1, h2, h3, h4, p, ul, ol, dl, dd { margin: 0; padding: 0; }
+ul, ol { list-style: none; }
+h1 {
+  font-size: clamp(1.6rem, 1.2rem + 2vw, 2.4rem); line-height: 1.15; font-weight: 650;
+  letter-spacing: -0.02em; overflow-wrap: anywhere;
+}
+h2 { font-size: 1.25rem; font-weight: 650; letter-spacing: -0.01em; }
+h3, h4 { font-size: 1rem; font-weight: 600; overflow-wrap: anywhere; }
+section { padding: 2.25rem 0 0; }
+a { color: var(--notice); }
+time { white-space: nowrap; }
+.kicker { color: var(--muted); font-size: 0.875rem; font-weight: 600; margin-bottom: 0.25rem; }
+.meta { color: var(--muted); font-size: 0.875rem; margin-top: 0.5rem; }
+.meta li { display: inline; }
+.meta li + li::before { content: "/"; padding: 0 0.5em; opacity: 0.5; }
+.lead { color: var(--muted); max-width: 48rem; margin-bottom: 1rem; font-size: 0.9375rem;
+  text-wrap: pretty; }
+.none, .card {
+  background: var(--card); border: 1px solid var(--line); border-radius: 0.625rem;
+  padding: 1rem 1.125rem;
+}
+.none { color: var(--muted); }
+.card + .card, .scroll + .card, .card + .scroll, .rows + .card, .none + .card, details,
+details + .scroll { margin-top: 0.75rem; }
+.verdict {
+  display: flex; gap: 0.75rem; align-items: baseline; margin-top: 1.25rem;
+  padding: 1rem 1.125rem; border-radius: 0.625rem; font-size: 1.25rem; font-weight: 600;
+  line-height: 1.35;
+}
+.verdict.ok { background: var(--ok-soft); color: var(--ok); }
+.verdict.warning { background: var(--warning-soft); color: var(--warning); }
+.verdict.critical { background: var(--critical-soft); color: var(--critical); }
+.tiles {
+  display: grid; grid-template-columns: repeat(auto-fit, minmax(8.5rem, 1fr)); gap: 1px;
+  margin-top: 0.75rem; background: var(--line); border: 1px solid var(--line);
+  border-radius: 0.625rem; overflow: hidden;
+}
+.tiles div { background: var(--card); padding: 0.75rem 1.125rem; }
+.tiles dt { color: var(--muted); font-size: 0.8125rem; }
+.tiles dd { font-size: 1.375rem; font-weight: 600; letter-spacing: -0.01em; line-height: 1.3; }
+.tiles small { display: block; color: var(--muted); font-size: 0.8125rem; font-weight: 400;
+  letter-spacing: 0; }
+.toc { margin-top: 1rem; font-size: 0.875rem; display: flex; flex-wrap: wrap; }
+.toc a { display: inline-block; padding: 0.25rem 1rem 0.25rem 0; text-decoration: none; }
+.toc a:hover { text-decoration: underline; }
+.badge {
+  display: inline-block; white-space: nowrap; font-size: 0.8125rem; font-weight: 600;
+  line-height: 1.5; padding: 0 0.5rem; border-radius: 0.375rem; background: var(--rail);
+  color: var(--text);
+}
+.badge .sign { margin-right: 0.35em; }
+.badge.ok { background: var(--ok-soft); color: var(--ok); }
+.badge.notice { background: var(--notice-soft); color: var(--notice); }
+.badge.warning { background: var(--warning-soft); color: var(--warning); }
+.badge.critical { background: var(--critical-soft); color: var(--critical); }
+.item { border-left: 4px solid var(--line); }
+.item.critical { border-left-color: var(--critical); }
+.item.warning { border-left-color: var(--warning-mark); }
+.item-head { display: flex; flex-wrap: wrap; gap: 0.25rem 0.75rem; align-items: baseline; }
+.item-head h3, .item-head h4 { flex: 0 1 auto; }
+.item-head .when { margin-left: auto; }
+.when, .note { color: var(--muted); font-size: 0.875rem; }
+.note { margin-top: 0.125rem; overflow-wrap: anywhere; }
+.advice code:last-child { margin-bottom: 0.125rem; }
+h3.sub { margin: 1.25rem 0 0.75rem; }
+.gap { height: 0.75rem; }
+.error { margin-top: 0.375rem; font-size: 0.9375rem; overflow-wrap: anywhere; }
+.advice { margin-top: 0.5rem; font-size: 0.9375rem; overflow-wrap: anywhere; }
+code {
+  display: block; margin: 0.375rem 0; padding: 0.4375rem 0.75rem; border-radius: 0.375rem;
+  background: var(--page); border: 1px solid var(--line); white-space: pre-wrap;
+  overflow-wrap: anywhere; user-select: all;
+  font: 0.8125rem/1.5 ui-monospace, SFMono-Regular, Menlo, Consolas, "Liberation Mono", monospace;
+}
+.rows { background: var(--card); border: 1px solid var(--line); border-radius: 0.625rem; }
+.row {
+  display: grid; grid-template-columns: minmax(0, 15rem) minmax(0, 1fr) minmax(0, 13rem);
+  gap: 0 1.25rem; align-items: center; padding: 0.5rem 1.125rem;
+}
+.row + .row { border-top: 1px solid var(--line); }
+.row .name { font-weight: 600; font-size: 0.9375rem; overflow-wrap: anywhere; line-height: 1.35; }
+.row .aside { font-size: 0.875rem; color: var(--muted); overflow-wrap: anywhere; }
+.row .aside b { color: var(--text); font-weight: 600; }
+.row .aside .bad { color: var(--critical); font-weight: 600; }
+.row .aside .odd { color: var(--warning); font-weight: 600; }
+.due .row { grid-template-columns: minmax(0, 1fr) minmax(0, 1fr) 5rem 14rem; }
+.due .row .badge { margin-bottom: 0.125rem; }
+.idle { display: grid; grid-template-columns: repeat(auto-fill, minmax(24rem, 1fr));
+  gap: 0.125rem 2rem; margin-top: 0.5rem; font-size: 0.875rem; }
+.idle li { display: flex; flex-wrap: wrap; gap: 0 0.375rem; align-items: baseline; min-width: 0; }
+.idle .name { overflow-wrap: anywhere; }
+.idle .sign { color: var(--ok); }
+.idle .when { margin-left: auto; white-space: nowrap; font-size: 0.8125rem; }
+.due .row .count { text-align: right; font-weight: 600; white-space: nowrap; }
+.lanes .row { grid-template-columns: minmax(0, 17rem) minmax(0, 1fr) minmax(0, 12rem); }
+.lanes .row .name { font-size: 0.875rem; }
+.lanes .row .aside span { white-space: nowrap; margin-left: 0.375rem; }
+.pair { display: grid; grid-template-columns: 1fr auto; gap: 0.125rem 0.75rem;
+  align-items: center; font-size: 0.8125rem; color: var(--muted); }
+.pair span { min-width: 7.5rem; text-align: right; }
+svg { display: block; width: 100%; overflow: hidden; }
+.bar { height: 0.625rem; border-radius: 0.1875rem; }
+.strip { height: 1.375rem; }
+.rail { fill: var(--rail); }
+.ink { fill: var(--ink); }
+.m0 { fill: var(--muted); } .m1 { fill: var(--ok-mark); } .m2 { fill: var(--notice); }
+.m3 { fill: var(--warning-mark); } .m4 { fill: var(--critical); }
+.grid { stroke: var(--line); stroke-width: 1px; vector-effect: non-scaling-stroke; fill: none; }
+.now { stroke: var(--muted); stroke-width: 1px; vector-effect: non-scaling-stroke; fill: none;
+  stroke-dasharray: 2 2; }
+.axis {
+  display: grid; grid-auto-flow: column; grid-auto-columns: minmax(0, 1fr); color: var(--muted);
+  font-size: 0.75rem; line-height: 1.4; padding-top: 0.125rem;
+}
+.row.axis-row { padding-top: 0.375rem; padding-bottom: 0.25rem; }
+.legend { display: flex; flex-wrap: wrap; gap: 0.25rem 1.25rem; margin-top: 0.625rem;
+  color: var(--muted); font-size: 0.8125rem; }
+.legend li { display: flex; align-items: center; gap: 0.4rem; }
+.legend svg { width: 0.75rem; height: 1.125rem; }
+.columns { display: grid; grid-auto-flow: column; grid-auto-columns: minmax(0, 1fr);
+  gap: clamp(0.25rem, 1.5vw, 1.25rem); }
+.column { text-align: center; font-size: 0.8125rem; white-space: nowrap; }
+.plot { height: 8.5rem; display: flex; flex-direction: column; justify-content: flex-end;
+  border-bottom: 1px solid var(--muted); }
+.plot svg { flex: none; width: min(80%, 3.5rem); align-self: center; margin-bottom: -1px;
+  border-radius: 0.1875rem 0.1875rem 0 0; }
+.plot b { font-weight: 600; line-height: 1.6; }
+.plot .no { color: var(--muted); font-weight: 400; }
+.column .day { color: var(--muted); font-size: 0.75rem; line-height: 1.4; padding-top: 0.25rem;
+  white-space: normal; }
+.many { border-bottom: 1px solid var(--muted); height: 8.5rem; }
+.most { color: var(--muted); font-size: 0.8125rem; }
+.scroll { overflow-x: auto; background: var(--card); border: 1px solid var(--line);
+  border-radius: 0.625rem; }
+.scroll:focus-visible, a:focus-visible, summary:focus-visible {
+  outline: 2px solid var(--notice); outline-offset: 2px; }
+table { border-collapse: collapse; width: 100%; font-size: 0.875rem; }
+th, td { padding: 0.5rem 0.75rem; text-align: left; vertical-align: baseline; }
+th:first-child, td:first-child { padding-left: 1.125rem; }
+th:last-child, td:last-child { padding-right: 1.125rem; }
+thead th { color: var(--muted); font-weight: 600; font-size: 0.8125rem; white-space: nowrap;
+  vertical-align: bottom; }
+tbody tr { border-top: 1px solid var(--line); }
+tbody th { font-weight: 600; overflow-wrap: anywhere; min-width: 12rem; max-width: 18rem; }
+.n { text-align: right; white-space: nowrap; }
+td.text { min-width: 14rem; overflow-wrap: anywhere; }
+summary { cursor: pointer; color: var(--notice); font-size: 0.875rem; padding: 0.25rem 0; }
+details .scroll { margin-top: 0.25rem; }
+footer { color: var(--muted); font-size: 0.8125rem; padding-top: 2.5rem; padding-bottom: 3rem; }
+@media (max-width: 46rem) {
+  .row, .due .row { grid-template-columns: minmax(0, 1fr) auto; gap: 0.125rem 0.75rem;
+    padding: 0.625rem 1rem; }
+  .row .chart { grid-column: 1 / -1; grid-row: 2; padding: 0.25rem 0; }
+  .row .aside { grid-column: 1 / -1; }
+  .lanes .row { display: flex; flex-wrap: wrap; justify-content: space-between; }
+  .lanes .row .chart { order: 1; flex: 1 0 100%; }
+  .lanes .row .aside span:first-child { margin-left: 0; }
+  .scroll { background:
+      linear-gradient(to right, var(--card), transparent) left / 2.5rem 100%,
+      linear-gradient(to left, var(--card), transparent) right / 2.5rem 100%,
+      linear-gradient(to right, var(--shade), transparent) left / 0.875rem 100%,
+      linear-gradient(to left, var(--shade), transparent) right / 0.875rem 100%, var(--card);
+    background-repeat: no-repeat; background-attachment: local, local, scroll, scroll, local; }
+  .plot b { font-size: 0.6875rem; letter-spacing: -0.03em; }
+  .idle { grid-template-columns: minmax(0, 1fr); gap: 0.375rem; }
+  .idle .when { flex: 0 0 100%; margin-left: 0; padding-left: 1.25rem; }
+  .idle .when:empty { display: none; }
+  .axis, .column .day { word-spacing: 100vw; }
+  code { font-size: 0.75rem; padding: 0.4375rem 0.625rem; }
+  .row.axis-row > :first-child, .row.axis-row > :last-child { display: none; }
+  .item-head .when { margin-left: 0; width: 100%; }
+  .card, .none { padding: 0.875rem 1rem; }
+  .tiles { grid-template-columns: 1fr 1fr; }
+  .tiles div { padding: 0.625rem 1rem; }
+}
+@media print {
+  body { background: none; } .toc { display: none; } .card, .rows { break-inside: avoid; }
+}
+$style$;
+-- end of sql/engine/report/style.sql
+
+-- from sql/engine/report/charts.sql 07b7963c5afc6016
+-- The drawings of report_html: inline SVG without a word in it, so that it can be stretched to any
+-- width; what is to be read stands beside it in HTML. Each says in a title what it shows.
+
+-- A part of 100, on a rail.
+create function maintenance_internal.report_bar(p_share numeric, p_label text)
+returns text
+language sql
+immutable
+set search_path = pg_catalog, pg_temp
+return concat('<svg class="bar" role="img" aria-label="', p_label,
+  '" viewBox="0 0 100 1" preserveAspectRatio="none"><title>', p_label,
+  '</title><rect class="rail" width="100" height="1"/><rect class="ink" width="',
+  round(least(greatest(p_share, 0), 100), 2), '" height="1"/></svg>');
+
+-- A number a day as columns, one beside the other: up to seven with their values over them, more of
+-- them in one drawing, where the highest is told. A day without anything says so, or is bare.
+create function maintenance_internal.report_columns(
+  p_days date[],
+  p_values numeric[],
+  p_shown text[],
+  p_label text)
+returns text
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_most constant numeric := (select max(v) from unnest(p_values) as v);
+  v_days constant integer := cardinality(p_days);
+  v_peak integer;
+begin
+  if v_days <= 7 then
+    return (
+      select concat('<div class="card"><div class="columns">', string_agg(concat(
+        '<div class="column"><div class="plot">', case when d.value > 0
+          then concat('<b>', p_shown[d.n], '</b><svg role="img" aria-label="', t.label,
+            '" style="height:', round(greatest(84 * d.value / v_most, 1), 1),
+            '%" viewBox="0 0 1 1" preserveAspectRatio="none"><title>', t.label,
+            '</title><rect class="ink" width="1" height="1"/></svg>')
+          else '<b class="no">none</b>' end,
+        '</div><div class="day">', to_char(d.day, 'Dy DD'), '</div></div>'), '' order by d.n),
+        '</div></div>')
+      from unnest(p_days, p_values) with ordinality as d (day, value, n)
+      cross join lateral (
+        select concat(p_label, ', ', to_char(d.day, 'YYYY-MM-DD'), ': ', p_shown[d.n]) as label
+      ) as t);
+  end if;
+  v_peak := array_position(p_values, v_most);
+  return (
+    select concat('<div class="card"><p class="most">The most: ', p_shown[v_peak], ' on ',
+      to_char(p_days[v_peak], 'YYYY-MM-DD'), '; a day without a column had none</p>'
+      '<svg class="many" role="img" aria-label="', p_label, '" viewBox="0 0 ', v_days,
+      ' 100" preserveAspectRatio="none"><title>', p_label,
+      '</title>', string_agg(case when d.value > 0 then concat('<rect class="ink" x="',
+        d.n - 0.9, '" y="', round(100 - h.height, 1), '" width="0.8" height="', h.height,
+        '"><title>', to_char(d.day, 'YYYY-MM-DD'), ': ', p_shown[d.n], '</title></rect>') end, ''
+        order by d.n),
+      '</svg>', maintenance_internal.report_axis(p_days[1], v_days), '</div>')
+    from unnest(p_days, p_values) with ordinality as d (day, value, n)
+    cross join lateral (
+      select round(greatest(100 * d.value / nullif(v_most, 0), 1), 1) as height) as h);
+end
+$$;
+
+-- The days under a drawing, or the hours of one, each at the beginning of its part: as many as a
+-- telephone has room for.
+create function maintenance_internal.axis_parts(p_days integer)
+returns integer
+language sql
+immutable
+set search_path = pg_catalog, pg_temp
+return case when p_days = 1 then 4 when p_days <= 7 then p_days else 5 end;
+
+create function maintenance_internal.report_axis(p_from date, p_days integer)
+returns text
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+return (
+  select concat('<div class="axis">', string_agg(concat('<span>', to_char(
+      case p_days when 1 then p_from + i * interval '6 hours'
+        else p_from + floor(i * p_days::numeric / a.parts)::integer end,
+      case when p_days = 1 then 'HH24:MI' when p_days <= 7 then 'Dy DD' else 'MM-DD' end),
+    '</span>'), '' order by i), '</div>')
+  from maintenance_internal.axis_parts(p_days) as a (parts)
+  cross join lateral generate_series(0, a.parts - 1) as i
+);
+
+-- One lane of the timeline. The marks come as arrays, one for each bucket in which the job did
+-- anything; what went well is one path, what did not can be pointed at, and is never too thin to
+-- be seen.
+create function maintenance_internal.report_lane(
+  p_label text,
+  p_buckets integer,
+  p_now numeric,
+  p_grid text,
+  p_at integer[],
+  p_levels integer[],
+  p_titles text[])
+returns text
+language sql
+immutable
+set search_path = pg_catalog, pg_temp
+return (
+  select concat('<svg class="strip" role="img" aria-label="', p_label, '" viewBox="0 0 ',
+    p_buckets, ' 16" preserveAspectRatio="none"><title>', p_label, '</title>'
+    '<rect class="rail" y="5" width="', p_now, '" height="6"/><path class="grid" d="', p_grid,
+    '"/>',
+    '<path class="m0" d="' || string_agg(format('M%s 14h1v2h-1z', m.at), '' order by m.at)
+      filter (where m.level = 0) || '"/>',
+    '<path class="m1" d="' || string_agg(format('M%s 5h1v6h-1z', m.at), '' order by m.at)
+      filter (where m.level = 1) || '"/>',
+    string_agg(format('<rect class="m%s" x="%s" y="%s" width="%s" height="%s"><title>%s</title>'
+      '</rect>', m.level, round(least(m.at, p_buckets - b.width), 2), b.y, round(b.width, 2),
+      16 - 2 * b.y, m.title), '' order by m.level, m.at) filter (where m.level > 1),
+    '<path class="now" d="M', p_now, ' 0v16"/></svg>')
+  from unnest(p_at, p_levels, p_titles) as m (at, level, title)
+  cross join lateral (
+    select greatest(1, p_buckets / 110.0) as width,
+      case m.level when 4 then 0 when 3 then 2 else 4 end as y
+  ) as b
+);
+
+-- A section: its heading, one sentence about it, and what it shows.
+create function maintenance_internal.report_section(
+  p_id text,
+  p_title text,
+  p_lead text,
+  p_body text)
+returns text
+language sql
+immutable
+set search_path = pg_catalog, pg_temp
+return concat('<section id="', p_id, '" aria-labelledby="', p_id, '-title"><h2 id="', p_id,
+  '-title">', p_title, '</h2><p class="lead">', p_lead, '</p>', p_body, '</section>',
+  chr(10));
+
+-- A table in a box that can be scrolled. The first column of p_rows are <th scope="row">; a heading
+-- that begins with # is one of numbers.
+create function maintenance_internal.report_table(p_label text, p_heads text[], p_rows text)
+returns text
+language sql
+immutable
+set search_path = pg_catalog, pg_temp
+return (
+  select concat('<div class="scroll" tabindex="0" role="region" aria-label="', p_label,
+    ', table"><table><thead><tr>', string_agg(concat('<th scope="col"',
+      case when h.head ^@ '#' then ' class="n"' end, '>', ltrim(h.head, '#'), '</th>'), ''
+      order by h.n), '</tr></thead><tbody>', p_rows, '</tbody></table></div>')
+  from unnest(p_heads) with ordinality as h (head, n)
+);
+
+create function maintenance_internal.report_none(p_text text)
+returns text
+language sql
+immutable
+set search_path = pg_catalog, pg_temp
+return concat('<p class="none">', p_text, '</p>');
+-- end of sql/engine/report/charts.sql
+
+-- from sql/engine/report/status.sql dffcb0665cac932e
+-- The sections of report_html about now: what to act on, and what is due. p_status: the rows of
+-- maintenance_status, which are dear to count, and counted once.
+
+create function maintenance_internal.status_rows(p_status jsonb)
+returns table (
+  task text,
+  count bigint,
+  severity text,
+  oldest timestamptz,
+  next_run_at timestamptz,
+  advice text,
+  job_name text,
+  description text)
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+begin atomic
+  select s.task, s.count, s.severity, s.oldest, s.next_run_at, s.advice, s.job_name,
+    s.description
+  from jsonb_to_recordset(p_status) as s (task text, count bigint, severity text,
+    oldest timestamptz, next_run_at timestamptz, advice text, job_name text, description text);
+end;
+
+-- Counts of the status stop at 10,000.
+create function maintenance_internal.html_due(p_count bigint)
+returns text
+language sql
+immutable
+set search_path = pg_catalog, pg_temp
+return maintenance_internal.html_number(p_count) || case when p_count >= 10000 then '+' else '' end;
+
+-- What somebody should act on: rows of the status, and alerts that are open, not silenced, and not
+-- about one of these rows.
+create function maintenance_internal.report_acts(
+  p_status jsonb,
+  out acts bigint,
+  out critical bigint)
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+begin atomic
+  select count(*), count(*) filter (where a.severity = 'critical')
+  from (
+    select s.severity from maintenance_internal.status_rows(p_status) as s
+    where s.severity in ('warning', 'critical')
+    union all
+    select a.severity from maintenance.alert as a
+    where a.closed_at is null and a.gone_at is null
+      and (a.silenced_until > maintenance_internal.clock()) is not true
+      and not exists (
+        select from maintenance_internal.status_rows(p_status) as s
+        where s.severity in ('warning', 'critical')
+          and (s.task in (a.cause, a.subject) or s.job_name = a.subject))
+  ) as a;
+end;
+
+create function maintenance_internal.report_act(p_status jsonb)
+returns text
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_shown constant integer := 50;
+  v_rows text;
+  v_alerts text;
+  v_open bigint;
+begin
+  select string_agg(concat('<li class="card item ', s.severity, '"><div class="item-head">',
+      maintenance_internal.html_badge(s.severity), '<h3>',
+      maintenance_internal.html_cut(s.task, 100), '</h3>',
+      '<span>' || maintenance_internal.html_due(nullif(s.count, 0)) || '</span>',
+      case when isfinite(s.oldest) then '<span class="when">'
+        || case when s.job_name is null then 'since ' else 'oldest ' end
+        || maintenance_internal.html_time(s.oldest) || '</span>' end,
+      '</div><p class="note">', maintenance_internal.html_cut(s.description, 500), '</p>',
+      '<div class="advice">' || maintenance_internal.html_advice(s.advice) || '</div>', '</li>'),
+      '' order by s.severity, s.task)
+  into v_rows
+  from maintenance_internal.status_rows(p_status) as s
+  where s.severity in ('warning', 'critical');
+
+  select count(*) into v_open from maintenance.alert as a where a.closed_at is null;
+  select string_agg(concat('<li class="card item ', case when a.silenced_until is null
+        and a.gone_at is null then a.severity end, '"><div class="item-head">',
+      maintenance_internal.html_badge(a.severity), '<h4>',
+      maintenance_internal.html_cut(concat_ws(': ', a.cause, nullif(a.subject, '')), 150),
+      '</h4><span class="when">since ', maintenance_internal.html_time(a.opened_at),
+      ', ' || case when a.silenced_until is not null
+        then 'silenced until ' || maintenance_internal.html_time(a.silenced_until)
+        when a.gone_at is not null
+        then 'gone since ' || maintenance_internal.html_time(a.gone_at)
+        else 'seen ' || maintenance_internal.html_time(a.seen_at) end,
+      '</span></div><p class="note">',
+      maintenance_internal.html_cut(a.description, 500), '</p>',
+      '<div class="advice">' || maintenance_internal.html_advice(a.advice) || '</div>', '</li>'),
+      '' order by a.silenced_until is not null, a.severity, a.opened_at, a.alert_id)
+  into v_alerts
+  from (
+    select a.alert_id, a.cause, a.subject, a.severity, a.description, a.advice, a.opened_at,
+      a.seen_at, a.gone_at, case when a.silenced_until > maintenance_internal.clock()
+        then a.silenced_until end as silenced_until
+    from maintenance.alert as a
+    where a.closed_at is null
+    order by a.severity, a.opened_at desc
+    limit v_shown
+  ) as a;
+
+  return maintenance_internal.report_section('act', 'What to act on',
+    case when v_rows is null and v_alerts is null then 'What is behind, broken or given up.'
+      else 'What is behind, broken or given up, the critical first; a statement can be copied as '
+        'it stands.' end,
+    case when v_rows is null and v_alerts is null then maintenance_internal.report_none(
+        'Nothing: no rule is behind or broken, and no alert is open.')
+      else concat('<ul>' || v_rows || '</ul>',
+        '<h3 class="sub">Open alerts</h3><ul>' || v_alerts || '</ul>',
+        case when v_open > v_shown then format('<p class="when">And %s more alerts.</p>',
+          v_open - v_shown) end) end);
+end
+$$;
+
+create function maintenance_internal.report_due(p_status jsonb)
+returns text
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_rows text;
+  v_idle text;
+begin
+  select string_agg(concat('<li class="row"><div><div class="name">', n.name,
+      '</div><div class="note">', maintenance_internal.html_cut(s.description, 200),
+      '</div></div><div class="chart">', maintenance_internal.report_bar(
+        100 * ln(1 + greatest(s.count, 0)::numeric) / ln(10001::numeric),
+        concat(n.name, ': ', maintenance_internal.html_due(s.count), ' due')),
+      '</div><div class="count">', maintenance_internal.html_due(s.count),
+      '</div><div class="aside">', maintenance_internal.html_badge(s.severity),
+      case when s.job_name is null then '<br/>since ' else '<br/>oldest ' end
+        || nullif(maintenance_internal.html_time(s.oldest), '-'),
+      '<br/>next ' || nullif(maintenance_internal.html_time(s.next_run_at), '-'),
+      '<br/>' || maintenance_internal.html_cut(nullif(s.advice, ''), 200),
+      '</div></li>'), '' order by s.count desc nulls last, s.task)
+    filter (where s.count <> 0 or s.severity <> 'ok'),
+    string_agg(concat('<li><span class="sign" aria-hidden="true">&#10003;</span>'
+      '<span class="name">', n.name, '</span><span class="when">', case
+        when isfinite(s.next_run_at) then 'next '
+          || maintenance_internal.html_time(s.next_run_at) end, '</span></li>'), ''
+      order by s.task) filter (where (s.count <> 0 or s.severity <> 'ok') is not true)
+  into v_rows, v_idle
+  from maintenance_internal.status_rows(p_status) as s
+  cross join lateral (select maintenance_internal.html_cut(s.task, 100) as name) as n
+  where s.severity not in ('warning', 'critical');
+  return maintenance_internal.report_section('due', 'Due by rule',
+    'What the other rules would take now, and when they will. A bar grows with the order of '
+      'magnitude, and counting stops at 10,000.',
+    concat(
+      coalesce('<ul class="rows due">' || v_rows || '</ul>', maintenance_internal.report_none(
+        'Nothing is due beyond what is to be acted on.')),
+      '<div class="card"><h3>Ok: nothing due</h3><ul class="idle">' || v_idle || '</ul></div>'));
+end
+$$;
+-- end of sql/engine/report/status.sql
+
+-- from sql/engine/report/runs.sql 677d063bc385c73a
+-- The sections of report_html about runs, each over the receipts of the period once. What a receipt
+-- says of errors is its error, which has no row's text.
+
+create function maintenance_internal.report_days(p_from timestamptz, p_days integer)
+returns text
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_days date[];
+  v_values numeric[];
+  v_shown text[];
+  v_table text;
+begin
+  select array_agg(d.day order by d.day), array_agg(coalesce(r.rows_affected, 0) order by d.day),
+    array_agg(case when p_days <= 7
+      then maintenance_internal.html_short_number(coalesce(r.rows_affected, 0))
+      else maintenance_internal.html_number(coalesce(r.rows_affected, 0)) || ' rows' end
+      order by d.day),
+    string_agg(concat('<tr><th scope="row">', to_char(d.day, 'Dy YYYY-MM-DD'), '</th>',
+      '<td class="n">', case when r.rows_affected > 0
+        then maintenance_internal.html_number(r.rows_affected) else 'none' end,
+      '</td><td class="n">', maintenance_internal.html_number(coalesce(r.runs, 0)),
+      '</td><td class="n">', maintenance_internal.html_number(coalesce(r.failed, 0)),
+      '</td></tr>'), '' order by d.day desc)
+  into v_days, v_values, v_shown, v_table
+  from (
+    select (p_from at time zone 'UTC')::date + i as day from generate_series(0, p_days - 1) as i
+  ) as d
+  left join (
+    select (h.at at time zone 'UTC')::date as day, sum(h.rows_affected) as rows_affected,
+      count(*) filter (where h.status <> 'skipped') as runs,
+      count(*) filter (where h.status in ('failed', 'timeout')) as failed
+    from (
+      select coalesce(r.started_at, r.finished_at) as at, r.rows_affected, r.status
+      from maintenance_internal.run as r
+    ) as h
+    where h.at >= p_from
+    group by 1
+  ) as r on r.day = d.day;
+  return maintenance_internal.report_section('nights', 'Rows by night',
+    concat('Rows that runs deleted, updated or counted, by the day (UTC) on which they began: ',
+      maintenance_internal.html_number((select sum(v) from unnest(v_values) as v)), ' in all.'),
+    case when (select max(v) from unnest(v_values) as v) > 0
+      then concat(maintenance_internal.report_columns(v_days, v_values, v_shown,
+        'Rows by day'), '<details><summary>The numbers, day by day</summary>',
+        maintenance_internal.report_table('Rows by day', array['Day', '#Rows', '#Runs', '#Failed'],
+          v_table), '</details>')
+      else maintenance_internal.report_none('No run has changed a row in this time.') end);
+end
+$$;
+
+-- One lane a job. Marks are buckets of time, so that a job of every minute takes no more room than
+-- any other: at most 186 of them, whatever the period is.
+create function maintenance_internal.report_timeline(
+  p_from timestamptz,
+  p_now timestamptz,
+  p_days integer)
+returns text
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_most_lanes constant integer := 40;
+  v_width integer;
+  v_word text;
+  v_buckets integer;
+  v_grid text;
+  v_jobs bigint;
+  v_lanes text;
+begin
+  select w.seconds, w.word into v_width, v_word
+  from (values (600, '10 minutes'), (1800, '30 minutes'), (3600, 'an hour'), (7200, '2 hours'),
+    (14400, '4 hours'), (21600, '6 hours'), (43200, '12 hours'), (86400, 'a day'),
+    (172800, '2 days')) as w (seconds, word)
+  where p_days * 86400 / w.seconds <= 186
+  order by w.seconds
+  limit 1;
+  v_buckets := ceil(p_days * 86400.0 / v_width);
+  select string_agg(format('M%s 0v16', round(i * p_days * 86400.0 / a.parts / v_width, 2)), '')
+  into v_grid
+  from maintenance_internal.axis_parts(p_days) as a (parts)
+  cross join lateral generate_series(1, a.parts - 1) as i;
+
+  with bucket as (
+    select r.job_name, r.at, max(r.level) as level, count(*) filter (where r.level > 0) as runs,
+      count(*) filter (where r.level = 4) as failed, count(*) filter (where r.level = 3) as odd,
+      count(*) filter (where r.level = 0) as skipped
+    from (
+      select h.job_name,
+        -- date_part gives a double precision, which is a third of the work of extract's numeric.
+        floor(date_part('epoch', coalesce(h.started_at, h.finished_at, h.due_at) - p_from)
+          / v_width)::integer as at,
+        case
+          when h.status = 'succeeded' then 1
+          when h.status in ('failed', 'timeout') then 4
+          when h.status in ('cancelled', 'interrupted') then 3
+          when h.status = 'skipped' then case when h.error is null then 0 else 3 end
+          else 2
+        end as level
+      from maintenance_internal.run as h
+      where coalesce(h.started_at, h.finished_at, h.due_at) >= p_from
+        and coalesce(h.started_at, h.finished_at, h.due_at) < p_from + p_days * interval '24 hours'
+    ) as r
+    group by r.job_name, r.at
+  ), lane as (
+    select b.job_name, sum(b.runs) as runs, sum(b.failed) as failed, sum(b.odd) as odd,
+      sum(b.skipped) as skipped, array_agg(b.at) as at, array_agg(b.level) as levels,
+      array_agg(b.runs) as run_counts, array_agg(b.failed) as failed_counts,
+      row_number() over (order by sum(b.failed) desc, sum(b.odd) desc,
+        sum(b.runs) > 48 * p_days, b.job_name) as n
+    from bucket as b
+    group by b.job_name
+  )
+  select max(l.n), string_agg(concat('<li class="row"><div class="name">', n.name,
+      '</div><div class="chart">', maintenance_internal.report_lane(
+        concat(n.name, ': ', w.runs, w.failed, w.odd), v_buckets,
+        round(extract(epoch from p_now - p_from) / v_width, 2), v_grid, l.at, l.levels, array(
+          select case when m.level > 1 then to_char(
+              p_from at time zone 'UTC' + m.at * v_width * interval '1 second',
+              'YYYY-MM-DD HH24:MI" UTC: "') || case m.level
+                when 4 then format('%s of %s failed', m.failed, m.runs)
+                when 3 then 'cut short, or given up' else 'going on, or waiting' end end
+          from unnest(l.at, l.levels, l.run_counts, l.failed_counts) with ordinality
+            as m (at, level, runs, failed, n)
+          order by m.n)),
+      '</div><div class="aside">', w.runs,
+      ' <span class="bad"><span aria-hidden="true">&#10007; </span>' || ltrim(w.failed, ', ')
+        || '</span>',
+      ' <span class="odd"><span aria-hidden="true">&#9650; </span>' || ltrim(w.odd, ', ')
+        || '</span>', '</div></li>'), '' order by l.n) filter (where l.n <= v_most_lanes)
+  into v_jobs, v_lanes
+  from lane as l
+  cross join lateral (select maintenance_internal.html_cut(l.job_name, 60) as name) as n
+  left join lateral (
+    select case when l.runs = 0
+        then maintenance_internal.html_number(l.skipped) || ' skipped'
+        else maintenance_internal.html_number(l.runs)
+          || case when l.runs = 1 then ' run' else ' runs' end end as runs,
+      ', ' || maintenance_internal.html_number(nullif(l.failed, 0)) || ' failed' as failed,
+      ', ' || maintenance_internal.html_number(nullif(l.odd, 0)) || ' cut short' as odd
+  ) as w on l.n <= v_most_lanes;
+
+  return maintenance_internal.report_section('timeline', 'Runs in time',
+    format('A lane a job, the most trouble first; a mark stands for %s, and for the worst that '
+      'happened in it.', v_word),
+    case when v_lanes is null
+      then maintenance_internal.report_none('No job has run in this time.')
+      else concat('<ul class="rows lanes">', v_lanes, '<li class="row axis-row"><div></div>'
+        '<div class="chart">', maintenance_internal.report_axis(
+          (p_from at time zone 'UTC')::date, p_days), '</div><div></div></li></ul>',
+        maintenance_internal.timeline_legend(),
+        case when v_jobs > v_most_lanes then format('<p class="when">And %s more jobs, with less '
+          'trouble than these.</p>', v_jobs - v_most_lanes) end) end);
+end
+$$;
+
+create function maintenance_internal.timeline_legend()
+returns text
+language sql
+immutable
+set search_path = pg_catalog, pg_temp
+return (
+  select concat('<ul class="legend">', string_agg(format('<li><svg viewBox="0 0 8 16" '
+    'preserveAspectRatio="none" role="img" aria-label="%s"><title>%1$s</title><rect class="m%s" '
+    'width="8" y="%s" height="%s"/></svg>%1$s</li>', l.word, l.level, l.y, l.height), ''
+    order by l.level desc, l.y desc), '</ul>')
+  from (values (4, 0, 16, 'failed: the full height'), (3, 2, 12, 'cut short, or given up'),
+    (2, 4, 8, 'going on, or waiting'), (1, 5, 6, 'succeeded'), (0, 14, 2, 'skipped'))
+    as l (level, y, height, word)
+);
+
+-- What a failure's reader is told: what it means, and what to say. Later runs of the job count:
+-- one that has succeeded since has nothing to be done for.
+create function maintenance_internal.failure_advice(
+  p_run maintenance.run_history,
+  p_job maintenance.job_status,
+  p_is_last boolean)
+returns text
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+return case
+  when p_job.job_name is null then 'The job is not there any more: nothing is to be done.'
+  when p_job.last_success_at > p_run.started_at
+    then 'Nothing: it has succeeded since, at '
+      || to_char(p_job.last_success_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI') || ' UTC.'
+  when not p_is_last then 'It has failed again since: see above.'
+  when p_job.running then 'A run is going on.'
+  when p_job.waiting is not null then format('Nothing yet: a run waits for %s.', p_job.waiting)
+  when not p_job.enabled then
+    format('It is disabled. select maintenance.enable_job(%L);', p_job.job_name)
+  else concat_ws(' ',
+    case
+      when p_run.status = 'timeout' then 'It took longer than it may.'
+      when p_run.status = 'interrupted' then 'Its session died; what it had committed stays.'
+      when p_run.status = 'cancelled' then 'Somebody, or a stop, has ended it.'
+      when p_run.status = 'skipped' then 'It has waited in vain.'
+      when p_run.sqlstate = '23503' then 'Other rows still point to a row that should go.'
+      when p_run.sqlstate like '23%' then 'A constraint forbids what the rule does.'
+      when p_run.sqlstate = '55P03' then 'A lock was not to be had: look for who holds it.'
+      when p_run.sqlstate = '42501' then 'The owner of the engine lacks a right.'
+      when p_run.sqlstate in ('42P01', '42703', '42883', '3F000')
+        then 'What the rule names is not there.'
+      when p_run.sqlstate like '53%' then 'The server has run out of something.'
+    end,
+    case when p_run.status = 'failed' then 'Mend it, then:'
+      when p_job.kind <> 'statement' then 'To have it run again:' end,
+    maintenance_internal.run_advice(p_job),
+    case when p_run.status = 'failed' then format('In full, as the owner: select error_detail '
+      'from maintenance.run_history where run_id = %s;', p_run.run_id) end)
+end;
+
+-- The same failure of a job is told once, however often it was met.
+create function maintenance_internal.report_failures(p_from timestamptz)
+returns text
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_shown constant integer := 20;
+  v_runs numeric;
+  v_kinds bigint;
+  v_items text;
+begin
+  with failure as (
+    select g.*, row_number() over (order by g.at desc, g.run_id desc) as place,
+      row_number() over (partition by g.job_name order by g.at desc, g.run_id desc) as n
+    from (
+      select r.job_name, (array_agg(r.run_id
+          order by coalesce(r.started_at, r.finished_at) desc, r.run_id desc))[1] as run_id,
+        max(coalesce(r.started_at, r.finished_at)) as at,
+        min(coalesce(r.started_at, r.finished_at)) as since, count(*) as times
+      from maintenance_internal.run as r
+      where coalesce(r.started_at, r.finished_at) >= p_from
+        and (r.status in ('failed', 'timeout', 'cancelled', 'interrupted')
+          or r.status = 'skipped' and r.error is not null)
+      group by r.job_name, r.status, r.error
+    ) as g
+  )
+  select (select sum(f.times) from failure as f), (select count(*) from failure as f),
+    string_agg(concat('<li class="card item ', case when h.status in
+        ('failed', 'timeout') then 'critical' else 'warning' end, '"><div class="item-head">',
+      maintenance_internal.html_badge(case h.status when 'skipped' then 'given up'
+        else h.status end), '<h3>', maintenance_internal.html_cut(h.job_name, 60), '</h3>',
+      case when f.times > 1 then '<span>' || maintenance_internal.html_number(f.times)
+        || ' times</span>' end, '<span class="when">', case when f.times > 1 then 'first '
+        || maintenance_internal.html_time(f.since) || ', last ' end,
+      maintenance_internal.html_time(f.at), ', attempt ', h.attempt,
+      '</span></div><p class="error">',
+      coalesce(maintenance_internal.html_cut(h.error, 400), 'No error is told.'),
+      '</p><div class="advice">', maintenance_internal.html_advice(
+        maintenance_internal.failure_advice(h, j, f.n = 1)), '</div></li>'), ''
+      order by f.place)
+  into v_runs, v_kinds, v_items
+  from failure as f
+  join maintenance.run_history as h on h.run_id = f.run_id
+  left join (
+    select s.* from maintenance.job_status as s
+    where s.job_name in (select x.job_name from failure as x where x.place <= v_shown)
+    offset 0 -- dear: once a job, and of these alone
+  ) as j on j.job_name = f.job_name
+  where f.place <= v_shown;
+  return maintenance_internal.report_section('failures', 'Failures',
+    case when v_items is null then 'Runs that did not succeed, the last first.'
+      else format('%s did not succeed, the last first%s.', case when v_runs = 1 then 'One run'
+          else maintenance_internal.html_number(v_runs) || ' runs' end,
+        concat(case when v_kinds < v_runs then '; the same failure of a job is told once' end,
+          case when v_kinds > v_shown then format('; here are %s of %s',
+            v_shown, maintenance_internal.html_number(v_kinds)) end)) end,
+    coalesce('<ul>' || v_items || '</ul>',
+      maintenance_internal.report_none('None: no run has failed in this time.')));
+end
+$$;
+
+create function maintenance_internal.report_statistics(p_period interval)
+returns text
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_rows text;
+begin
+  select string_agg(concat('<tr><th scope="row">', maintenance_internal.html_cut(s.job_name, 60),
+      '</th><td>', maintenance_internal.html_badge(s.grade), '</td><td class="n">',
+      maintenance_internal.html_number(s.runs), '</td><td class="n">',
+      coalesce(to_char(s.success_rate, 'FM990.00') || ' %', '-'), '</td><td class="n">',
+      maintenance_internal.html_duration(s.average_ms), '</td><td class="n">',
+      maintenance_internal.html_duration(s.p95_ms), '</td><td class="n">',
+      maintenance_internal.html_duration(s.max_ms), '</td><td class="n">',
+      maintenance_internal.html_number(s.rows_affected), '</td></tr>'), ''
+      order by array_position('{critical,warning,good,excellent}', s.grade) nulls last,
+        s.success_rate, s.job_name)
+  into v_rows
+  from (
+    select s.* from maintenance.job_statistics(p_period) as s
+    where s.runs > 0
+    order by s.success_rate, s.job_name
+    limit 500
+  ) as s;
+  return maintenance_internal.report_section('statistics', 'Statistics by job',
+    'How often each job succeeded, how long it took, and what it took.',
+    case when v_rows is null then maintenance_internal.report_none('No job has run in this time.')
+      else maintenance_internal.report_table('Statistics by job', array['Job', 'Grade', '#Runs',
+        '#Succeeded', '#Average', '#p95', '#Longest', '#Rows'], v_rows) end);
+end
+$$;
+
+-- Sizes stand on the receipts of policies: bytes_before and bytes_after of the target. Of the run
+-- of a job that began then, as run_last_idx has it; a step can have left anything there.
+create function maintenance_internal.bytes_of(p_job_id integer, p_at timestamptz, p_key text)
+returns bigint
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+begin atomic
+  select (r.details ->> p_key)::bigint
+  from maintenance_internal.run as r
+  where r.job_id = p_job_id and coalesce(r.started_at, r.finished_at) = p_at
+    and r.status not in ('waiting', 'skipped') and r.details ->> p_key ~ '^[0-9]{1,18}$'
+  limit 1;
+end;
+
+create function maintenance_internal.report_sizes(p_from timestamptz)
+returns text
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_shown constant integer := 50;
+  v_rows text;
+begin
+  select string_agg(concat('<li class="row"><div class="name">',
+      maintenance_internal.html_cut(s.target, 100), '</div><div class="chart pair">',
+      maintenance_internal.report_bar(100.0 * s.before / s.most, concat('First: ',
+        pg_size_pretty(s.before))), '<span>before ', pg_size_pretty(s.before), '</span>',
+      maintenance_internal.report_bar(100.0 * s.after / s.most, concat('Last: ',
+        pg_size_pretty(s.after))), '<span>after ', pg_size_pretty(s.after), '</span></div>',
+      '<div class="aside"><b>', case when s.after = s.before then 'unchanged'
+        else pg_size_pretty(abs(s.after - s.before))
+          || case when s.after < s.before then ' less' else ' more' end end, '</b><br/>',
+      maintenance_internal.html_time(s.first_at), ' to<br/>',
+      maintenance_internal.html_time(s.last_at), '</div></li>'), ''
+      order by s.before - s.after desc, s.target)
+  into v_rows
+  from (
+    select b.target, b.before, b.after, b.first_at, b.last_at,
+      greatest(b.before, b.after, 1) as most
+    from (
+      select t.target, min(m.first_at) as first_at, max(m.last_at) as last_at,
+        (array_agg(f.bytes order by m.first_at))[1] as before,
+        (array_agg(l.bytes order by m.last_at desc))[1] as after
+      from (
+        select max(h.job_name) as job_name, h.job_id,
+          min(h.started_at) filter (where h.details ? 'bytes_before') as first_at,
+          max(h.started_at) filter (where h.details ? 'bytes_after') as last_at
+        from maintenance_internal.run as h
+        where h.started_at >= p_from and h.status <> 'skipped'
+          and h.details ?| '{bytes_before,bytes_after}'
+        group by h.job_id
+      ) as m
+      left join maintenance_internal.policy as p on p.job_id = m.job_id
+      cross join lateral (
+        select coalesce(p.target, m.job_name || ' (its target is not known any more)') as target
+      ) as t
+      cross join lateral (
+        select maintenance_internal.bytes_of(m.job_id, m.first_at, 'bytes_before')
+      ) as f (bytes)
+      cross join lateral (
+        select maintenance_internal.bytes_of(m.job_id, m.last_at, 'bytes_after')
+      ) as l (bytes)
+      where f.bytes is not null and l.bytes is not null
+      group by t.target
+    ) as b
+    order by abs(b.before - b.after) desc, b.target
+    limit v_shown
+  ) as s;
+  return maintenance_internal.report_section('sizes', 'Sizes before and after',
+    'Each table with its indexes: before the first run of the time, and after the last (UTC). What '
+      'is freed inside of a table is used again, and its size stays.',
+    coalesce('<ul class="rows">' || v_rows || '</ul>',
+      maintenance_internal.report_none('No run has measured a table in this time.')));
+end
+$$;
+-- end of sql/engine/report/runs.sql
+
+-- from sql/engine/report/tasks.sql 72e2220c5e93552c
+-- The sections of report_html about tasks and models; where no kind of task is set, none of them.
+
+create function maintenance_internal.report_tasks(p_days integer)
+returns text
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  -- A day of model_day is one of Los Angeles.
+  v_today constant date := (maintenance_internal.clock() at time zone 'America/Los_Angeles')::date;
+  v_states text;
+  v_days date[];
+  v_costs numeric[];
+  v_shown text[];
+  v_table text;
+  v_kinds text;
+begin
+  if not exists (select from maintenance.kind) then
+    return '';
+  end if;
+  select concat('<dl class="tiles">', string_agg(concat('<div><dt>', s.state, '</dt><dd>',
+    maintenance_internal.html_number(coalesce(t.tasks, 0)), '</dd></div>'), '' order by s.n),
+    '</dl>')
+  into v_states
+  from unnest('{ready,leased,quarantined,dead,succeeded,skipped}'::text[]) with ordinality
+    as s (state, n)
+  left join (
+    select t.state, count(*) as tasks from maintenance.task as t group by t.state
+  ) as t on t.state = s.state;
+
+  select array_agg(d.day order by d.day), array_agg(coalesce(m.cost, 0) order by d.day),
+    array_agg(case when p_days <= 7
+      then maintenance_internal.html_short_usd(coalesce(m.cost, 0))
+      else maintenance_internal.html_usd(coalesce(m.cost, 0)) end order by d.day),
+    string_agg(concat('<tr><th scope="row">', to_char(d.day, 'Dy YYYY-MM-DD'), '</th>',
+      '<td class="n">', maintenance_internal.html_number(m.calls), '</td><td class="n">',
+      maintenance_internal.html_number(m.answered), '</td><td class="n">',
+      maintenance_internal.html_number(m.tokens_in), '</td><td class="n">',
+      maintenance_internal.html_number(m.tokens_out), '</td><td class="n">',
+      maintenance_internal.html_usd(m.cost), '</td></tr>'), '' order by d.day desc)
+      filter (where m.calls > 0)
+  into v_days, v_costs, v_shown, v_table
+  from (select v_today - i as day from generate_series(0, p_days - 1) as i) as d
+  left join (
+    select m.day, sum(m.calls) as calls, sum(m.answered) as answered,
+      sum(m.input_tokens) as tokens_in, sum(m.output_tokens) as tokens_out,
+      sum(m.cost_usd) as cost
+    from maintenance.model_day as m
+    where m.day > v_today - p_days
+    group by m.day
+  ) as m on m.day = d.day;
+
+  select string_agg(concat('<tr><th scope="row">', maintenance_internal.html_cut(k.kind, 60),
+      '</th><td>', maintenance_internal.html_cut(k.model, 100), '</td><td class="n">',
+      maintenance_internal.html_number(k.calls), '</td><td class="n">',
+      maintenance_internal.html_number(k.answered), '</td><td class="n">',
+      maintenance_internal.html_number(k.tokens_in), '</td><td class="n">',
+      maintenance_internal.html_number(k.tokens_out), '</td><td class="n">',
+      maintenance_internal.html_usd(k.cost), case when k.unknown > 0 then '*' end,
+      '</td></tr>'), '' order by k.cost desc, k.kind, k.model)
+  into v_kinds
+  from (
+    select m.kind, m.model, sum(m.calls) as calls, sum(m.answered) as answered,
+      sum(m.input_tokens) as tokens_in, sum(m.output_tokens) as tokens_out,
+      sum(m.cost_usd) as cost, sum(m.unknown_cost) as unknown
+    from maintenance.model_day as m
+    where m.day > v_today - p_days
+    group by m.kind, m.model
+    order by sum(m.cost_usd) desc
+    limit 100
+  ) as k;
+  return maintenance_internal.report_section('tasks', 'Tasks, and what they cost',
+    concat('Tasks by state, now; and what calls of models cost by day, of Los Angeles as the '
+      'quotas are: ', maintenance_internal.html_usd((select sum(c) from unnest(v_costs) as c)),
+      ' in all.'),
+    concat(v_states, '<div class="gap"></div>',
+      case when v_kinds is null
+        then maintenance_internal.report_none('No model was asked in this time.')
+        else concat(
+          case when (select max(c) from unnest(v_costs) as c) > 0 then
+            maintenance_internal.report_columns(v_days, v_costs, v_shown, 'Cost by day') end,
+          '<details><summary>The numbers, day by day</summary>',
+          maintenance_internal.report_table('Calls and cost by day',
+            array['Day', '#Calls', '#Answered', '#Tokens in', '#Tokens out', '#Cost'], v_table),
+          '</details>', maintenance_internal.report_table('Calls and cost by kind and model',
+            array['Kind', 'Model', '#Calls', '#Answered', '#Tokens in', '#Tokens out', '#Cost'],
+            v_kinds),
+          case when v_kinds like '%*</td>%' then '<p class="when">* an estimate: of some calls '
+            'the price, or what they took, is not known.</p>' end) end));
+end
+$$;
+
+create function maintenance_internal.report_models()
+returns text
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_rows text;
+begin
+  if not exists (select from maintenance.kind) then
+    return '';
+  end if;
+  select string_agg(concat('<tr><th scope="row">', maintenance_internal.html_cut(m.model, 100),
+      '</th><td>', maintenance_internal.html_badge(m.state), '</td><td class="n">',
+      coalesce(trunc(m.percent) || ' % of ' || m.span, '-'), '</td><td class="n">',
+      maintenance_internal.html_time(m.until), '</td><td>', m.carrier, '</td><td class="text">',
+      coalesce(maintenance_internal.html_cut(m.reason, 300), '-'), '</td></tr>'), ''
+      order by m.carrier desc, m.position)
+  into v_rows
+  from maintenance.model_status as m;
+  return maintenance_internal.report_section('models', 'Models',
+    'In the order in which they are asked, and whether each can be, now.',
+    case when v_rows is null then maintenance_internal.report_none('No model is set.')
+      else maintenance_internal.report_table('Models', array['Model', 'State',
+        '#Used', '#Until', 'Asked by', 'Why'], v_rows) end);
+end
+$$;
+-- end of sql/engine/report/tasks.sql
+
+-- from sql/engine/report/report_html.sql 75f6e9ff260258a1
+-- The whole of it as one page that can be kept, sent and printed: no script, and nothing that is
+-- loaded from anywhere.
+
+-- Runs in the period, in four numbers.
+create function maintenance_internal.report_tiles(p_from timestamptz, p_status jsonb)
+returns text
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_runs record;
+  v_due record;
+begin
+  select coalesce(sum(j.runs), 0) as runs, count(*) as jobs, coalesce(sum(j.failed), 0) as failed,
+    coalesce(sum(j.odd), 0) as odd, coalesce(sum(j.rows_affected), 0) as rows_affected
+  into v_runs
+  from (
+    select count(*) as runs, count(*) filter (where r.status in ('failed', 'timeout')) as failed,
+      count(*) filter (where r.status in ('cancelled', 'interrupted')) as odd,
+      sum(r.rows_affected) as rows_affected
+    from maintenance_internal.run as r
+    where r.started_at >= p_from and r.status <> 'skipped'
+    group by r.job_name
+  ) as j;
+  select coalesce(sum(s.count), 0) as due, coalesce(bool_or(s.count >= 10000), false) as capped,
+    count(*) filter (where s.count > 0) as rules
+  into v_due
+  from maintenance_internal.status_rows(p_status) as s
+  where s.job_name is not null;
+  return concat('<dl class="tiles"><div><dt>Runs</dt><dd>',
+    maintenance_internal.html_number(v_runs.runs), '<small>of ',
+    maintenance_internal.html_number(v_runs.jobs), ' jobs</small></dd></div>',
+    '<div><dt>Failed</dt><dd>', maintenance_internal.html_number(v_runs.failed), '<small>',
+    maintenance_internal.html_number(v_runs.odd), ' cut short</small></dd></div>',
+    '<div><dt>Rows</dt><dd>', maintenance_internal.html_number(v_runs.rows_affected),
+    '<small>deleted or changed</small></dd></div><div><dt>Due now</dt><dd>',
+    maintenance_internal.html_number(v_due.due), case when v_due.capped then '+' end,
+    '<small>rows, of ', maintenance_internal.html_number(v_due.rules), ' rules</small></dd></div>'
+    '</dl>');
+end
+$$;
+
+create function maintenance_internal.report_contents(p_has_tasks boolean)
+returns text
+language sql
+immutable
+set search_path = pg_catalog, pg_temp
+return (
+  select concat('<nav class="toc" aria-label="On this page">', string_agg(
+    format('<a href="#%s">%s</a>', c.id, c.title), '' order by c.n), '</nav>')
+  from (values (1, 'act', 'What to act on'), (2, 'due', 'Due'), (3, 'nights', 'Rows by night'),
+    (4, 'timeline', 'Runs'), (5, 'failures', 'Failures'), (6, 'statistics', 'Statistics'),
+    (7, 'tasks', 'Tasks'), (8, 'models', 'Models'), (9, 'sizes', 'Sizes'))
+    as c (n, id, title)
+  where p_has_tasks or c.id not in ('tasks', 'models')
+);
+
+create function maintenance.report_html(days integer default 7)
+returns text
+language plpgsql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+set lock_timeout = '5s'
+as $$
+declare
+  v_now constant timestamptz := maintenance_internal.clock();
+  v_from timestamptz;
+  v_status jsonb;
+  v_acts record;
+  v_name text;
+begin
+  if (report_html.days between 1 and 366) is not true then
+    raise exception 'a report cannot be over % days', report_html.days
+      using errcode = 'PM002', hint = 'A number of days from 1 to 366, the last one being today.';
+  end if;
+  v_from := (date_trunc('day', v_now at time zone 'UTC')
+    - (report_html.days - 1) * interval '1 day') at time zone 'UTC';
+  select coalesce(jsonb_agg(to_jsonb(s)), '[]') into v_status
+  from public.maintenance_status as s
+  where s.task <> 'open_alerts'; -- which are there themselves
+  select * into v_acts from maintenance_internal.report_acts(v_status);
+  v_name := maintenance_internal.html_escape(current_database());
+
+  return concat('<!DOCTYPE html>', chr(10), '<html lang="en"><head><meta charset="utf-8"/>',
+    '<meta name="viewport" content="width=device-width, initial-scale=1"/>',
+    '<meta http-equiv="Content-Security-Policy" content="default-src ''none''; style-src '
+      '''unsafe-inline''"/><meta name="robots" content="noindex"/>',
+    '<meta name="color-scheme" content="light dark"/>',
+    '<title>', v_name, ': maintenance report of ',
+    to_char(v_now at time zone 'UTC', 'YYYY-MM-DD'), '</title><style>',
+    maintenance_internal.report_style(), '</style></head><body>', chr(10),
+    '<header><p class="kicker">Maintenance report</p><h1>', v_name, '</h1><ul class="meta"><li>',
+    maintenance_internal.html_time(v_now), '</li><li>',
+    case report_html.days when 1 then 'today' else format('%s days, from %s on',
+      report_html.days, to_char(v_from at time zone 'UTC', 'YYYY-MM-DD')) end,
+    '</li><li>PostgreSQL ', maintenance_internal.html_escape(current_setting('server_version')),
+    '</li><li>pg-maintenance ', (
+      select maintenance_internal.html_escape(concat(v.release, ', state ', left(v.state, 8)))
+      from maintenance.version() as v where v.part = 'engine'),
+    '</li></ul><p class="verdict ', case when v_acts.acts = 0 then 'ok'
+      when v_acts.critical > 0 then 'critical' else 'warning' end,
+    '"><span aria-hidden="true">', case when v_acts.acts = 0 then '&#10003;'
+      when v_acts.critical > 0 then '&#10007;' else '&#9650;' end, '</span><span>',
+    case when v_acts.acts = 0 then 'All is well: nothing to act on'
+      else concat(maintenance_internal.html_number(v_acts.acts),
+        case when v_acts.acts = 1 then ' thing' else ' things' end, ' to act on',
+        case when v_acts.critical = v_acts.acts then ', critical'
+          when v_acts.critical > 0 then
+            format(', %s of them critical', v_acts.critical) end) end,
+    '</span></p>', maintenance_internal.report_tiles(v_from, v_status),
+    maintenance_internal.report_contents(exists (select from maintenance.kind)),
+    '</header>', chr(10), '<main>', chr(10),
+    maintenance_internal.report_act(v_status),
+    maintenance_internal.report_due(v_status),
+    maintenance_internal.report_days(v_from, report_html.days),
+    maintenance_internal.report_timeline(v_from, v_now, report_html.days),
+    maintenance_internal.report_failures(v_from),
+    maintenance_internal.report_statistics(v_now - v_from),
+    maintenance_internal.report_tasks(report_html.days),
+    maintenance_internal.report_models(),
+    maintenance_internal.report_sizes(v_from),
+    '</main>', chr(10), '<footer>Made by maintenance.report_html(', report_html.days,
+    '); pg-maintenance: ', (
+      select string_agg(maintenance_internal.html_escape(format('%s %s, state %s', v.part,
+        v.release, v.state)), '; ' order by v.part) from maintenance.version() as v),
+    '. Times are UTC.</footer></body></html>', chr(10));
+end
+$$;
+
+comment on function maintenance.report_html(integer) is
+  'A page to be kept, sent or printed: what to act on, what is due, and what ran, failed and cost '
+  'over so many days, the last one being today (UTC); HTML without a script, and without a row''s '
+  'text. To a file: make report. Errors: PM002 days, which are 1 to 366.';
+-- end of sql/engine/report/report_html.sql
+
+-- from sql/engine/names.sql 55d7286f9abec2f6
 -- The names that the files of sql/engine/ make in our schemas. Written by make migration.
 
 create function maintenance_internal.engine_names()
@@ -16020,6 +17372,7 @@ return array[
   'maintenance.register',
   'maintenance.reject_task',
   'maintenance.release_task',
+  'maintenance.report_html',
   'maintenance.resume',
   'maintenance.retry_blobs',
   'maintenance.retry_task',
@@ -16060,6 +17413,7 @@ return array[
   'maintenance_internal.answered_since',
   'maintenance_internal.apply_answer',
   'maintenance_internal.asking_hold',
+  'maintenance_internal.axis_parts',
   'maintenance_internal.back_off',
   'maintenance_internal.backlog',
   'maintenance_internal.backlog_samples',
@@ -16068,6 +17422,7 @@ return array[
   'maintenance_internal.blob_gate',
   'maintenance_internal.blob_tables',
   'maintenance_internal.budget_hold',
+  'maintenance_internal.bytes_of',
   'maintenance_internal.call_apply',
   'maintenance_internal.call_backlog',
   'maintenance_internal.call_prepare',
@@ -16132,6 +17487,7 @@ return array[
   'maintenance_internal.erasure',
   'maintenance_internal.error_text',
   'maintenance_internal.execute_under',
+  'maintenance_internal.failure_advice',
   'maintenance_internal.fault',
   'maintenance_internal.find_function',
   'maintenance_internal.find_index',
@@ -16153,6 +17509,17 @@ return array[
   'maintenance_internal.has_launcher',
   'maintenance_internal.has_silencing_trigger',
   'maintenance_internal.health_checks',
+  'maintenance_internal.html_advice',
+  'maintenance_internal.html_badge',
+  'maintenance_internal.html_cut',
+  'maintenance_internal.html_due',
+  'maintenance_internal.html_duration',
+  'maintenance_internal.html_escape',
+  'maintenance_internal.html_number',
+  'maintenance_internal.html_short_number',
+  'maintenance_internal.html_short_usd',
+  'maintenance_internal.html_time',
+  'maintenance_internal.html_usd',
   'maintenance_internal.in_window',
   'maintenance_internal.installed_schedule',
   'maintenance_internal.is_alive',
@@ -16258,6 +17625,26 @@ return array[
   'maintenance_internal.repair_addresses',
   'maintenance_internal.repair_command',
   'maintenance_internal.repair_commands',
+  'maintenance_internal.report_act',
+  'maintenance_internal.report_acts',
+  'maintenance_internal.report_axis',
+  'maintenance_internal.report_bar',
+  'maintenance_internal.report_columns',
+  'maintenance_internal.report_contents',
+  'maintenance_internal.report_days',
+  'maintenance_internal.report_due',
+  'maintenance_internal.report_failures',
+  'maintenance_internal.report_lane',
+  'maintenance_internal.report_models',
+  'maintenance_internal.report_none',
+  'maintenance_internal.report_section',
+  'maintenance_internal.report_sizes',
+  'maintenance_internal.report_statistics',
+  'maintenance_internal.report_style',
+  'maintenance_internal.report_table',
+  'maintenance_internal.report_tasks',
+  'maintenance_internal.report_tiles',
+  'maintenance_internal.report_timeline',
   'maintenance_internal.reserve_call',
   'maintenance_internal.restore_row',
   'maintenance_internal.retire_row',
@@ -16300,6 +17687,7 @@ return array[
   'maintenance_internal.start_waiting',
   'maintenance_internal.statement_tables',
   'maintenance_internal.statements_in',
+  'maintenance_internal.status_rows',
   'maintenance_internal.stop_sign',
   'maintenance_internal.stop_text',
   'maintenance_internal.subject',
@@ -16320,6 +17708,7 @@ return array[
   'maintenance_internal.tick_statement',
   'maintenance_internal.tick_step',
   'maintenance_internal.time_out_of',
+  'maintenance_internal.timeline_legend',
   'maintenance_internal.trigger_step',
   'maintenance_internal.try_update',
   'maintenance_internal.try_waiting',
@@ -16732,7 +18121,7 @@ end
 $$;
 -- end of sql/engine/pin.sql
 
--- from sql/engine/roles.sql b366dbafea8fb691
+-- from sql/engine/roles.sql 60da02caac0fda30
 -- Who may call what. Last in the build, so that it sees everything.
 --
 --   maintenance_viewer    reads status and history
@@ -16795,6 +18184,7 @@ declare
     'function maintenance_internal.run_late_statement()',
     'function maintenance_internal.wrap_text(text, integer)',
     'function maintenance.version()',
+    'function maintenance.report_html(integer)',
     'function maintenance.next_run_at(text, timestamptz)',
     'function maintenance.lint(text)',
     'function maintenance.preview(text)',

@@ -60,6 +60,7 @@ declare
     'function maintenance_internal.run_late_statement()',
     'function maintenance_internal.wrap_text(text, integer)',
     'function maintenance.version()',
+    'function maintenance.report_html(integer)',
     'function maintenance.next_run_at(text, timestamptz)',
     'function maintenance.lint(text)',
     'function maintenance.preview(text)',

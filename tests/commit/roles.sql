@@ -84,6 +84,7 @@ create temporary table viewer as select unnest(array[
   'maintenance.lint(text)',
   'maintenance.next_run_at(text,timestamp with time zone)',
   'maintenance.preview(text)',
+  'maintenance.report_html(integer)',
   'maintenance.version()',
   'maintenance.doctor()',
   'maintenance.job_statistics(interval)',

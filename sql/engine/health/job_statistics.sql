@@ -24,6 +24,8 @@ set search_path = pg_catalog, pg_temp
 set lock_timeout = '5s'
 as $$
 #variable_conflict use_column
+declare
+  v_since constant timestamptz := maintenance_internal.clock() - job_statistics.period;
 begin
   if job_statistics.period is null or job_statistics.period <= interval '0' then
     raise exception 'the period "%" is no time', job_statistics.period
@@ -34,7 +36,7 @@ begin
       select r.job_id, r.status = 'succeeded' as succeeded, r.rows_affected,
         1000 * extract(epoch from r.finished_at - r.started_at) as ms
       from maintenance_internal.run as r
-      where r.finished_at > maintenance_internal.clock() - job_statistics.period
+      where r.finished_at > v_since
         and r.status in ('succeeded', 'failed', 'timeout', 'interrupted')
     ),
     sums as (
