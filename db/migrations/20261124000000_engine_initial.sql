@@ -647,11 +647,11 @@ comment on function maintenance.version() is
   'that it was made of.';
 -- end of sql/engine/version.sql
 
--- from sql/engine/state.sql fd9a3c2bda989b4e
+-- from sql/engine/state.sql c9ae11ae9fdb25fb
 -- The release, and a hash of the files of sql/engine/. Written by make migration.
 
 comment on schema maintenance is
-  'pg-maintenance 0.0.0, state 8c654e0d9f292494: '
+  'pg-maintenance 0.0.0, state ea26fd71ec2eba42: '
   'what people call and read; \df maintenance.* is the manual.';
 -- end of sql/engine/state.sql
 
@@ -15964,7 +15964,7 @@ comment on column maintenance.metrics.help is 'what it is, the same for each row
 comment on column maintenance.metrics.type is 'gauge or counter, the same for each row of a name';
 -- end of sql/engine/health/metrics.sql
 
--- from sql/engine/report/text.sql 8b9245be640b0ee7
+-- from sql/engine/report/text.sql 3b06a2d74a0eeeac
 -- How report_html writes texts, numbers and times. The page is read as XML, too: every text of
 -- anybody's goes through html_escape, and what is not ASCII is written as a number.
 
@@ -16115,18 +16115,9 @@ begin
   return v_html;
 end
 $$;
-
-create function maintenance_internal.own_jobs()
-returns integer[]
-language sql
-stable
-set search_path = pg_catalog, pg_temp
-return array(
-  select j.job_id from maintenance_internal.job as j
-  where maintenance_internal.is_own(j.statement));
 -- end of sql/engine/report/text.sql
 
--- from sql/engine/report/style.sql 5ed639ae85a70c44
+-- from sql/engine/report/style.sql 153d1e77a3fcb2ac
 -- How report_html looks: one column of sections, which are lists where a telephone can show them
 -- and tables in boxes of their own where it cannot. Colours mean something, and none stands alone:
 -- a word, a sign or a height says the same.
@@ -16306,10 +16297,9 @@ th:last-child, td:last-child { padding-right: 1.125rem; }
 thead th { color: var(--muted); font-weight: 600; font-size: 0.8125rem; white-space: nowrap;
   vertical-align: bottom; }
 tbody tr { border-top: 1px solid var(--line); }
-tbody th { font-weight: 600; }
-th, td { white-space: nowrap; }
+tbody th { font-weight: 600; overflow-wrap: anywhere; min-width: 12rem; max-width: 18rem; }
 .n { text-align: right; white-space: nowrap; }
-td.text { white-space: normal; min-width: 14rem; overflow-wrap: anywhere; }
+td.text { min-width: 14rem; overflow-wrap: anywhere; }
 summary { cursor: pointer; color: var(--notice); font-size: 0.875rem; padding: 0.25rem 0; }
 details .scroll { margin-top: 0.25rem; }
 footer { color: var(--muted); font-size: 0.8125rem; padding-top: 2.5rem; padding-bottom: 3rem; }
@@ -16671,7 +16661,7 @@ end
 $$;
 -- end of sql/engine/report/status.sql
 
--- from sql/engine/report/runs.sql 3e00833d43305933
+-- from sql/engine/report/runs.sql 677d063bc385c73a
 -- The sections of report_html about runs, each over the receipts of the period once. What a receipt
 -- says of errors is its error, which has no row's text.
 
@@ -16738,8 +16728,6 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_most_lanes constant integer := 40;
-  -- The kit's own, which write one receipt each anew, have no line in time.
-  v_own constant integer[] := maintenance_internal.own_jobs();
   v_width integer;
   v_word text;
   v_buckets integer;
@@ -16779,7 +16767,6 @@ begin
       from maintenance_internal.run as h
       where coalesce(h.started_at, h.finished_at, h.due_at) >= p_from
         and coalesce(h.started_at, h.finished_at, h.due_at) < p_from + p_days * interval '24 hours'
-        and h.job_id <> all (v_own)
     ) as r
     group by r.job_name, r.at
   ), lane as (
@@ -16965,7 +16952,7 @@ begin
   select string_agg(concat('<tr><th scope="row">', maintenance_internal.html_cut(s.job_name, 60),
       '</th><td>', maintenance_internal.html_badge(s.grade), '</td><td class="n">',
       maintenance_internal.html_number(s.runs), '</td><td class="n">',
-      coalesce(trim_scale(s.success_rate) || ' %', '-'), '</td><td class="n">',
+      coalesce(to_char(s.success_rate, 'FM990.00') || ' %', '-'), '</td><td class="n">',
       maintenance_internal.html_duration(s.average_ms), '</td><td class="n">',
       maintenance_internal.html_duration(s.p95_ms), '</td><td class="n">',
       maintenance_internal.html_duration(s.max_ms), '</td><td class="n">',
@@ -17189,7 +17176,7 @@ end
 $$;
 -- end of sql/engine/report/tasks.sql
 
--- from sql/engine/report/report_html.sql d70c9c18873c3f60
+-- from sql/engine/report/report_html.sql 75f6e9ff260258a1
 -- The whole of it as one page that can be kept, sent and printed: no script, and nothing that is
 -- loaded from anywhere.
 
@@ -17201,7 +17188,6 @@ stable
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_own constant integer[] := maintenance_internal.own_jobs();
   v_runs record;
   v_due record;
 begin
@@ -17213,7 +17199,7 @@ begin
       count(*) filter (where r.status in ('cancelled', 'interrupted')) as odd,
       sum(r.rows_affected) as rows_affected
     from maintenance_internal.run as r
-    where r.started_at >= p_from and r.status <> 'skipped' and r.job_id <> all (v_own)
+    where r.started_at >= p_from and r.status <> 'skipped'
     group by r.job_name
   ) as j;
   select coalesce(sum(s.count), 0) as due, coalesce(bool_or(s.count >= 10000), false) as capped,
@@ -17328,7 +17314,7 @@ comment on function maintenance.report_html(integer) is
   'text. To a file: make report. Errors: PM002 days, which are 1 to 366.';
 -- end of sql/engine/report/report_html.sql
 
--- from sql/engine/names.sql 48405ea65cd41164
+-- from sql/engine/names.sql 55d7286f9abec2f6
 -- The names that the files of sql/engine/ make in our schemas. Written by make migration.
 
 create function maintenance_internal.engine_names()
@@ -17600,7 +17586,6 @@ return array[
   'maintenance_internal.note_visit',
   'maintenance_internal.note_worker',
   'maintenance_internal.other_settings',
-  'maintenance_internal.own_jobs',
   'maintenance_internal.owner',
   'maintenance_internal.owner_path',
   'maintenance_internal.owner_schemas',
