@@ -647,11 +647,11 @@ comment on function maintenance.version() is
   'that it was made of.';
 -- end of sql/engine/version.sql
 
--- from sql/engine/state.sql c9ae11ae9fdb25fb
+-- from sql/engine/state.sql dd1db70f71c269b4
 -- The release, and a hash of the files of sql/engine/. Written by make migration.
 
 comment on schema maintenance is
-  'pg-maintenance 0.0.0, state ea26fd71ec2eba42: '
+  'pg-maintenance 0.0.0, state a42cdcc526128ea2: '
   'what people call and read; \df maintenance.* is the manual.';
 -- end of sql/engine/state.sql
 
@@ -14973,7 +14973,7 @@ comment on function maintenance.system_health() is
   'in seconds, workers.';
 -- end of sql/engine/health/system_health.sql
 
--- from sql/engine/health/alert_causes.sql df7b6a9574cd0f70
+-- from sql/engine/health/alert_causes.sql a8e4f6334cf0aa4e
 -- What somebody should be called for now, one row per cause. Nothing is counted under the rules
 -- here: whether a backlog grows is read from receipts, so that a look a minute costs milliseconds,
 -- however large the tables are. Where one cause has many effects, it is named alone: a scheduler
@@ -14992,7 +14992,9 @@ declare
   v_rows constant bigint := maintenance_internal.setting('backlog_warning_rows');
   v_warning constant numeric := maintenance_internal.setting('run_warning_seconds');
   v_critical constant numeric := maintenance_internal.setting('run_critical_seconds');
+  v_model record;
   v_silent boolean := false;
+  v_unasked boolean := false;
 begin
   for severity, description, advice in
     select case when bool_or(f.severity = 'critical') then 'critical' else 'warning' end,
@@ -15026,12 +15028,14 @@ begin
         count(*) filter (where r.failed) as failures,
         count(*) filter (where not r.failed) as others,
         (array_agg(r.error order by r.n))[1] as error,
-        -- What no retry cures: a crash, a full disk, a broken file, a bug of the server.
+        -- What no retry cures: a full disk, a broken file, a bug of the server, a session that died
+        -- while the server went on.
         bool_or(r.n = 1 and r.failed
-          and (r.status = 'interrupted' or r.sqlstate ~ '^(53[12]|58|F0|XX)')) as fatal
+          and (r.status = 'interrupted' and r.at > pg_postmaster_start_time()
+            or r.sqlstate ~ '^(53[12]|58|F0|XX)')) as fatal
       from job as j
       cross join lateral (
-        select e.status, e.error, e.sqlstate, e.status <> 'succeeded' as failed,
+        select e.status, e.error, e.sqlstate, e.at, e.status <> 'succeeded' as failed,
           row_number() over (order by e.at desc) as n
         from (
           select l.status, l.error, l.sqlstate, coalesce(l.started_at, l.finished_at) as at
@@ -15073,8 +15077,9 @@ begin
         order by coalesce(o.started_at, o.finished_at) desc
         limit 1
       ) as r
-      -- A VACUUM takes as long as it does.
+      -- A VACUUM takes as long as it does; and what is a day old is no news.
       where j.kind <> 'statement' and (r.status <> 'running' or (j.status).running)
+        and (r.finished_at < maintenance_internal.clock() - interval '1 day') is not true
         and not exists (
           select from failing as f
           where f.job_name = j.job_name
@@ -15107,22 +15112,9 @@ begin
     ) as b
     where b.lefts[1] >= v_rows and b.lefts[1] > b.lefts[2] and b.lefts[2] > b.lefts[3];
 
-  return query
-    select t.task, '', t.severity, concat(t.description, ': ' || t.count), t.advice
-    from (
-      select * from maintenance_internal.task_backlog() as k where k.task <> 'models'
-      union all
-      select * from maintenance_internal.blob_backlog()
-    ) as t
-    where t.severity in ('warning', 'critical');
-
   -- What is used up in a minute is no news, nor what cools for a moment.
-  return query
-    select 'model', m.model,
-      case when m.none_left then 'critical' else 'warning' end,
-      concat_ws(', ', m.state, m.reason,
-        to_char(m.until, '"until" YYYY-MM-DD HH24:MI:SSOF')),
-          'select * from maintenance.model_status;'
+  for v_model in
+    select m.*
     from (
       select s.*, bool_and(s.state in ('blocked', 'retired', 'cooling'))
         over (partition by s.carrier) as none_left
@@ -15131,7 +15123,28 @@ begin
     ) as m
     left join maintenance_internal.cool_down as c on c.model = m.model and c.kind = '*'
     where m.state in ('warning', 'failing_over', 'blocked') and m.span is distinct from 'minute'
-      or m.state in ('cooling', 'retired') and c.until - c.since > interval '10 seconds';
+      or m.state in ('cooling', 'retired') and c.until - c.since > interval '10 seconds'
+  loop
+    cause := 'model';
+    subject := v_model.model;
+    severity := case when v_model.none_left then 'critical' else 'warning' end;
+    description := concat_ws(', ', v_model.state, v_model.reason,
+      to_char(v_model.until, '"until" YYYY-MM-DD HH24:MI:SSOF'));
+    advice := 'select * from maintenance.model_status;';
+    v_unasked := v_unasked or v_model.none_left and v_model.carrier = 'worker';
+    return next;
+  end loop;
+
+  return query
+    select t.task, '', t.severity, concat(t.description, ': ' || t.count), t.advice
+    from (
+      select * from maintenance_internal.task_backlog() as k
+      -- Where no model can be asked, that is why tasks wait.
+      where k.task <> 'models' and not (k.task = 'tasks_due' and v_unasked)
+      union all
+      select * from maintenance_internal.blob_backlog()
+    ) as t
+    where t.severity in ('warning', 'critical');
 
   return query
     select 'health', h.check_name, h.status, h.detail, h.fix
@@ -15242,7 +15255,7 @@ comment on procedure maintenance.alert_monitor() is
   'are paused. Errors: 2D000 called inside a transaction.';
 -- end of sql/engine/health/alert_monitor.sql
 
--- from sql/engine/health/setup_checks.sql 17f79e86c0114a06
+-- from sql/engine/health/setup_checks.sql 4d40521348be14da
 -- Whether the kit stands as it should: what was installed, as whom, with which rights, and whether
 -- pg_cron can fire. Cheap, since it is looked at every minute; what the rules are like says lint.
 
@@ -15317,7 +15330,7 @@ begin
       when false then 'warning' end as status
   into v_row
   from (
-    select s.name, coalesce(o.value, g.setting || g.unit) as value,
+    select s.name, coalesce(o.value, nullif(concat(g.setting, g.unit), '')) as value,
       coalesce(o.whose, 'the server') as whose,
       coalesce(o.fix, format('alter role %s set %s = %s;', v_owner, s.name,
         case when s.name ~ 'only$' then 'off' else '0' end)) as fix
@@ -15964,7 +15977,7 @@ comment on column maintenance.metrics.help is 'what it is, the same for each row
 comment on column maintenance.metrics.type is 'gauge or counter, the same for each row of a name';
 -- end of sql/engine/health/metrics.sql
 
--- from sql/engine/report/text.sql 3b06a2d74a0eeeac
+-- from sql/engine/report/text.sql 8b9245be640b0ee7
 -- How report_html writes texts, numbers and times. The page is read as XML, too: every text of
 -- anybody's goes through html_escape, and what is not ASCII is written as a number.
 
@@ -16115,9 +16128,18 @@ begin
   return v_html;
 end
 $$;
+
+create function maintenance_internal.own_jobs()
+returns integer[]
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+return array(
+  select j.job_id from maintenance_internal.job as j
+  where maintenance_internal.is_own(j.statement));
 -- end of sql/engine/report/text.sql
 
--- from sql/engine/report/style.sql 153d1e77a3fcb2ac
+-- from sql/engine/report/style.sql 5ed639ae85a70c44
 -- How report_html looks: one column of sections, which are lists where a telephone can show them
 -- and tables in boxes of their own where it cannot. Colours mean something, and none stands alone:
 -- a word, a sign or a height says the same.
@@ -16297,9 +16319,10 @@ th:last-child, td:last-child { padding-right: 1.125rem; }
 thead th { color: var(--muted); font-weight: 600; font-size: 0.8125rem; white-space: nowrap;
   vertical-align: bottom; }
 tbody tr { border-top: 1px solid var(--line); }
-tbody th { font-weight: 600; overflow-wrap: anywhere; min-width: 12rem; max-width: 18rem; }
+tbody th { font-weight: 600; }
+th, td { white-space: nowrap; }
 .n { text-align: right; white-space: nowrap; }
-td.text { min-width: 14rem; overflow-wrap: anywhere; }
+td.text { white-space: normal; min-width: 14rem; overflow-wrap: anywhere; }
 summary { cursor: pointer; color: var(--notice); font-size: 0.875rem; padding: 0.25rem 0; }
 details .scroll { margin-top: 0.25rem; }
 footer { color: var(--muted); font-size: 0.8125rem; padding-top: 2.5rem; padding-bottom: 3rem; }
@@ -16661,7 +16684,7 @@ end
 $$;
 -- end of sql/engine/report/status.sql
 
--- from sql/engine/report/runs.sql 677d063bc385c73a
+-- from sql/engine/report/runs.sql 3e00833d43305933
 -- The sections of report_html about runs, each over the receipts of the period once. What a receipt
 -- says of errors is its error, which has no row's text.
 
@@ -16728,6 +16751,8 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_most_lanes constant integer := 40;
+  -- The kit's own, which write one receipt each anew, have no line in time.
+  v_own constant integer[] := maintenance_internal.own_jobs();
   v_width integer;
   v_word text;
   v_buckets integer;
@@ -16767,6 +16792,7 @@ begin
       from maintenance_internal.run as h
       where coalesce(h.started_at, h.finished_at, h.due_at) >= p_from
         and coalesce(h.started_at, h.finished_at, h.due_at) < p_from + p_days * interval '24 hours'
+        and h.job_id <> all (v_own)
     ) as r
     group by r.job_name, r.at
   ), lane as (
@@ -16952,7 +16978,7 @@ begin
   select string_agg(concat('<tr><th scope="row">', maintenance_internal.html_cut(s.job_name, 60),
       '</th><td>', maintenance_internal.html_badge(s.grade), '</td><td class="n">',
       maintenance_internal.html_number(s.runs), '</td><td class="n">',
-      coalesce(to_char(s.success_rate, 'FM990.00') || ' %', '-'), '</td><td class="n">',
+      coalesce(trim_scale(s.success_rate) || ' %', '-'), '</td><td class="n">',
       maintenance_internal.html_duration(s.average_ms), '</td><td class="n">',
       maintenance_internal.html_duration(s.p95_ms), '</td><td class="n">',
       maintenance_internal.html_duration(s.max_ms), '</td><td class="n">',
@@ -17176,7 +17202,7 @@ end
 $$;
 -- end of sql/engine/report/tasks.sql
 
--- from sql/engine/report/report_html.sql 75f6e9ff260258a1
+-- from sql/engine/report/report_html.sql d70c9c18873c3f60
 -- The whole of it as one page that can be kept, sent and printed: no script, and nothing that is
 -- loaded from anywhere.
 
@@ -17188,6 +17214,7 @@ stable
 set search_path = pg_catalog, pg_temp
 as $$
 declare
+  v_own constant integer[] := maintenance_internal.own_jobs();
   v_runs record;
   v_due record;
 begin
@@ -17199,7 +17226,7 @@ begin
       count(*) filter (where r.status in ('cancelled', 'interrupted')) as odd,
       sum(r.rows_affected) as rows_affected
     from maintenance_internal.run as r
-    where r.started_at >= p_from and r.status <> 'skipped'
+    where r.started_at >= p_from and r.status <> 'skipped' and r.job_id <> all (v_own)
     group by r.job_name
   ) as j;
   select coalesce(sum(s.count), 0) as due, coalesce(bool_or(s.count >= 10000), false) as capped,
@@ -17314,7 +17341,7 @@ comment on function maintenance.report_html(integer) is
   'text. To a file: make report. Errors: PM002 days, which are 1 to 366.';
 -- end of sql/engine/report/report_html.sql
 
--- from sql/engine/names.sql 55d7286f9abec2f6
+-- from sql/engine/names.sql 48405ea65cd41164
 -- The names that the files of sql/engine/ make in our schemas. Written by make migration.
 
 create function maintenance_internal.engine_names()
@@ -17586,6 +17613,7 @@ return array[
   'maintenance_internal.note_visit',
   'maintenance_internal.note_worker',
   'maintenance_internal.other_settings',
+  'maintenance_internal.own_jobs',
   'maintenance_internal.owner',
   'maintenance_internal.owner_path',
   'maintenance_internal.owner_schemas',

@@ -269,6 +269,7 @@ return array[
   'maintenance_internal.note_visit',
   'maintenance_internal.note_worker',
   'maintenance_internal.other_settings',
+  'maintenance_internal.own_jobs',
   'maintenance_internal.owner',
   'maintenance_internal.owner_path',
   'maintenance_internal.owner_schemas',

@@ -3,7 +3,7 @@
 \set QUIET on
 set client_min_messages = error;
 create extension if not exists pgtap;
-select plan(11);
+select plan(12);
 
 vacuum public.temp_uploads; -- what tests have rolled back leaves pages behind, and pages are batches
 insert into public.temp_uploads (token, created_at) values
@@ -11,12 +11,15 @@ insert into public.temp_uploads (token, created_at) values
 select cron.schedule('maintenance:cleanup_temp_uploads', '* * * * *',
   $$call maintenance.run_job('cleanup_temp_uploads')$$) \g /dev/null
 
+create function public.fails(batch_size integer) returns bigint language plpgsql as
+$$ begin raise exception 'no'; end $$;
+select maintenance.set_job('fails', 'public.fails', '* * * * *') \g /dev/null
 select maintenance.set_statement('foreign_vacuum', 'vacuum public.not_ours', '* * * * *') \g /dev/null
 select maintenance.set_schedule(j, '* * * * *') from unnest(array['vacuum_account_tables', 'weekly_index_report',
   'analyze_account_tables', 'refresh_subscription_summary', 'cleanup_expired_sessions']) as j \g /dev/null
 -- What ships has a time of its own, which may be now.
 create temporary table fired as select unnest(array['analyze_account_tables', 'cleanup_expired_sessions',
-  'cleanup_temp_uploads', 'foreign_vacuum', 'refresh_subscription_summary', 'vacuum_account_tables',
+  'cleanup_temp_uploads', 'fails', 'foreign_vacuum', 'refresh_subscription_summary', 'vacuum_account_tables',
   'weekly_index_report']) as job_name;
 insert into public.users (email) values ('ada@example.org');
 insert into public.sessions (expires_at) values (now());
@@ -25,7 +28,7 @@ do $$
 begin
   for i in 1 .. 250 loop
     call maintenance.tick(); -- not waiting for the next minute
-    exit when (select count(distinct job_name) = 7 from maintenance.run_history join fired using (job_name)
+    exit when (select count(distinct job_name) = 8 from maintenance.run_history join fired using (job_name)
       where trigger = 'schedule' and status <> 'running');
     perform pg_sleep(0.5);
     commit;
@@ -57,8 +60,8 @@ select results_eq($$select distinct on (job_name) job_name, status, stop_reason,
     where trigger = 'schedule' and status <> 'running' order by job_name, run_id$$,
   $$values ('analyze_account_tables', 'succeeded', 'done', true),
     ('cleanup_expired_sessions', 'succeeded', 'done', true), ('cleanup_temp_uploads', 'succeeded', 'done', true),
-    ('foreign_vacuum', 'failed', 'error', true), ('refresh_subscription_summary', 'succeeded', 'done', true),
-      ('vacuum_account_tables', 'succeeded', 'done', true),
+    ('fails', 'failed', 'error', true), ('foreign_vacuum', 'failed', 'error', true),
+    ('refresh_subscription_summary', 'succeeded', 'done', true), ('vacuum_account_tables', 'succeeded', 'done', true),
     ('weekly_index_report', 'succeeded', 'done', true)$$, 'every job that is scheduled each minute has run');
 select is((select count(*) from pg_stat_user_tables where relname in ('users', 'user_subscriptions', 'sessions')
     and least(last_vacuum, last_analyze) > now() - interval '5 minutes'), 3::bigint,
@@ -67,8 +70,12 @@ select results_eq('select (select count(*) from public.user_subscription_summary
   'public.sessions)', 'values (1::bigint, 0::bigint)',
     'the subscription summary is fresh, and the expired session is gone');
 select is((select status from cron.job_run_details where command = 'vacuum public.not_ours' order by runid limit 1),
-  'succeeded', 'pg_cron says that a VACUUM of somebody else''s table succeeded');
+  'succeeded', 'C-39: pg_cron says that a VACUUM of somebody else''s table succeeded');
 select is((select error from maintenance.run_history where job_name = 'foreign_vacuum' order by run_id limit 1),
   'public.not_ours was left out: app_owner may not vacuum it: it is not the owner',
     'the receipt says that a VACUUM of somebody else''s table did nothing');
+select is((select min(status) from cron.job_run_details where command = $$call maintenance.run_job('fails')$$),
+  'failed', 'C-39: of a job that fails pg_cron says so, too');
+select maintenance.drop_job('fails') \g /dev/null
+drop function public.fails(integer);
 select * from finish();

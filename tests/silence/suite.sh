@@ -176,6 +176,18 @@ lane_stock() {
   restart
   cured
 
+  state='too few worker slots'
+  as_super -o /dev/null -c 'grant pg_read_all_settings to app_owner'
+  settings 'max_worker_processes = 2'
+  restart
+  advice=$(ask -c "select fix from maintenance.doctor() where check_name = 'worker_slots' and status = 'warning'")
+  [[ $advice == 'alter system set max_worker_processes = '* ]] || not_ok "$state: the doctor says $advice"
+  as_super -o /dev/null <<<"$advice" || not_ok "$state: the fix fails"
+  restart
+  [ "$(ask -c "select status from maintenance.doctor() where check_name = 'worker_slots'")" = ok ] ||
+    not_ok "$state: the fix cures nothing"
+  cured
+
   state='history switched off'
   settings 'cron.log_run = off'
   restart

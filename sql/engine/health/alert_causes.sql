@@ -16,7 +16,9 @@ declare
   v_rows constant bigint := maintenance_internal.setting('backlog_warning_rows');
   v_warning constant numeric := maintenance_internal.setting('run_warning_seconds');
   v_critical constant numeric := maintenance_internal.setting('run_critical_seconds');
+  v_model record;
   v_silent boolean := false;
+  v_unasked boolean := false;
 begin
   for severity, description, advice in
     select case when bool_or(f.severity = 'critical') then 'critical' else 'warning' end,
@@ -50,12 +52,14 @@ begin
         count(*) filter (where r.failed) as failures,
         count(*) filter (where not r.failed) as others,
         (array_agg(r.error order by r.n))[1] as error,
-        -- What no retry cures: a crash, a full disk, a broken file, a bug of the server.
+        -- What no retry cures: a full disk, a broken file, a bug of the server, a session that died
+        -- while the server went on.
         bool_or(r.n = 1 and r.failed
-          and (r.status = 'interrupted' or r.sqlstate ~ '^(53[12]|58|F0|XX)')) as fatal
+          and (r.status = 'interrupted' and r.at > pg_postmaster_start_time()
+            or r.sqlstate ~ '^(53[12]|58|F0|XX)')) as fatal
       from job as j
       cross join lateral (
-        select e.status, e.error, e.sqlstate, e.status <> 'succeeded' as failed,
+        select e.status, e.error, e.sqlstate, e.at, e.status <> 'succeeded' as failed,
           row_number() over (order by e.at desc) as n
         from (
           select l.status, l.error, l.sqlstate, coalesce(l.started_at, l.finished_at) as at
@@ -97,8 +101,9 @@ begin
         order by coalesce(o.started_at, o.finished_at) desc
         limit 1
       ) as r
-      -- A VACUUM takes as long as it does.
+      -- A VACUUM takes as long as it does; and what is a day old is no news.
       where j.kind <> 'statement' and (r.status <> 'running' or (j.status).running)
+        and (r.finished_at < maintenance_internal.clock() - interval '1 day') is not true
         and not exists (
           select from failing as f
           where f.job_name = j.job_name
@@ -131,22 +136,9 @@ begin
     ) as b
     where b.lefts[1] >= v_rows and b.lefts[1] > b.lefts[2] and b.lefts[2] > b.lefts[3];
 
-  return query
-    select t.task, '', t.severity, concat(t.description, ': ' || t.count), t.advice
-    from (
-      select * from maintenance_internal.task_backlog() as k where k.task <> 'models'
-      union all
-      select * from maintenance_internal.blob_backlog()
-    ) as t
-    where t.severity in ('warning', 'critical');
-
   -- What is used up in a minute is no news, nor what cools for a moment.
-  return query
-    select 'model', m.model,
-      case when m.none_left then 'critical' else 'warning' end,
-      concat_ws(', ', m.state, m.reason,
-        to_char(m.until, '"until" YYYY-MM-DD HH24:MI:SSOF')),
-          'select * from maintenance.model_status;'
+  for v_model in
+    select m.*
     from (
       select s.*, bool_and(s.state in ('blocked', 'retired', 'cooling'))
         over (partition by s.carrier) as none_left
@@ -155,7 +147,28 @@ begin
     ) as m
     left join maintenance_internal.cool_down as c on c.model = m.model and c.kind = '*'
     where m.state in ('warning', 'failing_over', 'blocked') and m.span is distinct from 'minute'
-      or m.state in ('cooling', 'retired') and c.until - c.since > interval '10 seconds';
+      or m.state in ('cooling', 'retired') and c.until - c.since > interval '10 seconds'
+  loop
+    cause := 'model';
+    subject := v_model.model;
+    severity := case when v_model.none_left then 'critical' else 'warning' end;
+    description := concat_ws(', ', v_model.state, v_model.reason,
+      to_char(v_model.until, '"until" YYYY-MM-DD HH24:MI:SSOF'));
+    advice := 'select * from maintenance.model_status;';
+    v_unasked := v_unasked or v_model.none_left and v_model.carrier = 'worker';
+    return next;
+  end loop;
+
+  return query
+    select t.task, '', t.severity, concat(t.description, ': ' || t.count), t.advice
+    from (
+      select * from maintenance_internal.task_backlog() as k
+      -- Where no model can be asked, that is why tasks wait.
+      where k.task <> 'models' and not (k.task = 'tasks_due' and v_unasked)
+      union all
+      select * from maintenance_internal.blob_backlog()
+    ) as t
+    where t.severity in ('warning', 'critical');
 
   return query
     select 'health', h.check_name, h.status, h.detail, h.fix

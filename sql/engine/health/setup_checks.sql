@@ -72,7 +72,7 @@ begin
       when false then 'warning' end as status
   into v_row
   from (
-    select s.name, coalesce(o.value, g.setting || g.unit) as value,
+    select s.name, coalesce(o.value, nullif(concat(g.setting, g.unit), '')) as value,
       coalesce(o.whose, 'the server') as whose,
       coalesce(o.fix, format('alter role %s set %s = %s;', v_owner, s.name,
         case when s.name ~ 'only$' then 'off' else '0' end)) as fix

@@ -9,6 +9,7 @@ stable
 set search_path = pg_catalog, pg_temp
 as $$
 declare
+  v_own constant integer[] := maintenance_internal.own_jobs();
   v_runs record;
   v_due record;
 begin
@@ -20,7 +21,7 @@ begin
       count(*) filter (where r.status in ('cancelled', 'interrupted')) as odd,
       sum(r.rows_affected) as rows_affected
     from maintenance_internal.run as r
-    where r.started_at >= p_from and r.status <> 'skipped'
+    where r.started_at >= p_from and r.status <> 'skipped' and r.job_id <> all (v_own)
     group by r.job_name
   ) as j;
   select coalesce(sum(s.count), 0) as due, coalesce(bool_or(s.count >= 10000), false) as capped,

@@ -177,9 +177,10 @@ th:last-child, td:last-child { padding-right: 1.125rem; }
 thead th { color: var(--muted); font-weight: 600; font-size: 0.8125rem; white-space: nowrap;
   vertical-align: bottom; }
 tbody tr { border-top: 1px solid var(--line); }
-tbody th { font-weight: 600; overflow-wrap: anywhere; min-width: 12rem; max-width: 18rem; }
+tbody th { font-weight: 600; }
+th, td { white-space: nowrap; }
 .n { text-align: right; white-space: nowrap; }
-td.text { min-width: 14rem; overflow-wrap: anywhere; }
+td.text { white-space: normal; min-width: 14rem; overflow-wrap: anywhere; }
 summary { cursor: pointer; color: var(--notice); font-size: 0.875rem; padding: 0.25rem 0; }
 details .scroll { margin-top: 0.25rem; }
 footer { color: var(--muted); font-size: 0.8125rem; padding-top: 2.5rem; padding-bottom: 3rem; }

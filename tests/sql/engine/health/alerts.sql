@@ -2,7 +2,7 @@
 -- each edge of the settings.
 begin;
 create extension pgtap;
-select plan(70);
+select plan(73);
 
 create function pg_temp.at(minutes numeric) returns void language sql as
 $$ select set_config('maintenance.fake_now', (now() + minutes * interval '1 minute')::text, true) $$;
@@ -87,6 +87,13 @@ delete from maintenance_internal.run where job_name = 'other' and sqlstate = '53
 select pg_temp.receipt('other', 'interrupted', ago => '0');
 select is(pg_temp.mine(), 'job_failing other critical, (job_failing work warning)',
   'S4-22: so is a run that broke off');
+update maintenance_internal.run set started_at = pg_postmaster_start_time() - interval '1 minute'
+where job_name = 'other' and status = 'interrupted';
+delete from maintenance_internal.run where job_name = 'other' and status <> 'interrupted';
+select is(pg_temp.mine(), '(job_failing other critical), (job_failing work warning)',
+  'but for one that ended with the server, which is a failure as any other');
+update maintenance_internal.run set started_at = finished_at where job_name = 'other';
+select pg_temp.mine();
 select maintenance.disable_job('other');
 select is(pg_temp.mine(), '(job_failing other critical), (job_failing work warning)',
   'a job that is disabled fails no more');
@@ -188,6 +195,15 @@ select is((select status from maintenance_internal.health_checks() where check_n
   'C-38: of a worker that claims no more nothing is known');
 
 -- Tasks and models.
+create function public.kind_functions() returns integer language plpgsql as $f$
+begin
+  create function public.s() returns setof text language sql stable as 'select null::text where false';
+  create function public.p(subject text, options jsonb) returns table (content text, context jsonb, input_hash text,
+    skip_reason text) language sql stable as $$ select 'c', '{}'::jsonb, 'h', null $$;
+  create function public.a(subject text, context jsonb, answer jsonb, options jsonb) returns jsonb language sql
+  as $$ select '{}'::jsonb $$;
+  return 1;
+end $f$;
 delete from maintenance.alert;
 select is(pg_temp.look('model'), null, 'a model that can be asked is no cause');
 select maintenance.set_model('m2', "position" => 99, per_month => 1000);
@@ -199,6 +215,15 @@ update maintenance_internal.model_usage set requests = 1000 where model = 'm2';
 select is(pg_temp.look('model'), 'model m2 warning', 'so is a model that is used up, while others can be asked');
 update maintenance.model set enabled = false where model <> 'm2';
 select is(pg_temp.look('model'), 'model m2 critical', 'where none can, it is critical');
+select maintenance.set_kind('k', 'Say.', '{"type": "object", "properties": {"w": {"type": "string"}}}',
+  subjects => 'public.s',
+  prepare => 'public.p', apply => 'public.a') from public.kind_functions();
+select maintenance.enqueue_task('k', 'somebody');
+update maintenance.task set due_at = maintenance_internal.moment() - interval '2 hours',
+  available_at = maintenance_internal.moment() - interval '2 hours';
+select is((select severity from public.maintenance_status where task = 'tasks_due'), 'warning', 'tasks wait for it');
+select is(pg_temp.look('tasks_due'), null, 'and nobody is called a second time for that');
+select pg_temp.look();
 delete from maintenance_internal.model_usage;
 insert into maintenance_internal.model_usage (model, carrier, hour, requests, minute, minute_requests)
 values ('m2', 'worker', date_trunc('hour', maintenance_internal.clock()), 10, date_trunc('minute',

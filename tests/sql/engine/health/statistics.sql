@@ -26,7 +26,7 @@ select pg_temp.receipt('work', 'succeeded', 1, '3 hours', 5);
 select pg_temp.receipt('work', 'failed', 2, '2 hours');
 select pg_temp.receipt('work', 'succeeded', 3, '1 hour', 7);
 select is(pg_temp.said('work'), '3/2/1/66.67/2000.0/2900.0/3000.0/12/critical',
-  'S2-25, S2-28: runs, successes, failures, share, average, 95th percentile, longest, rows');
+  'S1-19, S2-25, S2-28: runs, successes, failures, share, average, 95th percentile, longest, rows');
 select results_eq($$select last_status, last_run_at, last_ms, last_success_at from maintenance.job_statistics()
     where job_name = 'work'$$,
   $$values ('succeeded', now() - interval '1 hour 3 seconds', 3000.0, now() - interval '1 hour 3 seconds')$$,
