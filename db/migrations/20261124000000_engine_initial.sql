@@ -389,7 +389,7 @@ end
 $$;
 -- end of sql/engine/find_function.sql
 
--- from sql/engine/error_text.sql df2f904c4014f3b6
+-- from sql/engine/error_text.sql 8108298d03865eda
 -- What may be told of an error to people who may not read the tables: its SQLSTATE, the constraint
 -- and the table, and the message only where it cannot hold a row's text. Messages about values
 -- (class 22), and whatever somebody's function or trigger raises, are left to the owner.
@@ -411,7 +411,7 @@ return case
     then p_message
   -- What a RAISE says of constraints and tables may be anything.
   when coalesce(p_constraint, '') <> '' and p_context !~ '^[^\n]* at RAISE(\n|$)'
-    then format('SQLSTATE %s, constraint %s of table %s', p_sqlstate, p_constraint, p_table)
+    then format('SQLSTATE %s, constraint %I of table %I', p_sqlstate, p_constraint, p_table)
   -- What Postgres says of the engine's own statements when it reads them, or looks at rights, and
   -- not when it works on a value (as in a cast to regclass: then the context begins with the
   -- statement), nor of statements that somebody's trigger may have put together.
@@ -647,11 +647,11 @@ comment on function maintenance.version() is
   'that it was made of.';
 -- end of sql/engine/version.sql
 
--- from sql/engine/state.sql dd1db70f71c269b4
+-- from sql/engine/state.sql 0aa3d58da14cef67
 -- The release, and a hash of the files of sql/engine/. Written by make migration.
 
 comment on schema maintenance is
-  'pg-maintenance 0.0.0, state a42cdcc526128ea2: '
+  'pg-maintenance 0.0.0, state 12d585898cafd01d: '
   'what people call and read; \df maintenance.* is the manual.';
 -- end of sql/engine/state.sql
 
@@ -7451,7 +7451,7 @@ end
 $$;
 -- end of sql/engine/queue/task_holds.sql
 
--- from sql/engine/queue/worker.sql b1c703c139dfae26
+-- from sql/engine/queue/worker.sql 4a7ca6b82cdae79a
 -- The workers, as they say of themselves with each claim: a heartbeat, noted every ten seconds.
 
 create table maintenance.worker (
@@ -7503,16 +7503,21 @@ begin
   then
     return;
   end if;
+  -- Names that somebody makes up fill no disk, and keep nobody out.
+  if (select count(*) from maintenance.worker) >= 1000 then
+    delete from maintenance.worker as w
+    where w.worker = (select o.worker from maintenance.worker as o order by o.seen_at limit 1)
+      and not exists (select from maintenance.worker as o where o.worker = v_worker);
+  end if;
   insert into maintenance.worker
     (worker, version, pid, kinds, rss_bytes, heap_bytes, started_at, seen_at)
   select v_worker, left(regexp_replace(p_about ->> 'version', '[^[:alnum:]_.,+-]+', ' ', 'g'), 50),
     case when (v_number ->> 'pid')::numeric < 2147483648 then (v_number ->> 'pid')::integer end,
-    p_kinds, (v_number ->> 'rss')::bigint, (v_number ->> 'heap')::bigint,
+    (select array_agg(k.kind order by k.kind) from (
+      select distinct unnest(p_kinds) as kind order by 1 limit 100) as k),
+    (v_number ->> 'rss')::bigint, (v_number ->> 'heap')::bigint,
     p_now - case when (v_number ->> 'uptime')::numeric < 1e9
       then (v_number ->> 'uptime')::integer * interval '1 second' end, p_now
-  -- Names that somebody makes up fill no disk.
-  where (select count(*) from maintenance.worker) < 1000
-    or exists (select from maintenance.worker as o where o.worker = v_worker)
   on conflict on constraint worker_pkey do update
   set login = excluded.login, version = excluded.version, pid = excluded.pid,
     kinds = excluded.kinds, rss_bytes = excluded.rss_bytes, heap_bytes = excluded.heap_bytes,
@@ -11677,7 +11682,7 @@ comment on column maintenance.job_status.unlike_shipped is
   'name, bring the shipped one back';
 -- end of sql/engine/schedule/job_status.sql
 
--- from sql/engine/schedule/cron_checks.sql 55fcf00d9975375f
+-- from sql/engine/schedule/cron_checks.sql 88f13102262ddfe6
 -- Whether pg_cron can fire: for the doctor, before anything is late.
 
 -- Shown to everybody, unlike the kind of a process.
@@ -11701,6 +11706,15 @@ set search_path = pg_catalog, pg_temp
 return 'Restart the server, with pg_cron in shared_preload_libraries. Where its log says role ... '
   'does not exist, as a superuser, before: delete from cron.job where username not in (select '
   'rolname from pg_roles);';
+
+create function maintenance_internal.is_cron_here()
+returns boolean
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+begin atomic
+  select c.gap is null from maintenance_internal.cron_state() as c;
+end;
 
 create function maintenance_internal.cron_checks()
 returns table (check_name text, status text, detail text, fix text)
@@ -11745,7 +11759,9 @@ begin
   detail := case when pg_is_in_recovery() then 'a standby: pg_cron fires on the primary alone'
     when status = 'ok' then 'the launcher of pg_cron is at work'
     else 'the launcher of pg_cron is not there' end;
-  fix := case when status <> 'ok' then maintenance_internal.launcher_advice() end;
+  fix := case when status <> 'ok' then '-- restart the server, with pg_cron in '
+    'shared_preload_libraries; before, where its log says that a role does not exist, as a '
+    'superuser: delete from cron.job where username not in (select rolname from pg_roles);' end;
   return next;
 
   -- Two are the launchers of pg_cron and of logical replication. What fires each minute, and one
@@ -11967,7 +11983,7 @@ end
 $$;
 -- end of sql/engine/schedule/cron_silence.sql
 
--- from sql/engine/schedule/scheduler_faults.sql 28dd4e00d74ff504
+-- from sql/engine/schedule/scheduler_faults.sql 11a14859c41aa013
 -- What keeps the jobs of this database from being started at all, or some of them for ever. The
 -- tick, which pg_cron fires every minute, shows whether it is at work. As notices: what somebody
 -- has stopped; but an emergency stop, and a pause that is a day old and may have been forgotten,
@@ -11984,7 +12000,9 @@ declare
   v_tick maintenance.job_status;
   v_silence record;
   v_fires constant boolean := exists (select from unnest(p_jobs) as s where s.active);
-  v_run_late maintenance.job_status;
+  v_own record;
+  v_job maintenance.job_status;
+  v_names text[] := '{}';
 begin
   select case when c.stopped_at >= c.paused_at
       or c.paused_at < maintenance_internal.clock() - interval '1 day' then 'warning'
@@ -12063,38 +12081,40 @@ begin
     return next;
   end if;
 
-  select s.* into v_run_late
-  from unnest(p_jobs) as s
-  join maintenance_internal.job as j on j.job_name = s.job_name
-  where j.statement = maintenance_internal.run_late_statement()
-  order by j.job_id
-  limit 1;
   severity := 'warning';
-  if v_run_late.job_name is null then
-    fault := 'No job calls run_late, which starts what is owed';
-    mend := 'As the owner: select * from maintenance.register(''run_late'');';
-    return next;
-  elsif v_tick.active and not v_run_late.active then
-    fault := format('The job %s, which starts what is owed, is not fired: %s', v_run_late.job_name,
-      case when v_run_late.enabled then v_run_late.scheduling else 'disabled' end);
-    mend := case when v_run_late.enabled then format('select maintenance.set_schedule(%L, '
-      '''* * * * *'');', v_run_late.job_name)
-      else format('select maintenance.enable_job(%L);', v_run_late.job_name) end;
-    return next;
-  end if;
-  for fault, mend in
-    select format('%s, %s, fails: %s', s.job_name, case j.statement
-        when maintenance_internal.run_late_statement() then 'which starts what is owed'
-        else 'which opens and closes alerts' end, s.last_error),
-      format('select return_message from cron.job_run_details where command = %L order by '
-        'runid desc limit 5;', j.statement)
-    from unnest(p_jobs) as s
-    join maintenance_internal.job as j on j.job_name = s.job_name
-    where maintenance_internal.is_own(j.statement) and s.job_name is distinct from v_tick.job_name
-      and s.last_status = 'failed'
-    order by s.job_name
+  for v_own in
+    select o.statement, o.job_name as name, o.does, s as job
+    from (values
+      (maintenance_internal.run_late_statement(), 'run_late', 'starts what is owed'),
+      (maintenance_internal.alert_statement(), 'alert_monitor', 'opens and closes alerts')
+    ) as o (statement, job_name, does)
+    left join lateral (
+      select p.* from unnest(p_jobs) as p
+      join maintenance_internal.job as j on j.job_name = p.job_name
+      where j.statement = o.statement
+      order by j.job_id
+      limit 1
+    ) as s on true
   loop
-    return next;
+    v_job := v_own.job;
+    if v_job.job_name is null then
+      fault := format('No job calls %s, which %s', v_own.name, v_own.does);
+      mend := format('As the owner: select * from maintenance.register(%L);', v_own.name);
+      return next;
+    elsif v_tick.active and not v_job.active then
+      fault := format('The job %s, which %s, is not fired: %s', v_job.job_name, v_own.does,
+        case when v_job.enabled then v_job.scheduling else 'disabled' end);
+      mend := case when v_job.enabled then format('select maintenance.set_schedule(%L, '
+        '''* * * * *'');', v_job.job_name)
+        else format('select maintenance.enable_job(%L);', v_job.job_name) end;
+      return next;
+    elsif v_job.last_status = 'failed' then
+      fault := format('%s, which %s, fails: %s', v_job.job_name, v_own.does, v_job.last_error);
+      mend := format('select return_message from cron.job_run_details where command = %L order by '
+        'runid desc limit 5;', v_own.statement);
+      return next;
+    end if;
+    v_names := v_names || v_job.job_name;
   end loop;
 
   -- Jobs that nobody has stopped, and that nobody will fire; then those that somebody has.
@@ -12128,7 +12148,7 @@ begin
         or j.why like 'in pg_cron for the role%' or j.active and j.next_run_at is null
     ) as s
     where s.job_name is distinct from v_tick.job_name
-        and (s.job_name is distinct from v_run_late.job_name or not v_tick.active)
+        and (s.job_name <> all (v_names) or not v_tick.active)
       or s.why not in ('disabled', 'removed by an operator', 'inactive in pg_cron')
     group by s.why
     order by bool_or(s.job_name = v_tick.job_name) desc, s.why
@@ -13630,7 +13650,7 @@ end
 $$;
 -- end of sql/engine/control/tick.sql
 
--- from sql/engine/control/pause.sql 91b5d6730ed2a6c1
+-- from sql/engine/control/pause.sql 042f04021f9357f0
 -- Stops all jobs and the questions to models, and lets them go on. What an operator has switched
 -- off in pg_cron or disabled is not touched by it: jobs are fired as before, and leave skipped
 -- receipts. A statement, which pg_cron runs itself, is put there as a call that does the same.
@@ -13646,7 +13666,8 @@ as $$
 declare
   -- It stands in advice that is pasted.
   v_reason constant text := left(btrim(
-    regexp_replace(p_reason, '[^[:alnum:]_.,:@/-]+', ' ', 'g')), 200);
+    regexp_replace(regexp_replace(p_reason, '[^[:alnum:]_.,:@/-]+', ' ', 'g'), '--+', '-', 'g')),
+    200);
   v_now constant timestamptz := maintenance_internal.moment();
   v_was_paused constant boolean := maintenance_internal.is_paused();
   v_signalled bigint := 0;
@@ -13778,7 +13799,7 @@ comment on function maintenance.resume() is
   'wait, and what was disabled stays so. Returns {success, message, signalled}.';
 -- end of sql/engine/control/pause.sql
 
--- from sql/engine/health/job_statistics.sql 5ee972c92c09dfea
+-- from sql/engine/health/job_statistics.sql 26df128c721e6e70
 -- How the jobs of a period went, from their receipts: how many runs, how many of them well, how
 -- long they took, and a grade.
 
@@ -13806,12 +13827,14 @@ set lock_timeout = '5s'
 as $$
 #variable_conflict use_column
 declare
-  v_since constant timestamptz := maintenance_internal.clock() - job_statistics.period;
+  v_since timestamptz;
 begin
-  if job_statistics.period is null or job_statistics.period <= interval '0' then
+  if (job_statistics.period between interval '1 microsecond' and interval '1000 years')
+    is not true then
     raise exception 'the period "%" is no time', job_statistics.period
       using errcode = 'PM002', hint = 'An interval above 0, up to now: ''30 days''.';
   end if;
+  v_since := maintenance_internal.clock() - job_statistics.period;
   return query
     with receipt as materialized (
       select r.job_id, r.status = 'succeeded' as succeeded, r.rows_affected,
@@ -13825,7 +13848,7 @@ begin
         round(100.0 * count(*) filter (where r.succeeded) / count(*), 2) as success_rate,
         avg(r.ms) as average_ms,
         percentile_cont(0.95) within group (order by r.ms::double precision) as p95_ms,
-        max(r.ms) as max_ms, sum(r.rows_affected) as rows_affected
+        max(r.ms) as max_ms, least(sum(r.rows_affected), 9223372036854775807) as rows_affected
       from receipt as r
       group by r.job_id
     )
@@ -14221,7 +14244,7 @@ begin atomic
 end;
 -- end of sql/engine/health/backlog.sql
 
--- from sql/engine/health/alert.sql 3c85abaed2732cf8
+-- from sql/engine/health/alert.sql 9bf963d8049f45d8
 -- The alerts: one row per cause, opened once and closed when the cause has been away for a while.
 -- The row of maintenance_status about them is here, too.
 
@@ -14236,6 +14259,7 @@ create table maintenance.alert (
   seen_at timestamptz not null,
   gone_at timestamptz,
   closed_at timestamptz,
+  told text,
   silenced_until timestamptz,
   silenced_by text,
   constraint alert_pkey primary key (alert_id),
@@ -14267,6 +14291,8 @@ comment on column maintenance.alert.gone_at is
 comment on column maintenance.alert.closed_at is
   'when the alert was closed, the cause having been away for the setting alert_quiet_minutes; null '
   'while it is open';
+comment on column maintenance.alert.told is
+  'the worst severity that was told by NOTIFY; null: nobody was called for it';
 comment on column maintenance.alert.silenced_until is
   'nobody is called about this cause before (silence_alert), nor does the status count it';
 
@@ -14499,7 +14525,7 @@ comment on column maintenance.index_health.is_unused is
   'never read since statistics began, at least seven days ago, and not unique';
 -- end of sql/engine/health/index_health.sql
 
--- from sql/engine/health/table_bloat.sql 79bd960e9d18cff5
+-- from sql/engine/health/table_bloat.sql 06f8d0d6080adfe0
 -- Every table of the application: how much of it is dead, by the statistics of autovacuum, and how
 -- much of its file is air, by the known estimate: the pages that its rows would take by their
 -- average width, against the pages that it has.
@@ -14515,14 +14541,15 @@ set search_path = pg_catalog, pg_temp
 begin atomic
   select c.oid,
     case when count(s.attname) = count(*) and c.reltuples >= 0 then
-      ceil(c.reltuples * (4 -- the line pointer
-        -- The row's head, with a bit a column where one is ever null; both in steps of eight bytes.
-        + 8 * ceil((23 + case when max(s.null_frac) > 0 then (max(a.attnum) + 7) / 8 else 0 end)
-          / 8.0)
-        + ceil(sum((1 - s.null_frac) * s.avg_width) / 8) * 8)
-      / ((current_setting('block_size')::integer - 24) * coalesce((
-        select o.option_value::numeric from pg_options_to_table(c.reloptions) as o
-        where o.option_name = 'fillfactor'), 100) / 100))::bigint end
+      ceil(c.reltuples / greatest(1, floor( -- rows of a page: none is on two
+        (current_setting('block_size')::integer - 24) * coalesce((
+          select o.option_value::numeric from pg_options_to_table(c.reloptions) as o
+          where o.option_name = 'fillfactor'), 100) / 100
+        / (4 -- the line pointer
+          -- The row's head, with a bit a column where one is ever null; both in steps of eight.
+          + 8 * ceil((23 + case when max(s.null_frac) > 0 then (max(a.attnum) + 7) / 8 else 0 end)
+            / 8.0)
+          + 8 * ceil(sum((1 - s.null_frac) * s.avg_width) / 8))::numeric)))::bigint end
   from pg_class as c
   join pg_namespace as n on n.oid = c.relnamespace
   join pg_attribute as a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
@@ -14570,9 +14597,10 @@ select
   round(100.0 * s.n_dead_tup / nullif(s.n_live_tup + s.n_dead_tup, 0), 1) as dead_percent,
   -- More than a fifth is dead, in a table that is worth the look.
   s.n_dead_tup > 1000 and s.n_dead_tup > 0.2 * (s.n_live_tup + s.n_dead_tup) as is_bloated,
-  c.relpages::bigint * b.size as bytes,
-  greatest(c.relpages - f.pages, 0) * b.size as air_bytes,
-  round(100.0 * greatest(c.relpages - f.pages, 0) / nullif(c.relpages, 0), 1) as air_percent,
+  greatest(c.relpages, 0)::bigint * b.size as bytes, -- that of a partitioned one is -1
+  case when f.pages is not null then greatest(c.relpages - f.pages, 0) * b.size end as air_bytes,
+  case when f.pages is not null then
+    round(100.0 * greatest(c.relpages - f.pages, 0) / nullif(c.relpages, 0), 1) end as air_percent,
   greatest(s.last_vacuum, s.last_autovacuum) as last_vacuum,
   greatest(s.last_analyze, s.last_autoanalyze) as last_analyze
 from pg_stat_user_tables as s
@@ -14648,7 +14676,7 @@ comment on function maintenance.index_report_step(integer) is
   'there), on the receipt, in details (S4-05 to S4-07).';
 -- end of sql/engine/health/index_report_step.sql
 
--- from sql/engine/health/vacuum_holders.sql deb51ce7ce366d9b
+-- from sql/engine/health/vacuum_holders.sql 004f5f5e3f31b0e7
 -- Who holds VACUUM back: dead rows stay as long as somebody could still see them. What holds them
 -- is a transaction of a session, a prepared one, a replication slot, or a standby that tells what
 -- its queries see. The age is told to everybody, since when only to who may read pg_stat_activity.
@@ -14682,9 +14710,9 @@ begin atomic
   where (a.backend_xmin is not null or a.backend_xid is not null)
     and a.pid <> pg_backend_pid()
     and (a.datname = current_database() or w.pid is not null)
-    -- VACUUM holds no VACUUM back.
-    and coalesce(a.backend_type, '') <> 'autovacuum worker'
-    and (a.query ~* '^\s*(vacuum|analyze)\M') is not true
+    -- VACUUM holds no VACUUM back, unless it writes the table anew; autovacuum has no user.
+    and a.usesysid is not null
+    and (a.state = 'active' and a.query ~* '^\s*vacuum\M' and a.query !~* '\mfull\M') is not true
   union all
   select 'prepared transaction', p.gid, p.prepared, age(p.transaction)::bigint,
     format('prepared by %s', p.owner), format('rollback prepared %L;', p.gid)
@@ -14726,7 +14754,7 @@ comment on column maintenance.vacuum_holders.detail is 'who that is, in words';
 comment on column maintenance.vacuum_holders.fix is 'the statement that ends it';
 -- end of sql/engine/health/vacuum_holders.sql
 
--- from sql/engine/health/health_checks.sql b9d8b205ba265138
+-- from sql/engine/health/health_checks.sql f67220843f6ae292
 -- What is measured of the server, the database and the workers, against the settings. What cannot
 -- be seen from here is unknown, which is no ok.
 
@@ -14794,7 +14822,7 @@ begin
     (v_setting ->> 'disk_critical_percent')::numeric, true);
   detail := format('the databases take %s', pg_size_pretty(v_bytes)) || case
     when value is null then ', of a disk of unknown size'
-    else format(' of %s GB: %s %% are free', (v_setting ->> 'disk_capacity_gb')::numeric,
+    else format(' of %s GB: %s %% are left', (v_setting ->> 'disk_capacity_gb')::numeric,
       value) end;
   fix := case status
     when 'unknown' then 'select maintenance.configure(''disk_capacity_gb'', 100); -- what it holds'
@@ -14835,7 +14863,18 @@ begin
   select h.* into v_row from maintenance_internal.vacuum_holders() as h
   where h.since is null and h.xmin_age > 10000000
   order by h.xmin_age desc limit 1;
-  if found and status = 'ok' then
+  if not found and status = 'ok' then
+    select count(*) as sessions into v_row from maintenance_internal.vacuum_holders() as h
+    where h.since is null and h.kind = 'session' and h.xmin_age > 10000; -- and not for a moment
+    if v_row.sessions > 0 then
+      status := 'unknown';
+      value := null;
+      detail := format('%s sessions of other roles hold VACUUM back, since when may not be seen',
+        v_row.sessions);
+      fix := format('grant pg_read_all_stats to %s; -- as a superuser',
+        maintenance_internal.owner()::regrole);
+    end if;
+  elsif status = 'ok' then
     status := 'warning';
     detail := format('%s %s has held VACUUM back for %s transactions: %s', v_row.kind, v_row.name,
       v_row.xmin_age, v_row.detail);
@@ -14854,8 +14893,8 @@ begin
     (v_setting ->> 'worker_memory_warning_mb')::numeric,
     (v_setting ->> 'worker_memory_critical_mb')::numeric);
   detail := case when value is null then 'no worker has claimed anything for five minutes'
-    else format('worker %s uses %s MB of heap, %s MB in all', v_row.worker, value,
-      round(v_row.rss_bytes / 1048576.0, 1)) end;
+    else format('worker %s uses %s MB of heap%s', v_row.worker, value,
+      ', ' || round(v_row.rss_bytes / 1048576.0, 1) || ' MB in all') end;
   fix := case when status in ('warning', 'critical')
     then '-- start the worker anew; it loses nothing: npm start' end;
   return next;
@@ -14884,7 +14923,7 @@ end
 $$;
 -- end of sql/engine/health/health_checks.sql
 
--- from sql/engine/health/system_health.sql 3d957c2a0367f471
+-- from sql/engine/health/system_health.sql 23f432ba6b50b848
 -- How it is in one word, with what it is made of (S2-24, C-21): one rule for what the original
 -- asked in two ways.
 
@@ -14940,9 +14979,7 @@ begin
       'checks', v_checks.details,
       'scheduler', case when v_faults.critical then 'critical' when v_faults.warning then 'warning'
         else 'ok' end,
-      'openAlerts', (
-        select count(*) from maintenance.alert as a
-        where a.closed_at is null and a.gone_at is null),
+      'openAlerts', (select a.count from maintenance_internal.alert_backlog() as a),
       'bloatedTables', v_bloat.tables,
       'databaseBytes', pg_database_size(current_database()),
       'uptime', trunc(extract(epoch from now() - pg_postmaster_start_time())),
@@ -14973,7 +15010,7 @@ comment on function maintenance.system_health() is
   'in seconds, workers.';
 -- end of sql/engine/health/system_health.sql
 
--- from sql/engine/health/alert_causes.sql a8e4f6334cf0aa4e
+-- from sql/engine/health/alert_causes.sql b47d9b582f2585bd
 -- What somebody should be called for now, one row per cause. Nothing is counted under the rules
 -- here: whether a backlog grows is read from receipts, so that a look a minute costs milliseconds,
 -- however large the tables are. Where one cause has many effects, it is named alone: a scheduler
@@ -14988,7 +15025,9 @@ as $$
 #variable_conflict use_column
 declare
   v_jobs constant maintenance.job_status[] := array(select s from maintenance.job_status as s);
-  v_failures constant integer := least(maintenance_internal.setting('alert_failures'), 1000);
+  v_failures constant integer := case
+    when maintenance_internal.setting('alert_failures') <= 1000
+      then maintenance_internal.setting('alert_failures') end; -- greatest passes over a null
   v_rows constant bigint := maintenance_internal.setting('backlog_warning_rows');
   v_warning constant numeric := maintenance_internal.setting('run_warning_seconds');
   v_critical constant numeric := maintenance_internal.setting('run_critical_seconds');
@@ -15063,8 +15102,7 @@ begin
         case when l.is_over then format('took %s s', trunc(l.seconds))
           else format('goes on, since %s s', trunc(l.seconds)) end),
       format('select * from maintenance.run_history where job_name = %L order by run_id desc limit '
-        '5; -- a shorter budget: select maintenance.configure_job(%1$L, budget => ''30 s'');',
-        l.job_name)
+        '5;', l.job_name)
     from (
       select j.job_name, r.started_at, r.finished_at is not null as is_over,
         extract(epoch from coalesce(r.finished_at, maintenance_internal.clock()) - r.started_at)
@@ -15078,7 +15116,7 @@ begin
         limit 1
       ) as r
       -- A VACUUM takes as long as it does; and what is a day old is no news.
-      where j.kind <> 'statement' and (r.status <> 'running' or (j.status).running)
+      where j.enabled and j.kind <> 'statement' and (r.status <> 'running' or (j.status).running)
         and (r.finished_at < maintenance_internal.clock() - interval '1 day') is not true
         and not exists (
           select from failing as f
@@ -15089,9 +15127,9 @@ begin
     union all
     select 'backlog_growing', b.job_name, 'warning',
       format('%s rows are left by its last run, %s by the one before, %s before that: it grows '
-        'faster than it is worked off', b.lefts[1], b.lefts[2], b.lefts[3]),
-      format('select * from maintenance.preview(%L); -- more often: select '
-        'maintenance.set_schedule(%1$L, ''*/10 * * * *'');', b.job_name)
+        'faster than it is worked off; a schedule that fires more often would mend that',
+        b.lefts[1], b.lefts[2], b.lefts[3]),
+      format('select * from maintenance.preview(%L);', b.job_name)
     from (
       select j.job_name, array_agg(r.rows_left order by r.n) as lefts
       from job as j
@@ -15108,6 +15146,7 @@ begin
           limit 3
         ) as e
       ) as r
+      where j.enabled
       group by j.job_name
     ) as b
     where b.lefts[1] >= v_rows and b.lefts[1] > b.lefts[2] and b.lefts[2] > b.lefts[3];
@@ -15135,8 +15174,9 @@ begin
     return next;
   end loop;
 
-  return query
-    select t.task, '', t.severity, concat(t.description, ': ' || t.count), t.advice
+  for cause, description, severity, advice in
+    select t.task, concat(t.description, ': ' || t.count), t.severity,
+      case when t.count is not null then coalesce(t.advice, '') end
     from (
       select * from maintenance_internal.task_backlog() as k
       -- Where no model can be asked, that is why tasks wait.
@@ -15144,23 +15184,32 @@ begin
       union all
       select * from maintenance_internal.blob_backlog()
     ) as t
-    where t.severity in ('warning', 'critical');
-
+    where t.severity in ('warning', 'critical')
+  loop
+    -- What cannot be looked at is not gone.
+    if advice is null then
+      raise exception 'the tables of tasks, or of blobs, are locked' using errcode = '55P03';
+    end if;
+    subject := '';
+    return next;
+  end loop;
   return query
     select 'health', h.check_name, h.status, h.detail, h.fix
     from maintenance_internal.health_checks() as h
     where h.status in ('warning', 'critical') and h.check_name <> 'models';
 
   return query
-    select 'setup', c.check_name, 'critical', c.detail, c.fix
+    select 'setup', c.check_name, case c.status when 'failed' then 'critical' else 'warning' end,
+      c.detail, c.fix
     from maintenance_internal.setup_checks() as c
-    -- That of pg_cron is told as scheduler.
-    where c.status = 'failed' and c.check_name not in ('pg_cron', 'launcher');
+    -- Those of pg_cron, and a pause, are told as scheduler.
+    where c.status in ('failed', 'warning')
+      and c.check_name not in ('pg_cron', 'launcher', 'paused');
 end
 $$;
 -- end of sql/engine/health/alert_causes.sql
 
--- from sql/engine/health/alert_monitor.sql 55d8cb5231720c9a
+-- from sql/engine/health/alert_monitor.sql 56916b210d1aecc4
 -- Opens and closes the alerts, and tells it to who listens. One of the kit's own jobs, as the tick:
 -- it goes on while all others are paused, and leaves one receipt.
 
@@ -15179,27 +15228,28 @@ begin
     select distinct on (c.cause, c.subject) c.* from maintenance_internal.alert_causes() as c
     order by c.cause, c.subject, c.severity
   ),
+  -- One that somebody is just silencing is for the next look.
   before as materialized (
-    select a.* from maintenance.alert as a where a.closed_at is null for update
+    select a.* from maintenance.alert as a where a.closed_at is null for update skip locked
   ),
   seen as (
     update maintenance.alert as a
     set severity = c.severity, description = c.description, advice = c.advice, seen_at = v_now,
-      gone_at = null
+      gone_at = null,
+      told = case when (b.silenced_until > v_now) is true then b.told
+        else least(b.told, c.severity) end -- critical comes before warning
     from cause as c
     join before as b on b.cause = c.cause and b.subject = c.subject
     where a.alert_id = b.alert_id
-    returning a.*, case
-      -- Nobody was called while it was silent.
-      when b.silenced_until > b.seen_at and b.silenced_until <= v_now then 'opened'
-      when a.severity = 'critical' and b.severity = 'warning' then 'raised' end as event
+    returning a.*, case when b.told is null and a.told is not null then 'opened'
+      when a.told < b.told then 'raised' end as event
   ),
   opened as (
     insert into maintenance.alert as a
       (cause, subject, severity, description, advice, opened_at, seen_at, silenced_until,
-        silenced_by)
+        silenced_by, told)
     select c.cause, c.subject, c.severity, c.description, c.advice, v_now, v_now,
-      l.silenced_until, l.silenced_by
+      l.silenced_until, l.silenced_by, case when l.silenced_until is null then c.severity end
     from cause as c
     -- Who has silenced a cause has silenced it when it comes back, too.
     left join lateral (
@@ -15209,9 +15259,10 @@ begin
       limit 1
     ) as l on l.silenced_until > v_now
     where not exists (
-      select from before as b where b.cause = c.cause and b.subject = c.subject)
+      select from maintenance.alert as o
+      where o.cause = c.cause and o.subject = c.subject and o.closed_at is null)
     on conflict (cause, subject) where closed_at is null do nothing
-    returning a.*, 'opened' as event
+    returning a.*, case when a.told is not null then 'opened' end as event
   ),
   gone as (
     update maintenance.alert as a
@@ -15220,7 +15271,9 @@ begin
     from before as b
     where a.alert_id = b.alert_id and not exists (
       select from cause as c where c.cause = b.cause and c.subject = b.subject)
-    returning a.*, case when a.closed_at is not null then 'closed' end as event
+    -- Who was called is told the end, silent or not.
+    returning a.*, case when a.closed_at is not null and a.told is not null then 'closed' end
+      as event
   )
   select count(pg_notify('maintenance_alert', jsonb_build_object('alert_id', e.alert_id, 'event',
     e.event, 'cause', e.cause, 'severity', e.severity)::text))
@@ -15228,7 +15281,7 @@ begin
   from (
     select * from seen union all select * from opened union all select * from gone
   ) as e
-  where e.event is not null and (e.silenced_until > v_now) is not true;
+  where e.event is not null;
 end
 $$;
 
@@ -15255,7 +15308,7 @@ comment on procedure maintenance.alert_monitor() is
   'are paused. Errors: 2D000 called inside a transaction.';
 -- end of sql/engine/health/alert_monitor.sql
 
--- from sql/engine/health/setup_checks.sql 4d40521348be14da
+-- from sql/engine/health/setup_checks.sql cf2ac9bacd525d42
 -- Whether the kit stands as it should: what was installed, as whom, with which rights, and whether
 -- pg_cron can fire. Cheap, since it is looked at every minute; what the rules are like says lint.
 
@@ -15283,12 +15336,15 @@ begin
 
   check_name := 'owner';
   select r.* into v_row from pg_roles as r where r.oid = maintenance_internal.owner();
-  status := case when v_row.rolsuper or v_row.rolbypassrls then 'warning' else 'ok' end;
+  status := case when not v_row.rolcanlogin and maintenance_internal.is_cron_here() then 'failed'
+    when v_row.rolsuper or v_row.rolbypassrls then 'warning' else 'ok' end;
   detail := 'the engine belongs to ' || v_owner || case
+    when status = 'failed' then ', who may not log in, and so pg_cron may not for it'
     when v_row.rolsuper then ', a superuser, and with its rights runs what is in tables and rules'
     when v_row.rolbypassrls then ', which passes row security, and so does what is in rules'
     else '' end;
-  fix := case when v_row.rolsuper then format('alter role %s nosuperuser nobypassrls;', v_owner)
+  fix := case when status = 'failed' then format('alter role %s login;', v_owner)
+    when v_row.rolsuper then format('alter role %s nosuperuser nobypassrls;', v_owner)
     when v_row.rolbypassrls then format('alter role %s nobypassrls;', v_owner) end;
   return next;
 
@@ -15321,6 +15377,42 @@ begin
   detail := v_row.detail;
   fix := nullif(v_row.fix, '');
   return next;
+
+  check_name := 'rights';
+  select count(*) as functions, min(p.oid::regprocedure::text) as one into v_row
+  from pg_proc as p
+  where p.pronamespace in ('maintenance'::regnamespace, 'maintenance_internal'::regnamespace)
+    and exists (
+      select from aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) as a
+      where a.grantee = 0);
+  status := case when v_row.functions > 0 then 'failed' else 'ok' end;
+  detail := case when v_row.functions > 0 then format('PUBLIC may execute %s functions of the kit, '
+    'as %s', v_row.functions, v_row.one) else 'PUBLIC may execute nothing of the kit' end;
+  fix := case when status <> 'ok' then 'select * from maintenance.grant_roles();' end;
+  return next;
+
+  check_name := 'path';
+  status := 'warning';
+  for detail, fix in
+    select f.finding, f.fix from maintenance_internal.lint_path() as f
+  loop
+    return next;
+  end loop;
+  if not found then
+    status := 'ok';
+    detail := 'nobody else may create where the owner''s code looks: '
+      || maintenance_internal.owner_path();
+    fix := null;
+    return next;
+  end if;
+
+  check_name := 'paused';
+  if maintenance_internal.is_paused() then
+    status := 'warning';
+    detail := 'all jobs are ' || maintenance_internal.pause_text();
+    fix := 'select maintenance.resume();';
+    return next;
+  end if;
 
   -- What every session of the owner's begins with, those of pg_cron among them.
   check_name := 'time_outs';
@@ -15356,26 +15448,50 @@ end
 $$;
 -- end of sql/engine/health/setup_checks.sql
 
--- from sql/engine/health/doctor.sql 2f5f0230968acd55
+-- from sql/engine/health/doctor.sql 1c31284c610cf750
 -- All that is wrong, and that is right, in one list: how the kit stands (setup_checks), what is
--- measured (health_checks), what the status says, and what lint finds of the rules.
+-- measured (health_checks), what keeps the jobs from being fired, how they and the tasks are, and
+-- what lint finds of the rules. A fix is made here, of names that are quoted: none is ever read out
+-- of words in which somebody else's may stand, as in an error or the reason of a pause.
 
--- The statements in an advice: they stand where a sentence begins, and end at a semicolon outside
--- of quotes.
-create function maintenance_internal.statements_in(p_advice text)
+-- A statement of our own among words of our own stands where a sentence begins, and ends at a
+-- semicolon; what is quoted is found, too, so that nothing in it is taken for one.
+create function maintenance_internal.statement_pattern()
 returns text
-language plpgsql
+language sql
 immutable
 set search_path = pg_catalog, pg_temp
-as $$
-begin
-  return (
-    select string_agg(m.found[1], ' ' order by m.n)
-    from regexp_matches(p_advice, '(?:^|(?<=[.:;,)]\s))((?:select|call|update|delete|alter|vacuum|'
-      'analyze|grant|revoke|create|drop|refresh|reindex|rollback|discard)\M'
-      '(?:[^;''"]|''[^'']*''|"[^"]*")*;(?: --[^\n]*$)?)', 'g') with ordinality as m (found, n));
-end
-$$;
+return '''[^'']*''|"[^"]*"|(?:^|(?<=[.:;,)]\s)|(?<=then\s)|(?<=or\s))((?:select|call|update|delete|'
+  'alter|vacuum|analyze|grant|revoke|create|drop|refresh|reindex|rollback|discard)\s'
+  '(?:[^;''"]|''[^'']*''|"[^"]*")*;(?: --[^\n]*$)?)';
+
+-- The statements of an advice; null where there is none.
+create function maintenance_internal.statements_in(p_advice text)
+returns text
+language sql
+immutable
+set search_path = pg_catalog, pg_temp
+begin atomic
+  select string_agg(m.found[1], ' ' order by m.n)
+  from regexp_matches(p_advice, maintenance_internal.statement_pattern(), 'g')
+    with ordinality as m (found, n);
+end;
+
+-- What mends the cause of a row about a job.
+create function maintenance_internal.job_fix(p_job maintenance.job_status)
+returns text
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+return case
+  when not (p_job).enabled then format('select maintenance.enable_job(%L);', (p_job).job_name)
+  when (p_job).scheduling = 'not installed yet'
+    then 'select * from maintenance.install_schedules();'
+  when (p_job).scheduling in ('removed by an operator', 'inactive in pg_cron')
+      or (p_job).active and (p_job).next_run_at is null
+    then maintenance_internal.schedule_advice((p_job).job_name, (p_job).declared_schedule)
+  else maintenance_internal.run_advice(p_job)
+end;
 
 create function maintenance.doctor()
 returns table (check_name text, status text, detail text, fix text)
@@ -15386,11 +15502,16 @@ set search_path = pg_catalog, pg_temp
 set lock_timeout = '5s'
 as $$
 #variable_conflict use_column
+declare
+  v_jobs constant maintenance.job_status[] := array(select s from maintenance.job_status as s);
 begin
   return query
-    with found as materialized (
+    with setup as materialized (
       select 1 as part, c.check_name, c.status, c.detail, c.fix
       from maintenance_internal.setup_checks() as c
+    ),
+    found as materialized (
+      select * from setup
       union all
       select 2, h.check_name,
         case h.status when 'critical' then 'failed' when 'unknown'
@@ -15400,27 +15521,63 @@ begin
         h.detail, h.fix
       from maintenance_internal.health_checks() as h
       union all
-      select 3, s.task, case s.severity when 'critical' then 'failed' else 'warning' end,
-        concat(s.description, ': ' || s.count, '. ' || s.advice), s.advice
-      from public.maintenance_status as s
-      where s.severity in ('warning', 'critical') and s.task not in ('open_alerts', 'models')
+      -- What pg_cron itself lacks is told above.
+      select 3, 'scheduler', case f.severity when 'critical' then 'failed' else 'warning' end,
+        f.fault, coalesce(maintenance_internal.statements_in(f.mend), '-- ' || f.mend)
+      from maintenance_internal.scheduler_faults(v_jobs) as f
+      where f.severity in ('warning', 'critical') and f.mend <> 'select maintenance.resume();'
+        and not exists (
+          select from setup as c
+          where c.check_name in ('pg_cron', 'launcher') and c.status = 'failed')
       union all
-      -- What has the same cure is one.
+      select 3, s.task, case s.severity when 'critical' then 'failed' else 'warning' end,
+        concat(s.description, ': ' || s.count, '. ' || s.advice), case
+          when s.severity = 'critical' and s.job_name is not null
+            then format('select * from maintenance.lint(%L);', s.job_name)
+          when s.job_name is not null then maintenance_internal.job_fix(j)
+          when s.task in ('jobs_failing', 'jobs_late') then (
+            select string_agg(distinct maintenance_internal.job_fix(o), ' ')
+            from unnest(v_jobs) as o
+            where case s.task when 'jobs_late' then o.late_since is not null else o.enabled
+              and o.last_status in ('failed', 'timeout', 'cancelled', 'interrupted', 'skipped') end)
+          when s.task = 'tasks_dead' then (
+            select string_agg(distinct format('select maintenance.retry_tasks(%L);', t.kind), ' ')
+            from maintenance.task as t where t.state = 'dead')
+          when s.task = 'tasks_quarantined' then 'select * from maintenance.pending_answer;'
+          when s.task = 'tasks_leased' then (
+            select format('select maintenance.retry_task(%s);', t.task_id)
+            from maintenance.task as t where t.state = 'leased' order by t.leased_at limit 1)
+          when s.task = 'subjects_to_erase' then 'call maintenance.tick();'
+          when s.task ~ '^blobs_' then 'select maintenance.retry_blobs();'
+          else '-- the detail says what to do' end
+      from public.maintenance_status as s
+      left join unnest(v_jobs) as j on j.job_name = s.job_name
+      where s.severity in ('warning', 'critical')
+        and s.task not in ('open_alerts', 'models', 'scheduler')
+      union all
+      -- What somebody was called for, and no other row says.
+      select 3, a.cause, case a.severity when 'critical' then 'failed' else 'warning' end,
+        concat_ws(': ', nullif(a.subject, ''), a.description), a.advice
+      from maintenance.alert as a
+      where a.closed_at is null and a.gone_at is null
+        and a.cause in ('job_slow', 'backlog_growing', 'model')
+      union all
+      -- What has the same cure is one; and whoever drops a job loses its rule.
       select 4, coalesce(min(l.job_name), 'rules'),
         case when bool_or(l.severity = 'critical') then 'failed' else 'warning' end,
-        format('%s%s', min(l.finding),
-          case when count(*) > 1 then format('; the same of %s jobs', count(*)) else '' end),
-        l.fix
+        concat(min(l.finding),
+          case when count(*) > 1 then format('; the same of %s jobs', count(*)) end, '. ' || case
+            when l.fix <> maintenance_internal.statements_in(l.fix) then l.fix end),
+        case when l.fix ~ 'drop_job' then '-- ' || l.fix
+          else coalesce(maintenance_internal.statements_in(l.fix), '-- ' || l.fix) end
       from maintenance.lint() as l
-      where l.severity in ('warning', 'critical') and not exists (
-        select from maintenance_internal.setup_checks() as c where c.fix = l.fix)
+      where l.severity in ('warning', 'critical')
+        and not exists (select from setup as c where c.fix = l.fix)
       group by l.fix
     )
-    -- What can be pasted is the fix, and words are a comment; whoever drops a job loses its rule.
-    select f.check_name, f.status,
-      concat(f.detail, '. ' || case when f.part <> 3 and f.fix <> p.statements then f.fix end),
-      case when f.fix ~ 'drop_job' then '-- ' || f.fix else coalesce(p.statements,
-        regexp_replace(f.fix, '^(-- )?', '-- ')) end
+    select f.check_name, f.status, f.detail,
+      case when f.part > 1 or f.fix ~ '^--' then f.fix
+        else coalesce(maintenance_internal.statements_in(f.fix), '-- ' || f.fix) end
     from (
       select * from found
       union all
@@ -15430,7 +15587,6 @@ begin
       select 4, 'rules', 'ok', 'lint finds nothing: select * from maintenance.lint();', null
       where not exists (select from found as o where o.part = 4)
     ) as f
-    cross join lateral maintenance_internal.statements_in(f.fix) as p (statements)
     order by array_position(array['failed', 'warning', 'ok'], f.status), f.part, f.check_name;
 end
 $$;
@@ -15438,11 +15594,12 @@ $$;
 comment on function maintenance.doctor() is
   'What is wrong and what is right, what failed first: rows (check_name, status: failed, warning '
   'or ok, detail, fix), fix being the statements to paste, for whom their comment says, else for '
-  'the owner (S1-11, S2-39). It looks at the setup, at what is measured, at maintenance_status '
-  'and at lint, which plans every rule: for people, and make doctor; alerts look at the first two.';
+  'the owner; a comment where no statement mends it (S1-11, S2-39). It looks at the setup, at '
+  'what is measured, at what fires the jobs, at maintenance_status, at alerts and at lint, which '
+  'plans every rule.';
 -- end of sql/engine/health/doctor.sql
 
--- from sql/engine/health/metrics.sql 01ad0b947efd58ab
+-- from sql/engine/health/metrics.sql 5daa8a50b736a4c4
 -- All of the status as numbers, for Prometheus: one row per sample. scripts/monitoring has what
 -- reads it. Nothing here is a row's text: labels are names of jobs, kinds, models, tables, workers.
 --
@@ -15502,7 +15659,7 @@ begin atomic
     ('model_calls_total', 'counter', 'Numbers given to calls; some may have been left out'),
     ('alerts_opened_total', 'counter', 'Numbers given to alerts; some may have been left out'),
     ('tasks', 'gauge',
-      'Tasks by kind and state, each counted up to 10000; what is over is kept for a while'),
+      'Tasks by kind and state: ready ones up to 10000 a kind, others up to 100000 in all'),
     ('tasks_due', 'gauge', 'Tasks that a worker could take now, of a kind up to 10000'),
     ('tasks_oldest_due_seconds', 'gauge',
       'How long the oldest of the tasks that are due should have been asked; 0: none is due'),
@@ -15746,13 +15903,13 @@ begin
             select o.kind, o.state, count(*)
             from (
               (select t.kind, t.state from maintenance.task as t where t.state = 'leased'
-              limit v_cap)
+              limit 10 * v_cap)
               union all
               (select t.kind, t.state from maintenance.task as t where t.state = 'quarantined'
-              limit v_cap)
+              limit 10 * v_cap)
               union all
               (select t.kind, t.state from maintenance.task as t where t.state = 'dead'
-              limit v_cap)
+              limit 10 * v_cap)
             ) as o
             group by o.kind, o.state
           )
@@ -15977,11 +16134,12 @@ comment on column maintenance.metrics.help is 'what it is, the same for each row
 comment on column maintenance.metrics.type is 'gauge or counter, the same for each row of a name';
 -- end of sql/engine/health/metrics.sql
 
--- from sql/engine/report/text.sql 8b9245be640b0ee7
+-- from sql/engine/report/text.sql c6160665c3098c5b
 -- How report_html writes texts, numbers and times. The page is read as XML, too: every text of
--- anybody's goes through html_escape, and what is not ASCII is written as a number.
+-- anybody's goes through html_escape.
 
--- Characters that no page may hold, or that turn the order of those around them, are dropped.
+-- Characters that no page may hold, that turn the order of those around them, or that nobody sees,
+-- are dropped.
 create function maintenance_internal.html_escape(p_text text)
 returns text
 language plpgsql
@@ -15992,7 +16150,7 @@ begin
   p_text := regexp_replace(p_text, '[\x01-\x08\x0b-\x1f\x7f]', '', 'g');
   if getdatabaseencoding() = 'UTF8' then
     p_text := regexp_replace(p_text,
-      '[\u0080-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufffe\uffff]', '', 'g');
+      '[\u0080-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff\ufffe\uffff]', '', 'g');
   end if;
   return replace(replace(replace(replace(replace(p_text, '&', '&amp;'), '<', '&lt;'),
     '>', '&gt;'), '"', '&quot;'), '''', '&#39;');
@@ -16097,8 +16255,7 @@ return (
   ) as m (meaning)
 );
 
--- An advice: its statements, which stand where a sentence begins and end at a semicolon outside
--- of quotes, in <code>, to be copied. Null for null.
+-- An advice, its statements in <code>, to be copied; at most 8,000 characters. Null for null.
 create function maintenance_internal.html_advice(p_text text)
 returns text
 language plpgsql
@@ -16108,22 +16265,19 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_from text;
-  v_to integer := 0;
+  v_to integer;
+  v_piece text;
   v_html text := '';
 begin
   -- What is escaped has none of \x01 and \x02.
-  p_text := regexp_replace(p_text, '[\x01\x02]', '', 'g');
-  p_text := regexp_replace(p_text, '(?:^|(?<=[.:;,)] )|(?<=then )|(?<=or ))'
-    '(?:select|call|update|delete|alter|vacuum|analyze|grant|create|refresh|reindex)\s'
-    '(?:[^;''"]|''[^'']*''|"[^"]*")*;',
-    e'\x01\\&\x02', 'g');
+  p_text := regexp_replace(left(p_text, 8000), '[\x01\x02]', '', 'g');
+  p_text := regexp_replace(p_text, maintenance_internal.statement_pattern(), e'\x01\\&\x02', 'g');
   foreach v_from in array string_to_array(p_text, e'\x01') loop
     v_to := position(e'\x02' in v_from);
-    if v_to > 0 then
-      v_html := v_html || '<code>' || maintenance_internal.html_escape(left(v_from, v_to - 1))
-        || '</code>';
-    end if;
-    v_html := v_html || maintenance_internal.html_escape(substr(v_from, v_to + 1));
+    v_piece := maintenance_internal.html_escape(left(v_from, greatest(v_to - 1, 0)));
+    v_html := v_html || case when v_to = 0 or v_from ~ '^[''"]' then v_piece
+        else '<code>' || v_piece || '</code>' end
+      || maintenance_internal.html_escape(substr(v_from, v_to + 1));
   end loop;
   return v_html;
 end
@@ -16139,7 +16293,7 @@ return array(
   where maintenance_internal.is_own(j.statement));
 -- end of sql/engine/report/text.sql
 
--- from sql/engine/report/style.sql 5ed639ae85a70c44
+-- from sql/engine/report/style.sql 11d9ffe67f980c7f
 -- How report_html looks: one column of sections, which are lists where a telephone can show them
 -- and tables in boxes of their own where it cannot. Colours mean something, and none stands alone:
 -- a word, a sign or a height says the same.
@@ -16215,7 +16369,8 @@ details + .scroll { margin-top: 0.75rem; }
 }
 .tiles div { background: var(--card); padding: 0.75rem 1.125rem; }
 .tiles dt { color: var(--muted); font-size: 0.8125rem; }
-.tiles dd { font-size: 1.375rem; font-weight: 600; letter-spacing: -0.01em; line-height: 1.3; }
+.tiles dd { overflow-wrap: anywhere; font-size: 1.375rem; font-weight: 600; letter-spacing: -0.01em;
+  line-height: 1.3; }
 .tiles small { display: block; color: var(--muted); font-size: 0.8125rem; font-weight: 400;
   letter-spacing: 0; }
 .toc { margin-top: 1rem; font-size: 0.875rem; display: flex; flex-wrap: wrap; }
@@ -16326,7 +16481,7 @@ td.text { white-space: normal; min-width: 14rem; overflow-wrap: anywhere; }
 summary { cursor: pointer; color: var(--notice); font-size: 0.875rem; padding: 0.25rem 0; }
 details .scroll { margin-top: 0.25rem; }
 footer { color: var(--muted); font-size: 0.8125rem; padding-top: 2.5rem; padding-bottom: 3rem; }
-@media (max-width: 46rem) {
+@media (max-width: 62rem) {
   .row, .due .row { grid-template-columns: minmax(0, 1fr) auto; gap: 0.125rem 0.75rem;
     padding: 0.625rem 1rem; }
   .row .chart { grid-column: 1 / -1; grid-row: 2; padding: 0.25rem 0; }
@@ -16349,11 +16504,14 @@ footer { color: var(--muted); font-size: 0.8125rem; padding-top: 2.5rem; padding
   .row.axis-row > :first-child, .row.axis-row > :last-child { display: none; }
   .item-head .when { margin-left: 0; width: 100%; }
   .card, .none { padding: 0.875rem 1rem; }
-  .tiles { grid-template-columns: 1fr 1fr; }
+  .tiles { grid-template-columns: repeat(2, minmax(0, 1fr)); }
   .tiles div { padding: 0.625rem 1rem; }
 }
 @media print {
   body { background: none; } .toc { display: none; } .card, .rows { break-inside: avoid; }
+  .scroll { overflow: visible; } table { font-size: 0.75rem; }
+  th, td, thead th, .n, .badge { white-space: normal; padding: 0.25rem 0.375rem;
+    overflow-wrap: anywhere; min-width: 0; }
 }
 $style$;
 -- end of sql/engine/report/style.sql
@@ -16519,7 +16677,7 @@ set search_path = pg_catalog, pg_temp
 return concat('<p class="none">', p_text, '</p>');
 -- end of sql/engine/report/charts.sql
 
--- from sql/engine/report/status.sql dffcb0665cac932e
+-- from sql/engine/report/status.sql a387bfcba8e26e35
 -- The sections of report_html about now: what to act on, and what is due. p_status: the rows of
 -- maintenance_status, which are dear to count, and counted once.
 
@@ -16551,8 +16709,8 @@ immutable
 set search_path = pg_catalog, pg_temp
 return maintenance_internal.html_number(p_count) || case when p_count >= 10000 then '+' else '' end;
 
--- What somebody should act on: rows of the status, and alerts that are open, not silenced, and not
--- about one of these rows.
+-- What somebody should act on: rows of the status, and alerts that are open and not silenced. An
+-- alert about a row is one thing with it, as bad as the worse of the two.
 create function maintenance_internal.report_acts(
   p_status jsonb,
   out acts bigint,
@@ -16561,19 +16719,28 @@ language sql
 stable
 set search_path = pg_catalog, pg_temp
 begin atomic
-  select count(*), count(*) filter (where a.severity = 'critical')
-  from (
-    select s.severity from maintenance_internal.status_rows(p_status) as s
+  with row_of as (
+    select s.task, s.job_name, s.severity from maintenance_internal.status_rows(p_status) as s
     where s.severity in ('warning', 'critical')
-    union all
-    select a.severity from maintenance.alert as a
+  ),
+  called as (
+    select a.alert_id, a.severity, (
+      select min(s.task) from row_of as s
+      where s.task in (a.cause, a.subject) or s.job_name = a.subject
+        or a.cause = 'job_failing' and s.task = 'jobs_failing'
+        or a.cause = 'model' and s.task = 'models') as task
+    from maintenance.alert as a
     where a.closed_at is null and a.gone_at is null
       and (a.silenced_until > maintenance_internal.clock()) is not true
-      and not exists (
-        select from maintenance_internal.status_rows(p_status) as s
-        where s.severity in ('warning', 'critical')
-          and (s.task in (a.cause, a.subject) or s.job_name = a.subject))
-  ) as a;
+  )
+  select count(*), count(*) filter (where t.severity = 'critical')
+  from (
+    select least(s.severity, (
+      select min(c.severity) from called as c where c.task = s.task)) as severity -- c before w
+    from row_of as s
+    union all
+    select c.severity from called as c where c.task is null
+  ) as t;
 end;
 
 create function maintenance_internal.report_act(p_status jsonb)
@@ -16684,7 +16851,7 @@ end
 $$;
 -- end of sql/engine/report/status.sql
 
--- from sql/engine/report/runs.sql 3e00833d43305933
+-- from sql/engine/report/runs.sql b3cff4ae2410d474
 -- The sections of report_html about runs, each over the receipts of the period once. What a receipt
 -- says of errors is its error, which has no row's text.
 
@@ -16718,10 +16885,11 @@ begin
   left join (
     select (h.at at time zone 'UTC')::date as day, sum(h.rows_affected) as rows_affected,
       count(*) filter (where h.status <> 'skipped') as runs,
-      count(*) filter (where h.status in ('failed', 'timeout')) as failed
+      count(*) filter (where h.status in ('failed', 'timeout', 'interrupted')) as failed
     from (
       select coalesce(r.started_at, r.finished_at) as at, r.rows_affected, r.status
       from maintenance_internal.run as r
+      where r.job_id <> all (maintenance_internal.own_jobs())
     ) as h
     where h.at >= p_from
     group by 1
@@ -16843,7 +17011,7 @@ begin
           (p_from at time zone 'UTC')::date, p_days), '</div><div></div></li></ul>',
         maintenance_internal.timeline_legend(),
         case when v_jobs > v_most_lanes then format('<p class="when">And %s more jobs, with less '
-          'trouble than these.</p>', v_jobs - v_most_lanes) end) end);
+          'trouble, or as much.</p>', v_jobs - v_most_lanes) end) end);
 end
 $$;
 
@@ -16993,7 +17161,8 @@ begin
     limit 500
   ) as s;
   return maintenance_internal.report_section('statistics', 'Statistics by job',
-    'How often each job succeeded, how long it took, and what it took.',
+    'Runs that ended in this time, but for those that were cancelled: how often each job '
+      'succeeded, how long it took, and how many rows.',
     case when v_rows is null then maintenance_internal.report_none('No job has run in this time.')
       else maintenance_internal.report_table('Statistics by job', array['Job', 'Grade', '#Runs',
         '#Succeeded', '#Average', '#p95', '#Longest', '#Rows'], v_rows) end);
@@ -17202,7 +17371,7 @@ end
 $$;
 -- end of sql/engine/report/tasks.sql
 
--- from sql/engine/report/report_html.sql d70c9c18873c3f60
+-- from sql/engine/report/report_html.sql 17c501f9dd0b6541
 -- The whole of it as one page that can be kept, sent and printed: no script, and nothing that is
 -- loaded from anywhere.
 
@@ -17222,15 +17391,16 @@ begin
     coalesce(sum(j.odd), 0) as odd, coalesce(sum(j.rows_affected), 0) as rows_affected
   into v_runs
   from (
-    select count(*) as runs, count(*) filter (where r.status in ('failed', 'timeout')) as failed,
-      count(*) filter (where r.status in ('cancelled', 'interrupted')) as odd,
+    select count(*) as runs,
+      count(*) filter (where r.status in ('failed', 'timeout', 'interrupted')) as failed,
+      count(*) filter (where r.status = 'cancelled') as odd,
       sum(r.rows_affected) as rows_affected
     from maintenance_internal.run as r
     where r.started_at >= p_from and r.status <> 'skipped' and r.job_id <> all (v_own)
     group by r.job_name
   ) as j;
   select coalesce(sum(s.count), 0) as due, coalesce(bool_or(s.count >= 10000), false) as capped,
-    count(*) filter (where s.count > 0) as rules
+    count(*) filter (where s.count > 0) as rules, count(*) filter (where s.count is null) as hidden
   into v_due
   from maintenance_internal.status_rows(p_status) as s
   where s.job_name is not null;
@@ -17238,12 +17408,13 @@ begin
     maintenance_internal.html_number(v_runs.runs), '<small>of ',
     maintenance_internal.html_number(v_runs.jobs), ' jobs</small></dd></div>',
     '<div><dt>Failed</dt><dd>', maintenance_internal.html_number(v_runs.failed), '<small>',
-    maintenance_internal.html_number(v_runs.odd), ' cut short</small></dd></div>',
+    maintenance_internal.html_number(v_runs.odd), ' cancelled</small></dd></div>',
     '<div><dt>Rows</dt><dd>', maintenance_internal.html_number(v_runs.rows_affected),
-    '<small>deleted or changed</small></dd></div><div><dt>Due now</dt><dd>',
+    '<small>deleted, changed or counted</small></dd></div><div><dt>Due now</dt><dd>',
     maintenance_internal.html_number(v_due.due), case when v_due.capped then '+' end,
-    '<small>rows, of ', maintenance_internal.html_number(v_due.rules), ' rules</small></dd></div>'
-    '</dl>');
+    '<small>rows, of ', maintenance_internal.html_number(v_due.rules), ' rules', case
+      when v_due.hidden > 0 then format('; %s cannot be counted', v_due.hidden) end,
+    '</small></dd></div></dl>');
 end
 $$;
 
@@ -17268,14 +17439,22 @@ language plpgsql
 stable
 security definer
 set search_path = pg_catalog, pg_temp
-set lock_timeout = '5s'
+set lock_timeout = '1s'
 as $$
 declare
   v_now constant timestamptz := maintenance_internal.clock();
   v_from timestamptz;
   v_status jsonb;
-  v_acts record;
+  v_acts record; -- acts, critical
+  v_tiles text;
+  v_has_tasks boolean := true;
   v_name text;
+  v_part record;
+  v_section text;
+  v_sections text := '';
+  v_message text;
+  v_state text;
+  v_context text;
 begin
   if (report_html.days between 1 and 366) is not true then
     raise exception 'a report cannot be over % days', report_html.days
@@ -17286,8 +17465,48 @@ begin
   select coalesce(jsonb_agg(to_jsonb(s)), '[]') into v_status
   from public.maintenance_status as s
   where s.task <> 'open_alerts'; -- which are there themselves
-  select * into v_acts from maintenance_internal.report_acts(v_status);
+  select 0 as acts, 0 as critical into v_acts;
+  begin
+    select * into v_acts from maintenance_internal.report_acts(v_status);
+    v_tiles := maintenance_internal.report_tiles(v_from, v_status);
+    v_has_tasks := exists (select from maintenance.kind);
+  exception when others or assert_failure then
+    v_tiles := '';
+  end;
   v_name := maintenance_internal.html_escape(current_database());
+  -- What cannot be read now keeps nothing else from the page.
+  for v_part in
+    select * from (values ('act', 'What to act on'), ('due', 'Due by rule'),
+      ('nights', 'Rows by night'), ('timeline', 'Runs in time'), ('failures', 'Failures'),
+      ('statistics', 'Statistics by job'), ('tasks', 'Tasks, and what they cost'),
+      ('models', 'Models'), ('sizes', 'Sizes before and after')) as p (id, title)
+  loop
+    begin
+      v_section := case v_part.id
+        when 'act' then maintenance_internal.report_act(v_status)
+        when 'due' then maintenance_internal.report_due(v_status)
+        when 'nights' then maintenance_internal.report_days(v_from, report_html.days)
+        when 'timeline'
+          then maintenance_internal.report_timeline(v_from, v_now, report_html.days)
+        when 'failures' then maintenance_internal.report_failures(v_from)
+        when 'statistics' then maintenance_internal.report_statistics(
+          greatest(v_now - v_from, interval '1 second'))
+        when 'tasks' then maintenance_internal.report_tasks(report_html.days)
+        when 'models' then maintenance_internal.report_models()
+        else maintenance_internal.report_sizes(v_from)
+      end;
+    exception when others or assert_failure then
+      get stacked diagnostics v_state = returned_sqlstate, v_message = message_text,
+        v_context = pg_exception_context;
+      v_section := maintenance_internal.report_section(v_part.id, v_part.title,
+        'This cannot be read now.', maintenance_internal.report_none(maintenance_internal.html_cut(
+          maintenance_internal.error_text(v_state, v_message, v_context), 500)));
+      if v_state = '55P03' then
+        perform set_config('lock_timeout', '20ms', true); -- the second is over
+      end if;
+    end;
+    v_sections := v_sections || v_section || chr(10);
+  end loop;
 
   return concat('<!DOCTYPE html>', chr(10), '<html lang="en"><head><meta charset="utf-8"/>',
     '<meta name="viewport" content="width=device-width, initial-scale=1"/>',
@@ -17305,29 +17524,22 @@ begin
     '</li><li>pg-maintenance ', (
       select maintenance_internal.html_escape(concat(v.release, ', state ', left(v.state, 8)))
       from maintenance.version() as v where v.part = 'engine'),
-    '</li></ul><p class="verdict ', case when v_acts.acts = 0 then 'ok'
-      when v_acts.critical > 0 then 'critical' else 'warning' end,
-    '"><span aria-hidden="true">', case when v_acts.acts = 0 then '&#10003;'
-      when v_acts.critical > 0 then '&#10007;' else '&#9650;' end, '</span><span>',
-    case when v_acts.acts = 0 then 'All is well: nothing to act on'
+    '</li></ul><p class="verdict ', case when v_acts.critical > 0 or v_tiles = '' then 'critical'
+      when v_acts.acts = 0 then 'ok' else 'warning' end,
+    '"><span aria-hidden="true">', case when v_acts.critical > 0 or v_tiles = '' then '&#10007;'
+      when v_acts.acts = 0 then '&#10003;' else '&#9650;' end, '</span><span>',
+    case when v_tiles = '' then 'What is to be acted on cannot be told in full: a table of the kit '
+        'cannot be read now'
+      when v_acts.acts = 0 then 'All is well: nothing to act on'
       else concat(maintenance_internal.html_number(v_acts.acts),
         case when v_acts.acts = 1 then ' thing' else ' things' end, ' to act on',
         case when v_acts.critical = v_acts.acts then ', critical'
           when v_acts.critical > 0 then
-            format(', %s of them critical', v_acts.critical) end) end,
-    '</span></p>', maintenance_internal.report_tiles(v_from, v_status),
-    maintenance_internal.report_contents(exists (select from maintenance.kind)),
+            format(', %s of them critical',
+              maintenance_internal.html_number(v_acts.critical)) end) end,
+    '</span></p>', v_tiles, maintenance_internal.report_contents(v_has_tasks),
     '</header>', chr(10), '<main>', chr(10),
-    maintenance_internal.report_act(v_status),
-    maintenance_internal.report_due(v_status),
-    maintenance_internal.report_days(v_from, report_html.days),
-    maintenance_internal.report_timeline(v_from, v_now, report_html.days),
-    maintenance_internal.report_failures(v_from),
-    maintenance_internal.report_statistics(v_now - v_from),
-    maintenance_internal.report_tasks(report_html.days),
-    maintenance_internal.report_models(),
-    maintenance_internal.report_sizes(v_from),
-    '</main>', chr(10), '<footer>Made by maintenance.report_html(', report_html.days,
+    v_sections, '</main>', chr(10), '<footer>Made by maintenance.report_html(', report_html.days,
     '); pg-maintenance: ', (
       select string_agg(maintenance_internal.html_escape(format('%s %s, state %s', v.part,
         v.release, v.state)), '; ' order by v.part) from maintenance.version() as v),
@@ -17341,7 +17553,7 @@ comment on function maintenance.report_html(integer) is
   'text. To a file: make report. Errors: PM002 days, which are 1 to 366.';
 -- end of sql/engine/report/report_html.sql
 
--- from sql/engine/names.sql 48405ea65cd41164
+-- from sql/engine/names.sql a06c7c7dac32a52c
 -- The names that the files of sql/engine/ make in our schemas. Written by make migration.
 
 create function maintenance_internal.engine_names()
@@ -17550,6 +17762,7 @@ return array[
   'maintenance_internal.in_window',
   'maintenance_internal.installed_schedule',
   'maintenance_internal.is_alive',
+  'maintenance_internal.is_cron_here',
   'maintenance_internal.is_cut',
   'maintenance_internal.is_late_at_work',
   'maintenance_internal.is_leaf',
@@ -17561,6 +17774,7 @@ return array[
   'maintenance_internal.is_trusted',
   'maintenance_internal.job',
   'maintenance_internal.job_faults',
+  'maintenance_internal.job_fix',
   'maintenance_internal.judge',
   'maintenance_internal.judge_fault',
   'maintenance_internal.key_of',
@@ -17713,6 +17927,7 @@ return array[
   'maintenance_internal.start_bar',
   'maintenance_internal.start_run',
   'maintenance_internal.start_waiting',
+  'maintenance_internal.statement_pattern',
   'maintenance_internal.statement_tables',
   'maintenance_internal.statements_in',
   'maintenance_internal.status_rows',

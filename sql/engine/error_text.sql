@@ -19,7 +19,7 @@ return case
     then p_message
   -- What a RAISE says of constraints and tables may be anything.
   when coalesce(p_constraint, '') <> '' and p_context !~ '^[^\n]* at RAISE(\n|$)'
-    then format('SQLSTATE %s, constraint %s of table %s', p_sqlstate, p_constraint, p_table)
+    then format('SQLSTATE %s, constraint %I of table %I', p_sqlstate, p_constraint, p_table)
   -- What Postgres says of the engine's own statements when it reads them, or looks at rights, and
   -- not when it works on a value (as in a cast to regclass: then the context begins with the
   -- statement), nor of statements that somebody's trigger may have put together.

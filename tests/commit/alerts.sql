@@ -3,7 +3,7 @@
 \set QUIET on
 set client_min_messages = error;
 create extension pgtap;
-select plan(37);
+select plan(44);
 \ir connect.psql
 
 create function pg_temp.heard() returns text language sql as $$
@@ -62,11 +62,16 @@ select job_id, job_name, 'manual', 'succeeded', now() - interval '50 seconds', n
 from maintenance_internal.job where job_name = 'purge';
 call maintenance.alert_monitor();
 select is(pg_temp.heard(), 'raised job_slow critical', 'that becomes slower is told once more');
+update maintenance_internal.run set finished_at = started_at + interval '70 seconds' where job_name = 'purge';
+call maintenance.alert_monitor();
+update maintenance_internal.run set finished_at = started_at + interval '350 seconds' where job_name = 'purge';
+call maintenance.alert_monitor();
+select is(pg_temp.heard(), null, 'and not each time that it goes up and down');
 select (maintenance.silence_alert(max(alert_id), now() + interval '1 hour')).alert_id from maintenance.alert
 where closed_at is null and cause = 'job_slow' \g /dev/null
 delete from maintenance_internal.run where job_name = 'purge';
 call maintenance.alert_monitor();
-select is(pg_temp.heard(), null, 'nobody is told the end of what is silenced');
+select is(pg_temp.heard(), 'closed job_slow critical', 'who was called is told the end, though it is silent');
 select is(pg_temp.open(), null, 'which ends all the same');
 insert into maintenance_internal.run (job_id, job_name, trigger, status, started_at, finished_at, stop_reason)
 select job_id, job_name, 'manual', 'succeeded', now() - interval '70 seconds', now(), 'done'
@@ -99,6 +104,33 @@ select is(pg_temp.paused(), true, 'but one that somebody has forgotten');
 select maintenance.resume() \g /dev/null
 call maintenance.alert_monitor();
 select is(pg_temp.paused(), false, 'until it ends');
+
+-- What is locked, or held by somebody, keeps nothing else from being told.
+select dblink_exec('other', 'begin; lock table maintenance.alert in access exclusive mode') \g /dev/null
+select matches(maintenance.report_html(7), 'This cannot be read now.*Statistics by job',
+  'a locked table costs the page its part alone');
+select is(jsonb_typeof(maintenance.system_health()), 'object', 'nor does it cost the word of health');
+select matches((select description from public.maintenance_status where task = 'open_alerts'), 'cannot be counted',
+  'the status says so');
+select dblink_exec('other', 'rollback') \g /dev/null
+insert into maintenance_internal.run (job_id, job_name, trigger, status, started_at, finished_at, stop_reason)
+select job_id, job_name, 'manual', 'succeeded', now() - interval '70 seconds', now(), 'done'
+from maintenance_internal.job where job_name = 'purge';
+call maintenance.alert_monitor();
+select pg_temp.heard() \g /dev/null
+select dblink_exec('other',
+  format('begin; do $d$ begin perform maintenance.silence_alert(%s, now() + interval ''1 hour''); end $d$',
+  (select max(alert_id) from maintenance.alert where cause = 'job_slow'))) \g /dev/null
+delete from maintenance_internal.run where job_name = 'purge';
+call maintenance.alert_monitor();
+select is((select status from maintenance.run_history where job_name = 'alert_monitor'), 'succeeded',
+  'whoever is just silencing an alert keeps no look from its end');
+select is((select gone_at from maintenance.alert where cause = 'job_slow' and closed_at is null), null,
+  'that one is for the next');
+select dblink_exec('other', 'rollback') \g /dev/null
+call maintenance.alert_monitor();
+select is(pg_temp.open(), null, '... which closes it');
+select pg_temp.heard() \g /dev/null
 
 -- Who holds VACUUM back.
 create function pg_temp.vacuum(ahead interval) returns text language sql as $$

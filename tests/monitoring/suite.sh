@@ -37,12 +37,12 @@ on "$database" psql -qX -v ON_ERROR_STOP=1 -v monitor="$monitor" -v password="$p
   -f tests/monitoring/set_up.sql
 monitor_url=$(sed -E "s#^([a-z]+://)([^/@]*@)?#\1$monitor:$password@#" <<<"$database")
 
-if has promtool 'textfile.sql'; then
-  on "$monitor_url" psql -qXAt -v ON_ERROR_STOP=1 -f scripts/monitoring/textfile.sql \
+if has promtool 'the names of the metrics'; then
+  on "$monitor_url" psql -qXAt -v ON_ERROR_STOP=1 -f tests/monitoring/text.sql \
     -o "$work/textfile.prom" || result=1
   # shellcheck disable=SC2317 # passes calls it
   well_named() { promtool check metrics <"$work/textfile.prom"; }
-  passes 'what textfile.sql prints is legal, and named by the rules' well_named
+  passes 'the metrics are legal, and named by the rules' well_named
 fi
 
 # Somebody who holds VACUUM back.

@@ -13,7 +13,8 @@ as $$
 declare
   -- It stands in advice that is pasted.
   v_reason constant text := left(btrim(
-    regexp_replace(p_reason, '[^[:alnum:]_.,:@/-]+', ' ', 'g')), 200);
+    regexp_replace(regexp_replace(p_reason, '[^[:alnum:]_.,:@/-]+', ' ', 'g'), '--+', '-', 'g')),
+    200);
   v_now constant timestamptz := maintenance_internal.moment();
   v_was_paused constant boolean := maintenance_internal.is_paused();
   v_signalled bigint := 0;

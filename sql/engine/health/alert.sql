@@ -12,6 +12,7 @@ create table maintenance.alert (
   seen_at timestamptz not null,
   gone_at timestamptz,
   closed_at timestamptz,
+  told text,
   silenced_until timestamptz,
   silenced_by text,
   constraint alert_pkey primary key (alert_id),
@@ -43,6 +44,8 @@ comment on column maintenance.alert.gone_at is
 comment on column maintenance.alert.closed_at is
   'when the alert was closed, the cause having been away for the setting alert_quiet_minutes; null '
   'while it is open';
+comment on column maintenance.alert.told is
+  'the worst severity that was told by NOTIFY; null: nobody was called for it';
 comment on column maintenance.alert.silenced_until is
   'nobody is called about this cause before (silence_alert), nor does the status count it';
 

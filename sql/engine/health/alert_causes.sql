@@ -12,7 +12,9 @@ as $$
 #variable_conflict use_column
 declare
   v_jobs constant maintenance.job_status[] := array(select s from maintenance.job_status as s);
-  v_failures constant integer := least(maintenance_internal.setting('alert_failures'), 1000);
+  v_failures constant integer := case
+    when maintenance_internal.setting('alert_failures') <= 1000
+      then maintenance_internal.setting('alert_failures') end; -- greatest passes over a null
   v_rows constant bigint := maintenance_internal.setting('backlog_warning_rows');
   v_warning constant numeric := maintenance_internal.setting('run_warning_seconds');
   v_critical constant numeric := maintenance_internal.setting('run_critical_seconds');
@@ -87,8 +89,7 @@ begin
         case when l.is_over then format('took %s s', trunc(l.seconds))
           else format('goes on, since %s s', trunc(l.seconds)) end),
       format('select * from maintenance.run_history where job_name = %L order by run_id desc limit '
-        '5; -- a shorter budget: select maintenance.configure_job(%1$L, budget => ''30 s'');',
-        l.job_name)
+        '5;', l.job_name)
     from (
       select j.job_name, r.started_at, r.finished_at is not null as is_over,
         extract(epoch from coalesce(r.finished_at, maintenance_internal.clock()) - r.started_at)
@@ -102,7 +103,7 @@ begin
         limit 1
       ) as r
       -- A VACUUM takes as long as it does; and what is a day old is no news.
-      where j.kind <> 'statement' and (r.status <> 'running' or (j.status).running)
+      where j.enabled and j.kind <> 'statement' and (r.status <> 'running' or (j.status).running)
         and (r.finished_at < maintenance_internal.clock() - interval '1 day') is not true
         and not exists (
           select from failing as f
@@ -113,9 +114,9 @@ begin
     union all
     select 'backlog_growing', b.job_name, 'warning',
       format('%s rows are left by its last run, %s by the one before, %s before that: it grows '
-        'faster than it is worked off', b.lefts[1], b.lefts[2], b.lefts[3]),
-      format('select * from maintenance.preview(%L); -- more often: select '
-        'maintenance.set_schedule(%1$L, ''*/10 * * * *'');', b.job_name)
+        'faster than it is worked off; a schedule that fires more often would mend that',
+        b.lefts[1], b.lefts[2], b.lefts[3]),
+      format('select * from maintenance.preview(%L);', b.job_name)
     from (
       select j.job_name, array_agg(r.rows_left order by r.n) as lefts
       from job as j
@@ -132,6 +133,7 @@ begin
           limit 3
         ) as e
       ) as r
+      where j.enabled
       group by j.job_name
     ) as b
     where b.lefts[1] >= v_rows and b.lefts[1] > b.lefts[2] and b.lefts[2] > b.lefts[3];
@@ -159,8 +161,9 @@ begin
     return next;
   end loop;
 
-  return query
-    select t.task, '', t.severity, concat(t.description, ': ' || t.count), t.advice
+  for cause, description, severity, advice in
+    select t.task, concat(t.description, ': ' || t.count), t.severity,
+      case when t.count is not null then coalesce(t.advice, '') end
     from (
       select * from maintenance_internal.task_backlog() as k
       -- Where no model can be asked, that is why tasks wait.
@@ -168,17 +171,26 @@ begin
       union all
       select * from maintenance_internal.blob_backlog()
     ) as t
-    where t.severity in ('warning', 'critical');
-
+    where t.severity in ('warning', 'critical')
+  loop
+    -- What cannot be looked at is not gone.
+    if advice is null then
+      raise exception 'the tables of tasks, or of blobs, are locked' using errcode = '55P03';
+    end if;
+    subject := '';
+    return next;
+  end loop;
   return query
     select 'health', h.check_name, h.status, h.detail, h.fix
     from maintenance_internal.health_checks() as h
     where h.status in ('warning', 'critical') and h.check_name <> 'models';
 
   return query
-    select 'setup', c.check_name, 'critical', c.detail, c.fix
+    select 'setup', c.check_name, case c.status when 'failed' then 'critical' else 'warning' end,
+      c.detail, c.fix
     from maintenance_internal.setup_checks() as c
-    -- That of pg_cron is told as scheduler.
-    where c.status = 'failed' and c.check_name not in ('pg_cron', 'launcher');
+    -- Those of pg_cron, and a pause, are told as scheduler.
+    where c.status in ('failed', 'warning')
+      and c.check_name not in ('pg_cron', 'launcher', 'paused');
 end
 $$;

@@ -16,27 +16,28 @@ begin
     select distinct on (c.cause, c.subject) c.* from maintenance_internal.alert_causes() as c
     order by c.cause, c.subject, c.severity
   ),
+  -- One that somebody is just silencing is for the next look.
   before as materialized (
-    select a.* from maintenance.alert as a where a.closed_at is null for update
+    select a.* from maintenance.alert as a where a.closed_at is null for update skip locked
   ),
   seen as (
     update maintenance.alert as a
     set severity = c.severity, description = c.description, advice = c.advice, seen_at = v_now,
-      gone_at = null
+      gone_at = null,
+      told = case when (b.silenced_until > v_now) is true then b.told
+        else least(b.told, c.severity) end -- critical comes before warning
     from cause as c
     join before as b on b.cause = c.cause and b.subject = c.subject
     where a.alert_id = b.alert_id
-    returning a.*, case
-      -- Nobody was called while it was silent.
-      when b.silenced_until > b.seen_at and b.silenced_until <= v_now then 'opened'
-      when a.severity = 'critical' and b.severity = 'warning' then 'raised' end as event
+    returning a.*, case when b.told is null and a.told is not null then 'opened'
+      when a.told < b.told then 'raised' end as event
   ),
   opened as (
     insert into maintenance.alert as a
       (cause, subject, severity, description, advice, opened_at, seen_at, silenced_until,
-        silenced_by)
+        silenced_by, told)
     select c.cause, c.subject, c.severity, c.description, c.advice, v_now, v_now,
-      l.silenced_until, l.silenced_by
+      l.silenced_until, l.silenced_by, case when l.silenced_until is null then c.severity end
     from cause as c
     -- Who has silenced a cause has silenced it when it comes back, too.
     left join lateral (
@@ -46,9 +47,10 @@ begin
       limit 1
     ) as l on l.silenced_until > v_now
     where not exists (
-      select from before as b where b.cause = c.cause and b.subject = c.subject)
+      select from maintenance.alert as o
+      where o.cause = c.cause and o.subject = c.subject and o.closed_at is null)
     on conflict (cause, subject) where closed_at is null do nothing
-    returning a.*, 'opened' as event
+    returning a.*, case when a.told is not null then 'opened' end as event
   ),
   gone as (
     update maintenance.alert as a
@@ -57,7 +59,9 @@ begin
     from before as b
     where a.alert_id = b.alert_id and not exists (
       select from cause as c where c.cause = b.cause and c.subject = b.subject)
-    returning a.*, case when a.closed_at is not null then 'closed' end as event
+    -- Who was called is told the end, silent or not.
+    returning a.*, case when a.closed_at is not null and a.told is not null then 'closed' end
+      as event
   )
   select count(pg_notify('maintenance_alert', jsonb_build_object('alert_id', e.alert_id, 'event',
     e.event, 'cause', e.cause, 'severity', e.severity)::text))
@@ -65,7 +69,7 @@ begin
   from (
     select * from seen union all select * from opened union all select * from gone
   ) as e
-  where e.event is not null and (e.silenced_until > v_now) is not true;
+  where e.event is not null;
 end
 $$;
 

@@ -65,7 +65,7 @@ begin
     (v_setting ->> 'disk_critical_percent')::numeric, true);
   detail := format('the databases take %s', pg_size_pretty(v_bytes)) || case
     when value is null then ', of a disk of unknown size'
-    else format(' of %s GB: %s %% are free', (v_setting ->> 'disk_capacity_gb')::numeric,
+    else format(' of %s GB: %s %% are left', (v_setting ->> 'disk_capacity_gb')::numeric,
       value) end;
   fix := case status
     when 'unknown' then 'select maintenance.configure(''disk_capacity_gb'', 100); -- what it holds'
@@ -106,7 +106,18 @@ begin
   select h.* into v_row from maintenance_internal.vacuum_holders() as h
   where h.since is null and h.xmin_age > 10000000
   order by h.xmin_age desc limit 1;
-  if found and status = 'ok' then
+  if not found and status = 'ok' then
+    select count(*) as sessions into v_row from maintenance_internal.vacuum_holders() as h
+    where h.since is null and h.kind = 'session' and h.xmin_age > 10000; -- and not for a moment
+    if v_row.sessions > 0 then
+      status := 'unknown';
+      value := null;
+      detail := format('%s sessions of other roles hold VACUUM back, since when may not be seen',
+        v_row.sessions);
+      fix := format('grant pg_read_all_stats to %s; -- as a superuser',
+        maintenance_internal.owner()::regrole);
+    end if;
+  elsif status = 'ok' then
     status := 'warning';
     detail := format('%s %s has held VACUUM back for %s transactions: %s', v_row.kind, v_row.name,
       v_row.xmin_age, v_row.detail);
@@ -125,8 +136,8 @@ begin
     (v_setting ->> 'worker_memory_warning_mb')::numeric,
     (v_setting ->> 'worker_memory_critical_mb')::numeric);
   detail := case when value is null then 'no worker has claimed anything for five minutes'
-    else format('worker %s uses %s MB of heap, %s MB in all', v_row.worker, value,
-      round(v_row.rss_bytes / 1048576.0, 1)) end;
+    else format('worker %s uses %s MB of heap%s', v_row.worker, value,
+      ', ' || round(v_row.rss_bytes / 1048576.0, 1) || ' MB in all') end;
   fix := case when status in ('warning', 'critical')
     then '-- start the worker anew; it loses nothing: npm start' end;
   return next;

@@ -25,12 +25,14 @@ set lock_timeout = '5s'
 as $$
 #variable_conflict use_column
 declare
-  v_since constant timestamptz := maintenance_internal.clock() - job_statistics.period;
+  v_since timestamptz;
 begin
-  if job_statistics.period is null or job_statistics.period <= interval '0' then
+  if (job_statistics.period between interval '1 microsecond' and interval '1000 years')
+    is not true then
     raise exception 'the period "%" is no time', job_statistics.period
       using errcode = 'PM002', hint = 'An interval above 0, up to now: ''30 days''.';
   end if;
+  v_since := maintenance_internal.clock() - job_statistics.period;
   return query
     with receipt as materialized (
       select r.job_id, r.status = 'succeeded' as succeeded, r.rows_affected,
@@ -44,7 +46,7 @@ begin
         round(100.0 * count(*) filter (where r.succeeded) / count(*), 2) as success_rate,
         avg(r.ms) as average_ms,
         percentile_cont(0.95) within group (order by r.ms::double precision) as p95_ms,
-        max(r.ms) as max_ms, sum(r.rows_affected) as rows_affected
+        max(r.ms) as max_ms, least(sum(r.rows_affected), 9223372036854775807) as rows_affected
       from receipt as r
       group by r.job_id
     )

@@ -57,7 +57,7 @@ begin atomic
     ('model_calls_total', 'counter', 'Numbers given to calls; some may have been left out'),
     ('alerts_opened_total', 'counter', 'Numbers given to alerts; some may have been left out'),
     ('tasks', 'gauge',
-      'Tasks by kind and state, each counted up to 10000; what is over is kept for a while'),
+      'Tasks by kind and state: ready ones up to 10000 a kind, others up to 100000 in all'),
     ('tasks_due', 'gauge', 'Tasks that a worker could take now, of a kind up to 10000'),
     ('tasks_oldest_due_seconds', 'gauge',
       'How long the oldest of the tasks that are due should have been asked; 0: none is due'),
@@ -301,13 +301,13 @@ begin
             select o.kind, o.state, count(*)
             from (
               (select t.kind, t.state from maintenance.task as t where t.state = 'leased'
-              limit v_cap)
+              limit 10 * v_cap)
               union all
               (select t.kind, t.state from maintenance.task as t where t.state = 'quarantined'
-              limit v_cap)
+              limit 10 * v_cap)
               union all
               (select t.kind, t.state from maintenance.task as t where t.state = 'dead'
-              limit v_cap)
+              limit 10 * v_cap)
             ) as o
             group by o.kind, o.state
           )

@@ -25,12 +25,15 @@ begin
 
   check_name := 'owner';
   select r.* into v_row from pg_roles as r where r.oid = maintenance_internal.owner();
-  status := case when v_row.rolsuper or v_row.rolbypassrls then 'warning' else 'ok' end;
+  status := case when not v_row.rolcanlogin and maintenance_internal.is_cron_here() then 'failed'
+    when v_row.rolsuper or v_row.rolbypassrls then 'warning' else 'ok' end;
   detail := 'the engine belongs to ' || v_owner || case
+    when status = 'failed' then ', who may not log in, and so pg_cron may not for it'
     when v_row.rolsuper then ', a superuser, and with its rights runs what is in tables and rules'
     when v_row.rolbypassrls then ', which passes row security, and so does what is in rules'
     else '' end;
-  fix := case when v_row.rolsuper then format('alter role %s nosuperuser nobypassrls;', v_owner)
+  fix := case when status = 'failed' then format('alter role %s login;', v_owner)
+    when v_row.rolsuper then format('alter role %s nosuperuser nobypassrls;', v_owner)
     when v_row.rolbypassrls then format('alter role %s nobypassrls;', v_owner) end;
   return next;
 
@@ -63,6 +66,42 @@ begin
   detail := v_row.detail;
   fix := nullif(v_row.fix, '');
   return next;
+
+  check_name := 'rights';
+  select count(*) as functions, min(p.oid::regprocedure::text) as one into v_row
+  from pg_proc as p
+  where p.pronamespace in ('maintenance'::regnamespace, 'maintenance_internal'::regnamespace)
+    and exists (
+      select from aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) as a
+      where a.grantee = 0);
+  status := case when v_row.functions > 0 then 'failed' else 'ok' end;
+  detail := case when v_row.functions > 0 then format('PUBLIC may execute %s functions of the kit, '
+    'as %s', v_row.functions, v_row.one) else 'PUBLIC may execute nothing of the kit' end;
+  fix := case when status <> 'ok' then 'select * from maintenance.grant_roles();' end;
+  return next;
+
+  check_name := 'path';
+  status := 'warning';
+  for detail, fix in
+    select f.finding, f.fix from maintenance_internal.lint_path() as f
+  loop
+    return next;
+  end loop;
+  if not found then
+    status := 'ok';
+    detail := 'nobody else may create where the owner''s code looks: '
+      || maintenance_internal.owner_path();
+    fix := null;
+    return next;
+  end if;
+
+  check_name := 'paused';
+  if maintenance_internal.is_paused() then
+    status := 'warning';
+    detail := 'all jobs are ' || maintenance_internal.pause_text();
+    fix := 'select maintenance.resume();';
+    return next;
+  end if;
 
   -- What every session of the owner's begins with, those of pg_cron among them.
   check_name := 'time_outs';

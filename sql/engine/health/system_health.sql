@@ -53,9 +53,7 @@ begin
       'checks', v_checks.details,
       'scheduler', case when v_faults.critical then 'critical' when v_faults.warning then 'warning'
         else 'ok' end,
-      'openAlerts', (
-        select count(*) from maintenance.alert as a
-        where a.closed_at is null and a.gone_at is null),
+      'openAlerts', (select a.count from maintenance_internal.alert_backlog() as a),
       'bloatedTables', v_bloat.tables,
       'databaseBytes', pg_database_size(current_database()),
       'uptime', trunc(extract(epoch from now() - pg_postmaster_start_time())),

@@ -13,14 +13,15 @@ set search_path = pg_catalog, pg_temp
 begin atomic
   select c.oid,
     case when count(s.attname) = count(*) and c.reltuples >= 0 then
-      ceil(c.reltuples * (4 -- the line pointer
-        -- The row's head, with a bit a column where one is ever null; both in steps of eight bytes.
-        + 8 * ceil((23 + case when max(s.null_frac) > 0 then (max(a.attnum) + 7) / 8 else 0 end)
-          / 8.0)
-        + ceil(sum((1 - s.null_frac) * s.avg_width) / 8) * 8)
-      / ((current_setting('block_size')::integer - 24) * coalesce((
-        select o.option_value::numeric from pg_options_to_table(c.reloptions) as o
-        where o.option_name = 'fillfactor'), 100) / 100))::bigint end
+      ceil(c.reltuples / greatest(1, floor( -- rows of a page: none is on two
+        (current_setting('block_size')::integer - 24) * coalesce((
+          select o.option_value::numeric from pg_options_to_table(c.reloptions) as o
+          where o.option_name = 'fillfactor'), 100) / 100
+        / (4 -- the line pointer
+          -- The row's head, with a bit a column where one is ever null; both in steps of eight.
+          + 8 * ceil((23 + case when max(s.null_frac) > 0 then (max(a.attnum) + 7) / 8 else 0 end)
+            / 8.0)
+          + 8 * ceil(sum((1 - s.null_frac) * s.avg_width) / 8))::numeric)))::bigint end
   from pg_class as c
   join pg_namespace as n on n.oid = c.relnamespace
   join pg_attribute as a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
@@ -68,9 +69,10 @@ select
   round(100.0 * s.n_dead_tup / nullif(s.n_live_tup + s.n_dead_tup, 0), 1) as dead_percent,
   -- More than a fifth is dead, in a table that is worth the look.
   s.n_dead_tup > 1000 and s.n_dead_tup > 0.2 * (s.n_live_tup + s.n_dead_tup) as is_bloated,
-  c.relpages::bigint * b.size as bytes,
-  greatest(c.relpages - f.pages, 0) * b.size as air_bytes,
-  round(100.0 * greatest(c.relpages - f.pages, 0) / nullif(c.relpages, 0), 1) as air_percent,
+  greatest(c.relpages, 0)::bigint * b.size as bytes, -- that of a partitioned one is -1
+  case when f.pages is not null then greatest(c.relpages - f.pages, 0) * b.size end as air_bytes,
+  case when f.pages is not null then
+    round(100.0 * greatest(c.relpages - f.pages, 0) / nullif(c.relpages, 0), 1) end as air_percent,
   greatest(s.last_vacuum, s.last_autovacuum) as last_vacuum,
   greatest(s.last_analyze, s.last_autoanalyze) as last_analyze
 from pg_stat_user_tables as s

@@ -31,9 +31,9 @@ begin atomic
   where (a.backend_xmin is not null or a.backend_xid is not null)
     and a.pid <> pg_backend_pid()
     and (a.datname = current_database() or w.pid is not null)
-    -- VACUUM holds no VACUUM back.
-    and coalesce(a.backend_type, '') <> 'autovacuum worker'
-    and (a.query ~* '^\s*(vacuum|analyze)\M') is not true
+    -- VACUUM holds no VACUUM back, unless it writes the table anew; autovacuum has no user.
+    and a.usesysid is not null
+    and (a.state = 'active' and a.query ~* '^\s*vacuum\M' and a.query !~* '\mfull\M') is not true
   union all
   select 'prepared transaction', p.gid, p.prepared, age(p.transaction)::bigint,
     format('prepared by %s', p.owner), format('rollback prepared %L;', p.gid)

@@ -49,16 +49,21 @@ begin
   then
     return;
   end if;
+  -- Names that somebody makes up fill no disk, and keep nobody out.
+  if (select count(*) from maintenance.worker) >= 1000 then
+    delete from maintenance.worker as w
+    where w.worker = (select o.worker from maintenance.worker as o order by o.seen_at limit 1)
+      and not exists (select from maintenance.worker as o where o.worker = v_worker);
+  end if;
   insert into maintenance.worker
     (worker, version, pid, kinds, rss_bytes, heap_bytes, started_at, seen_at)
   select v_worker, left(regexp_replace(p_about ->> 'version', '[^[:alnum:]_.,+-]+', ' ', 'g'), 50),
     case when (v_number ->> 'pid')::numeric < 2147483648 then (v_number ->> 'pid')::integer end,
-    p_kinds, (v_number ->> 'rss')::bigint, (v_number ->> 'heap')::bigint,
+    (select array_agg(k.kind order by k.kind) from (
+      select distinct unnest(p_kinds) as kind order by 1 limit 100) as k),
+    (v_number ->> 'rss')::bigint, (v_number ->> 'heap')::bigint,
     p_now - case when (v_number ->> 'uptime')::numeric < 1e9
       then (v_number ->> 'uptime')::integer * interval '1 second' end, p_now
-  -- Names that somebody makes up fill no disk.
-  where (select count(*) from maintenance.worker) < 1000
-    or exists (select from maintenance.worker as o where o.worker = v_worker)
   on conflict on constraint worker_pkey do update
   set login = excluded.login, version = excluded.version, pid = excluded.pid,
     kinds = excluded.kinds, rss_bytes = excluded.rss_bytes, heap_bytes = excluded.heap_bytes,

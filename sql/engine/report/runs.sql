@@ -31,10 +31,11 @@ begin
   left join (
     select (h.at at time zone 'UTC')::date as day, sum(h.rows_affected) as rows_affected,
       count(*) filter (where h.status <> 'skipped') as runs,
-      count(*) filter (where h.status in ('failed', 'timeout')) as failed
+      count(*) filter (where h.status in ('failed', 'timeout', 'interrupted')) as failed
     from (
       select coalesce(r.started_at, r.finished_at) as at, r.rows_affected, r.status
       from maintenance_internal.run as r
+      where r.job_id <> all (maintenance_internal.own_jobs())
     ) as h
     where h.at >= p_from
     group by 1
@@ -156,7 +157,7 @@ begin
           (p_from at time zone 'UTC')::date, p_days), '</div><div></div></li></ul>',
         maintenance_internal.timeline_legend(),
         case when v_jobs > v_most_lanes then format('<p class="when">And %s more jobs, with less '
-          'trouble than these.</p>', v_jobs - v_most_lanes) end) end);
+          'trouble, or as much.</p>', v_jobs - v_most_lanes) end) end);
 end
 $$;
 
@@ -306,7 +307,8 @@ begin
     limit 500
   ) as s;
   return maintenance_internal.report_section('statistics', 'Statistics by job',
-    'How often each job succeeded, how long it took, and what it took.',
+    'Runs that ended in this time, but for those that were cancelled: how often each job '
+      'succeeded, how long it took, and how many rows.',
     case when v_rows is null then maintenance_internal.report_none('No job has run in this time.')
       else maintenance_internal.report_table('Statistics by job', array['Job', 'Grade', '#Runs',
         '#Succeeded', '#Average', '#p95', '#Longest', '#Rows'], v_rows) end);

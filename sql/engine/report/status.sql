@@ -29,8 +29,8 @@ immutable
 set search_path = pg_catalog, pg_temp
 return maintenance_internal.html_number(p_count) || case when p_count >= 10000 then '+' else '' end;
 
--- What somebody should act on: rows of the status, and alerts that are open, not silenced, and not
--- about one of these rows.
+-- What somebody should act on: rows of the status, and alerts that are open and not silenced. An
+-- alert about a row is one thing with it, as bad as the worse of the two.
 create function maintenance_internal.report_acts(
   p_status jsonb,
   out acts bigint,
@@ -39,19 +39,28 @@ language sql
 stable
 set search_path = pg_catalog, pg_temp
 begin atomic
-  select count(*), count(*) filter (where a.severity = 'critical')
-  from (
-    select s.severity from maintenance_internal.status_rows(p_status) as s
+  with row_of as (
+    select s.task, s.job_name, s.severity from maintenance_internal.status_rows(p_status) as s
     where s.severity in ('warning', 'critical')
-    union all
-    select a.severity from maintenance.alert as a
+  ),
+  called as (
+    select a.alert_id, a.severity, (
+      select min(s.task) from row_of as s
+      where s.task in (a.cause, a.subject) or s.job_name = a.subject
+        or a.cause = 'job_failing' and s.task = 'jobs_failing'
+        or a.cause = 'model' and s.task = 'models') as task
+    from maintenance.alert as a
     where a.closed_at is null and a.gone_at is null
       and (a.silenced_until > maintenance_internal.clock()) is not true
-      and not exists (
-        select from maintenance_internal.status_rows(p_status) as s
-        where s.severity in ('warning', 'critical')
-          and (s.task in (a.cause, a.subject) or s.job_name = a.subject))
-  ) as a;
+  )
+  select count(*), count(*) filter (where t.severity = 'critical')
+  from (
+    select least(s.severity, (
+      select min(c.severity) from called as c where c.task = s.task)) as severity -- c before w
+    from row_of as s
+    union all
+    select c.severity from called as c where c.task is null
+  ) as t;
 end;
 
 create function maintenance_internal.report_act(p_status jsonb)

@@ -73,7 +73,8 @@ details + .scroll { margin-top: 0.75rem; }
 }
 .tiles div { background: var(--card); padding: 0.75rem 1.125rem; }
 .tiles dt { color: var(--muted); font-size: 0.8125rem; }
-.tiles dd { font-size: 1.375rem; font-weight: 600; letter-spacing: -0.01em; line-height: 1.3; }
+.tiles dd { overflow-wrap: anywhere; font-size: 1.375rem; font-weight: 600; letter-spacing: -0.01em;
+  line-height: 1.3; }
 .tiles small { display: block; color: var(--muted); font-size: 0.8125rem; font-weight: 400;
   letter-spacing: 0; }
 .toc { margin-top: 1rem; font-size: 0.875rem; display: flex; flex-wrap: wrap; }
@@ -184,7 +185,7 @@ td.text { white-space: normal; min-width: 14rem; overflow-wrap: anywhere; }
 summary { cursor: pointer; color: var(--notice); font-size: 0.875rem; padding: 0.25rem 0; }
 details .scroll { margin-top: 0.25rem; }
 footer { color: var(--muted); font-size: 0.8125rem; padding-top: 2.5rem; padding-bottom: 3rem; }
-@media (max-width: 46rem) {
+@media (max-width: 62rem) {
   .row, .due .row { grid-template-columns: minmax(0, 1fr) auto; gap: 0.125rem 0.75rem;
     padding: 0.625rem 1rem; }
   .row .chart { grid-column: 1 / -1; grid-row: 2; padding: 0.25rem 0; }
@@ -207,10 +208,13 @@ footer { color: var(--muted); font-size: 0.8125rem; padding-top: 2.5rem; padding
   .row.axis-row > :first-child, .row.axis-row > :last-child { display: none; }
   .item-head .when { margin-left: 0; width: 100%; }
   .card, .none { padding: 0.875rem 1rem; }
-  .tiles { grid-template-columns: 1fr 1fr; }
+  .tiles { grid-template-columns: repeat(2, minmax(0, 1fr)); }
   .tiles div { padding: 0.625rem 1rem; }
 }
 @media print {
   body { background: none; } .toc { display: none; } .card, .rows { break-inside: avoid; }
+  .scroll { overflow: visible; } table { font-size: 0.75rem; }
+  th, td, thead th, .n, .badge { white-space: normal; padding: 0.25rem 0.375rem;
+    overflow-wrap: anywhere; min-width: 0; }
 }
 $style$;

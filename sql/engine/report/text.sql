@@ -1,7 +1,8 @@
 -- How report_html writes texts, numbers and times. The page is read as XML, too: every text of
--- anybody's goes through html_escape, and what is not ASCII is written as a number.
+-- anybody's goes through html_escape.
 
--- Characters that no page may hold, or that turn the order of those around them, are dropped.
+-- Characters that no page may hold, that turn the order of those around them, or that nobody sees,
+-- are dropped.
 create function maintenance_internal.html_escape(p_text text)
 returns text
 language plpgsql
@@ -12,7 +13,7 @@ begin
   p_text := regexp_replace(p_text, '[\x01-\x08\x0b-\x1f\x7f]', '', 'g');
   if getdatabaseencoding() = 'UTF8' then
     p_text := regexp_replace(p_text,
-      '[\u0080-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufffe\uffff]', '', 'g');
+      '[\u0080-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff\ufffe\uffff]', '', 'g');
   end if;
   return replace(replace(replace(replace(replace(p_text, '&', '&amp;'), '<', '&lt;'),
     '>', '&gt;'), '"', '&quot;'), '''', '&#39;');
@@ -117,8 +118,7 @@ return (
   ) as m (meaning)
 );
 
--- An advice: its statements, which stand where a sentence begins and end at a semicolon outside
--- of quotes, in <code>, to be copied. Null for null.
+-- An advice, its statements in <code>, to be copied; at most 8,000 characters. Null for null.
 create function maintenance_internal.html_advice(p_text text)
 returns text
 language plpgsql
@@ -128,22 +128,19 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_from text;
-  v_to integer := 0;
+  v_to integer;
+  v_piece text;
   v_html text := '';
 begin
   -- What is escaped has none of \x01 and \x02.
-  p_text := regexp_replace(p_text, '[\x01\x02]', '', 'g');
-  p_text := regexp_replace(p_text, '(?:^|(?<=[.:;,)] )|(?<=then )|(?<=or ))'
-    '(?:select|call|update|delete|alter|vacuum|analyze|grant|create|refresh|reindex)\s'
-    '(?:[^;''"]|''[^'']*''|"[^"]*")*;',
-    e'\x01\\&\x02', 'g');
+  p_text := regexp_replace(left(p_text, 8000), '[\x01\x02]', '', 'g');
+  p_text := regexp_replace(p_text, maintenance_internal.statement_pattern(), e'\x01\\&\x02', 'g');
   foreach v_from in array string_to_array(p_text, e'\x01') loop
     v_to := position(e'\x02' in v_from);
-    if v_to > 0 then
-      v_html := v_html || '<code>' || maintenance_internal.html_escape(left(v_from, v_to - 1))
-        || '</code>';
-    end if;
-    v_html := v_html || maintenance_internal.html_escape(substr(v_from, v_to + 1));
+    v_piece := maintenance_internal.html_escape(left(v_from, greatest(v_to - 1, 0)));
+    v_html := v_html || case when v_to = 0 or v_from ~ '^[''"]' then v_piece
+        else '<code>' || v_piece || '</code>' end
+      || maintenance_internal.html_escape(substr(v_from, v_to + 1));
   end loop;
   return v_html;
 end

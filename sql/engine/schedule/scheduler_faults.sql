@@ -14,7 +14,9 @@ declare
   v_tick maintenance.job_status;
   v_silence record;
   v_fires constant boolean := exists (select from unnest(p_jobs) as s where s.active);
-  v_run_late maintenance.job_status;
+  v_own record;
+  v_job maintenance.job_status;
+  v_names text[] := '{}';
 begin
   select case when c.stopped_at >= c.paused_at
       or c.paused_at < maintenance_internal.clock() - interval '1 day' then 'warning'
@@ -93,38 +95,40 @@ begin
     return next;
   end if;
 
-  select s.* into v_run_late
-  from unnest(p_jobs) as s
-  join maintenance_internal.job as j on j.job_name = s.job_name
-  where j.statement = maintenance_internal.run_late_statement()
-  order by j.job_id
-  limit 1;
   severity := 'warning';
-  if v_run_late.job_name is null then
-    fault := 'No job calls run_late, which starts what is owed';
-    mend := 'As the owner: select * from maintenance.register(''run_late'');';
-    return next;
-  elsif v_tick.active and not v_run_late.active then
-    fault := format('The job %s, which starts what is owed, is not fired: %s', v_run_late.job_name,
-      case when v_run_late.enabled then v_run_late.scheduling else 'disabled' end);
-    mend := case when v_run_late.enabled then format('select maintenance.set_schedule(%L, '
-      '''* * * * *'');', v_run_late.job_name)
-      else format('select maintenance.enable_job(%L);', v_run_late.job_name) end;
-    return next;
-  end if;
-  for fault, mend in
-    select format('%s, %s, fails: %s', s.job_name, case j.statement
-        when maintenance_internal.run_late_statement() then 'which starts what is owed'
-        else 'which opens and closes alerts' end, s.last_error),
-      format('select return_message from cron.job_run_details where command = %L order by '
-        'runid desc limit 5;', j.statement)
-    from unnest(p_jobs) as s
-    join maintenance_internal.job as j on j.job_name = s.job_name
-    where maintenance_internal.is_own(j.statement) and s.job_name is distinct from v_tick.job_name
-      and s.last_status = 'failed'
-    order by s.job_name
+  for v_own in
+    select o.statement, o.job_name as name, o.does, s as job
+    from (values
+      (maintenance_internal.run_late_statement(), 'run_late', 'starts what is owed'),
+      (maintenance_internal.alert_statement(), 'alert_monitor', 'opens and closes alerts')
+    ) as o (statement, job_name, does)
+    left join lateral (
+      select p.* from unnest(p_jobs) as p
+      join maintenance_internal.job as j on j.job_name = p.job_name
+      where j.statement = o.statement
+      order by j.job_id
+      limit 1
+    ) as s on true
   loop
-    return next;
+    v_job := v_own.job;
+    if v_job.job_name is null then
+      fault := format('No job calls %s, which %s', v_own.name, v_own.does);
+      mend := format('As the owner: select * from maintenance.register(%L);', v_own.name);
+      return next;
+    elsif v_tick.active and not v_job.active then
+      fault := format('The job %s, which %s, is not fired: %s', v_job.job_name, v_own.does,
+        case when v_job.enabled then v_job.scheduling else 'disabled' end);
+      mend := case when v_job.enabled then format('select maintenance.set_schedule(%L, '
+        '''* * * * *'');', v_job.job_name)
+        else format('select maintenance.enable_job(%L);', v_job.job_name) end;
+      return next;
+    elsif v_job.last_status = 'failed' then
+      fault := format('%s, which %s, fails: %s', v_job.job_name, v_own.does, v_job.last_error);
+      mend := format('select return_message from cron.job_run_details where command = %L order by '
+        'runid desc limit 5;', v_own.statement);
+      return next;
+    end if;
+    v_names := v_names || v_job.job_name;
   end loop;
 
   -- Jobs that nobody has stopped, and that nobody will fire; then those that somebody has.
@@ -158,7 +162,7 @@ begin
         or j.why like 'in pg_cron for the role%' or j.active and j.next_run_at is null
     ) as s
     where s.job_name is distinct from v_tick.job_name
-        and (s.job_name is distinct from v_run_late.job_name or not v_tick.active)
+        and (s.job_name <> all (v_names) or not v_tick.active)
       or s.why not in ('disabled', 'removed by an operator', 'inactive in pg_cron')
     group by s.why
     order by bool_or(s.job_name = v_tick.job_name) desc, s.why

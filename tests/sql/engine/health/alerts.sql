@@ -2,7 +2,7 @@
 -- each edge of the settings.
 begin;
 create extension pgtap;
-select plan(73);
+select plan(82);
 
 create function pg_temp.at(minutes numeric) returns void language sql as
 $$ select set_config('maintenance.fake_now', (now() + minutes * interval '1 minute')::text, true) $$;
@@ -136,6 +136,43 @@ select is((pg_temp.last('job_slow', 'work')).description ~ 'goes on, since 61 s$
 delete from maintenance_internal.run where job_name = 'work';
 delete from maintenance.alert;
 
+insert into maintenance_internal.run (job_id, job_name, trigger, status, started_at)
+select job_id, job_name, 'manual', 'running', maintenance_internal.clock() - interval '61 seconds'
+from maintenance_internal.job where job_name = 'other';
+select is(pg_temp.look('job_slow'), null, 'but not where nobody is at it any more');
+delete from maintenance_internal.run where job_name = 'other';
+select maintenance.set_statement('vac', 'vacuum public.events', description => 'Vacuum');
+select pg_temp.receipt('vac', 'succeeded', 400, '0');
+select is(pg_temp.look('job_slow'), null, 'a VACUUM takes as long as it does');
+select pg_temp.receipt('work', 'succeeded', 400, '25 hours');
+select is(pg_temp.look('job_slow'), null, 'and what is a day old is no news');
+select pg_temp.receipt('work', 'succeeded', 400, '23 hours');
+select is(pg_temp.look('job_slow'), 'job_slow work critical', 'what is younger is');
+select maintenance.disable_job('work');
+select is(pg_temp.look('job_slow'), '(job_slow work critical)', 'until its job is disabled');
+select maintenance.enable_job('work');
+select pg_temp.receipt('work', 'failed', 400, i * interval '1 minute') from generate_series(1, 3) as i;
+select is(pg_temp.look('job_slow') || pg_temp.look('job_failing'), '(job_slow work critical)job_failing work warning',
+  'what fails is not told as slow, too');
+delete from maintenance_internal.run where job_name in ('work', 'vac');
+delete from maintenance.alert;
+do $$
+declare
+  v_state text;
+begin
+  foreach v_state in array '{53200,53300,58030,XX001,23503}'::text[] loop
+    perform pg_temp.receipt('work', 'failed', 1, '0', sqlstate => v_state);
+    perform set_config('my.is_' || v_state, coalesce(pg_temp.look('job_failing'), 'none'), true);
+    delete from maintenance_internal.run where job_name = 'work';
+    delete from maintenance.alert;
+  end loop;
+end $$;
+select is(array(select s || ' ' || current_setting('my.is_' || s)
+  from unnest('{53200,53300,58030,XX001,23503}'::text[]) as s),
+  array['53200 job_failing work critical', '53300 none', '58030 job_failing work critical',
+    'XX001 job_failing work critical', '23503 none'],
+  'S4-22: which errors are fatal');
+
 -- A backlog that grows (S4-22: more than 1,000).
 select pg_temp.receipt('purge', 'succeeded', ago => '3 hours', rows_left => 500);
 select pg_temp.receipt('purge', 'succeeded', ago => '2 hours', rows_left => 800);
@@ -149,6 +186,12 @@ select ok((pg_temp.last('backlog_growing',
   'with the numbers');
 select pg_temp.receipt('purge', 'succeeded', ago => '0', rows_left => 900);
 select is(pg_temp.look('backlog_growing'), '(backlog_growing purge warning)', 'it is worked off again');
+update maintenance_internal.run set details = '{"left": 2000}' where details ->> 'left' = '900';
+select pg_temp.look();
+select maintenance.disable_job('purge');
+select is(pg_temp.look('backlog_growing'), '(backlog_growing purge warning)',
+  'a job that is disabled works nothing off');
+select maintenance.enable_job('purge');
 delete from maintenance_internal.run where job_name = 'purge';
 delete from maintenance.alert;
 
@@ -213,6 +256,8 @@ values ('m2', 'worker', date_trunc('hour', maintenance_internal.clock()), 800, d
 select is(pg_temp.look('model'), 'model m2 warning', 'S2-28: 80 % of a month are a warning');
 update maintenance_internal.model_usage set requests = 1000 where model = 'm2';
 select is(pg_temp.look('model'), 'model m2 warning', 'so is a model that is used up, while others can be asked');
+select is((select string_agg(c.cause || ' ' || c.subject, ', ') from maintenance_internal.alert_causes() as c
+  where 'models' in (c.cause, c.subject)), null, 'told once');
 update maintenance.model set enabled = false where model <> 'm2';
 select is(pg_temp.look('model'), 'model m2 critical', 'where none can, it is critical');
 select maintenance.set_kind('k', 'Say.', '{"type": "object", "properties": {"w": {"type": "string"}}}',

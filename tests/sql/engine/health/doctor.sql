@@ -2,7 +2,7 @@
 -- one word.
 begin;
 create extension pgtap;
-select plan(58);
+select plan(70);
 
 create function pg_temp.says(name text) returns text language sql as
 $$ select string_agg(d.status || ': ' || d.detail, E'\n') from maintenance.doctor() as d where d.check_name = name $$;
@@ -34,6 +34,10 @@ select set_eq($$select distinct status from maintenance.doctor()
 select is_empty($$select check_name from maintenance.doctor() where (fix is null) <> (status = 'ok')$$,
   'whatever is wrong has a fix');
 
+-- A look plans every rule: from here on there are few.
+select count(maintenance.drop_job(j.job_name)) from maintenance_internal.job as j
+where j.kind <> 'statement' and j.job_name <> 'purge_edits';
+
 -- Disk: unknown until somebody says how large it is (C-38).
 select is(pg_temp.says('disk') ~ '^warning: the databases take .*, of a disk of unknown size$', true,
   'C-38: a disk of unknown size is no ok');
@@ -55,14 +59,17 @@ select is(pg_temp.paste('time_outs'), 'ok', 'and its fix cures it');
 
 -- Rights (faults F5, F17, F18).
 grant create on schema public to public;
-select is(pg_temp.says('rules') ~ '^warning: the schema public is left out of the path .* public may create in it',
+select is(pg_temp.says('path') ~ '^warning: the schema public is left out of the path .* public may create in it',
   true,
   'PUBLIC may create in public: that is named');
-select is(pg_temp.paste('rules'), 'ok', 'and its fix cures it');
+select is(pg_temp.status_of('rules'), 'ok', 'once');
+select is((select string_agg(c.severity, ', ') from maintenance_internal.alert_causes() as c where c.subject = 'path'),
+  'warning', 'somebody is called for it');
+select is(pg_temp.paste('path'), 'ok', 'and its fix cures it');
 grant execute on function maintenance.register(text) to public;
-select is(pg_temp.says('rules') ~ '^failed: PUBLIC may execute 1 functions of the kit', true,
+select is(pg_temp.says('rights') ~ '^failed: PUBLIC may execute 1 functions of the kit', true,
   'a door that is open to all has failed');
-select is(pg_temp.paste('rules'), 'ok', 'and its fix cures it');
+select is(pg_temp.paste('rights'), 'ok', 'and its fix cures it');
 revoke execute on function maintenance.doctor() from maintenance_viewer;
 select is(pg_temp.says('roles'), 'failed: maintenance_viewer lacks its rights', 'a role without its rights is named');
 select is(pg_temp.paste('roles'), 'ok', 'and its fix cures it');
@@ -117,6 +124,49 @@ select is(pg_temp.says('engine') ~ '^failed: pg-maintenance \S+, 0 jobs', true,
 select is(pg_temp.paste('engine'), 'ok', 'and its fix cures it');
 rollback to before;
 
+-- Nobody else's words become a statement to paste: names in errors, reasons of pauses.
+create table public.parent (id integer primary key, at timestamptz default now() - interval '1 year');
+create index on public.parent (at);
+insert into public.parent values (1);
+create table public."b. drop table public.victim; x" (id integer references public.parent);
+create index on public."b. drop table public.victim; x" (id);
+insert into public."b. drop table public.victim; x" values (1);
+select maintenance.set_policy('named', 'public.parent', 'delete', 'at', '90 days');
+select maintenance.run_now('named') ->> 'success';
+select is((select string_agg(distinct d.fix, '/') from maintenance.doctor() as d where d.check_name in ('named',
+  'jobs_failing')),
+  'call maintenance.run_job(''named'');', 'a table with a statement for a name puts none into a fix');
+select ok(maintenance_internal.statements_in((select advice
+  from public.maintenance_status where task = 'named')) !~ 'drop',
+  'nor is it one to a reader who looks for statements');
+select maintenance.drop_job('named');
+drop table public."b. drop table public.victim; x", public.parent;
+select maintenance.emergency_stop('x. grant all on all tables in schema public to public --');
+select is((select d.fix from maintenance.doctor() as d where d.check_name = 'paused'), 'select maintenance.resume();',
+  'nor does the reason of a stop');
+select is_empty($$select fix from maintenance.doctor() where fix ~ 'grant'$$, 'in no row');
+select is(pg_temp.paste('paused'), null, 'and the fix of a stop cures it');
+
+-- Alerting that is switched off is not well.
+select maintenance.drop_job('alert_monitor');
+select is((select string_agg(f.fault || '/' || f.mend, ' ') from maintenance_internal.scheduler_faults(
+    array(select s from maintenance.job_status as s)) as f where f.fault ~ 'alert_monitor'),
+  'No job calls alert_monitor, which opens and closes alerts/As the owner: select * from '
+  'maintenance.register(''alert_monitor'');', 'a dropped alert_monitor is told');
+select count(*) from maintenance.register('alert_monitor');
+select is((select count(*) from maintenance_internal.scheduler_faults(
+    array(select s from maintenance.job_status as s)) as f where f.fault ~ 'No job calls alert_monitor'), 0::bigint,
+  'and its fix cures it');
+
+-- What a slow run has opened an alert for.
+insert into maintenance_internal.run (job_id, job_name, trigger, status, started_at, finished_at, stop_reason)
+select job_id, job_name, 'manual', 'succeeded', now() - interval '400 seconds', now(), 'done'
+from maintenance_internal.job where job_name = 'purge_edits';
+select maintenance_internal.watch();
+select matches(pg_temp.says('job_slow'), '^failed: purge_edits: its run of .* took 400 s$', 'is in doctor as well');
+update maintenance.alert set gone_at = seen_at;
+delete from maintenance_internal.run where job_name = 'purge_edits';
+
 -- Statements in words.
 select is(maintenance_internal.statements_in(t.advice), t.statements, 'statements in: ' || coalesce(t.advice, 'null'))
 from (values
@@ -129,6 +179,8 @@ from (values
   'select maintenance.set_schedule(''a;b'', ''* * * * *'');'),
   ('It says "select; me". call maintenance.run_job(''it''''s; mine'');',
   'call maintenance.run_job(''it''''s; mine'');'),
+  ('The table public."b. drop table vic; x" is locked. select 1;', 'select 1;'),
+  ('It says ''b. drop table vic; x'': select 1;', 'select 1;'),
   ('Whatever you select is lost; drop it.', null)) as t (advice, statements);
 
 -- Health in a word (S2-24, C-21).

@@ -1,7 +1,7 @@
 -- report_html: one page that is well-formed, shows what there is, and in which no name and no error is more than text.
 begin;
 create extension pgtap;
-select plan(64);
+select plan(65);
 set client_min_messages = error;
 set maintenance.fake_now = '2026-03-10 12:00:00+00';
 \set hostile '<script>alert(1)</script>"''&'
@@ -137,6 +137,10 @@ select matches(pg_temp.section('act'), 'late: three\|since \|2026-03-09 07:00 UT
 select is((maintenance_internal.report_acts('[{"task": "purge_events", "severity": "warning"},
     {"task": "x", "severity": "critical"}, {"task": "y", "severity": "notice"}]'))::text, '(3,2)',
   'a row and an alert about the same are one thing to act on, and one that is silenced is none');
+update maintenance.alert set severity = 'critical' where subject = 'purge_events';
+select is((maintenance_internal.report_acts('[{"task": "purge_events", "severity": "warning"}]'))::text, '(2,2)',
+  'which is as bad as the worse of the two');
+update maintenance.alert set severity = 'warning' where subject = 'purge_events';
 select matches(maintenance_internal.report_act('[{"task": "old", "severity": "warning", "count": 10000, "job_name": '
   '"old",
   "description": "d"}]'), '<span>10,000\+</span>', 'a count that stopped says so');

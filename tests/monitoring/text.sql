@@ -1,5 +1,4 @@
--- maintenance.metrics as a text for Prometheus: what node_exporter's textfile collector reads, without an exporter of
--- its own. psql -qXAt -f textfile.sql -o pg_maintenance.prom.new && mv pg_maintenance.prom.new pg_maintenance.prom
+-- maintenance.metrics as a text for Prometheus, for promtool check metrics.
 select format(e'# HELP %1$s %2$s\n# TYPE %1$s %3$s\n%4$s', m.name, m.help, m.type, string_agg(concat(m.name,
     '{' || l.labels || '}', ' ', replace(m.value::text, 'Infinity', '+Inf')), e'\n' order by l.labels))
 from maintenance.metrics as m
