@@ -647,11 +647,11 @@ comment on function maintenance.version() is
   'that it was made of.';
 -- end of sql/engine/version.sql
 
--- from sql/engine/state.sql 0aa3d58da14cef67
+-- from sql/engine/state.sql 8d019123a78854f8
 -- The release, and a hash of the files of sql/engine/. Written by make migration.
 
 comment on schema maintenance is
-  'pg-maintenance 0.0.0, state 12d585898cafd01d: '
+  'pg-maintenance 0.0.0, state 6ff2e122e1be4065: '
   'what people call and read; \df maintenance.* is the manual.';
 -- end of sql/engine/state.sql
 
@@ -16851,7 +16851,7 @@ end
 $$;
 -- end of sql/engine/report/status.sql
 
--- from sql/engine/report/runs.sql b3cff4ae2410d474
+-- from sql/engine/report/runs.sql b6583678054d664a
 -- The sections of report_html about runs, each over the receipts of the period once. What a receipt
 -- says of errors is its error, which has no row's text.
 
@@ -16862,6 +16862,7 @@ stable
 set search_path = pg_catalog, pg_temp
 as $$
 declare
+  v_own constant integer[] := maintenance_internal.own_jobs();
   v_days date[];
   v_values numeric[];
   v_shown text[];
@@ -16889,7 +16890,7 @@ begin
     from (
       select coalesce(r.started_at, r.finished_at) as at, r.rows_affected, r.status
       from maintenance_internal.run as r
-      where r.job_id <> all (maintenance_internal.own_jobs())
+      where r.job_id <> all (v_own)
     ) as h
     where h.at >= p_from
     group by 1

@@ -8,6 +8,7 @@ stable
 set search_path = pg_catalog, pg_temp
 as $$
 declare
+  v_own constant integer[] := maintenance_internal.own_jobs();
   v_days date[];
   v_values numeric[];
   v_shown text[];
@@ -35,7 +36,7 @@ begin
     from (
       select coalesce(r.started_at, r.finished_at) as at, r.rows_affected, r.status
       from maintenance_internal.run as r
-      where r.job_id <> all (maintenance_internal.own_jobs())
+      where r.job_id <> all (v_own)
     ) as h
     where h.at >= p_from
     group by 1
