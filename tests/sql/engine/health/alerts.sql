@@ -2,7 +2,7 @@
 -- each edge of the settings.
 begin;
 create extension pgtap;
-select plan(82);
+select plan(83);
 
 create function pg_temp.at(minutes numeric) returns void language sql as
 $$ select set_config('maintenance.fake_now', (now() + minutes * interval '1 minute')::text, true) $$;
@@ -180,6 +180,9 @@ select is(pg_temp.look('backlog_growing'), null, 'two runs do not show that a ba
 select pg_temp.receipt('purge', 'succeeded', ago => '1 hour', rows_left => 999);
 select is(pg_temp.look('backlog_growing'), null, 'S4-22: 999 rows that are left are few');
 update maintenance_internal.run set details = '{"left": 1000}' where details ->> 'left' = '999';
+update maintenance_internal.run set details = '{"left": 400}' where details ->> 'left' = '800';
+select is(pg_temp.look('backlog_growing'), null, 'nor are they where it was less once');
+update maintenance_internal.run set details = '{"left": 800}' where details ->> 'left' = '400';
 select is(pg_temp.look('backlog_growing'), 'backlog_growing purge warning', 'S4-22: 1000, and ever more, are an alert');
 select ok((pg_temp.last('backlog_growing',
   'purge')).description ~ '^1000 rows are left by its last run, 800 by the one before, 500 before',

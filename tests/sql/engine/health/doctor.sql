@@ -2,7 +2,7 @@
 -- one word.
 begin;
 create extension pgtap;
-select plan(70);
+select plan(71);
 
 create function pg_temp.says(name text) returns text language sql as
 $$ select string_agg(d.status || ': ' || d.detail, E'\n') from maintenance.doctor() as d where d.check_name = name $$;
@@ -89,6 +89,9 @@ select is(pg_temp.says('purge'), 'warning: no index serves the age at of public.
 select is(pg_temp.paste('purge'), null, 'and its fix cures it');
 drop table public.events;
 select is(pg_temp.says('purge') ~ 'failed: ', true, 'a table that is gone is named');
+select is((select bool_and(d.fix !~ 'drop_job' or d.fix ~ '^-- ')
+  from maintenance.doctor() as d where d.check_name = 'purge'),
+  true, 'and nobody pastes the end of its rule');
 select is(pg_temp.status_of('jobs_failing'), null, 'which no run has met yet');
 create table public.events (id bigint primary key, at timestamptz);
 create index on public.events (at);

@@ -1,7 +1,7 @@
 -- What the receipts of a period add up to, and the worker's heartbeat.
 begin;
 create extension pgtap;
-select plan(27);
+select plan(28);
 
 create function public.work(batch_size integer) returns bigint language sql as 'select 0::bigint';
 create function pg_temp.receipt(job text, ended text, seconds numeric, ago interval default '1 hour',
@@ -76,7 +76,11 @@ select set_config('maintenance.fake_now', (clock_timestamp() + interval '11 seco
 select maintenance.claim_tasks('evil b ', 1, '1 minute', '{"version": "2", "pid": 99999999999, "uptime": 1e9}');
 select results_eq('select version, pid, started_at from maintenance.worker',
   $$values ('2', null::integer, null::timestamptz)$$, 'then it is written anew');
-select maintenance.claim_tasks('w' || i) from generate_series(1, 1100) as i;
+insert into maintenance.worker (worker, seen_at) select 'w' || i, now() - i * interval '1 second'
+  from generate_series(1, 999) as i;
+select maintenance.claim_tasks('w');
+select is((select string_agg(worker, ' ') from maintenance.worker where worker in ('w', 'w998', 'w999')), 'w998 w',
+  'a new worker takes the place of the one that was seen longest ago');
 select is((select count(*) from maintenance.worker), 1000::bigint, 'names that somebody makes up fill no disk');
 select is((select count(*) from maintenance.task where state = 'leased'), 0::bigint, 'and claims go on');
 
