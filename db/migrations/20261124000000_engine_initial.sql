@@ -647,11 +647,11 @@ comment on function maintenance.version() is
   'that it was made of.';
 -- end of sql/engine/version.sql
 
--- from sql/engine/state.sql 8d019123a78854f8
+-- from sql/engine/state.sql 1db156c3004b5ac3
 -- The release, and a hash of the files of sql/engine/. Written by make migration.
 
 comment on schema maintenance is
-  'pg-maintenance 0.0.0, state 6ff2e122e1be4065: '
+  'pg-maintenance 0.0.0, state bd8786926d3df3df: '
   'what people call and read; \df maintenance.* is the manual.';
 -- end of sql/engine/state.sql
 
@@ -11473,7 +11473,7 @@ return exists (
 );
 -- end of sql/engine/schedule/fired_by_cron.sql
 
--- from sql/engine/schedule/job_status.sql 05b83cb6f6c22a42
+-- from sql/engine/schedule/job_status.sql f940bc41d067ed0d
 -- What is in force: each job's schedule, whether it will fire, and how it ran last.
 
 -- Whether a receipt shows that pg_cron has fired a job. The newest first: by the index of the last
@@ -11618,13 +11618,12 @@ cross join lateral (
       when n.owed <= maintenance_internal.clock() - interval '2 minutes'
         and l.is_alive is not true
         and case
-          when j.kind <> 'statement' or j.statement = maintenance_internal.tick_statement()
-            then true
           when j.statement = maintenance_internal.run_late_statement() then not exists (
             -- It is at one of the runs that have waited.
             select from maintenance_internal.run as r
             where r.status = 'running' and r.cron_run_id is null and r.due_at is not null
               and maintenance_internal.is_alive(r.job_id, r.backend_pid, r.touched_at))
+          when j.kind <> 'statement' or maintenance_internal.is_own(j.statement) then true
           else n.owed <= (
             select max(r.started_at) - interval '2 minutes' from maintenance_internal.run as r
             join maintenance_internal.job as t on t.job_id = r.job_id
@@ -11682,7 +11681,7 @@ comment on column maintenance.job_status.unlike_shipped is
   'name, bring the shipped one back';
 -- end of sql/engine/schedule/job_status.sql
 
--- from sql/engine/schedule/cron_checks.sql 88f13102262ddfe6
+-- from sql/engine/schedule/cron_checks.sql 2046c18ad1f3c1b8
 -- Whether pg_cron can fire: for the doctor, before anything is late.
 
 -- Shown to everybody, unlike the kind of a process.
@@ -11776,10 +11775,14 @@ begin
     else least(v_row.needed, 5) end then 'ok' else 'warning' end;
   detail := format('%s jobs can run at once, and %s are fired each minute',
     coalesce(v_slots::text, 'it cannot be seen how many'), v_row.needed - 1);
-  fix := case when status <> 'ok' then format('alter system set max_worker_processes = %s; alter '
-    'system set cron.max_running_jobs = %s; -- as a superuser, one by one; then restart the server',
-    greatest(current_setting('max_worker_processes')::integer, v_row.needed + 2),
-    greatest(maintenance_internal.cron_setting('max_running_jobs')::integer, v_row.needed)) end;
+  -- One after the other: pg_cron takes no more than the server had when it was started.
+  fix := case
+    when status = 'ok' then null
+    when current_setting('max_worker_processes')::integer - 2 < v_row.needed then format('alter '
+      'system set max_worker_processes = %s; -- as a superuser; then restart the server',
+      v_row.needed + 4)
+    else format('alter system set cron.max_running_jobs = %s; -- as a superuser; then restart '
+      'the server', v_row.needed) end;
   return next;
 end
 $$;
@@ -15010,7 +15013,7 @@ comment on function maintenance.system_health() is
   'in seconds, workers.';
 -- end of sql/engine/health/system_health.sql
 
--- from sql/engine/health/alert_causes.sql b47d9b582f2585bd
+-- from sql/engine/health/alert_causes.sql c6ebcee5f1733dd4
 -- What somebody should be called for now, one row per cause. Nothing is counted under the rules
 -- here: whether a backlog grows is read from receipts, so that a look a minute costs milliseconds,
 -- however large the tables are. Where one cause has many effects, it is named alone: a scheduler
@@ -15196,7 +15199,9 @@ begin
   return query
     select 'health', h.check_name, h.status, h.detail, h.fix
     from maintenance_internal.health_checks() as h
-    where h.status in ('warning', 'critical') and h.check_name <> 'models';
+    where h.status in ('warning', 'critical') and h.check_name <> 'models'
+      -- Where that is why nothing is fired, it is told there.
+      and not (v_silent and h.check_name = 'connections');
 
   return query
     select 'setup', c.check_name, case c.status when 'failed' then 'critical' else 'warning' end,
@@ -15204,7 +15209,8 @@ begin
     from maintenance_internal.setup_checks() as c
     -- Those of pg_cron, and a pause, are told as scheduler.
     where c.status in ('failed', 'warning')
-      and c.check_name not in ('pg_cron', 'launcher', 'paused');
+      and c.check_name not in ('pg_cron', 'launcher', 'paused')
+      and not (v_silent and c.check_name in ('time_outs', 'owner'));
 end
 $$;
 -- end of sql/engine/health/alert_causes.sql
@@ -15448,7 +15454,7 @@ end
 $$;
 -- end of sql/engine/health/setup_checks.sql
 
--- from sql/engine/health/doctor.sql 1c31284c610cf750
+-- from sql/engine/health/doctor.sql 76647d43540149d0
 -- All that is wrong, and that is right, in one list: how the kit stands (setup_checks), what is
 -- measured (health_checks), what keeps the jobs from being fired, how they and the tasks are, and
 -- what lint finds of the rules. A fix is made here, of names that are quoted: none is ever read out
@@ -15521,14 +15527,14 @@ begin
         h.detail, h.fix
       from maintenance_internal.health_checks() as h
       union all
-      -- What pg_cron itself lacks is told above.
+      -- What pg_cron lacks is told once.
       select 3, 'scheduler', case f.severity when 'critical' then 'failed' else 'warning' end,
         f.fault, coalesce(maintenance_internal.statements_in(f.mend), '-- ' || f.mend)
       from maintenance_internal.scheduler_faults(v_jobs) as f
       where f.severity in ('warning', 'critical') and f.mend <> 'select maintenance.resume();'
         and not exists (
           select from setup as c
-          where c.check_name in ('pg_cron', 'launcher') and c.status = 'failed')
+          where c.status = 'failed' and position(c.detail in f.fault) > 0)
       union all
       select 3, s.task, case s.severity when 'critical' then 'failed' else 'warning' end,
         concat(s.description, ': ' || s.count, '. ' || s.advice), case

@@ -229,6 +229,7 @@ lane_elsewhere() {
   cured
 
   home=$old
+  server=$(cluster_url "$home" app)
   state='standby' port=$(free_port)
   as_server bash -c "echo 'local replication all peer map=server' >>$home/data/pg_hba.conf"
   as_super -o /dev/null -c 'select pg_reload_conf()'

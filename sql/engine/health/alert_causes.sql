@@ -183,7 +183,9 @@ begin
   return query
     select 'health', h.check_name, h.status, h.detail, h.fix
     from maintenance_internal.health_checks() as h
-    where h.status in ('warning', 'critical') and h.check_name <> 'models';
+    where h.status in ('warning', 'critical') and h.check_name <> 'models'
+      -- Where that is why nothing is fired, it is told there.
+      and not (v_silent and h.check_name = 'connections');
 
   return query
     select 'setup', c.check_name, case c.status when 'failed' then 'critical' else 'warning' end,
@@ -191,6 +193,7 @@ begin
     from maintenance_internal.setup_checks() as c
     -- Those of pg_cron, and a pause, are told as scheduler.
     where c.status in ('failed', 'warning')
-      and c.check_name not in ('pg_cron', 'launcher', 'paused');
+      and c.check_name not in ('pg_cron', 'launcher', 'paused')
+      and not (v_silent and c.check_name in ('time_outs', 'owner'));
 end
 $$;

@@ -70,14 +70,14 @@ begin
         h.detail, h.fix
       from maintenance_internal.health_checks() as h
       union all
-      -- What pg_cron itself lacks is told above.
+      -- What pg_cron lacks is told once.
       select 3, 'scheduler', case f.severity when 'critical' then 'failed' else 'warning' end,
         f.fault, coalesce(maintenance_internal.statements_in(f.mend), '-- ' || f.mend)
       from maintenance_internal.scheduler_faults(v_jobs) as f
       where f.severity in ('warning', 'critical') and f.mend <> 'select maintenance.resume();'
         and not exists (
           select from setup as c
-          where c.check_name in ('pg_cron', 'launcher') and c.status = 'failed')
+          where c.status = 'failed' and position(c.detail in f.fault) > 0)
       union all
       select 3, s.task, case s.severity when 'critical' then 'failed' else 'warning' end,
         concat(s.description, ': ' || s.count, '. ' || s.advice), case

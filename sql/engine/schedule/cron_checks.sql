@@ -91,10 +91,14 @@ begin
     else least(v_row.needed, 5) end then 'ok' else 'warning' end;
   detail := format('%s jobs can run at once, and %s are fired each minute',
     coalesce(v_slots::text, 'it cannot be seen how many'), v_row.needed - 1);
-  fix := case when status <> 'ok' then format('alter system set max_worker_processes = %s; alter '
-    'system set cron.max_running_jobs = %s; -- as a superuser, one by one; then restart the server',
-    greatest(current_setting('max_worker_processes')::integer, v_row.needed + 2),
-    greatest(maintenance_internal.cron_setting('max_running_jobs')::integer, v_row.needed)) end;
+  -- One after the other: pg_cron takes no more than the server had when it was started.
+  fix := case
+    when status = 'ok' then null
+    when current_setting('max_worker_processes')::integer - 2 < v_row.needed then format('alter '
+      'system set max_worker_processes = %s; -- as a superuser; then restart the server',
+      v_row.needed + 4)
+    else format('alter system set cron.max_running_jobs = %s; -- as a superuser; then restart '
+      'the server', v_row.needed) end;
   return next;
 end
 $$;

@@ -142,13 +142,12 @@ cross join lateral (
       when n.owed <= maintenance_internal.clock() - interval '2 minutes'
         and l.is_alive is not true
         and case
-          when j.kind <> 'statement' or j.statement = maintenance_internal.tick_statement()
-            then true
           when j.statement = maintenance_internal.run_late_statement() then not exists (
             -- It is at one of the runs that have waited.
             select from maintenance_internal.run as r
             where r.status = 'running' and r.cron_run_id is null and r.due_at is not null
               and maintenance_internal.is_alive(r.job_id, r.backend_pid, r.touched_at))
+          when j.kind <> 'statement' or maintenance_internal.is_own(j.statement) then true
           else n.owed <= (
             select max(r.started_at) - interval '2 minutes' from maintenance_internal.run as r
             join maintenance_internal.job as t on t.job_id = r.job_id
