@@ -237,6 +237,7 @@ select pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', false);
 \ir engine/health/alert_monitor.sql
 \ir engine/health/setup_checks.sql
 \ir engine/health/doctor.sql
+\ir engine/health/metric_names.sql
 \ir engine/health/metrics.sql
 
 -- report: the same as a page, one HTML file
@@ -245,6 +246,8 @@ select pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', false);
 \ir engine/report/charts.sql
 \ir engine/report/status.sql
 \ir engine/report/runs.sql
+\ir engine/report/failures.sql
+\ir engine/report/statistics.sql
 \ir engine/report/tasks.sql
 \ir engine/report/report_html.sql
 

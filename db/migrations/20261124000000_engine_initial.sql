@@ -647,11 +647,11 @@ comment on function maintenance.version() is
   'that it was made of.';
 -- end of sql/engine/version.sql
 
--- from sql/engine/state.sql 1db156c3004b5ac3
+-- from sql/engine/state.sql e218603fd5e32a2c
 -- The release, and a hash of the files of sql/engine/. Written by make migration.
 
 comment on schema maintenance is
-  'pg-maintenance 0.0.0, state bd8786926d3df3df: '
+  'pg-maintenance 0.0.0, state a4f4652bc775b450: '
   'what people call and read; \df maintenance.* is the manual.';
 -- end of sql/engine/state.sql
 
@@ -2724,7 +2724,7 @@ end
 $$;
 -- end of sql/engine/policy/lint_meaning.sql
 
--- from sql/engine/policy/lint_trust.sql 974943724b23f89f
+-- from sql/engine/policy/lint_trust.sql e34839d0d1314459
 -- Whose code a job runs with the rights of the engine's owner, and what it cannot find.
 
 create function maintenance_internal.lint_trust(
@@ -2791,6 +2791,24 @@ begin atomic
     s.fix
   from maintenance_internal.owner_schemas() as s
   where s.strangers is not null;
+end;
+
+-- What PUBLIC may run of the kit, as after a restore without rights.
+create function maintenance_internal.lint_public()
+returns table (severity text, finding text, fix text)
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+begin atomic
+  select 'critical', format('PUBLIC may execute %s functions of the kit, as %s: they were '
+    'restored without their rights', count(*), min(p.oid::regprocedure::text)),
+    'select * from maintenance.grant_roles();'
+  from pg_proc as p
+  where p.pronamespace in ('maintenance'::regnamespace, 'maintenance_internal'::regnamespace)
+    and exists (
+      select from aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) as a
+      where a.grantee = 0)
+  having count(*) > 0;
 end;
 -- end of sql/engine/policy/lint_trust.sql
 
@@ -2870,7 +2888,7 @@ begin atomic
 end;
 -- end of sql/engine/policy/lint_session.sql
 
--- from sql/engine/policy/lint.sql 4c9822b222b72dbf
+-- from sql/engine/policy/lint.sql 61920477f1061437
 -- What will be slow, blocked or broken about the rules, and the statement that mends it.
 
 create type maintenance.finding as (job_name text, severity text, finding text, fix text);
@@ -2952,21 +2970,10 @@ begin
     select null, p.severity, p.finding, p.fix
     from (
       select * from maintenance_internal.lint_path()
+      union all select * from maintenance_internal.lint_public()
       union all select * from maintenance_internal.lint_models()
     ) as p
     where lint.job_name is null;
-  return query
-    select null, 'critical', format('PUBLIC may execute %s functions of the kit, as %s: they were '
-      'restored without their rights', count(*), min(p.oid::regprocedure::text)),
-      'select * from maintenance.grant_roles();'
-    from pg_proc as p
-    where lint.job_name is null
-      and p.pronamespace in (
-        'maintenance'::regnamespace, 'maintenance_internal'::regnamespace)
-      and exists (
-        select from aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) as a
-        where a.grantee = 0)
-    having count(*) > 0;
   return query
     select s.name, 'warning', format('the %s of this release, %s', s.kind, s.outcome),
       'Rename what is in its way; then: select * from maintenance.register();'
@@ -3048,7 +3055,7 @@ return (
 );
 -- end of sql/engine/control/tables.sql
 
--- from sql/engine/control/own_statements.sql a2841035caa51a22
+-- from sql/engine/control/own_statements.sql a1091b5357c0c78b
 -- The three jobs of the kit's own are known by their statements: what they call leaves its receipt
 -- itself, and goes on while all others are paused.
 
@@ -3080,6 +3087,15 @@ immutable
 set search_path = pg_catalog, pg_temp
 return coalesce(p_statement in (maintenance_internal.tick_statement(),
   maintenance_internal.run_late_statement(), maintenance_internal.alert_statement()), false);
+
+create function maintenance_internal.own_jobs()
+returns integer[]
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+return array(
+  select j.job_id from maintenance_internal.job as j
+  where maintenance_internal.is_own(j.statement));
 -- end of sql/engine/control/own_statements.sql
 
 -- from sql/engine/run/tables.sql 498c7beed9d5edba
@@ -11681,7 +11697,7 @@ comment on column maintenance.job_status.unlike_shipped is
   'name, bring the shipped one back';
 -- end of sql/engine/schedule/job_status.sql
 
--- from sql/engine/schedule/cron_checks.sql 2046c18ad1f3c1b8
+-- from sql/engine/schedule/cron_checks.sql c2b7fe7565aa1ac4
 -- Whether pg_cron can fire: for the doctor, before anything is late.
 
 -- Shown to everybody, unlike the kind of a process.
@@ -11705,15 +11721,6 @@ set search_path = pg_catalog, pg_temp
 return 'Restart the server, with pg_cron in shared_preload_libraries. Where its log says role ... '
   'does not exist, as a superuser, before: delete from cron.job where username not in (select '
   'rolname from pg_roles);';
-
-create function maintenance_internal.is_cron_here()
-returns boolean
-language sql
-stable
-set search_path = pg_catalog, pg_temp
-begin atomic
-  select c.gap is null from maintenance_internal.cron_state() as c;
-end;
 
 create function maintenance_internal.cron_checks()
 returns table (check_name text, status text, detail text, fix text)
@@ -11758,9 +11765,7 @@ begin
   detail := case when pg_is_in_recovery() then 'a standby: pg_cron fires on the primary alone'
     when status = 'ok' then 'the launcher of pg_cron is at work'
     else 'the launcher of pg_cron is not there' end;
-  fix := case when status <> 'ok' then '-- restart the server, with pg_cron in '
-    'shared_preload_libraries; before, where its log says that a role does not exist, as a '
-    'superuser: delete from cron.job where username not in (select rolname from pg_roles);' end;
+  fix := case when status <> 'ok' then '-- ' || maintenance_internal.launcher_advice() end;
   return next;
 
   -- Two are the launchers of pg_cron and of logical replication. What fires each minute, and one
@@ -11986,7 +11991,7 @@ end
 $$;
 -- end of sql/engine/schedule/cron_silence.sql
 
--- from sql/engine/schedule/scheduler_faults.sql 11a14859c41aa013
+-- from sql/engine/schedule/scheduler_faults.sql 59b16cb92e65787c
 -- What keeps the jobs of this database from being started at all, or some of them for ever. The
 -- tick, which pg_cron fires every minute, shows whether it is at work. As notices: what somebody
 -- has stopped; but an emergency stop, and a pause that is a day old and may have been forgotten,
@@ -12086,20 +12091,17 @@ begin
 
   severity := 'warning';
   for v_own in
-    select o.statement, o.job_name as name, o.does, s as job
-    from (values
+    select o.* from (values
       (maintenance_internal.run_late_statement(), 'run_late', 'starts what is owed'),
       (maintenance_internal.alert_statement(), 'alert_monitor', 'opens and closes alerts')
-    ) as o (statement, job_name, does)
-    left join lateral (
-      select p.* from unnest(p_jobs) as p
-      join maintenance_internal.job as j on j.job_name = p.job_name
-      where j.statement = o.statement
-      order by j.job_id
-      limit 1
-    ) as s on true
+    ) as o (statement, name, does)
   loop
-    v_job := v_own.job;
+    select s.* into v_job
+    from unnest(p_jobs) as s
+    join maintenance_internal.job as j on j.job_name = s.job_name
+    where j.statement = v_own.statement
+    order by j.job_id
+    limit 1;
     if v_job.job_name is null then
       fault := format('No job calls %s, which %s', v_own.name, v_own.does);
       mend := format('As the owner: select * from maintenance.register(%L);', v_own.name);
@@ -14757,7 +14759,7 @@ comment on column maintenance.vacuum_holders.detail is 'who that is, in words';
 comment on column maintenance.vacuum_holders.fix is 'the statement that ends it';
 -- end of sql/engine/health/vacuum_holders.sql
 
--- from sql/engine/health/health_checks.sql f67220843f6ae292
+-- from sql/engine/health/health_checks.sql ebddae4369721325
 -- What is measured of the server, the database and the workers, against the settings. What cannot
 -- be seen from here is unknown, which is no ok.
 
@@ -14811,8 +14813,7 @@ begin
     (v_setting ->> 'connections_critical_percent')::numeric);
   detail := format('%s of %s connections are in use', v_row.used, v_row.most);
   fix := case when status in ('warning', 'critical') then 'select usename, application_name, '
-    'state, '
-    'count(*) from pg_stat_activity group by 1, 2, 3 order by 4 desc;' end;
+    'state, count(*) from pg_stat_activity group by 1, 2, 3 order by 4 desc;' end;
   return next;
 
   -- disk
@@ -15314,7 +15315,7 @@ comment on procedure maintenance.alert_monitor() is
   'are paused. Errors: 2D000 called inside a transaction.';
 -- end of sql/engine/health/alert_monitor.sql
 
--- from sql/engine/health/setup_checks.sql cf2ac9bacd525d42
+-- from sql/engine/health/setup_checks.sql 0e2aca36ab1000a4
 -- Whether the kit stands as it should: what was installed, as whom, with which rights, and whether
 -- pg_cron can fire. Cheap, since it is looked at every minute; what the rules are like says lint.
 
@@ -15342,7 +15343,8 @@ begin
 
   check_name := 'owner';
   select r.* into v_row from pg_roles as r where r.oid = maintenance_internal.owner();
-  status := case when not v_row.rolcanlogin and maintenance_internal.is_cron_here() then 'failed'
+  status := case
+    when not v_row.rolcanlogin and (maintenance_internal.cron_state()).gap is null then 'failed'
     when v_row.rolsuper or v_row.rolbypassrls then 'warning' else 'ok' end;
   detail := 'the engine belongs to ' || v_owner || case
     when status = 'failed' then ', who may not log in, and so pg_cron may not for it'
@@ -15385,16 +15387,10 @@ begin
   return next;
 
   check_name := 'rights';
-  select count(*) as functions, min(p.oid::regprocedure::text) as one into v_row
-  from pg_proc as p
-  where p.pronamespace in ('maintenance'::regnamespace, 'maintenance_internal'::regnamespace)
-    and exists (
-      select from aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) as a
-      where a.grantee = 0);
-  status := case when v_row.functions > 0 then 'failed' else 'ok' end;
-  detail := case when v_row.functions > 0 then format('PUBLIC may execute %s functions of the kit, '
-    'as %s', v_row.functions, v_row.one) else 'PUBLIC may execute nothing of the kit' end;
-  fix := case when status <> 'ok' then 'select * from maintenance.grant_roles();' end;
+  select f.finding, f.fix into v_row from maintenance_internal.lint_public() as f;
+  status := case when found then 'failed' else 'ok' end;
+  detail := coalesce(v_row.finding, 'PUBLIC may execute nothing of the kit');
+  fix := v_row.fix;
   return next;
 
   check_name := 'path';
@@ -15605,15 +15601,9 @@ comment on function maintenance.doctor() is
   'plans every rule.';
 -- end of sql/engine/health/doctor.sql
 
--- from sql/engine/health/metrics.sql 5daa8a50b736a4c4
--- All of the status as numbers, for Prometheus: one row per sample. scripts/monitoring has what
--- reads it. Nothing here is a row's text: labels are names of jobs, kinds, models, tables, workers.
---
--- Each part stands in a block of its own: what one cannot tell keeps no other from being told, and
--- is told itself (scrape_error). What an exporter would refuse, a name and labels given twice, is
--- kept out where it could be: everything is grouped by its labels.
+-- from sql/engine/health/metric_names.sql 685f14f1a0b67513
+-- The names of maintenance.metrics, each once, with what a reader of the numbers has to know.
 
--- The names, each once, with what a reader of the numbers has to know.
 create function maintenance_internal.metric_names()
 returns table (name text, type text, help text)
 language sql
@@ -15701,6 +15691,15 @@ begin atomic
       'How many transactions have begun since: rows that died in these stay')
   ) as n (name, type, help);
 end;
+-- end of sql/engine/health/metric_names.sql
+
+-- from sql/engine/health/metrics.sql a1f3af42ccf19f74
+-- All of the status as numbers, for Prometheus: one row per sample. scripts/monitoring has what
+-- reads it. Nothing here is a row's text: labels are names of jobs, kinds, models, tables, workers.
+--
+-- Each part stands in a block of its own: what one cannot tell keeps no other from being told, and
+-- is told itself (scrape_error). What an exporter would refuse, a name and labels given twice, is
+-- kept out where it could be: everything is grouped by its labels.
 
 -- A row of maintenance_status in numbers. A rule can have its oldest row at infinity.
 create function maintenance_internal.backlog_samples(
@@ -16140,7 +16139,7 @@ comment on column maintenance.metrics.help is 'what it is, the same for each row
 comment on column maintenance.metrics.type is 'gauge or counter, the same for each row of a name';
 -- end of sql/engine/health/metrics.sql
 
--- from sql/engine/report/text.sql c6160665c3098c5b
+-- from sql/engine/report/text.sql 451ebb9e92fbcd86
 -- How report_html writes texts, numbers and times. The page is read as XML, too: every text of
 -- anybody's goes through html_escape.
 
@@ -16288,15 +16287,6 @@ begin
   return v_html;
 end
 $$;
-
-create function maintenance_internal.own_jobs()
-returns integer[]
-language sql
-stable
-set search_path = pg_catalog, pg_temp
-return array(
-  select j.job_id from maintenance_internal.job as j
-  where maintenance_internal.is_own(j.statement));
 -- end of sql/engine/report/text.sql
 
 -- from sql/engine/report/style.sql 11d9ffe67f980c7f
@@ -16857,9 +16847,9 @@ end
 $$;
 -- end of sql/engine/report/status.sql
 
--- from sql/engine/report/runs.sql b6583678054d664a
--- The sections of report_html about runs, each over the receipts of the period once. What a receipt
--- says of errors is its error, which has no row's text.
+-- from sql/engine/report/runs.sql 5d3e64c0b6e5cb0b
+-- The sections of report_html about runs by day and in time, each over the receipts of the period
+-- once.
 
 create function maintenance_internal.report_days(p_from timestamptz, p_days integer)
 returns text
@@ -17036,6 +17026,11 @@ return (
     (2, 4, 8, 'going on, or waiting'), (1, 5, 6, 'succeeded'), (0, 14, 2, 'skipped'))
     as l (level, y, height, word)
 );
+-- end of sql/engine/report/runs.sql
+
+-- from sql/engine/report/failures.sql 1c67ffc59b536f8c
+-- The section of report_html about runs that did not succeed. What a receipt says of errors is its
+-- error, which has no row's text.
 
 -- What a failure's reader is told: what it means, and what to say. Later runs of the job count:
 -- one that has succeeded since has nothing to be done for.
@@ -17140,6 +17135,10 @@ begin
       maintenance_internal.report_none('None: no run has failed in this time.')));
 end
 $$;
+-- end of sql/engine/report/failures.sql
+
+-- from sql/engine/report/statistics.sql bb310494026a932f
+-- The sections of report_html about what a job's runs add up to: times and rows, sizes of tables.
 
 create function maintenance_internal.report_statistics(p_period interval)
 returns text
@@ -17253,7 +17252,7 @@ begin
       maintenance_internal.report_none('No run has measured a table in this time.')));
 end
 $$;
--- end of sql/engine/report/runs.sql
+-- end of sql/engine/report/statistics.sql
 
 -- from sql/engine/report/tasks.sql 72e2220c5e93552c
 -- The sections of report_html about tasks and models; where no kind of task is set, none of them.
@@ -17560,7 +17559,7 @@ comment on function maintenance.report_html(integer) is
   'text. To a file: make report. Errors: PM002 days, which are 1 to 366.';
 -- end of sql/engine/report/report_html.sql
 
--- from sql/engine/names.sql a06c7c7dac32a52c
+-- from sql/engine/names.sql dce565e66a038be4
 -- The names that the files of sql/engine/ make in our schemas. Written by make migration.
 
 create function maintenance_internal.engine_names()
@@ -17769,7 +17768,6 @@ return array[
   'maintenance_internal.in_window',
   'maintenance_internal.installed_schedule',
   'maintenance_internal.is_alive',
-  'maintenance_internal.is_cron_here',
   'maintenance_internal.is_cut',
   'maintenance_internal.is_late_at_work',
   'maintenance_internal.is_leaf',
@@ -17798,6 +17796,7 @@ return array[
   'maintenance_internal.lint_meaning',
   'maintenance_internal.lint_models',
   'maintenance_internal.lint_path',
+  'maintenance_internal.lint_public',
   'maintenance_internal.lint_references',
   'maintenance_internal.lint_rights',
   'maintenance_internal.lint_schedule',

@@ -1,5 +1,5 @@
 -- The release, and a hash of the files of sql/engine/. Written by make migration.
 
 comment on schema maintenance is
-  'pg-maintenance 0.0.0, state bd8786926d3df3df: '
+  'pg-maintenance 0.0.0, state a4f4652bc775b450: '
   'what people call and read; \df maintenance.* is the manual.';

@@ -29,3 +29,12 @@ immutable
 set search_path = pg_catalog, pg_temp
 return coalesce(p_statement in (maintenance_internal.tick_statement(),
   maintenance_internal.run_late_statement(), maintenance_internal.alert_statement()), false);
+
+create function maintenance_internal.own_jobs()
+returns integer[]
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+return array(
+  select j.job_id from maintenance_internal.job as j
+  where maintenance_internal.is_own(j.statement));

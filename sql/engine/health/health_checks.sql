@@ -51,8 +51,7 @@ begin
     (v_setting ->> 'connections_critical_percent')::numeric);
   detail := format('%s of %s connections are in use', v_row.used, v_row.most);
   fix := case when status in ('warning', 'critical') then 'select usename, application_name, '
-    'state, '
-    'count(*) from pg_stat_activity group by 1, 2, 3 order by 4 desc;' end;
+    'state, count(*) from pg_stat_activity group by 1, 2, 3 order by 4 desc;' end;
   return next;
 
   -- disk

@@ -25,7 +25,8 @@ begin
 
   check_name := 'owner';
   select r.* into v_row from pg_roles as r where r.oid = maintenance_internal.owner();
-  status := case when not v_row.rolcanlogin and maintenance_internal.is_cron_here() then 'failed'
+  status := case
+    when not v_row.rolcanlogin and (maintenance_internal.cron_state()).gap is null then 'failed'
     when v_row.rolsuper or v_row.rolbypassrls then 'warning' else 'ok' end;
   detail := 'the engine belongs to ' || v_owner || case
     when status = 'failed' then ', who may not log in, and so pg_cron may not for it'
@@ -68,16 +69,10 @@ begin
   return next;
 
   check_name := 'rights';
-  select count(*) as functions, min(p.oid::regprocedure::text) as one into v_row
-  from pg_proc as p
-  where p.pronamespace in ('maintenance'::regnamespace, 'maintenance_internal'::regnamespace)
-    and exists (
-      select from aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) as a
-      where a.grantee = 0);
-  status := case when v_row.functions > 0 then 'failed' else 'ok' end;
-  detail := case when v_row.functions > 0 then format('PUBLIC may execute %s functions of the kit, '
-    'as %s', v_row.functions, v_row.one) else 'PUBLIC may execute nothing of the kit' end;
-  fix := case when status <> 'ok' then 'select * from maintenance.grant_roles();' end;
+  select f.finding, f.fix into v_row from maintenance_internal.lint_public() as f;
+  status := case when found then 'failed' else 'ok' end;
+  detail := coalesce(v_row.finding, 'PUBLIC may execute nothing of the kit');
+  fix := v_row.fix;
   return next;
 
   check_name := 'path';

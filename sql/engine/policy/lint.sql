@@ -79,21 +79,10 @@ begin
     select null, p.severity, p.finding, p.fix
     from (
       select * from maintenance_internal.lint_path()
+      union all select * from maintenance_internal.lint_public()
       union all select * from maintenance_internal.lint_models()
     ) as p
     where lint.job_name is null;
-  return query
-    select null, 'critical', format('PUBLIC may execute %s functions of the kit, as %s: they were '
-      'restored without their rights', count(*), min(p.oid::regprocedure::text)),
-      'select * from maintenance.grant_roles();'
-    from pg_proc as p
-    where lint.job_name is null
-      and p.pronamespace in (
-        'maintenance'::regnamespace, 'maintenance_internal'::regnamespace)
-      and exists (
-        select from aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) as a
-        where a.grantee = 0)
-    having count(*) > 0;
   return query
     select s.name, 'warning', format('the %s of this release, %s', s.kind, s.outcome),
       'Rename what is in its way; then: select * from maintenance.register();'

@@ -65,3 +65,21 @@ begin atomic
   from maintenance_internal.owner_schemas() as s
   where s.strangers is not null;
 end;
+
+-- What PUBLIC may run of the kit, as after a restore without rights.
+create function maintenance_internal.lint_public()
+returns table (severity text, finding text, fix text)
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+begin atomic
+  select 'critical', format('PUBLIC may execute %s functions of the kit, as %s: they were '
+    'restored without their rights', count(*), min(p.oid::regprocedure::text)),
+    'select * from maintenance.grant_roles();'
+  from pg_proc as p
+  where p.pronamespace in ('maintenance'::regnamespace, 'maintenance_internal'::regnamespace)
+    and exists (
+      select from aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) as a
+      where a.grantee = 0)
+  having count(*) > 0;
+end;

@@ -145,12 +145,3 @@ begin
   return v_html;
 end
 $$;
-
-create function maintenance_internal.own_jobs()
-returns integer[]
-language sql
-stable
-set search_path = pg_catalog, pg_temp
-return array(
-  select j.job_id from maintenance_internal.job as j
-  where maintenance_internal.is_own(j.statement));

@@ -22,15 +22,6 @@ return 'Restart the server, with pg_cron in shared_preload_libraries. Where its 
   'does not exist, as a superuser, before: delete from cron.job where username not in (select '
   'rolname from pg_roles);';
 
-create function maintenance_internal.is_cron_here()
-returns boolean
-language sql
-stable
-set search_path = pg_catalog, pg_temp
-begin atomic
-  select c.gap is null from maintenance_internal.cron_state() as c;
-end;
-
 create function maintenance_internal.cron_checks()
 returns table (check_name text, status text, detail text, fix text)
 language plpgsql
@@ -74,9 +65,7 @@ begin
   detail := case when pg_is_in_recovery() then 'a standby: pg_cron fires on the primary alone'
     when status = 'ok' then 'the launcher of pg_cron is at work'
     else 'the launcher of pg_cron is not there' end;
-  fix := case when status <> 'ok' then '-- restart the server, with pg_cron in '
-    'shared_preload_libraries; before, where its log says that a role does not exist, as a '
-    'superuser: delete from cron.job where username not in (select rolname from pg_roles);' end;
+  fix := case when status <> 'ok' then '-- ' || maintenance_internal.launcher_advice() end;
   return next;
 
   -- Two are the launchers of pg_cron and of logical replication. What fires each minute, and one

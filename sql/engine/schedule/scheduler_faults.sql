@@ -97,20 +97,17 @@ begin
 
   severity := 'warning';
   for v_own in
-    select o.statement, o.job_name as name, o.does, s as job
-    from (values
+    select o.* from (values
       (maintenance_internal.run_late_statement(), 'run_late', 'starts what is owed'),
       (maintenance_internal.alert_statement(), 'alert_monitor', 'opens and closes alerts')
-    ) as o (statement, job_name, does)
-    left join lateral (
-      select p.* from unnest(p_jobs) as p
-      join maintenance_internal.job as j on j.job_name = p.job_name
-      where j.statement = o.statement
-      order by j.job_id
-      limit 1
-    ) as s on true
+    ) as o (statement, name, does)
   loop
-    v_job := v_own.job;
+    select s.* into v_job
+    from unnest(p_jobs) as s
+    join maintenance_internal.job as j on j.job_name = s.job_name
+    where j.statement = v_own.statement
+    order by j.job_id
+    limit 1;
     if v_job.job_name is null then
       fault := format('No job calls %s, which %s', v_own.name, v_own.does);
       mend := format('As the owner: select * from maintenance.register(%L);', v_own.name);
