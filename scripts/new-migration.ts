@@ -41,6 +41,8 @@ const calls = readdirSync(`${root}/sql`, { recursive: true, encoding: "utf8" })
   .map((path) => `sql/${path}`)
   .filter((path) => /\/\w+\/.*\.sql$/.test(path) && !paths.includes(path))
   .sort();
+const dependencies = /depends_on => '\{([^}]+)\}'/g;
+const isOption = (match: RegExpMatchArray) => match[0].startsWith("select maintenance.configure");
 const call = /^select maintenance\.(?:set|configure)_(\w+)\(\s*'([^']+)'[\s\S]*?\);$/gm;
 for (const path of calls) {
   const rest = read(path)
@@ -54,14 +56,30 @@ for (const path of calls) {
 }
 const literal = (text: string) => `E'${text.replace(/[\\']/g, "\\$&").replaceAll("\n", "\\n")}'`;
 for (const part of ["engine", "reference"] as const) {
+  // What sets a job comes before what configures it, and a job before those that depend on it.
+  const found = calls
+    .filter((path) => partOf(path) === part)
+    .flatMap((path) => [...read(path).matchAll(call)])
+    .sort((one, other) => Number(isOption(one)) - Number(isOption(other)));
   const rows = new Map<string, string>();
-  for (const path of calls.filter((path) => partOf(path) === part)) {
-    for (const [text, set = "", row = ""] of read(path).matchAll(call)) {
+  const add = (row: string, above: string[]) => {
+    if (above.includes(row)) {
+      console.error(`error: these wait for each other: ${[...above, row].join(", ")}`);
+      process.exit(1);
+    }
+    const own = found.filter(([, , name]) => name === row).map(([text, set]) => ({ text, set }));
+    for (const [, list = ""] of own.flatMap(({ text }) => [...text.matchAll(dependencies)])) {
+      for (const name of list.split(",")) add(name.trim(), [...above, row]);
+    }
+    for (const { text, set = "" } of own) {
       const kind = ["kind", "model"].includes(set) ? set : "job";
       const key = `${literal(kind)}, ${literal(row)}`;
-      rows.set(key, [rows.get(key), text].filter(Boolean).join("\n"));
+      if (!rows.get(key)?.includes(text)) {
+        rows.set(key, [rows.get(key), text].filter(Boolean).join("\n"));
+      }
     }
-  }
+  };
+  for (const [, , row = ""] of found) add(row, []);
   writeFileSync(
     `${root}/sql/${part}/shipped.sql`,
     `-- The calls in the files of sql/${part}/ that set jobs, kinds and models, and their shipping. Written

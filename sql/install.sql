@@ -225,6 +225,7 @@ select pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', false);
 \ir engine/health/job_faults.sql
 \ir engine/health/backlog.sql
 \ir engine/health/alert.sql
+\ir engine/health/weekly_report.sql
 \ir engine/health/maintenance_status.sql
 \ir engine/health/todo.sql
 \ir engine/health/index_health.sql
@@ -261,7 +262,9 @@ select pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', false);
 -- the reference application: a subject's tables, its rules, and what only SQL can say
 \ir reference/objects.sql
 \ir reference/state.sql
+\ir reference/settings.sql
 \ir reference/touch_updated_at.sql
+\ir reference/says_nothing.sql
 \ir reference/imports/tables.sql
 \ir reference/imports/front_doors.sql
 \ir reference/accounts/tables.sql
@@ -269,6 +272,7 @@ select pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', false);
 \ir reference/accounts/front_doors.sql
 \ir reference/accounts/retention.sql
 \ir reference/chat/tables.sql
+\ir reference/chat/conversations.sql
 \ir reference/attachments/tables.sql
 \ir reference/attachments/front_doors.sql
 \ir reference/chat/sessions.sql
@@ -280,7 +284,6 @@ select pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', false);
 \ir reference/memories/tables.sql
 \ir reference/memories/apply_consolidation.sql
 \ir reference/memories/consolidation.sql
-\ir reference/companion/settings.sql
 \ir reference/companion/tables.sql
 \ir reference/companion/apply_patch_to_state.sql
 \ir reference/companion/patch_jobs.sql
@@ -289,6 +292,21 @@ select pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', false);
 \ir reference/companion/remember_in_state.sql
 \ir reference/companion/memory.sql
 \ir reference/companion/posts.sql
+\ir reference/study/tables.sql
+\ir reference/study/front_doors.sql
+\ir reference/study/weekly_summary.sql
+\ir reference/study/profile_refresh.sql
+\ir reference/usage/tables.sql
+\ir reference/usage/count_usage.sql
+\ir reference/usage/analyze_usage.sql
+\ir reference/usage/monthly_quota.sql
+\ir reference/usage/statistics.sql
+\ir reference/operations/tables.sql
+\ir reference/operations/front_doors.sql
+\ir reference/operations/health_check.sql
+\ir reference/operations/backup_tables.sql
+\ir reference/operations/backup.sql
+\ir reference/operations/backup_restore.sql
 \ir reference/names.sql
 \ir reference/shipped.sql
 \ir reference/grant_front_doors.sql

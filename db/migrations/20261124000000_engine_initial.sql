@@ -3,7 +3,7 @@
 select pg_catalog.set_config('maintenance.path', pg_catalog.current_setting('search_path'), true);
 select pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
 
--- from sql/engine/schema.sql 99530621190d5d21
+-- from sql/engine/schema.sql 462bdd4a6286e13f
 -- The two schemas of the engine, and the guard in front of it: where a name of ours is taken,
 -- nothing is installed.
 --
@@ -37,6 +37,7 @@ select pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
 --   PM026  an answer of a model comes during an emergency stop
 --   PM027  a kind's apply says that what it was asked about has changed
 --   PM028  a row names a blob that a worker is deleting from the store
+--   PM029  a backup cannot be made, or is not like what it was made of
 --   PM099  undoes what was only tried (never raised to a caller)
 
 do $$
@@ -647,11 +648,11 @@ comment on function maintenance.version() is
   'that it was made of.';
 -- end of sql/engine/version.sql
 
--- from sql/engine/state.sql e218603fd5e32a2c
+-- from sql/engine/state.sql 1a9e55da1c5c4657
 -- The release, and a hash of the files of sql/engine/. Written by make migration.
 
 comment on schema maintenance is
-  'pg-maintenance 0.0.0, state a4f4652bc775b450: '
+  'pg-maintenance 0.0.0, state ad28c5667f442188: '
   'what people call and read; \df maintenance.* is the manual.';
 -- end of sql/engine/state.sql
 
@@ -4902,12 +4903,13 @@ end
 $$;
 -- end of sql/engine/run/run_now.sql
 
--- from sql/engine/run/run_or_raise.sql 6ce6fecbf12f68c8
--- What the front doors in public do: run a job in the caller's transaction and return its rows.
+-- from sql/engine/run/run_or_raise.sql c579aba7df90d7d8
+-- What the front doors in public do: run a job in the caller's transaction and return the data of
+-- its result.
 -- Errors: PM001 no such job, PM008 the run failed, PM009 it was skipped, PM011 a statement job.
 
 create function maintenance_internal.run_or_raise(job_name text)
-returns integer
+returns jsonb
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
@@ -4927,7 +4929,7 @@ begin
           else 'select * from maintenance.lint() names what is wrong with a rule.'
         end;
   end if;
-  return (v_result #>> '{data,rowsAffected}')::integer;
+  return v_result -> 'data';
 end
 $$;
 -- end of sql/engine/run/run_or_raise.sql
@@ -10743,7 +10745,7 @@ end
 $$;
 -- end of sql/engine/ship/ship.sql
 
--- from sql/engine/ship/register.sql 36b073b0357a2f25
+-- from sql/engine/ship/register.sql 6fcc013281614e2e
 -- The shipped rows, for a database that has the structure without them, as dbmate load makes one.
 
 create function maintenance.register(which text default null)
@@ -10761,7 +10763,8 @@ begin
   perform maintenance_internal.put_turns();
   perform maintenance_internal.put_control();
   if to_regprocedure('maintenance_internal.reference_ships()') is not null then
-    execute 'select maintenance_internal.put_retention()';
+    execute 'select maintenance_internal.put_retention(), '
+      'maintenance_internal.put_backup_tables()';
     v_ships := v_ships
       || ' union all select ''reference'', s.* from maintenance_internal.reference_ships() as s';
   end if;
@@ -14377,6 +14380,39 @@ end
 $$;
 -- end of sql/engine/health/alert.sql
 
+-- from sql/engine/health/weekly_report.sql 7665120b25b081ca
+-- The weekly look (S2-41): what each job did in seven days, whom it called, and who changed it.
+
+create view maintenance.weekly_report as
+select s.job_name, s.runs, s.succeeded, s.failed, s.success_rate, s.rows_affected, s.average_ms,
+  s.grade,
+  (
+    select count(*) from maintenance.alert as a
+    where a.subject = s.job_name
+      and a.opened_at > maintenance_internal.clock() - interval '7 days'
+  ) as alerts,
+  (
+    select count(*) from maintenance.edit as e
+    where e.job_name = s.job_name
+      and e.changed_at > maintenance_internal.clock() - interval '7 days'
+  ) as edits
+from maintenance.job_statistics('7 days') as s;
+
+comment on view maintenance.weekly_report is
+  'One row per job: how its runs of the last seven days went, the worst first (S2-41).';
+comment on column maintenance.weekly_report.job_name is 'the job';
+comment on column maintenance.weekly_report.runs is 'runs that ended, as in run_history';
+comment on column maintenance.weekly_report.succeeded is 'those that succeeded';
+comment on column maintenance.weekly_report.failed is
+  'those that failed, timed out or were interrupted';
+comment on column maintenance.weekly_report.success_rate is 'the share that succeeded, in percent';
+comment on column maintenance.weekly_report.rows_affected is 'rows that they handled';
+comment on column maintenance.weekly_report.average_ms is 'how long they took on average, in ms';
+comment on column maintenance.weekly_report.grade is 'as in maintenance.job_statistics';
+comment on column maintenance.weekly_report.alerts is 'alerts that it opened';
+comment on column maintenance.weekly_report.edits is 'how often somebody changed it';
+-- end of sql/engine/health/weekly_report.sql
+
 -- from sql/engine/health/maintenance_status.sql 5a2f4f1d6d1716d5
 -- The front door: what is still to be done, and whether anybody is on it.
 
@@ -17559,7 +17595,7 @@ comment on function maintenance.report_html(integer) is
   'text. To a file: make report. Errors: PM002 days, which are 1 to 366.';
 -- end of sql/engine/report/report_html.sql
 
--- from sql/engine/names.sql dce565e66a038be4
+-- from sql/engine/names.sql ae8b9408d474d99c
 -- The names that the files of sql/engine/ make in our schemas. Written by make migration.
 
 create function maintenance_internal.engine_names()
@@ -17648,6 +17684,7 @@ return array[
   'maintenance.uninstall',
   'maintenance.vacuum_holders',
   'maintenance.version',
+  'maintenance.weekly_report',
   'maintenance.worker',
   'maintenance_internal.add_lists',
   'maintenance_internal.age_bound',
@@ -17983,7 +18020,7 @@ return array[
 ];
 -- end of sql/engine/names.sql
 
--- from sql/engine/uninstall.sql 39152509d2af083e
+-- from sql/engine/uninstall.sql ecaefcc40e5fe8b9
 -- The way out: schedules, schemas and roles go, and nothing that is not ours.
 
 -- Whether an object stands on one in these schemas, or on one of these.
@@ -18020,6 +18057,7 @@ declare
   v_versions text[] := array(select m.version from maintenance_internal.migration as m order by 1);
   v_parts oid[];
   v_part_views oid[];
+  v_part_tables oid[];
   v_functions oid[] := array[]::oid[];
   v_views oid[] := array[]::oid[];
   v_found integer;
@@ -18045,8 +18083,12 @@ begin
       'array(select c.oid from pg_class as c '
       'join maintenance_internal.reference_objects() as o '
       'on o.kind = ''table'' and o.name = c.relname '
-      'where c.relnamespace = ''public''::regnamespace and c.relowner = $1 and c.relkind = ''v'')'
-    into v_parts, v_part_views using v_owner;
+      'where c.relnamespace = ''public''::regnamespace and c.relowner = $1 and c.relkind = ''v''), '
+      'array(select c.oid from pg_class as c '
+      'join maintenance_internal.reference_objects() as o '
+      'on o.kind = ''table'' and o.name = c.relname '
+      'where c.relnamespace = ''public''::regnamespace and c.relowner = $1 and c.relkind = ''r'')'
+    into v_parts, v_part_views, v_part_tables using v_owner;
     loop
       v_found := cardinality(v_functions) + cardinality(v_views);
       -- A body in PL/pgSQL is a text, and says by name what it calls.
@@ -18113,12 +18155,13 @@ begin
     join ours as o on o.classid = d.refclassid and o.objid = d.refobjid
     where d.deptype in ('n', 'a')
       and not exists (select from ours as u where u.classid = d.classid and u.objid = d.objid)
-      -- A trigger that tells nobody but us goes with us.
+      -- A trigger that tells nobody but us goes with us, and one of ours that cannot do without.
       and not exists (
         select from pg_trigger as t
         where d.classid = 'pg_trigger'::regclass and t.oid = d.objid
-          and t.tgfoid in ('maintenance.note_deleted()'::regprocedure,
-            'maintenance.track_blobs()'::regprocedure))
+          and (t.tgfoid in ('maintenance.note_deleted()'::regprocedure,
+              'maintenance.track_blobs()'::regprocedure)
+            or t.tgfoid = any (v_functions) and t.tgrelid = any (v_part_tables)))
     union
     select pg_describe_object(d.classid, d.objid, 0)
     from pg_depend as d
@@ -18370,7 +18413,7 @@ end
 $$;
 -- end of sql/engine/pin.sql
 
--- from sql/engine/roles.sql 60da02caac0fda30
+-- from sql/engine/roles.sql 025a53895bce48ee
 -- Who may call what. Last in the build, so that it sees everything.
 --
 --   maintenance_viewer    reads status and history
@@ -18406,6 +18449,7 @@ declare
     'table maintenance.worker',
     'table maintenance.vacuum_holders',
     'table maintenance.metrics',
+    'table maintenance.weekly_report',
     'function maintenance.job_statistics(interval)',
     'function maintenance.system_health()',
     'function maintenance.doctor()',

@@ -86,6 +86,7 @@ return array[
   'maintenance.uninstall',
   'maintenance.vacuum_holders',
   'maintenance.version',
+  'maintenance.weekly_report',
   'maintenance.worker',
   'maintenance_internal.add_lists',
   'maintenance_internal.age_bound',

@@ -33,6 +33,7 @@ declare
     'table maintenance.worker',
     'table maintenance.vacuum_holders',
     'table maintenance.metrics',
+    'table maintenance.weekly_report',
     'function maintenance.job_statistics(interval)',
     'function maintenance.system_health()',
     'function maintenance.doctor()',

@@ -31,6 +31,7 @@
 --   PM026  an answer of a model comes during an emergency stop
 --   PM027  a kind's apply says that what it was asked about has changed
 --   PM028  a row names a blob that a worker is deleting from the store
+--   PM029  a backup cannot be made, or is not like what it was made of
 --   PM099  undoes what was only tried (never raised to a caller)
 
 do $$

@@ -34,6 +34,7 @@ declare
   v_versions text[] := array(select m.version from maintenance_internal.migration as m order by 1);
   v_parts oid[];
   v_part_views oid[];
+  v_part_tables oid[];
   v_functions oid[] := array[]::oid[];
   v_views oid[] := array[]::oid[];
   v_found integer;
@@ -59,8 +60,12 @@ begin
       'array(select c.oid from pg_class as c '
       'join maintenance_internal.reference_objects() as o '
       'on o.kind = ''table'' and o.name = c.relname '
-      'where c.relnamespace = ''public''::regnamespace and c.relowner = $1 and c.relkind = ''v'')'
-    into v_parts, v_part_views using v_owner;
+      'where c.relnamespace = ''public''::regnamespace and c.relowner = $1 and c.relkind = ''v''), '
+      'array(select c.oid from pg_class as c '
+      'join maintenance_internal.reference_objects() as o '
+      'on o.kind = ''table'' and o.name = c.relname '
+      'where c.relnamespace = ''public''::regnamespace and c.relowner = $1 and c.relkind = ''r'')'
+    into v_parts, v_part_views, v_part_tables using v_owner;
     loop
       v_found := cardinality(v_functions) + cardinality(v_views);
       -- A body in PL/pgSQL is a text, and says by name what it calls.
@@ -127,12 +132,13 @@ begin
     join ours as o on o.classid = d.refclassid and o.objid = d.refobjid
     where d.deptype in ('n', 'a')
       and not exists (select from ours as u where u.classid = d.classid and u.objid = d.objid)
-      -- A trigger that tells nobody but us goes with us.
+      -- A trigger that tells nobody but us goes with us, and one of ours that cannot do without.
       and not exists (
         select from pg_trigger as t
         where d.classid = 'pg_trigger'::regclass and t.oid = d.objid
-          and t.tgfoid in ('maintenance.note_deleted()'::regprocedure,
-            'maintenance.track_blobs()'::regprocedure))
+          and (t.tgfoid in ('maintenance.note_deleted()'::regprocedure,
+              'maintenance.track_blobs()'::regprocedure)
+            or t.tgfoid = any (v_functions) and t.tgrelid = any (v_part_tables)))
     union
     select pg_describe_object(d.classid, d.objid, 0)
     from pg_depend as d

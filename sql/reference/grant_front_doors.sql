@@ -14,11 +14,22 @@ declare
     'public.run_maintenance_cleanup()',
     'public.cleanup_expired_sessions()',
     'public.cleanup_expired_attachments()',
+    'public.cleanup_expired_memories()',
+    'public.cleanup_expired_search_cache()',
+    'public.refresh_student_profiles()',
+    'public.analyze_usage(date)',
+    'public.reset_monthly_quotas()',
     'public.refresh_subscription_summary()',
-    'public.retry_patch_job(uuid)',
-    'public.get_database_health_stats()'];
+    'public.retry_patch_job(uuid)'];
+  v_read constant text[] := array[
+    'public.get_database_health_stats()',
+    'public.health_check_statistics',
+    'public.usage_analysis_statistics',
+    'public.backup_statistics'];
   v_object record;
+  v_role text;
   v_door text;
+  v_grant text;
 begin
   for v_object in
     select * from maintenance_internal.reference_objects() as o
@@ -32,16 +43,20 @@ begin
   perform maintenance_internal.pin_settings(array(
     select to_regproc(format('public.%I', o.name))::oid
     from maintenance_internal.reference_objects() as o where o.kind = 'function'));
-  if to_regrole('maintenance_operator') is not null then
-    foreach v_door in array v_doors loop
-      continue when to_regprocedure(v_door) is null; -- dropped by somebody
-      execute format('grant execute on function %s to maintenance_operator', v_door);
+  if to_regnamespace('maintenance_backup') is not null then
+    perform maintenance_internal.revoke_defaults('n', 'schema maintenance_backup');
+  end if;
+  foreach v_role in array array['maintenance_viewer', 'maintenance_operator'] loop
+    continue when to_regrole(v_role) is null;
+    foreach v_door in array v_read || case v_role when 'maintenance_operator' then v_doors
+      else '{}' end
+    loop
+      v_grant := case when v_door ~ '[(]' then 'execute on function' else 'select on' end;
+      continue when case when v_door ~ '[(]' then to_regprocedure(v_door)::oid
+        else to_regclass(v_door)::oid end is null; -- dropped by somebody
+      execute format('grant %s %s to %I', v_grant, v_door, v_role);
     end loop;
-  end if;
-  if to_regrole('maintenance_viewer') is not null
-    and to_regprocedure('public.get_database_health_stats()') is not null then
-    grant execute on function public.get_database_health_stats() to maintenance_viewer;
-  end if;
+  end loop;
 end
 $$;
 

@@ -45,10 +45,29 @@ begin atomic
     'memory_biweekly',
     'memory_levels',
     'missing_memories',
-    'companion_posts'])
+    'companion_posts',
+    'chat_conversations',
+    'study_chat_memory',
+    'memory_summaries',
+    'subjects',
+    'topics',
+    'activity_logs',
+    'student_ai_profile',
+    'api_usage_logs',
+    'daily_usage_reports',
+    'monthly_usage_reports',
+    'search_cache',
+    'missing_summaries',
+    'health_check_statistics',
+    'usage_analysis_statistics',
+    'backup_tables',
+    'backups',
+    'backups_backup_id_seq',
+    'backup_statistics'])
   union all
   select 'function', unnest(array[
     'touch_updated_at',
+    'says_nothing',
     'mark_stuck_import_runs',
     'cleanup_temp_uploads',
     'cleanup_old_raw_items',
@@ -126,7 +145,34 @@ begin atomic
     'prepare_post',
     'apply_post',
     'trigger_memories_step',
-    'trigger_posts_step'])
+    'trigger_posts_step',
+    'bump_conversations',
+    'note_bytes_freed',
+    'cleanup_expired_memories',
+    'cleanup_expired_search_cache',
+    'week_end',
+    'week_memories',
+    'next_summary',
+    'summary_subjects',
+    'prepare_summary',
+    'apply_summary',
+    'weekly_summary_generation_step',
+    'student_profile',
+    'profile_refresh_step',
+    'refresh_student_profiles',
+    'count_usage',
+    'rate_limit_monitor_step',
+    'usage_error_type',
+    'analyze_usage',
+    'copy_model_calls',
+    'usage_analysis_step',
+    'monthly_quota_reset_step',
+    'reset_monthly_quotas',
+    'health_check_step',
+    'backup_sums',
+    'automated_backup_step',
+    'overdue_backups',
+    'restore_backup'])
   union all
   select 'job', unnest(array[
     'mark_stuck_import_runs',
@@ -146,7 +192,22 @@ begin atomic
     'apply_patch_jobs',
     'retry_patch_jobs',
     'trigger_memories',
-    'trigger_posts'])
+    'trigger_posts',
+    'archive_conversations',
+    'daily_memory_cleanup',
+    'purge_memory_summaries',
+    'purge_activity_logs',
+    'purge_usage_logs',
+    'purge_usage_reports',
+    'cache_cleanup',
+    'weekly_summary_generation',
+    'profile_refresh',
+    'usage_analysis',
+    'monthly_quota_reset',
+    'rate_limit_monitor',
+    'health_check',
+    'database_maintenance',
+    'automated_backup'])
   union all
   select 'kind', unnest(array[
     'analyze_profile',
@@ -158,7 +219,8 @@ begin atomic
     'memory_biweekly',
     'schedule_tick',
     'moment_post',
-    'diary_daily']);
+    'diary_daily',
+    'summarize_week']);
 end;
 
 do $$

@@ -103,12 +103,19 @@ create temporary table viewer as select unnest(array[
   'read maintenance.setting',
   'read maintenance.table_bloat',
   'read maintenance.todo',
+  'read maintenance.weekly_report',
+  'read backup_statistics',
+  'read health_check_statistics',
+  'read usage_analysis_statistics',
   'read maintenance_status']) as what;
 select results_eq(format('select c from pg_temp.can(%L) as c order by c collate "C"', :'viewer'),
   'select what from viewer order by what collate "C"', 'a viewer reads status, history and rules');
 select results_eq(format('select c from (select pg_temp.can(%L) as c except select what from viewer) as x order by c '
   'collate "C"', :'operator'), array[
+  'analyze_usage(date)',
   'cleanup_expired_attachments()',
+  'cleanup_expired_memories()',
+  'cleanup_expired_search_cache()',
   'cleanup_expired_sessions()',
   'cleanup_old_raw_items()',
   'cleanup_temp_uploads()',
@@ -171,7 +178,9 @@ select results_eq(format('select c from (select pg_temp.can(%L) as c except sele
   'read maintenance.model_day',
   'read maintenance.pending_answer',
   'read maintenance.task',
+  'refresh_student_profiles()',
   'refresh_subscription_summary()',
+  'reset_monthly_quotas()',
   'retry_patch_job(uuid)',
   'run_maintenance_cleanup()'],
   'beyond a viewer an operator runs, schedules, asks and decides, and writes no table');

@@ -58,8 +58,10 @@ DATABASE_URL=$host scripts/up 2>/dev/null || not_ok 'make up for the second time
 diff "$place/installed" <(dump "${prefix}_host") || not_ok 'make up for the second time has changed something'
 DATABASE_URL=$host REFERENCE=1 scripts/up >"$place/log" 2>&1 &&
   not_ok 'the reference application is installed over tables of the host'
-taken='table import_jobs, table import_runs, table raw_import_items, table sessions, table temp_uploads'
-taken+=', table user_subscriptions, table users, function cleanup_temp_uploads'
+taken='table activity_logs, table api_usage_logs, table chat_conversations, table daily_usage_reports'
+taken+=', table import_jobs, table import_runs, table memory_summaries, table raw_import_items, table search_cache'
+taken+=', table sessions, table study_chat_memory, table temp_uploads, table user_subscriptions, table users'
+taken+=', function cleanup_temp_uploads'
 advice='Leave out db/reference, and run the rules that fit your tables: '
 advice+='psql -v ON_ERROR_STOP=1 -1 -f sql/reference/imports/rules.sql.'
 says "Error: pq: The reference application is not installed, and nothing was changed, since its names are taken in \
@@ -182,7 +184,7 @@ on "$host" psql -qX -o /dev/null -c "select maintenance.drop_job('cleanup_expire
 migrate "$host" db/reference
 on "$host" psql -qX -c "delete from public.schema_migrations where version = '20261124000001'"
 (migrate "$host" db/reference) 2>"$place/log" && not_ok 'the reference application is installed twice'
-says 'its names are taken in this database: table archivable_sessions, ' 'leftovers of ours'
+says 'its names are taken in this database: table activity_logs, ' 'leftovers of ours'
 
 # Where a name of ours is taken, one sentence says so, and nothing is changed.
 taken() { # taken FOLDER SENTENCE STATEMENT ...

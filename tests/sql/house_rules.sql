@@ -128,8 +128,9 @@ select exists (select from pg_available_extensions where name = 'plpgsql_check')
 select is_empty($$
   select r.name, c.lineno, c.level, c.message, c.detail, c.sqlstate
   from routine as r
-  cross join lateral plpgsql_check_function_tb(r.oid, relid => case r.prorettype
-    when 'trigger'::regtype then (select t.tgrelid from pg_trigger as t where t.tgfoid = r.oid limit 1) else 0 end) as c
+  left join lateral (select * from pg_trigger as o where o.tgfoid = r.oid order by o.tgnewtable limit 1) as t on true
+  cross join lateral plpgsql_check_function_tb(r.oid, relid => coalesce(t.tgrelid, 0), oldtable => t.tgoldtable,
+    newtable => t.tgnewtable) as c
   where r.lanname = 'plpgsql' and c.level in ('error', 'warning')
     and not (c.message ~ 'cron' and to_regnamespace('cron') is null)$$, 'plpgsql_check has no complaint');
 \else

@@ -1,8 +1,9 @@
--- What the front doors in public do: run a job in the caller's transaction and return its rows.
+-- What the front doors in public do: run a job in the caller's transaction and return the data of
+-- its result.
 -- Errors: PM001 no such job, PM008 the run failed, PM009 it was skipped, PM011 a statement job.
 
 create function maintenance_internal.run_or_raise(job_name text)
-returns integer
+returns jsonb
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
@@ -22,6 +23,6 @@ begin
           else 'select * from maintenance.lint() names what is wrong with a rule.'
         end;
   end if;
-  return (v_result #>> '{data,rowsAffected}')::integer;
+  return v_result -> 'data';
 end
 $$;

@@ -15,7 +15,8 @@ begin
   perform maintenance_internal.put_turns();
   perform maintenance_internal.put_control();
   if to_regprocedure('maintenance_internal.reference_ships()') is not null then
-    execute 'select maintenance_internal.put_retention()';
+    execute 'select maintenance_internal.put_retention(), '
+      'maintenance_internal.put_backup_tables()';
     v_ships := v_ships
       || ' union all select ''reference'', s.* from maintenance_internal.reference_ships() as s';
   end if;

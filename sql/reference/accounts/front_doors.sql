@@ -4,7 +4,7 @@ create function public.cleanup_expired_sessions()
 returns integer
 language sql
 set search_path = pg_catalog, pg_temp
-return maintenance_internal.run_or_raise('cleanup_expired_sessions');
+return (maintenance_internal.run_or_raise('cleanup_expired_sessions') ->> 'rowsAffected')::integer;
 
 comment on function public.cleanup_expired_sessions() is
   'Deletes the sessions whose expires_at has come (S4-01), in the caller''s transaction; rows '

@@ -19,12 +19,8 @@ declare
   v_attachments jsonb;
   v_rows jsonb;
 begin
-  -- Tags, marks and what cannot be seen say nothing, and words that say that there is nothing.
   if jsonb_typeof(apply_archive.answer -> 'summary') is distinct from 'string'
-    or regexp_replace(lower(v_summary),
-      '<[^>]*>|[[:space:][:punct:][:cntrl:]\u3164\u115f\u1160\uffa0\u00ad]'
-      '|\m(null|none|n|a|na|nil|undefined|unknown|empty|no|summary)\M', '', 'g') = ''
-  then
+    or public.says_nothing(v_summary) then
     raise exception 'the summary is empty' using errcode = 'PM018';
   elsif length(v_summary) > v_longest then
     raise exception 'the summary has % characters, more than %', length(v_summary), v_longest

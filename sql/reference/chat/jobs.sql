@@ -1,4 +1,4 @@
--- Archiving: what is asked of a model, and when.
+-- Chats: what is asked of a model, and when; and what old conversations wait for.
 
 select maintenance.set_kind(
   'archive_session',
@@ -27,3 +27,5 @@ select maintenance.set_job(
   step => 'public.trigger_archive_step',
   schedule => '0 5 * * *',
   description => 'Asks for a summary of every session that is old enough to be archived');
+
+select maintenance.configure_job('archive_conversations', depends_on => '{database_maintenance}');

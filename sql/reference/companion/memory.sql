@@ -297,7 +297,7 @@ declare
   v_table text;
   v_row jsonb;
 begin
-  if coalesce(v_summary, '') !~ '[^[:space:][:punct:][:cntrl:]]' then
+  if public.says_nothing(v_summary) then
     raise exception 'the summary is empty' using errcode = 'PM018';
   end if;
   -- Held, so that nobody deletes it before the commit, and two of its memories come one by one.

@@ -4,7 +4,7 @@ create function public.mark_stuck_import_runs()
 returns integer
 language sql
 set search_path = pg_catalog, pg_temp
-return maintenance_internal.run_or_raise('mark_stuck_import_runs');
+return (maintenance_internal.run_or_raise('mark_stuck_import_runs') ->> 'rowsAffected')::integer;
 
 comment on function public.mark_stuck_import_runs() is
   'Fails the import runs that have been processing for more than 24 hours (S1-01), in the '
@@ -14,7 +14,7 @@ create function public.cleanup_temp_uploads()
 returns integer
 language sql
 set search_path = pg_catalog, pg_temp
-return maintenance_internal.run_or_raise('cleanup_temp_uploads');
+return (maintenance_internal.run_or_raise('cleanup_temp_uploads') ->> 'rowsAffected')::integer;
 
 comment on function public.cleanup_temp_uploads() is
   'Deletes the uploads older than 24 hours that no processing import job refers to (S1-02, C-14), '
@@ -25,7 +25,7 @@ create function public.cleanup_old_raw_items()
 returns integer
 language sql
 set search_path = pg_catalog, pg_temp
-return maintenance_internal.run_or_raise('cleanup_old_raw_items');
+return (maintenance_internal.run_or_raise('cleanup_old_raw_items') ->> 'rowsAffected')::integer;
 
 comment on function public.cleanup_old_raw_items() is
   'Deletes the raw items older than 30 days of runs that ended failed or partial more than 30 days '
@@ -36,7 +36,7 @@ create function public.compact_old_import_jobs()
 returns integer
 language sql
 set search_path = pg_catalog, pg_temp
-return maintenance_internal.run_or_raise('compact_old_import_jobs');
+return (maintenance_internal.run_or_raise('compact_old_import_jobs') ->> 'rowsAffected')::integer;
 
 comment on function public.compact_old_import_jobs() is
   'Puts {"compacted": true} in place of mapping and options of ended import jobs older than 7 days '

@@ -48,7 +48,11 @@ select ok((maintenance.run_now('cleanup_temp_uploads') #>> '{data,batches}')::in
 -- S1-17, S4-13, S4-15, C-30: what is there, when it runs, and that it runs by hand.
 select set_eq($$select job_name,
   schedule from maintenance_internal.job
-  where job_name !~ '^(trigger_|tick$|run_late$|alert_monitor$|purge_|forget_)'$$,
+  where job_name !~ '^(trigger_|tick$|run_late$|alert_monitor$|purge_|forget_)'
+    -- those of operations/registry.sql
+    and job_name <> all ('{health_check,rate_limit_monitor,cache_cleanup,daily_memory_cleanup,usage_analysis,
+      automated_backup,profile_refresh,weekly_summary_generation,database_maintenance,archive_conversations,
+      monthly_quota_reset}')$$,
   $$values ('mark_stuck_import_runs', '0 3 * * *'), ('cleanup_temp_uploads', '0 3 * * *'),
     ('cleanup_expired_attachments', '0 3 * * *'), ('apply_patch_jobs', '*/2 * * * *'), ('retry_patch_jobs', null),
     ('fail_import_jobs', '0 3 * * *'), ('cleanup_old_raw_items', '0 3 * * *'), ('compact_old_import_jobs', '0 3 * * *'),

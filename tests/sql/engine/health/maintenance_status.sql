@@ -93,7 +93,9 @@ select is_empty($$select table_schema, table_name from information_schema.role_t
       ('maintenance', 'setting'),      ('maintenance', 'model_status'), ('maintenance', 'active_failovers'),
       ('maintenance', 'task_events'),
       ('maintenance', 'alert'), ('maintenance', 'worker'), ('maintenance', 'vacuum_holders'),
-      ('maintenance', 'metrics'))$$,
+      ('maintenance', 'metrics'), ('maintenance', 'weekly_report'),
+      ('public', 'health_check_statistics'), ('public', 'usage_analysis_statistics'), ('public',
+  'backup_statistics'))$$,
   'a viewer has no right on any table');
 reset role;
 create function pg_temp.cost(query text) returns numeric language plpgsql as
