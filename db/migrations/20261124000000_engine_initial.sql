@@ -648,11 +648,11 @@ comment on function maintenance.version() is
   'that it was made of.';
 -- end of sql/engine/version.sql
 
--- from sql/engine/state.sql 1a9e55da1c5c4657
+-- from sql/engine/state.sql 059e806f2762b85e
 -- The release, and a hash of the files of sql/engine/. Written by make migration.
 
 comment on schema maintenance is
-  'pg-maintenance 0.0.0, state ad28c5667f442188: '
+  'pg-maintenance 0.0.0, state 59a9380a6e267621: '
   'what people call and read; \df maintenance.* is the manual.';
 -- end of sql/engine/state.sql
 
@@ -10493,7 +10493,7 @@ begin atomic
 end;
 -- end of sql/engine/ship/unlike_shipped.sql
 
--- from sql/engine/ship/ship_row.sql ed69c98be092f609
+-- from sql/engine/ship/ship_row.sql f7f55c39b0fe0b3f
 -- Ships one job, kind or model: what nobody has changed here since it was last shipped becomes what
 -- the call says, and what somebody has changed or removed stays so. Where it is the rule itself, or
 -- what is asked of a model, that somebody has changed, all that belongs to it stays.
@@ -10521,6 +10521,7 @@ declare
   v_changed text;
   v_kept text[];
   v_new jsonb;
+  v_began constant timestamptz := clock_timestamp();
 begin
   if p_kind = 'job' then
     select j.job_id into v_job_id from maintenance_internal.job as j
@@ -10547,6 +10548,9 @@ begin
     from maintenance_internal.row_in_force as r
     where r.kind = p_kind and r.name = p_name
     on conflict (kind, name) do update set job_id = excluded.job_id, row = excluded.row;
+    -- What it ships with is nobody's edit.
+    delete from maintenance.edit as e
+    where p_kind = 'job' and e.job_name = p_name and e.changed_at >= v_began;
     return 'registered';
   elsif v_shipped.row is null or v_shipped.job_id <> v_job_id then
     return 'not shipped: this database has another one by that name';
@@ -11492,7 +11496,7 @@ return exists (
 );
 -- end of sql/engine/schedule/fired_by_cron.sql
 
--- from sql/engine/schedule/job_status.sql f940bc41d067ed0d
+-- from sql/engine/schedule/job_status.sql 76f817ab67d282f3
 -- What is in force: each job's schedule, whether it will fire, and how it ran last.
 
 -- Whether a receipt shows that pg_cron has fired a job. The newest first: by the index of the last
@@ -11572,9 +11576,11 @@ left join maintenance_internal.installed_schedule as o
   on o.job_id = j.job_id and o.home = g.home
 left join maintenance_internal.installed_schedule as i
   on i.job_id = o.job_id and o.username = g.username
--- The last that says how it is: one that waited in vain, too.
+-- The last that says how it is: one that waited in vain, too. Of a run that ends while this is read
+-- the session is gone, and its receipt still says running: it was at work just now.
 left join lateral (
   select r.*, r.status = 'running' and (r.cron_run_id is not null
+      or r.touched_at > clock_timestamp() - interval '10 seconds'
       or maintenance_internal.is_alive(r.job_id, r.backend_pid, r.touched_at)) as is_alive
   from maintenance_internal.run as r
   where r.job_id = j.job_id
@@ -14380,7 +14386,7 @@ end
 $$;
 -- end of sql/engine/health/alert.sql
 
--- from sql/engine/health/weekly_report.sql 7665120b25b081ca
+-- from sql/engine/health/weekly_report.sql 45f3167b24274533
 -- The weekly look (S2-41): what each job did in seven days, whom it called, and who changed it.
 
 create view maintenance.weekly_report as
@@ -14399,7 +14405,8 @@ select s.job_name, s.runs, s.succeeded, s.failed, s.success_rate, s.rows_affecte
 from maintenance.job_statistics('7 days') as s;
 
 comment on view maintenance.weekly_report is
-  'One row per job: how its runs of the last seven days went, the worst first (S2-41).';
+  'One row per job, but for the kit''s own that leave one receipt (tick, run_late, alert_monitor): '
+  'how its runs of the last seven days went, the worst first (S2-41).';
 comment on column maintenance.weekly_report.job_name is 'the job';
 comment on column maintenance.weekly_report.runs is 'runs that ended, as in run_history';
 comment on column maintenance.weekly_report.succeeded is 'those that succeeded';
@@ -18020,7 +18027,7 @@ return array[
 ];
 -- end of sql/engine/names.sql
 
--- from sql/engine/uninstall.sql ecaefcc40e5fe8b9
+-- from sql/engine/uninstall.sql ea802a8396cc9253
 -- The way out: schedules, schemas and roles go, and nothing that is not ours.
 
 -- Whether an object stands on one in these schemas, or on one of these.
@@ -18087,7 +18094,8 @@ begin
       'array(select c.oid from pg_class as c '
       'join maintenance_internal.reference_objects() as o '
       'on o.kind = ''table'' and o.name = c.relname '
-      'where c.relnamespace = ''public''::regnamespace and c.relowner = $1 and c.relkind = ''r'')'
+      'where c.relnamespace = ''public''::regnamespace and c.relowner = $1 '
+      'and c.relkind in (''r'', ''p''))'
     into v_parts, v_part_views, v_part_tables using v_owner;
     loop
       v_found := cardinality(v_functions) + cardinality(v_views);
@@ -18193,13 +18201,20 @@ begin
   drop schema maintenance, maintenance_internal cascade;
   -- What is left of the reference application hands nothing to roles that are about to go.
   for v_row in
-    select p.oid::regprocedure as function, a.grantee::regrole as grantee
+    select 'function ' || p.oid::regprocedure as object, a.grantee::regrole as grantee
     from pg_proc as p
     cross join aclexplode(p.proacl) as a
     where p.pronamespace = 'public'::regnamespace and p.proowner = v_owner
       and a.grantee in (to_regrole('maintenance_viewer'), to_regrole('maintenance_operator'))
+    union
+    select 'table ' || c.oid::regclass, a.grantee::regrole
+    from pg_class as c
+    cross join aclexplode(c.relacl) as a
+    where c.relnamespace = 'public'::regnamespace and c.relowner = v_owner
+      and c.relkind in ('r', 'p', 'v')
+      and a.grantee in (to_regrole('maintenance_viewer'), to_regrole('maintenance_operator'))
   loop
-    execute format('revoke all on function %s from %s', v_row.function, v_row.grantee);
+    execute format('revoke all on %s from %s', v_row.object, v_row.grantee);
   end loop;
   foreach what in array array['schema maintenance', 'schema maintenance_internal',
     'view public.maintenance_status'] loop

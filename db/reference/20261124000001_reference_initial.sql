@@ -3,7 +3,7 @@
 select pg_catalog.set_config('maintenance.path', pg_catalog.current_setting('search_path'), true);
 select pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
 
--- from sql/reference/objects.sql e6109082f3c4008e
+-- from sql/reference/objects.sql 7e9064df82092c43
 -- What the reference application calls its own, and the guard in front of it: where one of these
 -- names is taken, nothing of it is installed.
 
@@ -166,6 +166,7 @@ begin atomic
     'student_profile',
     'profile_refresh_step',
     'refresh_student_profiles',
+    'uncounted_usage',
     'count_usage',
     'rate_limit_monitor_step',
     'usage_error_type',
@@ -257,11 +258,11 @@ end
 $$;
 -- end of sql/reference/objects.sql
 
--- from sql/reference/state.sql 227d00bafa28b44e
+-- from sql/reference/state.sql 4e914dc33ec0244b
 -- The release, and a hash of the files of sql/reference/. Written by make migration.
 
 comment on function maintenance_internal.reference_objects() is
-  'pg-maintenance 0.0.0, state 04fd12802a552afc: '
+  'pg-maintenance 0.0.0, state 1130a618b32fe5e1: '
   'the names of the reference application, by kind.';
 -- end of sql/reference/state.sql
 
@@ -983,7 +984,7 @@ comment on column public.messages.input_event is
   'why a companion has written it by itself: SCHEDULE_TICK, MOMENT_POST, DIARY_DAILY; else null';
 -- end of sql/reference/chat/tables.sql
 
--- from sql/reference/chat/conversations.sql 358a64ed8013b7fa
+-- from sql/reference/chat/conversations.sql 969bc91d46c440aa
 -- Conversations by name: old ones are put away (archive_conversations), and updated_at, by which
 -- that goes, is when the last message came.
 
@@ -1015,7 +1016,8 @@ begin
   if tg_relid <> 'public.messages'::regclass then
     raise exception 'bump_conversations is a trigger of public.messages' using errcode = 'PM003';
   end if;
-  -- One after the other in one order; and a message that an undo brings back is as old as it was.
+  -- Who writes a message waits for nobody: whoever holds a conversation is most often at the same.
+  -- And a message that an undo brings back is as old as it was.
   update public.chat_conversations as c
   set updated_at = n.last_at
   from (
@@ -1028,8 +1030,7 @@ begin
     ) as m
     join public.chat_conversations as o
       on o.id = m.conversation_id and o.updated_at < m.last_at
-    order by o.id
-    for no key update of o
+    for no key update of o skip locked
   ) as n
   where c.id = n.id and c.updated_at < n.last_at;
   return null;
@@ -1044,7 +1045,8 @@ for each statement execute function public.bump_conversations();
 comment on table public.chat_conversations is
   'Conversations of users; their messages name them as conversation_id.';
 comment on column public.chat_conversations.is_archived is
-  'put away, by a person or by archive_conversations';
+  'put away, by a person or by archive_conversations; whether a new message fetches it back is the '
+  'application''s to say';
 comment on column public.chat_conversations.updated_at is
   'when its last message came; to archive it is no change';
 comment on function public.bump_conversations() is
@@ -3467,7 +3469,7 @@ comment on function public.patch_job_backlog(integer) is
   'Backlog of apply_patch_jobs: jobs that are neither done nor parked, up to cap.';
 -- end of sql/reference/companion/apply_patch_jobs.sql
 
--- from sql/reference/companion/remember_in_state.sql 3ce758a300dc8a6f
+-- from sql/reference/companion/remember_in_state.sql 703ba2f4ec720f2c
 -- What is remembered of a conversation is in its state, too: the last of each level, in the order
 -- of their time. A trigger writes it, as one more writer that goes by versions (C-24).
 
@@ -3481,13 +3483,15 @@ begin atomic
     select jsonb_object_agg(l.list, l.most) as most
     from public.state_lists() as l where l.section = 'memory'
   ), bucket as (
-    select e.*, to_char(e.bucket_start at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') as key
+    select e.bucket_start, e.summary, e.open_loops, e.tags,
+      to_char(e.bucket_start at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') as key
     from public.memory_b_episodes as e
     where e.conversation_id = memory_lists.conversation_id
     order by e.bucket_start desc
     limit (select (k.most ->> 'memory_b_recent')::integer from kept as k)
   ), day as (
-    select e.*, to_char(e.day_start at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') as key
+    select e.day_start, e.c0_summary, e.c2_user_profile, e.c3_role_profile,
+      to_char(e.day_start at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') as key
     from public.memory_daily as e
     where e.conversation_id = memory_lists.conversation_id
     order by e.day_start desc
@@ -3506,7 +3510,8 @@ begin atomic
       case jsonb_typeof(d.c1_highlights) when 'array' then d.c1_highlights else '[]' end)
       with ordinality as h (text, nr)
   ), weeks as (
-    select e.*, to_char(e.period_start at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') as key
+    select e.period_start, e.summary,
+      to_char(e.period_start at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') as key
     from public.memory_biweekly as e
     where e.conversation_id = memory_lists.conversation_id
     order by e.period_start desc
@@ -4202,7 +4207,7 @@ comment on function public.trigger_posts_step(integer) is
   'Step of trigger_posts: trigger_jobs(''post''); the counts are on the receipt.';
 -- end of sql/reference/companion/posts.sql
 
--- from sql/reference/study/tables.sql 05af7a4fbf63f2ab
+-- from sql/reference/study/tables.sql 5f7654310ff5897b
 -- What a study assistant remembers of a student, what it has summed up of that, and what the
 -- student's profile is computed from. A memory says by itself until when it is kept.
 
@@ -4241,7 +4246,11 @@ declare
   v_run_id constant bigint := maintenance_internal.this_run();
   v_bytes bigint;
 begin
-  if v_run_id is null then
+  -- It works as the owner, and a trigger can be put on any table by whoever may execute it.
+  if tg_relid <> 'public.study_chat_memory'::regclass then
+    raise exception 'note_bytes_freed is a trigger of public.study_chat_memory'
+      using errcode = 'PM003';
+  elsif v_run_id is null then
     return null;
   end if;
   -- Value by value: the size of a row as a whole depends on the way it was read.
@@ -4268,9 +4277,9 @@ create table public.memory_summaries (
   id uuid not null default gen_random_uuid(),
   user_id uuid not null,
   summary_type text not null default 'weekly',
-  period_start date not null,
-  period_end date not null,
-  summary_text text not null,
+  period_start date not null default current_date - 7,
+  period_end date not null default current_date,
+  summary_text text not null default '',
   token_count integer,
   created_at timestamptz not null default now(),
   expires_at timestamptz,
@@ -4399,7 +4408,7 @@ comment on function public.cleanup_expired_memories() is
   'the rows, cutoffDate: as of when}. Errors: PM008 it failed, PM009 it is running or disabled.';
 -- end of sql/reference/study/front_doors.sql
 
--- from sql/reference/study/weekly_summary.sql ff5b0afcf6a3d700
+-- from sql/reference/study/weekly_summary.sql fa57861bc2302685
 -- Weekly summaries: a model sums up what was remembered of a student in the week that ended last,
 -- from Sunday to Sunday in UTC, where that is enough. Rules S2-13, C-19.
 
@@ -4448,7 +4457,8 @@ begin atomic
   with shown as (
     select m.*, row_number() over (order by m.created_at, m.id) as nr
     from (
-      select * from public.study_chat_memory as a
+      select a.id, a.created_at, a.importance_score, a.tags, a.content
+      from public.study_chat_memory as a
       where a.user_id = week_memories.user_id and a.is_active
         and a.created_at >= (week_memories.period_end - 7)::timestamp at time zone 'UTC'
         and a.created_at < week_memories.period_end::timestamp at time zone 'UTC'
@@ -4572,11 +4582,16 @@ begin
   end if;
   if length(v_summary) > v_longest then
     -- At the end of a sentence, where that leaves half of it; else of a word.
-    v_summary := left(v_summary, v_longest - 3);
-    v_summary := coalesce(
-      substring(v_summary from '^(.{250,}[.!?\u3002\uff01\uff1f])'),
-      substring(v_summary from '^(.{250,})\s') || '...',
-      v_summary || '...');
+    select c.text into v_summary
+    from (values
+      (1, substring(left(v_summary, v_longest + 1) from '^(.*[.!?])(?=\s)')),
+      (1, substring(left(v_summary, v_longest) from '^(.*[\u3002\uff01\uff1f])')),
+      (2, substring(left(v_summary, v_longest - 2) from '^(.*)\s') || '...'),
+      (3, left(v_summary, v_longest - 3) || '...')
+    ) as c (nr, text)
+    where length(c.text) >= v_longest / 2
+    order by c.nr, length(c.text) desc
+    limit 1;
   end if;
 
   -- Held, so that nobody deletes it before the commit.
@@ -4595,6 +4610,7 @@ begin
   insert into public.memory_summaries as s
     (user_id, summary_type, period_start, period_end, summary_text, token_count, expires_at)
   values (v_user_id, 'weekly', v_until - 7, v_until, v_summary, ceil(length(v_summary) / 4.0),
+    -- Null, and more than an interval can take, is for ever.
     case when maintenance_internal.setting('summary_days') <= 100000 then
       maintenance_internal.clock()
         + maintenance_internal.setting('summary_days') * interval '1 day' end)
@@ -4620,15 +4636,15 @@ returns bigint
 language sql
 set search_path = pg_catalog, pg_temp
 begin atomic
-  select maintenance_internal.trigger_step('summarize', spread => '1 hour');
+  select maintenance_internal.trigger_step('summarize', spread => '0');
 end;
 
 comment on function public.weekly_summary_generation_step(integer) is
-  'Step of weekly_summary_generation: trigger_jobs(''summarize''), spread over an hour; the counts '
-  'are on the receipt.';
+  'Step of weekly_summary_generation: trigger_jobs(''summarize''); the counts are on the '
+  'receipt.';
 -- end of sql/reference/study/weekly_summary.sql
 
--- from sql/reference/study/profile_refresh.sql 56e67b58a751f423
+-- from sql/reference/study/profile_refresh.sql e3dc64c687a30e16
 -- A student in 200 characters, computed from topics and from what the student did: no model is
 -- asked. Rule S2-12.
 --
@@ -4735,7 +4751,8 @@ begin
         where a.created_at > v_now - interval '24 hours' and a.created_at <= v_now)
       and not exists (
         select from public.student_ai_profile as o
-        where o.user_id = u.id and o.last_updated >= v_since)
+        where o.user_id = u.id
+          and o.last_updated between v_since and maintenance_internal.moment())
     order by u.id
     limit profile_refresh_step.batch_size
     for key share of u skip locked
@@ -4766,7 +4783,7 @@ comment on function public.refresh_student_profiles() is
   'caller''s transaction; how many. Errors: PM008 it failed, PM009 it is running or disabled.';
 -- end of sql/reference/study/profile_refresh.sql
 
--- from sql/reference/usage/tables.sql 318afc71cc001fa4
+-- from sql/reference/usage/tables.sql d4478b245e5b4479
 -- Calls of models, those that the worker made and those of the application, in one log; and a
 -- report of each day and each month.
 --
@@ -4801,18 +4818,18 @@ create index api_usage_logs_user_id_idx on public.api_usage_logs (user_id);
 
 create table public.daily_usage_reports (
   report_date date not null,
-  total_api_calls bigint not null,
-  provider_breakdown jsonb not null,
+  total_api_calls bigint not null default 0,
+  provider_breakdown jsonb not null default '{}',
   avg_response_time numeric,
   error_rate numeric,
   peak_hour integer,
-  feature_usage jsonb not null,
-  error_types jsonb not null,
-  peak_hours jsonb not null,
-  anomalies jsonb not null,
-  recommendations jsonb not null,
+  feature_usage jsonb not null default '{}',
+  error_types jsonb not null default '{}',
+  peak_hours jsonb not null default '[]',
+  anomalies jsonb not null default '[]',
+  recommendations jsonb not null default '[]',
   cost_usd numeric,
-  analyzed_at timestamptz not null,
+  analyzed_at timestamptz not null default now(),
   constraint daily_usage_reports_pkey primary key (report_date)
 );
 
@@ -4847,40 +4864,83 @@ comment on column public.monthly_usage_reports.month is 'its first day (UTC)';
 comment on column public.monthly_usage_reports.reset_at is 'since when the next month is counted';
 -- end of sql/reference/usage/tables.sql
 
--- from sql/reference/usage/count_usage.sql 27659ecad4724d01
+-- from sql/reference/usage/count_usage.sql 6704d910a5dd99cd
 -- The application's own calls count for the limits of models as soon as they are in the log (S2-03,
--- C-02). Whoever logs is not to wait for that, nor to fail: where another one holds the count of a
--- model for a second, rate_limit_monitor makes up for it within a minute.
+-- C-02). Whoever logs is not to wait for that, nor to fail: where the count of a model is held by
+-- another one, or cannot be written, rate_limit_monitor makes up for it within a minute.
+
+-- What the log has more of than was counted, by model and hour.
+create function public.uncounted_usage(since timestamptz, until timestamptz)
+returns table (model text, hour timestamptz, requests bigint, tokens bigint)
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+begin atomic
+  select l.model_used, l.hour, l.requests - coalesce(u.requests, 0),
+    greatest(l.tokens - coalesce(u.tokens, 0), 0)
+  from (
+    select g.model_used, date_trunc('hour', g.timestamp) as hour, count(*) as requests,
+      least(sum(greatest(g.tokens_input, 0)::numeric + greatest(g.tokens_output, 0)), 1e15)::bigint
+        as tokens
+    from public.api_usage_logs as g
+    where g.timestamp >= uncounted_usage.since and g.timestamp < uncounted_usage.until
+      and g.call_id is null and not g.cached
+    group by 1, 2
+  ) as l
+  join maintenance.model as m on m.model = l.model_used
+  left join maintenance_internal.model_usage as u
+    on u.model = l.model_used and u.carrier = 'application' and u.hour = l.hour
+  where l.requests > coalesce(u.requests, 0)
+  order by 1, 2;
+end;
+
+comment on function public.uncounted_usage(timestamptz, timestamptz) is
+  'The application''s calls in the log that were not counted for the limits of their model, by '
+  'hour: those that nobody was asked for, as cached ones, and of models that are not known, are '
+  'none of them.';
 
 create function public.count_usage()
 returns trigger
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
-set lock_timeout = '1s'
+set lock_timeout = '100ms'
 as $$
 declare
   v_now constant timestamptz := maintenance_internal.moment();
+  v_hour constant timestamptz := date_trunc('hour', v_now);
 begin
   -- It works as the owner, and a trigger can be put on any table by whoever may execute it.
   if tg_relid <> 'public.api_usage_logs'::regclass then
     raise exception 'count_usage is a trigger of public.api_usage_logs' using errcode = 'PM003';
   end if;
-  perform maintenance_internal.count_request(c.model, 'application', c.at, c.requests, c.tokens)
-  from (
-    select m.model, date_trunc('minute', n.timestamp) as at, count(*) as requests,
-      sum(n.tokens_input + n.tokens_output)::bigint as tokens
-    from new_logs as n
-    join maintenance.model as m on m.model = n.model_used
-    where n.call_id is null and not n.cached
-      and n.timestamp between v_now - interval '61 days' and v_now + interval '1 minute'
-    group by 1, 2
-    order by 1, 2
-  ) as c;
-  return null;
-exception when lock_not_available or deadlock_detected then
-  raise warning 'the calls are logged, and counted for the limits of their model within a minute'
-    using detail = sqlerrm;
+  begin
+    perform maintenance_internal.count_request(c.model, 'application', c.at, c.requests, c.tokens)
+    from (
+      select m.model, date_trunc('minute', n.timestamp) as at, count(*) as requests,
+        least(sum(greatest(n.tokens_input, 0)::numeric + greatest(n.tokens_output, 0)), 1e15)
+          ::bigint as tokens
+      from new_logs as n
+      join maintenance.model as m on m.model = n.model_used
+      where n.call_id is null and not n.cached
+        and n.timestamp >= v_hour and n.timestamp <= v_now + interval '1 minute'
+      group by 1, 2
+      order by 1, 2
+    ) as c;
+    -- Of what is older so many as were not counted: rows that are brought back were.
+    perform maintenance_internal.count_request(u.model, 'application',
+      h.hour + interval '59 minutes', u.requests, u.tokens)
+    from (
+      select distinct date_trunc('hour', n.timestamp) as hour
+      from new_logs as n
+      where n.call_id is null and not n.cached
+        and n.timestamp >= v_now - interval '61 days' and n.timestamp < v_hour
+    ) as h
+    cross join lateral public.uncounted_usage(h.hour, h.hour + interval '1 hour') as u;
+  exception when others then
+    -- Into the server's log; what cannot be counted then, either, fails rate_limit_monitor.
+    raise warning 'the calls are logged, and not counted yet: %', sqlerrm;
+  end;
   return null;
 end
 $$;
@@ -4891,8 +4951,8 @@ referencing new table as new_logs
 for each statement execute function public.count_usage();
 
 comment on function public.count_usage() is
-  'Trigger: the application''s calls that are logged are counted for the limits of their model, '
-  'as by record_usage, where maintenance.model has it; not what was answered from a cache, and not '
+  'Trigger: the application''s calls that are logged are counted for the limits of their model, as '
+  'by record_usage, where maintenance.model has it; not what was answered from a cache, and not '
   'the worker''s, which were counted when they were made.';
 
 create function public.rate_limit_monitor_step(batch_size integer)
@@ -4902,45 +4962,46 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_now constant timestamptz := maintenance_internal.moment();
+  v_hour constant timestamptz := date_trunc('hour', v_now);
   v_missing record;
   v_counted bigint := 0;
+  v_held text[] := '{}';
 begin
+  perform set_config('lock_timeout', '100ms', true);
   for v_missing in
-    select l.model_used as model, l.hour, l.requests - coalesce(u.requests, 0) as requests
-    from (
-      select g.model_used, date_trunc('hour', g.timestamp) as hour, count(*) as requests
-      from public.api_usage_logs as g
-      where g.timestamp >= date_trunc('hour', v_now) - interval '1 hour' and g.timestamp <= v_now
-        and g.call_id is null and not g.cached
-      group by 1, 2
-    ) as l
-    join maintenance.model as m on m.model = l.model_used
-    left join maintenance_internal.model_usage as u
-      on u.model = l.model_used and u.carrier = 'application' and u.hour = l.hour
-    where l.requests > coalesce(u.requests, 0)
-    order by 1, 2
+    select * from public.uncounted_usage(v_hour - interval '1 hour',
+      v_now + interval '1 microsecond')
   loop
-    perform maintenance_internal.count_request(v_missing.model, 'application',
-      least(v_now, v_missing.hour + interval '59 minutes'), v_missing.requests, 0);
-    v_counted := v_counted + v_missing.requests;
+    begin
+      perform maintenance_internal.count_request(v_missing.model, 'application',
+        least(v_now, v_missing.hour + interval '59 minutes'), v_missing.requests,
+        v_missing.tokens);
+      v_counted := v_counted + v_missing.requests;
+    exception when lock_not_available then
+      v_held := v_held || v_missing.model; -- by who logs, or reports, in a long transaction
+    end;
   end loop;
-  perform maintenance.add_details(jsonb_build_object('limits', (
+  if v_counted > 0 then
+    return v_counted;
+  end if;
+  perform maintenance.add_details(jsonb_strip_nulls(jsonb_build_object('limits', (
       select coalesce(jsonb_object_agg(s.model, jsonb_build_object(
         'state', s.state, 'percent', s.percent, 'span', s.span)), '{}')
       from maintenance_internal.model_states(v_now) as s
-      where s.percent is not null)))
-  where v_counted = 0;
-  return v_counted;
+      where s.percent is not null),
+    'held', to_jsonb(nullif(v_held, '{}')))));
+  return 0;
 end
 $$;
 
 comment on function public.rate_limit_monitor_step(integer) is
   'Step of rate_limit_monitor (S2-03): counts what the log has more of than was counted, of this '
-  'hour and the one before, and leaves on the receipt how much of its limits each model has used. '
-  'What follows from that, is told by model_status and by alerts.';
+  'hour and the one before, and leaves on the receipt how much of its limits each model has used, '
+  'and of which models the count was held by somebody, for the next time. What follows from that '
+  'is told by model_status and by alerts.';
 -- end of sql/reference/usage/count_usage.sql
 
--- from sql/reference/usage/analyze_usage.sql 617adb0e9df2b193
+-- from sql/reference/usage/analyze_usage.sql 9bd7e8b1bad0b58f
 -- What the calls of a day were like: statistics by provider, what is odd (anomalies), and what
 -- could be done about it. One report a day, and the same again from the same log. Rule S2-10.
 
@@ -4950,15 +5011,18 @@ language sql
 immutable
 set search_path = pg_catalog, pg_temp
 return case
-  when message ~* 'rate.?limit|too many requests|\m429\M|^defer' then 'rate limit'
-  when message ~* '\m401\M|unauthori[sz]ed|api key|^configuration' then '401'
-  when message ~* '\m403\M|forbidden|permission' then '403'
-  when message ~* '\m404\M|not found|^gone' then '404'
+  when message ~* 'rate.?limit|too many requests|resource.?exhausted|^defer'
+    or message ~ '(^|[^0-9])429([^0-9]|$)' then 'rate limit'
+  when message ~* 'unauthori[sz]ed|api key|(^|[^0-9])401([^0-9]|$)|^configuration' then '401'
+  when message ~* 'forbidden|permission|(^|[^0-9])403([^0-9]|$)' then '403'
+  when message ~* 'not found|(^|[^0-9])404([^0-9]|$)|^gone' then '404'
   when message ~* 'time.?out|timed out|deadline|^lost' then 'timeout'
-  when message ~* '\m5[0-9][0-9]\M|internal|overloaded|unavailable|^transient' then '500'
+  when message ~* '^50[0-9]\M|(http|status|code|error)[^0-9]{0,10}50[0-9]\M'
+    '|internal (server )?error|overloaded|unavailable|bad gateway|^transient' then '500'
   when message ~* 'network|connection|econn|socket|dns|fetch failed' then 'network'
   when message ~* 'quota|billing|credit' then 'quota'
-  when message ~* 'valid|\m400\M|schema|parse|^bad_output|^too_large|^rejected' then 'validation'
+  when message ~* 'valid|schema|parse|(^|[^0-9])400([^0-9]|$)|^(bad_output|too_large|rejected)'
+    then 'validation'
   else 'unknown'
 end;
 
@@ -4975,17 +5039,22 @@ set lock_timeout = '5s'
 as $$
 declare
   v_today constant date := (maintenance_internal.clock() at time zone 'UTC')::date;
-  v_day constant timestamptz := analyze_usage.day::timestamp at time zone 'UTC';
+  v_day timestamptz;
   v_report public.daily_usage_reports;
+  v_calls bigint;
   v_week record;
 begin
   if (analyze_usage.day between v_today - 10000 and v_today) is not true then
     raise exception 'the day "%" is none that there was', analyze_usage.day
       using errcode = 'PM002', hint = 'A day up to today (UTC): current_date - 1.';
   end if;
+  v_day := analyze_usage.day::timestamp at time zone 'UTC';
 
   with call as materialized (
-    select l.*, extract(hour from l.timestamp at time zone 'UTC')::integer as hour
+    select l.provider_used, l.feature_name, l.success, l.error_message, l.latency_ms,
+      l.tokens_input, l.tokens_output,
+      case when l.cost_estimate between 0 and 1e9 then l.cost_estimate end as cost_estimate,
+      extract(hour from l.timestamp at time zone 'UTC')::integer as hour
     from public.api_usage_logs as l
     where l.timestamp >= v_day and l.timestamp < v_day + interval '24 hours' and not l.cached
   ),
@@ -5023,7 +5092,7 @@ begin
   ),
   anomaly as (
     select 1 as nr, 'single_provider' as rule,
-      format('every call was made of %s', (select p.name from provider as p)) as detail
+      format('every call went to %s', (select p.name from provider as p)) as detail
     where (select count(*) from provider) = 1
     union all
     select 2, 'high_error_rate', format('%s %% of the calls failed', t.error_rate)
@@ -5037,29 +5106,37 @@ begin
       'average', h.calls, h.hour, h.hour + 1, round(t.calls / 24.0, 1))
     from by_hour as h cross join total as t where h.calls > 3 * t.calls / 24.0
     union all
-    select 5, 'dominant_provider', format('%s %% of the calls were made of %s', p.percent, p.name)
+    select 5, 'dominant_provider', format('%s %% of the calls went to %s', p.percent, p.name)
     from provider as p where p.percent > 80
   )
-  select t.calls as total_api_calls, t.latency as avg_response_time, t.error_rate,
-    (select h.hour from by_hour as h where h.place = 1) as peak_hour,
+  -- In the order of the table's columns.
+  select analyze_usage.day, t.calls,
     (select coalesce(jsonb_object_agg(p.name, jsonb_build_object('calls', p.calls,
         'percent', p.percent, 'avgLatencyMs', p.latency, 'errorRate', p.error_rate,
         'tokensInput', p.tokens_input, 'tokensOutput', p.tokens_output, 'costUsd', p.cost)), '{}')
-      from provider as p) as provider_breakdown,
+      from provider as p),
+    t.latency, t.error_rate,
+    (select h.hour from by_hour as h where h.place = 1),
     (select coalesce(jsonb_object_agg(f.feature_name, f.calls), '{}')
-      from (select c.feature_name, count(*) as calls from call as c group by 1) as f)
-      as feature_usage,
+      from (select c.feature_name, count(*) as calls from call as c group by 1) as f),
     (select coalesce(jsonb_object_agg(f.type, f.calls), '{}') from failure as f
-      where f.place <= 10) as error_types,
+      where f.place <= 10),
     (select coalesce(jsonb_agg(jsonb_build_object('hour', h.hour, 'calls', h.calls)
-      order by h.place), '[]') from by_hour as h where h.place <= 5) as peak_hours,
+      order by h.place), '[]') from by_hour as h where h.place <= 5),
     (select coalesce(jsonb_agg(jsonb_build_object('rule', a.rule, 'detail', a.detail)
-      order by a.nr, a.detail), '[]') from anomaly as a) as anomalies,
-    t.cost as cost_usd
-  into v_report.total_api_calls, v_report.avg_response_time, v_report.error_rate,
-    v_report.peak_hour, v_report.provider_breakdown, v_report.feature_usage,
-    v_report.error_types, v_report.peak_hours, v_report.anomalies, v_report.cost_usd
+      order by a.nr, a.detail), '[]') from anomaly as a),
+    '[]', t.cost, maintenance_internal.moment()
+  into v_report
   from total as t;
+  select r.total_api_calls into v_calls
+  from public.daily_usage_reports as r where r.report_date = analyze_usage.day;
+  if v_calls > v_report.total_api_calls then
+    raise exception 'the log has % calls of %, and its report has %', v_report.total_api_calls,
+        analyze_usage.day, v_calls
+      using errcode = 'PM002', hint = format('What has gone from the log stays reported. To report '
+        'what is left: delete from public.daily_usage_reports where report_date = %L;',
+        analyze_usage.day);
+  end if;
 
   select count(*) as calls, round(avg(l.latency_ms)) as latency,
     count(distinct l.provider_used) as providers
@@ -5079,26 +5156,14 @@ begin
     case when v_report.anomalies @> '[{"rule": "hour_share"}]' then 'Spread what can wait over the '
       'day: limits a minute and an hour are met at the peak.' end], null));
 
-  insert into public.daily_usage_reports as r
-    (report_date, total_api_calls, provider_breakdown, avg_response_time, error_rate, peak_hour,
-     feature_usage, error_types, peak_hours, anomalies, recommendations, cost_usd, analyzed_at)
-  values (analyze_usage.day, v_report.total_api_calls, v_report.provider_breakdown,
-    v_report.avg_response_time, v_report.error_rate, v_report.peak_hour, v_report.feature_usage,
-    v_report.error_types, v_report.peak_hours, v_report.anomalies, v_report.recommendations,
-    v_report.cost_usd, maintenance_internal.moment())
+  insert into public.daily_usage_reports as r select v_report.*
   on conflict (report_date) do update
-  set total_api_calls = excluded.total_api_calls,
-    provider_breakdown = excluded.provider_breakdown,
-    avg_response_time = excluded.avg_response_time,
-    error_rate = excluded.error_rate,
-    peak_hour = excluded.peak_hour,
-    feature_usage = excluded.feature_usage,
-    error_types = excluded.error_types,
-    peak_hours = excluded.peak_hours,
-    anomalies = excluded.anomalies,
-    recommendations = excluded.recommendations,
-    cost_usd = excluded.cost_usd,
-    analyzed_at = excluded.analyzed_at;
+  set (total_api_calls, provider_breakdown, avg_response_time, error_rate, peak_hour,
+      feature_usage, error_types, peak_hours, anomalies, recommendations, cost_usd, analyzed_at)
+    = (excluded.total_api_calls, excluded.provider_breakdown, excluded.avg_response_time,
+      excluded.error_rate, excluded.peak_hour, excluded.feature_usage, excluded.error_types,
+      excluded.peak_hours, excluded.anomalies, excluded.recommendations, excluded.cost_usd,
+      excluded.analyzed_at);
   return jsonb_build_object(
     'reportDate', analyze_usage.day, 'totalCalls', v_report.total_api_calls,
     'providers', v_report.provider_breakdown, 'avgResponseTimeMs', v_report.avg_response_time,
@@ -5117,7 +5182,7 @@ comment on function public.analyze_usage(date) is
   'Anomalies: single_provider; high_error_rate, above 20 %; hour_share, an hour with more than 30 '
   '% of the calls; hour_spike, one with more than three times what an hour of the day has on '
   'average; dominant_provider, above 80 %. Recommendations look at seven days, too. Errors: PM002 '
-  'no day that there was.';
+  'no day that there was, or one of which the log has fewer calls than its report.';
 
 -- Copies the worker's calls that are settled, in the order in which they were made. A call is
 -- settled within two hours, or lost; those are looked through again.
@@ -5128,29 +5193,42 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_since constant timestamptz := coalesce((
-    select max(l.timestamp) from public.api_usage_logs as l where l.call_id is not null),
-    '-infinity') - interval '2 hours';
+    select least(l.timestamp, maintenance_internal.moment())
+    from public.api_usage_logs as l
+    where l.call_id is not null
+    order by l.timestamp desc
+    limit 1), '-infinity') - interval '2 hours';
   v_rows bigint;
 begin
-  insert into public.api_usage_logs
-    (call_id, user_id, feature_name, provider_used, model_used, tokens_input, tokens_output,
-     latency_ms, cost_estimate, timestamp, success, error_message)
-  select c.call_id, u.id, c.kind, 'gemini', c.model, c.input_tokens, c.output_tokens,
-    case when c.duration < interval '20 days' then 1000 * extract(epoch from c.duration) end,
-    c.cost_usd, c.created_at,
-    c.outcome in ('succeeded', 'quarantined'),
-    case when c.outcome not in ('succeeded', 'quarantined') then c.outcome end
-  from maintenance.model_call as c
-  left join maintenance.task as t on t.task_id = c.task_id
-  -- Of a task about a conversation the user comes first.
-  left join public.users as u on u.id = substring(split_part(t.subject, '/', 1)
-    from '^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$')::uuid
-  where c.created_at >= v_since and c.settled_at is not null and c.outcome <> 'unasked'
-    and not exists (
-      select from public.api_usage_logs as l where l.call_id = c.call_id)
-  order by c.created_at, c.call_id
-  limit copy_model_calls.most;
-  get diagnostics v_rows = row_count;
+  with copied as (
+    insert into public.api_usage_logs as l
+      (call_id, user_id, feature_name, provider_used, model_used, tokens_input, tokens_output,
+       latency_ms, cost_estimate, timestamp, success, error_message)
+    select c.call_id, u.id, c.kind, 'gemini', c.model, c.input_tokens, c.output_tokens,
+      case when c.duration < interval '20 days' then 1000 * extract(epoch from c.duration) end,
+      c.cost_usd, c.created_at,
+      c.outcome in ('succeeded', 'quarantined'),
+      case when c.outcome not in ('succeeded', 'quarantined') then c.outcome end
+    from maintenance.model_call as c
+    left join maintenance.task as t on t.task_id = c.task_id
+    -- Of a task about a conversation the user comes first.
+    left join public.users as u on u.id = substring(split_part(t.subject, '/', 1)
+      from '^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$')::uuid
+    where c.created_at >= v_since and c.settled_at is not null and c.outcome <> 'unasked'
+      and not exists (
+        select from public.api_usage_logs as l where l.call_id = c.call_id)
+    order by c.created_at, c.call_id
+    limit copy_model_calls.most
+    returning l.timestamp
+  ),
+  -- What was reported of their days is to be reported again.
+  stale as (
+    update public.daily_usage_reports as r
+    set analyzed_at = '-infinity'
+    where r.report_date in (
+      select (c.timestamp at time zone 'UTC')::date from copied as c)
+  )
+  select count(*) into v_rows from copied;
   return v_rows;
 end
 $$;
@@ -5166,6 +5244,9 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_today constant date := (maintenance_internal.clock() at time zone 'UTC')::date;
+  v_since constant timestamptz := coalesce((
+    select r.started_at from maintenance_internal.run as r
+    where r.run_id = maintenance_internal.this_run()), maintenance_internal.clock());
   v_copied constant bigint := public.copy_model_calls(usage_analysis_step.batch_size);
   v_day date;
   v_report jsonb;
@@ -5173,17 +5254,27 @@ begin
   if v_copied > 0 then
     return v_copied;
   end if;
-  -- Each day since the last report, or since the first call, up to yesterday; a month at most.
-  select greatest(v_today - 31, coalesce(
-    (select max(r.report_date) + 1 from public.daily_usage_reports as r
-      where r.report_date < v_today),
-    (select (min(l.timestamp) at time zone 'UTC')::date from public.api_usage_logs as l),
-    v_today - 1))
-  into v_day;
-  if v_day >= v_today then
+  -- The first day up to yesterday, of a month, that has no report, or none of all of it: from the
+  -- first call on, and yesterday in any case.
+  select min(d.day)::date into v_day
+  from generate_series(greatest(v_today - 31, least(v_today - 1, (
+      select (min(l.timestamp) at time zone 'UTC')::date from public.api_usage_logs as l)
+    ))::timestamp, v_today - 1, interval '1 day') as d (day)
+  where not exists (
+    select from public.daily_usage_reports as r
+    where r.report_date = d.day and r.analyzed_at >=
+      least(v_since, (d.day + interval '25 hours') at time zone 'UTC')); -- once a run
+  if v_day is null then
     return 0;
   end if;
-  v_report := public.analyze_usage(v_day);
+  begin
+    v_report := public.analyze_usage(v_day);
+  exception when sqlstate 'PM002' then -- its calls are gone since: what was reported stays
+    update public.daily_usage_reports as r
+    set analyzed_at = maintenance_internal.moment()
+    where r.report_date = v_day;
+    v_report := jsonb_build_object('reportDate', v_day, 'note', sqlerrm);
+  end;
   perform maintenance.add_details(v_report - '{providers,featureUsage,peakHours}'::text[]);
   return 1;
 end
@@ -5191,11 +5282,11 @@ $$;
 
 comment on function public.usage_analysis_step(integer) is
   'Step of usage_analysis (S2-10): copies the worker''s calls into api_usage_logs, and reports '
-  'each day up to yesterday (UTC) that has no report, at most a month back; the last one is on '
-  'the receipt.';
+  'each day up to yesterday (UTC) that has no report, or none of the whole day, at most a month '
+  'back; the last one is on the receipt.';
 -- end of sql/reference/usage/analyze_usage.sql
 
--- from sql/reference/usage/monthly_quota.sql 37b1e2be64b562c4
+-- from sql/reference/usage/monthly_quota.sql b0b319d419d13504
 -- The limits a month of models begin anew by themselves: what is used is counted by the hour, and a
 -- month is a sum of hours. What this job does is to say how much of them was used up in the month
 -- that has ended. Rule S2-16.
@@ -5220,7 +5311,8 @@ begin
     left join maintenance_internal.model_usage as u
       on u.model = m.model and u.hour >= v_begin and u.hour < v_end
     where m.per_month is not null
-    group by m.model, m.per_month
+    group by m.model
+    having m.changed_at < v_end or count(u.model) > 0 -- it was there already
     on conflict do nothing
     returning r.*
   )
@@ -5229,10 +5321,8 @@ begin
       'YYYY-MM-DD"T"HH24:MI:SS"Z"'), 'success', true) order by m.model), '[]')
   into v_results
   from made as m;
-  perform maintenance.add_details(jsonb_build_object('month', v_month))
-  where v_results = '[]';
-  perform maintenance.add_details(jsonb_build_object('results', v_results))
-  where v_results <> '[]';
+  perform maintenance.add_details(jsonb_strip_nulls(jsonb_build_object('month', v_month,
+    'results', nullif(v_results, '[]'))));
   return jsonb_array_length(v_results);
 end
 $$;
@@ -5338,7 +5428,7 @@ comment on function public.cleanup_expired_search_cache() is
   'Errors: PM008 it failed, PM009 it is running or disabled.';
 -- end of sql/reference/operations/front_doors.sql
 
--- from sql/reference/operations/health_check.sql 4099f17c10d44f0a
+-- from sql/reference/operations/health_check.sql 862287279ce2c862
 -- How the system is, every five minutes, on a receipt: so that it can be said afterwards when it
 -- was not well, and for how long. What is critical calls somebody by way of alert_monitor. Rules
 -- S2-02, S2-27.
@@ -5350,56 +5440,77 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_began constant timestamptz := clock_timestamp();
+  v_since constant timestamptz := maintenance_internal.clock() - interval '1 hour';
   v_health constant jsonb := maintenance.system_health();
-  v_models jsonb;
+  v_models record;
 begin
-  -- By their last calls: how many failed in a row, and how long those took that were answered.
-  select coalesce(jsonb_object_agg(m.model, jsonb_build_object('calls', c.calls,
-    'failuresInARow', c.failures_in_a_row, 'avgResponseMs', c.response_ms, 'lastAnswer',
-    to_char(c.answered_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'))), '{}')
+  -- By their last calls, those of the worker and those of the application: how many failed in a
+  -- row, and how long those took that were answered.
+  with call as (
+    select c.model, c.created_at as at, c.outcome not in
+        ('succeeded', 'quarantined', 'bad_output', 'stale', 'blocked') as failed,
+      1000 * extract(epoch from c.duration) as ms
+    from maintenance.model_call as c
+    where c.created_at > v_since and c.settled_at is not null
+      and c.outcome not in ('unasked', 'released')
+    union all
+    select l.model_used, l.timestamp, not l.success, l.latency_ms
+    from public.api_usage_logs as l
+    where l.timestamp > v_since and l.timestamp <= maintenance_internal.clock()
+      and l.call_id is null and not l.cached
+  ),
+  model as (
+    select m.model, count(c.model) as calls,
+      count(*) filter (where c.failed and c.answered_later = 0) as failures,
+      round(avg(c.ms) filter (where not c.failed)) as ms,
+      max(c.at) filter (where not c.failed) as answered_at
+    from maintenance.model as m
+    left join (
+      select o.*, count(*) filter (where not o.failed)
+        over (partition by o.model order by o.at desc, o.failed) as answered_later
+      from call as o
+    ) as c on c.model = m.model
+    where m.enabled
+    group by m.model
+  )
+  select count(*) as number, count(*) filter (where m.failures >= 3) as failing,
+    coalesce(jsonb_object_agg(m.model, jsonb_strip_nulls(jsonb_build_object('calls', m.calls,
+      'failuresInARow', m.failures, 'avgResponseMs', m.ms, 'lastAnswer',
+      to_char(m.answered_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'))))
+      filter (where m.calls > 0), '{}') as told,
+    coalesce(jsonb_agg(format('The last %s calls of %s have failed: select * from '
+      'public.api_usage_logs where model_used = %L order by timestamp desc limit 10;', m.failures,
+      m.model, m.model) order by m.model) filter (where m.failures >= 3), '[]') as advice
   into v_models
-  from maintenance.model as m
-  cross join lateral (
-    select count(*) as calls,
-      count(*) filter (where l.failed and l.answered_before = 0) as failures_in_a_row,
-      round(avg(extract(epoch from l.duration) * 1000) filter (where not l.failed)) as response_ms,
-      max(l.settled_at) filter (where not l.failed) as answered_at
-    from (
-      select r.*, count(*) filter (where not r.failed)
-        over (order by r.created_at desc, r.call_id desc) as answered_before
-      from (
-        select o.*, o.outcome not in
-          ('succeeded', 'quarantined', 'bad_output', 'stale', 'blocked') as failed
-        from maintenance.model_call as o
-        where o.model = m.model and o.settled_at is not null
-          and o.outcome not in ('unasked', 'released')
-          and o.created_at > maintenance_internal.clock() - interval '1 hour'
-        order by o.created_at desc
-        limit 100
-      ) as r
-    ) as l
-  ) as c
-  where m.enabled;
+  from model as m;
+
   perform maintenance.add_details(jsonb_build_object(
-    'overall', v_health -> 'overall',
+    'overall', case
+      when v_health ->> 'overall' = 'unhealthy'
+        or v_models.failing > 0 and 2 * v_models.failing >= v_models.number then 'unhealthy'
+      when v_models.failing > 0 then 'degraded'
+      else v_health ->> 'overall'
+    end,
     'checks', (
       select jsonb_object_agg(c.key, c.value - 'detail')
       from jsonb_each(v_health #> '{details,checks}') as c),
     'scheduler', v_health #> '{details,scheduler}',
     'jobs', v_health #> '{details,jobs}',
-    'models', v_models,
+    'models', v_models.told,
     'databaseBytes', v_health #> '{details,databaseBytes}',
     'uptime', v_health #> '{details,uptime}',
     'ms', round(1000 * extract(epoch from clock_timestamp() - v_began)),
-    'recommendations', v_health -> 'recommendations'));
+    'recommendations', (v_health -> 'recommendations') || v_models.advice));
   return 0;
 end
 $$;
 
 comment on function public.health_check_step(integer) is
   'Step of health_check (S2-02): leaves maintenance.system_health() on the receipt, as overall, '
-  'checks, scheduler, jobs and recommendations, and of each model the calls of an hour, how many '
-  'of the last have failed in a row, how long answers took, and when the last one came.';
+  'checks, scheduler, jobs and recommendations, and of each model that was asked within an hour, '
+  'by the worker or the application, how many calls, how many of the last have failed in a row, '
+  'how long answers took, and when the last one came. Three failures in a row make the whole '
+  'degraded, and unhealthy where half of the models have so many.';
 
 create view public.health_check_statistics as
 select s.job_name, s.last_status as status, s.last_run_at, s.last_success_at, s.last_ms,
@@ -5440,7 +5551,7 @@ comment on column public.health_check_statistics.uptime_percent is
   'the share of those that found nothing critical, in percent';
 -- end of sql/reference/operations/health_check.sql
 
--- from sql/reference/operations/backup_tables.sql c2d7ba96cc26d6a0
+-- from sql/reference/operations/backup_tables.sql d7623aaff5a6c248
 -- What is backed up, and which backups there are. Rules S2-11, S2-27, C-20.
 
 create schema maintenance_backup;
@@ -5481,29 +5592,10 @@ create table public.backups (
 );
 
 create view public.backup_statistics as
-select
-  'automated_backup' as job_name,
-  l.status,
-  l.started_at as last_run_at,
-  r.last_success_at,
-  round(1000 * extract(epoch from l.finished_at - l.started_at), 1) as last_ms,
-  r.run_count,
-  r.success_count,
-  r.run_count - r.success_count as failure_count,
-  b.backups,
-  b.verified,
-  b.last_backup_at,
-  b.oldest_backup_at,
-  b.total_bytes,
-  b.average_bytes
-from (
-  select count(*) as run_count,
-    count(*) filter (where h.status = 'succeeded') as success_count,
-    max(h.started_at) filter (where h.status = 'succeeded') as last_success_at
-  from maintenance.run_history as h
-  where h.job_name = 'automated_backup'
-    and h.status in ('succeeded', 'failed', 'timeout', 'interrupted')
-) as r
+select s.job_name, s.last_status as status, s.last_run_at, s.last_success_at, s.last_ms,
+  s.runs as run_count, s.succeeded as success_count, s.failed as failure_count,
+  b.backups, b.verified, b.last_backup_at, b.oldest_backup_at, b.total_bytes, b.average_bytes
+from maintenance.job_statistics('30 days') as s
 cross join (
   select count(*) as backups,
     count(*) filter (where k.status = 'verified') as verified,
@@ -5513,13 +5605,7 @@ cross join (
     round(avg(k.size_bytes)) as average_bytes
   from public.backups as k
 ) as b
-left join lateral (
-  select h.status, h.started_at, h.finished_at
-  from maintenance.run_history as h
-  where h.job_name = 'automated_backup' and h.status not in ('waiting', 'skipped')
-  order by h.started_at desc nulls last, h.run_id desc
-  limit 1
-) as l on true;
+where s.job_name = 'automated_backup';
 
 comment on schema maintenance_backup is
   'Copies of tables, made by the job automated_backup: public.backups says which. For the owner.';
@@ -5542,7 +5628,7 @@ comment on column public.backups.tables is
   '{table: {copy: its name in maintenance_backup, rows, checksum (backup_sums), bytes, keys}}';
 comment on column public.backups.error_message is 'of a failed one, where to read why';
 comment on view public.backup_statistics is
-  'How the backups are: the job''s receipts and the registry, in one row (S2-27).';
+  'How the backups of 30 days went, and which there are: one row (S2-27).';
 comment on column public.backup_statistics.job_name is 'automated_backup';
 comment on column public.backup_statistics.status is 'how its last run ended, or running';
 comment on column public.backup_statistics.last_run_at is 'when that began';
@@ -5550,7 +5636,7 @@ comment on column public.backup_statistics.last_success_at is
   'when the last run that succeeded began';
 comment on column public.backup_statistics.last_ms is 'how long the last run took';
 comment on column public.backup_statistics.run_count is
-  'runs whose receipts are kept; not those that were skipped or cancelled';
+  'runs; not those that were skipped or cancelled';
 comment on column public.backup_statistics.success_count is 'how many of them succeeded';
 comment on column public.backup_statistics.failure_count is
   'how many failed, timed out or were interrupted';
@@ -5562,7 +5648,7 @@ comment on column public.backup_statistics.total_bytes is 'what they take in all
 comment on column public.backup_statistics.average_bytes is 'what one of them takes on average';
 -- end of sql/reference/operations/backup_tables.sql
 
--- from sql/reference/operations/backup.sql 3bbe24530eeeb4be
+-- from sql/reference/operations/backup.sql 30d409d972954c2d
 -- automated_backup: copies of tables inside of the database, as of one moment, verified by being
 -- restored, and kept for the setting backup_days. Rules S2-11, S2-42, C-20.
 --
@@ -5657,7 +5743,7 @@ end
 $$;
 
 create function maintenance_internal.make_backup(p_backup_id bigint)
-returns bigint
+returns void
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
@@ -5677,6 +5763,8 @@ begin
     end if;
     v_copy := format('b%s_%s', p_backup_id, v_name);
     execute format('lock table public.%I in access share mode', v_name);
+    -- Of a database from which the registry was not brought along.
+    execute format('drop table if exists maintenance_backup.%I', v_copy);
     execute format('create table maintenance_backup.%I as select * from public.%I with no data',
       v_copy, v_name);
     perform maintenance_internal.revoke_defaults('r',
@@ -5716,26 +5804,23 @@ begin
   where b.backup_id = p_backup_id;
   perform maintenance.add_details(jsonb_build_object('tables', v_counts.number,
     'rows', v_counts.rows, 'bytes', v_counts.bytes, 'verified', true));
-  return v_counts.rows;
 end
 $$;
 
--- What is old enough goes, but for the last that was verified. What somebody reads, or has built
--- on, stays, and is told.
-create function maintenance_internal.prune_backups()
-returns jsonb
+-- What is old enough goes, but for the last that was verified: some of them in a transaction, since
+-- each table takes a lock. What somebody reads, or has built on, stays, and is told.
+create function maintenance_internal.prune_backups(p_most integer, p_kept bigint[])
+returns table (backup_id bigint, is_gone boolean)
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_backup public.backups;
+  v_tables jsonb;
   v_copy text;
-  v_pruned integer := 0;
-  v_kept integer := 0;
 begin
-  for v_backup in
-    select b.* from public.backups as b
-    where b.backup_type = 'snapshot'
+  for backup_id, v_tables in
+    select b.backup_id, b.tables from public.backups as b
+    where b.backup_type = 'snapshot' and b.backup_id <> all (p_kept)
       and maintenance_internal.clock() - b.started_at
         >= maintenance_internal.setting('backup_days')::double precision * interval '1 day'
       and b.backup_id is distinct from (
@@ -5744,18 +5829,19 @@ begin
         order by l.started_at desc, l.backup_id desc
         limit 1)
     order by b.backup_id
+    limit p_most
   loop
     begin
-      for v_copy in select t.value ->> 'copy' from jsonb_each(v_backup.tables) as t loop
+      for v_copy in select t.value ->> 'copy' from jsonb_each(v_tables) as t loop
         execute format('drop table if exists maintenance_backup.%I', v_copy);
       end loop;
-      delete from public.backups as b where b.backup_id = v_backup.backup_id;
-      v_pruned := v_pruned + 1;
-    exception when lock_not_available or dependent_objects_still_exist then
-      v_kept := v_kept + 1;
+      delete from public.backups as b where b.backup_id = prune_backups.backup_id;
+      is_gone := true;
+    exception when others then
+      is_gone := false;
     end;
+    return next;
   end loop;
-  return jsonb_strip_nulls(jsonb_build_object('pruned', v_pruned, 'kept', nullif(v_kept, 0)));
 end
 $$;
 
@@ -5767,6 +5853,9 @@ as $$
 declare
   v_run_id constant bigint := maintenance_internal.this_run();
   v_backup public.backups;
+  v_details jsonb;
+  v_gone bigint[];
+  v_kept bigint[];
 begin
   if v_run_id is null then
     return 0;
@@ -5783,10 +5872,21 @@ begin
     perform maintenance.add_details(jsonb_build_object('backupId', v_backup.backup_id));
     return -1;
   elsif v_backup.status = 'failed' then
-    return coalesce(nullif(maintenance_internal.make_backup(v_backup.backup_id), 0), -1);
+    perform maintenance_internal.make_backup(v_backup.backup_id);
+    return -1;
   end if;
-  perform maintenance.add_details(maintenance_internal.prune_backups());
-  return 0;
+  select r.details into v_details
+  from maintenance_internal.run as r where r.run_id = v_run_id;
+  select array_agg(p.backup_id) filter (where p.is_gone),
+    array_agg(p.backup_id) filter (where not p.is_gone)
+  into v_gone, v_kept
+  from maintenance_internal.prune_backups(5, array(
+    select k::bigint from jsonb_array_elements_text(v_details -> 'kept') as k)) as p;
+  perform maintenance.add_details(jsonb_strip_nulls(jsonb_build_object(
+    'pruned', coalesce((v_details ->> 'pruned')::integer, 0) + coalesce(cardinality(v_gone), 0),
+    'kept', coalesce(v_details -> 'kept', '[]') || to_jsonb(v_kept))))
+  where v_gone is not null or v_kept is not null or not v_details ? 'pruned';
+  return case when v_gone is null and v_kept is null then 0 else -1 end;
 end
 $$;
 
@@ -5794,8 +5894,9 @@ comment on function public.automated_backup_step(integer) is
   'Step of automated_backup: registers a backup; makes and verifies it, in one transaction; lets '
   'go of those that are older than the setting backup_days (30), but for the last that was '
   'verified (S2-11). On the receipt are backupId, tables, rows, bytes, verified, pruned, and kept: '
-  'how many could not go, since somebody reads them or has built on them. Outside of a run it does '
-  'nothing. Errors: PM029 a table is not there, or its copy is not like it.';
+  'those that could not go, since somebody reads them or has built on them. It counts no rows: '
+  'nothing of the application is changed. Outside of a run it does nothing. Errors: PM029 a table '
+  'is not there, or its copy is not like it.';
 
 create function public.overdue_backups(cap integer)
 returns table (due bigint, oldest timestamptz)
@@ -5819,7 +5920,7 @@ comment on function public.overdue_backups(integer) is
   'is none and the job is (S2-11); oldest: since when.';
 -- end of sql/reference/operations/backup.sql
 
--- from sql/reference/operations/backup_restore.sql 05795b2e4195871d
+-- from sql/reference/operations/backup_restore.sql 6a511c8bcdf09a23
 -- How a backup comes back: beside what is live, and never over it. The copies are tables, so that
 -- nothing has to be restored to be looked at. It needs nothing of the engine.
 
@@ -5843,6 +5944,12 @@ begin
     raise exception 'there is no verified backup %', restore_backup.backup_id
       using errcode = 'PM002', hint = 'select backup_id, started_at from public.backups where '
         'status = ''verified'' order by 1;';
+  end if;
+  if (restore_backup.into_schema !~ '^(pg_|maintenance|information_schema$)') is not true then
+    raise exception 'nothing is restored into the schema "%"', restore_backup.into_schema
+      using errcode = 'PM002', hint = format('Into a schema of its own: select * from '
+        'public.restore_backup(%s, %L);', restore_backup.backup_id,
+        'backup_' || restore_backup.backup_id);
   end if;
   select string_agg(format('%I.%I', restore_backup.into_schema, t.key), ', ' order by t.key)
   into v_taken
@@ -5880,8 +5987,8 @@ comment on function public.restore_backup(bigint, text) is
   'copied back by plain SQL: insert into public.topics select * from backup_17.topics on conflict '
   'do nothing. A row for each table: how many rows it has, and whether they are those that were '
   'copied; who was deleted meanwhile is among them. The copies can also be read where they are: '
-  'public.backups.tables has their names. For the owner. Errors: PM002 there is no such backup, or '
-  'a table of the same name is there.';
+  'public.backups.tables has their names. For the owner. Errors: PM002 there is no such backup, '
+  'a table of the same name is there, or the schema is one of the kit''s or of Postgres.';
 -- end of sql/reference/operations/backup_restore.sql
 
 -- from sql/reference/names.sql 29c62b29bf5a9961
@@ -5906,7 +6013,7 @@ return array[
 ];
 -- end of sql/reference/names.sql
 
--- from sql/reference/shipped.sql c88b502ec37d68e8
+-- from sql/reference/shipped.sql 6d524ea714fb497f
 -- The calls in the files of sql/reference/ that set jobs, kinds and models, and their shipping. Written
 -- by make migration.
 
@@ -5959,7 +6066,7 @@ begin atomic
   (E'job', E'purge_memory_summaries', E'select maintenance.set_policy(\n  \'purge_memory_summaries\',\n  target => \'public.memory_summaries\',\n  action => \'delete\',\n  age => \'expires_at\',\n  keep => \'0\',\n  schedule => \'5 0 * * *\',\n  description => \'Summaries of memories that have expired\',\n  backlog_name => \'expired_summaries\');'),
   (E'job', E'purge_activity_logs', E'select maintenance.set_policy(\n  \'purge_activity_logs\',\n  target => \'public.activity_logs\',\n  action => \'delete\',\n  age => \'created_at\',\n  keep => \'1 year\',\n  schedule => \'6 0 * * *\',\n  description => \'What students did more than a year ago\',\n  backlog_name => \'old_activity\');'),
   (E'job', E'monthly_quota_reset', E'select maintenance.set_job(\n  \'monthly_quota_reset\',\n  step => \'public.monthly_quota_reset_step\',\n  schedule => \'0 0 1 * *\',\n  description => \'Reports how much of their limits a month models have used when it is over\');\nselect maintenance.configure_job(\'monthly_quota_reset\', priority => \'low\',\n  budget => \'50 seconds\', timeout => \'1 minute\');'),
-  (E'job', E'rate_limit_monitor', E'select maintenance.set_job(\n  \'rate_limit_monitor\',\n  step => \'public.rate_limit_monitor_step\',\n  schedule => \'* * * * *\',\n  description => \'Counts the calls of the application that are logged for the limits of models\');\nselect maintenance.configure_job(\'rate_limit_monitor\', priority => \'critical\',\n  budget => \'4 seconds\', timeout => \'5 seconds\');'),
+  (E'job', E'rate_limit_monitor', E'select maintenance.set_job(\n  \'rate_limit_monitor\',\n  step => \'public.rate_limit_monitor_step\',\n  schedule => \'* * * * *\',\n  description => \'Counts for the limits of models what the application has logged\');\nselect maintenance.configure_job(\'rate_limit_monitor\', priority => \'critical\',\n  budget => \'4 seconds\', timeout => \'5 seconds\');'),
   (E'job', E'purge_usage_logs', E'select maintenance.set_policy(\n  \'purge_usage_logs\',\n  target => \'public.api_usage_logs\',\n  action => \'delete\',\n  age => \'timestamp\',\n  keep => \'90 days\',\n  schedule => \'7 0 * * *\',\n  description => \'Calls of models, in the log of usage; what is reported of them stays\',\n  backlog_name => \'old_usage_logs\');'),
   (E'job', E'purge_usage_reports', E'select maintenance.set_policy(\n  \'purge_usage_reports\',\n  target => \'public.daily_usage_reports\',\n  action => \'delete\',\n  age => \'report_date\',\n  keep => \'2 years\',\n  schedule => \'8 0 * * *\',\n  description => \'Reports of usage by day\',\n  backlog_name => \'old_usage_reports\');')
   ) as s (kind, name, call);
@@ -5968,7 +6075,7 @@ end;
 select s.* from maintenance_internal.ship('reference') as s;
 -- end of sql/reference/shipped.sql
 
--- from sql/reference/grant_front_doors.sql cdbe955eaf9d636f
+-- from sql/reference/grant_front_doors.sql 51a119b78af90955
 -- Who may call the front doors of the application. Called by maintenance.grant_roles().
 
 create function maintenance_internal.grant_front_doors()
@@ -5996,7 +6103,11 @@ declare
     'public.get_database_health_stats()',
     'public.health_check_statistics',
     'public.usage_analysis_statistics',
-    'public.backup_statistics'];
+    'public.backup_statistics',
+    'public.backups',
+    'public.daily_usage_reports',
+    'public.monthly_usage_reports',
+    'public.retention_policies'];
   v_object record;
   v_role text;
   v_door text;

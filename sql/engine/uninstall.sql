@@ -64,7 +64,8 @@ begin
       'array(select c.oid from pg_class as c '
       'join maintenance_internal.reference_objects() as o '
       'on o.kind = ''table'' and o.name = c.relname '
-      'where c.relnamespace = ''public''::regnamespace and c.relowner = $1 and c.relkind = ''r'')'
+      'where c.relnamespace = ''public''::regnamespace and c.relowner = $1 '
+      'and c.relkind in (''r'', ''p''))'
     into v_parts, v_part_views, v_part_tables using v_owner;
     loop
       v_found := cardinality(v_functions) + cardinality(v_views);
@@ -170,13 +171,20 @@ begin
   drop schema maintenance, maintenance_internal cascade;
   -- What is left of the reference application hands nothing to roles that are about to go.
   for v_row in
-    select p.oid::regprocedure as function, a.grantee::regrole as grantee
+    select 'function ' || p.oid::regprocedure as object, a.grantee::regrole as grantee
     from pg_proc as p
     cross join aclexplode(p.proacl) as a
     where p.pronamespace = 'public'::regnamespace and p.proowner = v_owner
       and a.grantee in (to_regrole('maintenance_viewer'), to_regrole('maintenance_operator'))
+    union
+    select 'table ' || c.oid::regclass, a.grantee::regrole
+    from pg_class as c
+    cross join aclexplode(c.relacl) as a
+    where c.relnamespace = 'public'::regnamespace and c.relowner = v_owner
+      and c.relkind in ('r', 'p', 'v')
+      and a.grantee in (to_regrole('maintenance_viewer'), to_regrole('maintenance_operator'))
   loop
-    execute format('revoke all on function %s from %s', v_row.function, v_row.grantee);
+    execute format('revoke all on %s from %s', v_row.object, v_row.grantee);
   end loop;
   foreach what in array array['schema maintenance', 'schema maintenance_internal',
     'view public.maintenance_status'] loop

@@ -25,7 +25,11 @@ declare
     'public.get_database_health_stats()',
     'public.health_check_statistics',
     'public.usage_analysis_statistics',
-    'public.backup_statistics'];
+    'public.backup_statistics',
+    'public.backups',
+    'public.daily_usage_reports',
+    'public.monthly_usage_reports',
+    'public.retention_policies'];
   v_object record;
   v_role text;
   v_door text;

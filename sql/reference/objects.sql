@@ -160,6 +160,7 @@ begin atomic
     'student_profile',
     'profile_refresh_step',
     'refresh_student_profiles',
+    'uncounted_usage',
     'count_usage',
     'rate_limit_monitor_step',
     'usage_error_type',

@@ -105,6 +105,10 @@ create temporary table viewer as select unnest(array[
   'read maintenance.todo',
   'read maintenance.weekly_report',
   'read backup_statistics',
+  'read backups',
+  'read daily_usage_reports',
+  'read monthly_usage_reports',
+  'read retention_policies',
   'read health_check_statistics',
   'read usage_analysis_statistics',
   'read maintenance_status']) as what;

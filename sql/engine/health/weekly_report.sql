@@ -16,7 +16,8 @@ select s.job_name, s.runs, s.succeeded, s.failed, s.success_rate, s.rows_affecte
 from maintenance.job_statistics('7 days') as s;
 
 comment on view maintenance.weekly_report is
-  'One row per job: how its runs of the last seven days went, the worst first (S2-41).';
+  'One row per job, but for the kit''s own that leave one receipt (tick, run_late, alert_monitor): '
+  'how its runs of the last seven days went, the worst first (S2-41).';
 comment on column maintenance.weekly_report.job_name is 'the job';
 comment on column maintenance.weekly_report.runs is 'runs that ended, as in run_history';
 comment on column maintenance.weekly_report.succeeded is 'those that succeeded';

@@ -77,9 +77,11 @@ left join maintenance_internal.installed_schedule as o
   on o.job_id = j.job_id and o.home = g.home
 left join maintenance_internal.installed_schedule as i
   on i.job_id = o.job_id and o.username = g.username
--- The last that says how it is: one that waited in vain, too.
+-- The last that says how it is: one that waited in vain, too. Of a run that ends while this is read
+-- the session is gone, and its receipt still says running: it was at work just now.
 left join lateral (
   select r.*, r.status = 'running' and (r.cron_run_id is not null
+      or r.touched_at > clock_timestamp() - interval '10 seconds'
       or maintenance_internal.is_alive(r.job_id, r.backend_pid, r.touched_at)) as is_alive
   from maintenance_internal.run as r
   where r.job_id = j.job_id

@@ -25,6 +25,7 @@ declare
   v_changed text;
   v_kept text[];
   v_new jsonb;
+  v_began constant timestamptz := clock_timestamp();
 begin
   if p_kind = 'job' then
     select j.job_id into v_job_id from maintenance_internal.job as j
@@ -51,6 +52,9 @@ begin
     from maintenance_internal.row_in_force as r
     where r.kind = p_kind and r.name = p_name
     on conflict (kind, name) do update set job_id = excluded.job_id, row = excluded.row;
+    -- What it ships with is nobody's edit.
+    delete from maintenance.edit as e
+    where p_kind = 'job' and e.job_name = p_name and e.changed_at >= v_began;
     return 'registered';
   elsif v_shipped.row is null or v_shipped.job_id <> v_job_id then
     return 'not shipped: this database has another one by that name';

@@ -29,7 +29,8 @@ begin
   if tg_relid <> 'public.messages'::regclass then
     raise exception 'bump_conversations is a trigger of public.messages' using errcode = 'PM003';
   end if;
-  -- One after the other in one order; and a message that an undo brings back is as old as it was.
+  -- Who writes a message waits for nobody: whoever holds a conversation is most often at the same.
+  -- And a message that an undo brings back is as old as it was.
   update public.chat_conversations as c
   set updated_at = n.last_at
   from (
@@ -42,8 +43,7 @@ begin
     ) as m
     join public.chat_conversations as o
       on o.id = m.conversation_id and o.updated_at < m.last_at
-    order by o.id
-    for no key update of o
+    for no key update of o skip locked
   ) as n
   where c.id = n.id and c.updated_at < n.last_at;
   return null;
@@ -58,7 +58,8 @@ for each statement execute function public.bump_conversations();
 comment on table public.chat_conversations is
   'Conversations of users; their messages name them as conversation_id.';
 comment on column public.chat_conversations.is_archived is
-  'put away, by a person or by archive_conversations';
+  'put away, by a person or by archive_conversations; whether a new message fetches it back is the '
+  'application''s to say';
 comment on column public.chat_conversations.updated_at is
   'when its last message came; to archive it is no change';
 comment on function public.bump_conversations() is

@@ -11,13 +11,15 @@ begin atomic
     select jsonb_object_agg(l.list, l.most) as most
     from public.state_lists() as l where l.section = 'memory'
   ), bucket as (
-    select e.*, to_char(e.bucket_start at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') as key
+    select e.bucket_start, e.summary, e.open_loops, e.tags,
+      to_char(e.bucket_start at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') as key
     from public.memory_b_episodes as e
     where e.conversation_id = memory_lists.conversation_id
     order by e.bucket_start desc
     limit (select (k.most ->> 'memory_b_recent')::integer from kept as k)
   ), day as (
-    select e.*, to_char(e.day_start at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') as key
+    select e.day_start, e.c0_summary, e.c2_user_profile, e.c3_role_profile,
+      to_char(e.day_start at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') as key
     from public.memory_daily as e
     where e.conversation_id = memory_lists.conversation_id
     order by e.day_start desc
@@ -36,7 +38,8 @@ begin atomic
       case jsonb_typeof(d.c1_highlights) when 'array' then d.c1_highlights else '[]' end)
       with ordinality as h (text, nr)
   ), weeks as (
-    select e.*, to_char(e.period_start at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') as key
+    select e.period_start, e.summary,
+      to_char(e.period_start at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') as key
     from public.memory_biweekly as e
     where e.conversation_id = memory_lists.conversation_id
     order by e.period_start desc

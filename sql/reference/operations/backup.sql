@@ -92,7 +92,7 @@ end
 $$;
 
 create function maintenance_internal.make_backup(p_backup_id bigint)
-returns bigint
+returns void
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
@@ -112,6 +112,8 @@ begin
     end if;
     v_copy := format('b%s_%s', p_backup_id, v_name);
     execute format('lock table public.%I in access share mode', v_name);
+    -- Of a database from which the registry was not brought along.
+    execute format('drop table if exists maintenance_backup.%I', v_copy);
     execute format('create table maintenance_backup.%I as select * from public.%I with no data',
       v_copy, v_name);
     perform maintenance_internal.revoke_defaults('r',
@@ -151,26 +153,23 @@ begin
   where b.backup_id = p_backup_id;
   perform maintenance.add_details(jsonb_build_object('tables', v_counts.number,
     'rows', v_counts.rows, 'bytes', v_counts.bytes, 'verified', true));
-  return v_counts.rows;
 end
 $$;
 
--- What is old enough goes, but for the last that was verified. What somebody reads, or has built
--- on, stays, and is told.
-create function maintenance_internal.prune_backups()
-returns jsonb
+-- What is old enough goes, but for the last that was verified: some of them in a transaction, since
+-- each table takes a lock. What somebody reads, or has built on, stays, and is told.
+create function maintenance_internal.prune_backups(p_most integer, p_kept bigint[])
+returns table (backup_id bigint, is_gone boolean)
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  v_backup public.backups;
+  v_tables jsonb;
   v_copy text;
-  v_pruned integer := 0;
-  v_kept integer := 0;
 begin
-  for v_backup in
-    select b.* from public.backups as b
-    where b.backup_type = 'snapshot'
+  for backup_id, v_tables in
+    select b.backup_id, b.tables from public.backups as b
+    where b.backup_type = 'snapshot' and b.backup_id <> all (p_kept)
       and maintenance_internal.clock() - b.started_at
         >= maintenance_internal.setting('backup_days')::double precision * interval '1 day'
       and b.backup_id is distinct from (
@@ -179,18 +178,19 @@ begin
         order by l.started_at desc, l.backup_id desc
         limit 1)
     order by b.backup_id
+    limit p_most
   loop
     begin
-      for v_copy in select t.value ->> 'copy' from jsonb_each(v_backup.tables) as t loop
+      for v_copy in select t.value ->> 'copy' from jsonb_each(v_tables) as t loop
         execute format('drop table if exists maintenance_backup.%I', v_copy);
       end loop;
-      delete from public.backups as b where b.backup_id = v_backup.backup_id;
-      v_pruned := v_pruned + 1;
-    exception when lock_not_available or dependent_objects_still_exist then
-      v_kept := v_kept + 1;
+      delete from public.backups as b where b.backup_id = prune_backups.backup_id;
+      is_gone := true;
+    exception when others then
+      is_gone := false;
     end;
+    return next;
   end loop;
-  return jsonb_strip_nulls(jsonb_build_object('pruned', v_pruned, 'kept', nullif(v_kept, 0)));
 end
 $$;
 
@@ -202,6 +202,9 @@ as $$
 declare
   v_run_id constant bigint := maintenance_internal.this_run();
   v_backup public.backups;
+  v_details jsonb;
+  v_gone bigint[];
+  v_kept bigint[];
 begin
   if v_run_id is null then
     return 0;
@@ -218,10 +221,21 @@ begin
     perform maintenance.add_details(jsonb_build_object('backupId', v_backup.backup_id));
     return -1;
   elsif v_backup.status = 'failed' then
-    return coalesce(nullif(maintenance_internal.make_backup(v_backup.backup_id), 0), -1);
+    perform maintenance_internal.make_backup(v_backup.backup_id);
+    return -1;
   end if;
-  perform maintenance.add_details(maintenance_internal.prune_backups());
-  return 0;
+  select r.details into v_details
+  from maintenance_internal.run as r where r.run_id = v_run_id;
+  select array_agg(p.backup_id) filter (where p.is_gone),
+    array_agg(p.backup_id) filter (where not p.is_gone)
+  into v_gone, v_kept
+  from maintenance_internal.prune_backups(5, array(
+    select k::bigint from jsonb_array_elements_text(v_details -> 'kept') as k)) as p;
+  perform maintenance.add_details(jsonb_strip_nulls(jsonb_build_object(
+    'pruned', coalesce((v_details ->> 'pruned')::integer, 0) + coalesce(cardinality(v_gone), 0),
+    'kept', coalesce(v_details -> 'kept', '[]') || to_jsonb(v_kept))))
+  where v_gone is not null or v_kept is not null or not v_details ? 'pruned';
+  return case when v_gone is null and v_kept is null then 0 else -1 end;
 end
 $$;
 
@@ -229,8 +243,9 @@ comment on function public.automated_backup_step(integer) is
   'Step of automated_backup: registers a backup; makes and verifies it, in one transaction; lets '
   'go of those that are older than the setting backup_days (30), but for the last that was '
   'verified (S2-11). On the receipt are backupId, tables, rows, bytes, verified, pruned, and kept: '
-  'how many could not go, since somebody reads them or has built on them. Outside of a run it does '
-  'nothing. Errors: PM029 a table is not there, or its copy is not like it.';
+  'those that could not go, since somebody reads them or has built on them. It counts no rows: '
+  'nothing of the application is changed. Outside of a run it does nothing. Errors: PM029 a table '
+  'is not there, or its copy is not like it.';
 
 create function public.overdue_backups(cap integer)
 returns table (due bigint, oldest timestamptz)

@@ -22,6 +22,12 @@ begin
       using errcode = 'PM002', hint = 'select backup_id, started_at from public.backups where '
         'status = ''verified'' order by 1;';
   end if;
+  if (restore_backup.into_schema !~ '^(pg_|maintenance|information_schema$)') is not true then
+    raise exception 'nothing is restored into the schema "%"', restore_backup.into_schema
+      using errcode = 'PM002', hint = format('Into a schema of its own: select * from '
+        'public.restore_backup(%s, %L);', restore_backup.backup_id,
+        'backup_' || restore_backup.backup_id);
+  end if;
   select string_agg(format('%I.%I', restore_backup.into_schema, t.key), ', ' order by t.key)
   into v_taken
   from jsonb_each(v_tables) as t
@@ -58,5 +64,5 @@ comment on function public.restore_backup(bigint, text) is
   'copied back by plain SQL: insert into public.topics select * from backup_17.topics on conflict '
   'do nothing. A row for each table: how many rows it has, and whether they are those that were '
   'copied; who was deleted meanwhile is among them. The copies can also be read where they are: '
-  'public.backups.tables has their names. For the owner. Errors: PM002 there is no such backup, or '
-  'a table of the same name is there.';
+  'public.backups.tables has their names. For the owner. Errors: PM002 there is no such backup, '
+  'a table of the same name is there, or the schema is one of the kit''s or of Postgres.';

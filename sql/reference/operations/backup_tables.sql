@@ -38,29 +38,10 @@ create table public.backups (
 );
 
 create view public.backup_statistics as
-select
-  'automated_backup' as job_name,
-  l.status,
-  l.started_at as last_run_at,
-  r.last_success_at,
-  round(1000 * extract(epoch from l.finished_at - l.started_at), 1) as last_ms,
-  r.run_count,
-  r.success_count,
-  r.run_count - r.success_count as failure_count,
-  b.backups,
-  b.verified,
-  b.last_backup_at,
-  b.oldest_backup_at,
-  b.total_bytes,
-  b.average_bytes
-from (
-  select count(*) as run_count,
-    count(*) filter (where h.status = 'succeeded') as success_count,
-    max(h.started_at) filter (where h.status = 'succeeded') as last_success_at
-  from maintenance.run_history as h
-  where h.job_name = 'automated_backup'
-    and h.status in ('succeeded', 'failed', 'timeout', 'interrupted')
-) as r
+select s.job_name, s.last_status as status, s.last_run_at, s.last_success_at, s.last_ms,
+  s.runs as run_count, s.succeeded as success_count, s.failed as failure_count,
+  b.backups, b.verified, b.last_backup_at, b.oldest_backup_at, b.total_bytes, b.average_bytes
+from maintenance.job_statistics('30 days') as s
 cross join (
   select count(*) as backups,
     count(*) filter (where k.status = 'verified') as verified,
@@ -70,13 +51,7 @@ cross join (
     round(avg(k.size_bytes)) as average_bytes
   from public.backups as k
 ) as b
-left join lateral (
-  select h.status, h.started_at, h.finished_at
-  from maintenance.run_history as h
-  where h.job_name = 'automated_backup' and h.status not in ('waiting', 'skipped')
-  order by h.started_at desc nulls last, h.run_id desc
-  limit 1
-) as l on true;
+where s.job_name = 'automated_backup';
 
 comment on schema maintenance_backup is
   'Copies of tables, made by the job automated_backup: public.backups says which. For the owner.';
@@ -99,7 +74,7 @@ comment on column public.backups.tables is
   '{table: {copy: its name in maintenance_backup, rows, checksum (backup_sums), bytes, keys}}';
 comment on column public.backups.error_message is 'of a failed one, where to read why';
 comment on view public.backup_statistics is
-  'How the backups are: the job''s receipts and the registry, in one row (S2-27).';
+  'How the backups of 30 days went, and which there are: one row (S2-27).';
 comment on column public.backup_statistics.job_name is 'automated_backup';
 comment on column public.backup_statistics.status is 'how its last run ended, or running';
 comment on column public.backup_statistics.last_run_at is 'when that began';
@@ -107,7 +82,7 @@ comment on column public.backup_statistics.last_success_at is
   'when the last run that succeeded began';
 comment on column public.backup_statistics.last_ms is 'how long the last run took';
 comment on column public.backup_statistics.run_count is
-  'runs whose receipts are kept; not those that were skipped or cancelled';
+  'runs; not those that were skipped or cancelled';
 comment on column public.backup_statistics.success_count is 'how many of them succeeded';
 comment on column public.backup_statistics.failure_count is
   'how many failed, timed out or were interrupted';

@@ -9,56 +9,77 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_began constant timestamptz := clock_timestamp();
+  v_since constant timestamptz := maintenance_internal.clock() - interval '1 hour';
   v_health constant jsonb := maintenance.system_health();
-  v_models jsonb;
+  v_models record;
 begin
-  -- By their last calls: how many failed in a row, and how long those took that were answered.
-  select coalesce(jsonb_object_agg(m.model, jsonb_build_object('calls', c.calls,
-    'failuresInARow', c.failures_in_a_row, 'avgResponseMs', c.response_ms, 'lastAnswer',
-    to_char(c.answered_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'))), '{}')
+  -- By their last calls, those of the worker and those of the application: how many failed in a
+  -- row, and how long those took that were answered.
+  with call as (
+    select c.model, c.created_at as at, c.outcome not in
+        ('succeeded', 'quarantined', 'bad_output', 'stale', 'blocked') as failed,
+      1000 * extract(epoch from c.duration) as ms
+    from maintenance.model_call as c
+    where c.created_at > v_since and c.settled_at is not null
+      and c.outcome not in ('unasked', 'released')
+    union all
+    select l.model_used, l.timestamp, not l.success, l.latency_ms
+    from public.api_usage_logs as l
+    where l.timestamp > v_since and l.timestamp <= maintenance_internal.clock()
+      and l.call_id is null and not l.cached
+  ),
+  model as (
+    select m.model, count(c.model) as calls,
+      count(*) filter (where c.failed and c.answered_later = 0) as failures,
+      round(avg(c.ms) filter (where not c.failed)) as ms,
+      max(c.at) filter (where not c.failed) as answered_at
+    from maintenance.model as m
+    left join (
+      select o.*, count(*) filter (where not o.failed)
+        over (partition by o.model order by o.at desc, o.failed) as answered_later
+      from call as o
+    ) as c on c.model = m.model
+    where m.enabled
+    group by m.model
+  )
+  select count(*) as number, count(*) filter (where m.failures >= 3) as failing,
+    coalesce(jsonb_object_agg(m.model, jsonb_strip_nulls(jsonb_build_object('calls', m.calls,
+      'failuresInARow', m.failures, 'avgResponseMs', m.ms, 'lastAnswer',
+      to_char(m.answered_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'))))
+      filter (where m.calls > 0), '{}') as told,
+    coalesce(jsonb_agg(format('The last %s calls of %s have failed: select * from '
+      'public.api_usage_logs where model_used = %L order by timestamp desc limit 10;', m.failures,
+      m.model, m.model) order by m.model) filter (where m.failures >= 3), '[]') as advice
   into v_models
-  from maintenance.model as m
-  cross join lateral (
-    select count(*) as calls,
-      count(*) filter (where l.failed and l.answered_before = 0) as failures_in_a_row,
-      round(avg(extract(epoch from l.duration) * 1000) filter (where not l.failed)) as response_ms,
-      max(l.settled_at) filter (where not l.failed) as answered_at
-    from (
-      select r.*, count(*) filter (where not r.failed)
-        over (order by r.created_at desc, r.call_id desc) as answered_before
-      from (
-        select o.*, o.outcome not in
-          ('succeeded', 'quarantined', 'bad_output', 'stale', 'blocked') as failed
-        from maintenance.model_call as o
-        where o.model = m.model and o.settled_at is not null
-          and o.outcome not in ('unasked', 'released')
-          and o.created_at > maintenance_internal.clock() - interval '1 hour'
-        order by o.created_at desc
-        limit 100
-      ) as r
-    ) as l
-  ) as c
-  where m.enabled;
+  from model as m;
+
   perform maintenance.add_details(jsonb_build_object(
-    'overall', v_health -> 'overall',
+    'overall', case
+      when v_health ->> 'overall' = 'unhealthy'
+        or v_models.failing > 0 and 2 * v_models.failing >= v_models.number then 'unhealthy'
+      when v_models.failing > 0 then 'degraded'
+      else v_health ->> 'overall'
+    end,
     'checks', (
       select jsonb_object_agg(c.key, c.value - 'detail')
       from jsonb_each(v_health #> '{details,checks}') as c),
     'scheduler', v_health #> '{details,scheduler}',
     'jobs', v_health #> '{details,jobs}',
-    'models', v_models,
+    'models', v_models.told,
     'databaseBytes', v_health #> '{details,databaseBytes}',
     'uptime', v_health #> '{details,uptime}',
     'ms', round(1000 * extract(epoch from clock_timestamp() - v_began)),
-    'recommendations', v_health -> 'recommendations'));
+    'recommendations', (v_health -> 'recommendations') || v_models.advice));
   return 0;
 end
 $$;
 
 comment on function public.health_check_step(integer) is
   'Step of health_check (S2-02): leaves maintenance.system_health() on the receipt, as overall, '
-  'checks, scheduler, jobs and recommendations, and of each model the calls of an hour, how many '
-  'of the last have failed in a row, how long answers took, and when the last one came.';
+  'checks, scheduler, jobs and recommendations, and of each model that was asked within an hour, '
+  'by the worker or the application, how many calls, how many of the last have failed in a row, '
+  'how long answers took, and when the last one came. Three failures in a row make the whole '
+  'degraded, and unhealthy where half of the models have so many.';
 
 create view public.health_check_statistics as
 select s.job_name, s.last_status as status, s.last_run_at, s.last_success_at, s.last_ms,

@@ -104,7 +104,8 @@ begin
         where a.created_at > v_now - interval '24 hours' and a.created_at <= v_now)
       and not exists (
         select from public.student_ai_profile as o
-        where o.user_id = u.id and o.last_updated >= v_since)
+        where o.user_id = u.id
+          and o.last_updated between v_since and maintenance_internal.moment())
     order by u.id
     limit profile_refresh_step.batch_size
     for key share of u skip locked

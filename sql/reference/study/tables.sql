@@ -36,7 +36,11 @@ declare
   v_run_id constant bigint := maintenance_internal.this_run();
   v_bytes bigint;
 begin
-  if v_run_id is null then
+  -- It works as the owner, and a trigger can be put on any table by whoever may execute it.
+  if tg_relid <> 'public.study_chat_memory'::regclass then
+    raise exception 'note_bytes_freed is a trigger of public.study_chat_memory'
+      using errcode = 'PM003';
+  elsif v_run_id is null then
     return null;
   end if;
   -- Value by value: the size of a row as a whole depends on the way it was read.
@@ -63,9 +67,9 @@ create table public.memory_summaries (
   id uuid not null default gen_random_uuid(),
   user_id uuid not null,
   summary_type text not null default 'weekly',
-  period_start date not null,
-  period_end date not null,
-  summary_text text not null,
+  period_start date not null default current_date - 7,
+  period_end date not null default current_date,
+  summary_text text not null default '',
   token_count integer,
   created_at timestamptz not null default now(),
   expires_at timestamptz,

@@ -46,7 +46,8 @@ begin atomic
   with shown as (
     select m.*, row_number() over (order by m.created_at, m.id) as nr
     from (
-      select * from public.study_chat_memory as a
+      select a.id, a.created_at, a.importance_score, a.tags, a.content
+      from public.study_chat_memory as a
       where a.user_id = week_memories.user_id and a.is_active
         and a.created_at >= (week_memories.period_end - 7)::timestamp at time zone 'UTC'
         and a.created_at < week_memories.period_end::timestamp at time zone 'UTC'
@@ -170,11 +171,16 @@ begin
   end if;
   if length(v_summary) > v_longest then
     -- At the end of a sentence, where that leaves half of it; else of a word.
-    v_summary := left(v_summary, v_longest - 3);
-    v_summary := coalesce(
-      substring(v_summary from '^(.{250,}[.!?\u3002\uff01\uff1f])'),
-      substring(v_summary from '^(.{250,})\s') || '...',
-      v_summary || '...');
+    select c.text into v_summary
+    from (values
+      (1, substring(left(v_summary, v_longest + 1) from '^(.*[.!?])(?=\s)')),
+      (1, substring(left(v_summary, v_longest) from '^(.*[\u3002\uff01\uff1f])')),
+      (2, substring(left(v_summary, v_longest - 2) from '^(.*)\s') || '...'),
+      (3, left(v_summary, v_longest - 3) || '...')
+    ) as c (nr, text)
+    where length(c.text) >= v_longest / 2
+    order by c.nr, length(c.text) desc
+    limit 1;
   end if;
 
   -- Held, so that nobody deletes it before the commit.
@@ -193,6 +199,7 @@ begin
   insert into public.memory_summaries as s
     (user_id, summary_type, period_start, period_end, summary_text, token_count, expires_at)
   values (v_user_id, 'weekly', v_until - 7, v_until, v_summary, ceil(length(v_summary) / 4.0),
+    -- Null, and more than an interval can take, is for ever.
     case when maintenance_internal.setting('summary_days') <= 100000 then
       maintenance_internal.clock()
         + maintenance_internal.setting('summary_days') * interval '1 day' end)
@@ -218,9 +225,9 @@ returns bigint
 language sql
 set search_path = pg_catalog, pg_temp
 begin atomic
-  select maintenance_internal.trigger_step('summarize', spread => '1 hour');
+  select maintenance_internal.trigger_step('summarize', spread => '0');
 end;
 
 comment on function public.weekly_summary_generation_step(integer) is
-  'Step of weekly_summary_generation: trigger_jobs(''summarize''), spread over an hour; the counts '
-  'are on the receipt.';
+  'Step of weekly_summary_generation: trigger_jobs(''summarize''); the counts are on the '
+  'receipt.';

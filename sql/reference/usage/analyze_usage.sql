@@ -7,15 +7,18 @@ language sql
 immutable
 set search_path = pg_catalog, pg_temp
 return case
-  when message ~* 'rate.?limit|too many requests|\m429\M|^defer' then 'rate limit'
-  when message ~* '\m401\M|unauthori[sz]ed|api key|^configuration' then '401'
-  when message ~* '\m403\M|forbidden|permission' then '403'
-  when message ~* '\m404\M|not found|^gone' then '404'
+  when message ~* 'rate.?limit|too many requests|resource.?exhausted|^defer'
+    or message ~ '(^|[^0-9])429([^0-9]|$)' then 'rate limit'
+  when message ~* 'unauthori[sz]ed|api key|(^|[^0-9])401([^0-9]|$)|^configuration' then '401'
+  when message ~* 'forbidden|permission|(^|[^0-9])403([^0-9]|$)' then '403'
+  when message ~* 'not found|(^|[^0-9])404([^0-9]|$)|^gone' then '404'
   when message ~* 'time.?out|timed out|deadline|^lost' then 'timeout'
-  when message ~* '\m5[0-9][0-9]\M|internal|overloaded|unavailable|^transient' then '500'
+  when message ~* '^50[0-9]\M|(http|status|code|error)[^0-9]{0,10}50[0-9]\M'
+    '|internal (server )?error|overloaded|unavailable|bad gateway|^transient' then '500'
   when message ~* 'network|connection|econn|socket|dns|fetch failed' then 'network'
   when message ~* 'quota|billing|credit' then 'quota'
-  when message ~* 'valid|\m400\M|schema|parse|^bad_output|^too_large|^rejected' then 'validation'
+  when message ~* 'valid|schema|parse|(^|[^0-9])400([^0-9]|$)|^(bad_output|too_large|rejected)'
+    then 'validation'
   else 'unknown'
 end;
 
@@ -32,17 +35,22 @@ set lock_timeout = '5s'
 as $$
 declare
   v_today constant date := (maintenance_internal.clock() at time zone 'UTC')::date;
-  v_day constant timestamptz := analyze_usage.day::timestamp at time zone 'UTC';
+  v_day timestamptz;
   v_report public.daily_usage_reports;
+  v_calls bigint;
   v_week record;
 begin
   if (analyze_usage.day between v_today - 10000 and v_today) is not true then
     raise exception 'the day "%" is none that there was', analyze_usage.day
       using errcode = 'PM002', hint = 'A day up to today (UTC): current_date - 1.';
   end if;
+  v_day := analyze_usage.day::timestamp at time zone 'UTC';
 
   with call as materialized (
-    select l.*, extract(hour from l.timestamp at time zone 'UTC')::integer as hour
+    select l.provider_used, l.feature_name, l.success, l.error_message, l.latency_ms,
+      l.tokens_input, l.tokens_output,
+      case when l.cost_estimate between 0 and 1e9 then l.cost_estimate end as cost_estimate,
+      extract(hour from l.timestamp at time zone 'UTC')::integer as hour
     from public.api_usage_logs as l
     where l.timestamp >= v_day and l.timestamp < v_day + interval '24 hours' and not l.cached
   ),
@@ -80,7 +88,7 @@ begin
   ),
   anomaly as (
     select 1 as nr, 'single_provider' as rule,
-      format('every call was made of %s', (select p.name from provider as p)) as detail
+      format('every call went to %s', (select p.name from provider as p)) as detail
     where (select count(*) from provider) = 1
     union all
     select 2, 'high_error_rate', format('%s %% of the calls failed', t.error_rate)
@@ -94,29 +102,37 @@ begin
       'average', h.calls, h.hour, h.hour + 1, round(t.calls / 24.0, 1))
     from by_hour as h cross join total as t where h.calls > 3 * t.calls / 24.0
     union all
-    select 5, 'dominant_provider', format('%s %% of the calls were made of %s', p.percent, p.name)
+    select 5, 'dominant_provider', format('%s %% of the calls went to %s', p.percent, p.name)
     from provider as p where p.percent > 80
   )
-  select t.calls as total_api_calls, t.latency as avg_response_time, t.error_rate,
-    (select h.hour from by_hour as h where h.place = 1) as peak_hour,
+  -- In the order of the table's columns.
+  select analyze_usage.day, t.calls,
     (select coalesce(jsonb_object_agg(p.name, jsonb_build_object('calls', p.calls,
         'percent', p.percent, 'avgLatencyMs', p.latency, 'errorRate', p.error_rate,
         'tokensInput', p.tokens_input, 'tokensOutput', p.tokens_output, 'costUsd', p.cost)), '{}')
-      from provider as p) as provider_breakdown,
+      from provider as p),
+    t.latency, t.error_rate,
+    (select h.hour from by_hour as h where h.place = 1),
     (select coalesce(jsonb_object_agg(f.feature_name, f.calls), '{}')
-      from (select c.feature_name, count(*) as calls from call as c group by 1) as f)
-      as feature_usage,
+      from (select c.feature_name, count(*) as calls from call as c group by 1) as f),
     (select coalesce(jsonb_object_agg(f.type, f.calls), '{}') from failure as f
-      where f.place <= 10) as error_types,
+      where f.place <= 10),
     (select coalesce(jsonb_agg(jsonb_build_object('hour', h.hour, 'calls', h.calls)
-      order by h.place), '[]') from by_hour as h where h.place <= 5) as peak_hours,
+      order by h.place), '[]') from by_hour as h where h.place <= 5),
     (select coalesce(jsonb_agg(jsonb_build_object('rule', a.rule, 'detail', a.detail)
-      order by a.nr, a.detail), '[]') from anomaly as a) as anomalies,
-    t.cost as cost_usd
-  into v_report.total_api_calls, v_report.avg_response_time, v_report.error_rate,
-    v_report.peak_hour, v_report.provider_breakdown, v_report.feature_usage,
-    v_report.error_types, v_report.peak_hours, v_report.anomalies, v_report.cost_usd
+      order by a.nr, a.detail), '[]') from anomaly as a),
+    '[]', t.cost, maintenance_internal.moment()
+  into v_report
   from total as t;
+  select r.total_api_calls into v_calls
+  from public.daily_usage_reports as r where r.report_date = analyze_usage.day;
+  if v_calls > v_report.total_api_calls then
+    raise exception 'the log has % calls of %, and its report has %', v_report.total_api_calls,
+        analyze_usage.day, v_calls
+      using errcode = 'PM002', hint = format('What has gone from the log stays reported. To report '
+        'what is left: delete from public.daily_usage_reports where report_date = %L;',
+        analyze_usage.day);
+  end if;
 
   select count(*) as calls, round(avg(l.latency_ms)) as latency,
     count(distinct l.provider_used) as providers
@@ -136,26 +152,14 @@ begin
     case when v_report.anomalies @> '[{"rule": "hour_share"}]' then 'Spread what can wait over the '
       'day: limits a minute and an hour are met at the peak.' end], null));
 
-  insert into public.daily_usage_reports as r
-    (report_date, total_api_calls, provider_breakdown, avg_response_time, error_rate, peak_hour,
-     feature_usage, error_types, peak_hours, anomalies, recommendations, cost_usd, analyzed_at)
-  values (analyze_usage.day, v_report.total_api_calls, v_report.provider_breakdown,
-    v_report.avg_response_time, v_report.error_rate, v_report.peak_hour, v_report.feature_usage,
-    v_report.error_types, v_report.peak_hours, v_report.anomalies, v_report.recommendations,
-    v_report.cost_usd, maintenance_internal.moment())
+  insert into public.daily_usage_reports as r select v_report.*
   on conflict (report_date) do update
-  set total_api_calls = excluded.total_api_calls,
-    provider_breakdown = excluded.provider_breakdown,
-    avg_response_time = excluded.avg_response_time,
-    error_rate = excluded.error_rate,
-    peak_hour = excluded.peak_hour,
-    feature_usage = excluded.feature_usage,
-    error_types = excluded.error_types,
-    peak_hours = excluded.peak_hours,
-    anomalies = excluded.anomalies,
-    recommendations = excluded.recommendations,
-    cost_usd = excluded.cost_usd,
-    analyzed_at = excluded.analyzed_at;
+  set (total_api_calls, provider_breakdown, avg_response_time, error_rate, peak_hour,
+      feature_usage, error_types, peak_hours, anomalies, recommendations, cost_usd, analyzed_at)
+    = (excluded.total_api_calls, excluded.provider_breakdown, excluded.avg_response_time,
+      excluded.error_rate, excluded.peak_hour, excluded.feature_usage, excluded.error_types,
+      excluded.peak_hours, excluded.anomalies, excluded.recommendations, excluded.cost_usd,
+      excluded.analyzed_at);
   return jsonb_build_object(
     'reportDate', analyze_usage.day, 'totalCalls', v_report.total_api_calls,
     'providers', v_report.provider_breakdown, 'avgResponseTimeMs', v_report.avg_response_time,
@@ -174,7 +178,7 @@ comment on function public.analyze_usage(date) is
   'Anomalies: single_provider; high_error_rate, above 20 %; hour_share, an hour with more than 30 '
   '% of the calls; hour_spike, one with more than three times what an hour of the day has on '
   'average; dominant_provider, above 80 %. Recommendations look at seven days, too. Errors: PM002 '
-  'no day that there was.';
+  'no day that there was, or one of which the log has fewer calls than its report.';
 
 -- Copies the worker's calls that are settled, in the order in which they were made. A call is
 -- settled within two hours, or lost; those are looked through again.
@@ -185,29 +189,42 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_since constant timestamptz := coalesce((
-    select max(l.timestamp) from public.api_usage_logs as l where l.call_id is not null),
-    '-infinity') - interval '2 hours';
+    select least(l.timestamp, maintenance_internal.moment())
+    from public.api_usage_logs as l
+    where l.call_id is not null
+    order by l.timestamp desc
+    limit 1), '-infinity') - interval '2 hours';
   v_rows bigint;
 begin
-  insert into public.api_usage_logs
-    (call_id, user_id, feature_name, provider_used, model_used, tokens_input, tokens_output,
-     latency_ms, cost_estimate, timestamp, success, error_message)
-  select c.call_id, u.id, c.kind, 'gemini', c.model, c.input_tokens, c.output_tokens,
-    case when c.duration < interval '20 days' then 1000 * extract(epoch from c.duration) end,
-    c.cost_usd, c.created_at,
-    c.outcome in ('succeeded', 'quarantined'),
-    case when c.outcome not in ('succeeded', 'quarantined') then c.outcome end
-  from maintenance.model_call as c
-  left join maintenance.task as t on t.task_id = c.task_id
-  -- Of a task about a conversation the user comes first.
-  left join public.users as u on u.id = substring(split_part(t.subject, '/', 1)
-    from '^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$')::uuid
-  where c.created_at >= v_since and c.settled_at is not null and c.outcome <> 'unasked'
-    and not exists (
-      select from public.api_usage_logs as l where l.call_id = c.call_id)
-  order by c.created_at, c.call_id
-  limit copy_model_calls.most;
-  get diagnostics v_rows = row_count;
+  with copied as (
+    insert into public.api_usage_logs as l
+      (call_id, user_id, feature_name, provider_used, model_used, tokens_input, tokens_output,
+       latency_ms, cost_estimate, timestamp, success, error_message)
+    select c.call_id, u.id, c.kind, 'gemini', c.model, c.input_tokens, c.output_tokens,
+      case when c.duration < interval '20 days' then 1000 * extract(epoch from c.duration) end,
+      c.cost_usd, c.created_at,
+      c.outcome in ('succeeded', 'quarantined'),
+      case when c.outcome not in ('succeeded', 'quarantined') then c.outcome end
+    from maintenance.model_call as c
+    left join maintenance.task as t on t.task_id = c.task_id
+    -- Of a task about a conversation the user comes first.
+    left join public.users as u on u.id = substring(split_part(t.subject, '/', 1)
+      from '^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$')::uuid
+    where c.created_at >= v_since and c.settled_at is not null and c.outcome <> 'unasked'
+      and not exists (
+        select from public.api_usage_logs as l where l.call_id = c.call_id)
+    order by c.created_at, c.call_id
+    limit copy_model_calls.most
+    returning l.timestamp
+  ),
+  -- What was reported of their days is to be reported again.
+  stale as (
+    update public.daily_usage_reports as r
+    set analyzed_at = '-infinity'
+    where r.report_date in (
+      select (c.timestamp at time zone 'UTC')::date from copied as c)
+  )
+  select count(*) into v_rows from copied;
   return v_rows;
 end
 $$;
@@ -223,6 +240,9 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_today constant date := (maintenance_internal.clock() at time zone 'UTC')::date;
+  v_since constant timestamptz := coalesce((
+    select r.started_at from maintenance_internal.run as r
+    where r.run_id = maintenance_internal.this_run()), maintenance_internal.clock());
   v_copied constant bigint := public.copy_model_calls(usage_analysis_step.batch_size);
   v_day date;
   v_report jsonb;
@@ -230,17 +250,27 @@ begin
   if v_copied > 0 then
     return v_copied;
   end if;
-  -- Each day since the last report, or since the first call, up to yesterday; a month at most.
-  select greatest(v_today - 31, coalesce(
-    (select max(r.report_date) + 1 from public.daily_usage_reports as r
-      where r.report_date < v_today),
-    (select (min(l.timestamp) at time zone 'UTC')::date from public.api_usage_logs as l),
-    v_today - 1))
-  into v_day;
-  if v_day >= v_today then
+  -- The first day up to yesterday, of a month, that has no report, or none of all of it: from the
+  -- first call on, and yesterday in any case.
+  select min(d.day)::date into v_day
+  from generate_series(greatest(v_today - 31, least(v_today - 1, (
+      select (min(l.timestamp) at time zone 'UTC')::date from public.api_usage_logs as l)
+    ))::timestamp, v_today - 1, interval '1 day') as d (day)
+  where not exists (
+    select from public.daily_usage_reports as r
+    where r.report_date = d.day and r.analyzed_at >=
+      least(v_since, (d.day + interval '25 hours') at time zone 'UTC')); -- once a run
+  if v_day is null then
     return 0;
   end if;
-  v_report := public.analyze_usage(v_day);
+  begin
+    v_report := public.analyze_usage(v_day);
+  exception when sqlstate 'PM002' then -- its calls are gone since: what was reported stays
+    update public.daily_usage_reports as r
+    set analyzed_at = maintenance_internal.moment()
+    where r.report_date = v_day;
+    v_report := jsonb_build_object('reportDate', v_day, 'note', sqlerrm);
+  end;
   perform maintenance.add_details(v_report - '{providers,featureUsage,peakHours}'::text[]);
   return 1;
 end
@@ -248,5 +278,5 @@ $$;
 
 comment on function public.usage_analysis_step(integer) is
   'Step of usage_analysis (S2-10): copies the worker''s calls into api_usage_logs, and reports '
-  'each day up to yesterday (UTC) that has no report, at most a month back; the last one is on '
-  'the receipt.';
+  'each day up to yesterday (UTC) that has no report, or none of the whole day, at most a month '
+  'back; the last one is on the receipt.';

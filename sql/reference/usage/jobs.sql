@@ -22,7 +22,7 @@ select maintenance.set_job(
   'rate_limit_monitor',
   step => 'public.rate_limit_monitor_step',
   schedule => '* * * * *',
-  description => 'Counts the calls of the application that are logged for the limits of models');
+  description => 'Counts for the limits of models what the application has logged');
 
 select maintenance.configure_job('rate_limit_monitor', priority => 'critical',
   budget => '4 seconds', timeout => '5 seconds');

@@ -22,7 +22,8 @@ begin
     left join maintenance_internal.model_usage as u
       on u.model = m.model and u.hour >= v_begin and u.hour < v_end
     where m.per_month is not null
-    group by m.model, m.per_month
+    group by m.model
+    having m.changed_at < v_end or count(u.model) > 0 -- it was there already
     on conflict do nothing
     returning r.*
   )
@@ -31,10 +32,8 @@ begin
       'YYYY-MM-DD"T"HH24:MI:SS"Z"'), 'success', true) order by m.model), '[]')
   into v_results
   from made as m;
-  perform maintenance.add_details(jsonb_build_object('month', v_month))
-  where v_results = '[]';
-  perform maintenance.add_details(jsonb_build_object('results', v_results))
-  where v_results <> '[]';
+  perform maintenance.add_details(jsonb_strip_nulls(jsonb_build_object('month', v_month,
+    'results', nullif(v_results, '[]'))));
   return jsonb_array_length(v_results);
 end
 $$;

@@ -32,18 +32,18 @@ create index api_usage_logs_user_id_idx on public.api_usage_logs (user_id);
 
 create table public.daily_usage_reports (
   report_date date not null,
-  total_api_calls bigint not null,
-  provider_breakdown jsonb not null,
+  total_api_calls bigint not null default 0,
+  provider_breakdown jsonb not null default '{}',
   avg_response_time numeric,
   error_rate numeric,
   peak_hour integer,
-  feature_usage jsonb not null,
-  error_types jsonb not null,
-  peak_hours jsonb not null,
-  anomalies jsonb not null,
-  recommendations jsonb not null,
+  feature_usage jsonb not null default '{}',
+  error_types jsonb not null default '{}',
+  peak_hours jsonb not null default '[]',
+  anomalies jsonb not null default '[]',
+  recommendations jsonb not null default '[]',
   cost_usd numeric,
-  analyzed_at timestamptz not null,
+  analyzed_at timestamptz not null default now(),
   constraint daily_usage_reports_pkey primary key (report_date)
 );
 

@@ -94,8 +94,9 @@ select is_empty($$select table_schema, table_name from information_schema.role_t
       ('maintenance', 'task_events'),
       ('maintenance', 'alert'), ('maintenance', 'worker'), ('maintenance', 'vacuum_holders'),
       ('maintenance', 'metrics'), ('maintenance', 'weekly_report'),
-      ('public', 'health_check_statistics'), ('public', 'usage_analysis_statistics'), ('public',
-  'backup_statistics'))$$,
+      ('public', 'health_check_statistics'), ('public', 'usage_analysis_statistics'),
+      ('public', 'backup_statistics'), ('public', 'backups'), ('public', 'daily_usage_reports'),
+      ('public', 'monthly_usage_reports'), ('public', 'retention_policies'))$$,
   'a viewer has no right on any table');
 reset role;
 create function pg_temp.cost(query text) returns numeric language plpgsql as

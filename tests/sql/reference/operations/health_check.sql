@@ -2,7 +2,7 @@
 begin;
 create extension pgtap;
 \ir ../../engine/model/calls.psql
-select plan(19);
+select plan(25);
 create function pg_temp.check() returns jsonb language sql as $$
   select maintenance.run_now('health_check');
   select details from maintenance.run_history where job_name = 'health_check' order by run_id desc limit 1 $$;
@@ -34,7 +34,29 @@ from (select maintenance_internal.clock() as now) as n, (values ('transient', in
   ('transient', '6 min', '9 s'), ('succeeded', '7 min', '1 s'), ('transient', '61 min', null)) as v (o, age, d);
 select is(pg_temp.failures('gemini-2.5-flash-lite'), '6 3 1500 2026-11-10T11:55:00Z',
   'S2-02: three failures in a row, how long answers took, and when the last one came');
-select is(pg_temp.failures('gemini-3.5-flash-lite'), '0 0 null', 'S2-02: a model that was not asked has none');
+select is(pg_temp.failures('gemini-3.5-flash-lite'), '', 'S2-02: nothing is said of a model that was not asked');
+-- What else is wrong with a server counts, too.
+select is(pg_temp.check() ->> 'overall',
+  case maintenance.system_health() ->> 'overall' when 'unhealthy' then 'unhealthy' else 'degraded' end,
+  'S2-02: three failures in a row of one of three models are a warning');
+select matches(pg_temp.check() ->> 'recommendations', 'The last 3 calls of gemini-2.5-flash-lite have failed',
+  'S2-02: ... and are told');
+savepoint failing;
+update maintenance.model_call set outcome = 'bad_output'
+where created_at = maintenance_internal.clock() - interval '4 min';
+select is(pg_temp.check() ->> 'overall', maintenance.system_health() ->> 'overall', 'S2-02: two are not');
+select unalike(pg_temp.check() ->> 'recommendations', '%have failed%', '... and are not told');
+rollback to failing;
+-- Those of the application, by its log.
+select maintenance.set_model('mine', 20, carrier => 'application');
+insert into public.api_usage_logs (model_used, success, latency_ms, timestamp, cached)
+select 'mine', g = 4, 100, maintenance_internal.clock() - g * interval '1 minute', g = 3 from generate_series(1,
+  5) as g;
+select is(pg_temp.failures('mine'), '4 2 100 2026-11-10T11:56:00Z',
+  'S2-02: the application''s own calls count alike, but for cached ones');
+insert into public.api_usage_logs (model_used, success, timestamp) values ('mine', false, maintenance_internal.clock());
+select is(pg_temp.check() ->> 'overall', 'unhealthy', 'S2-02: half of the models are critical');
+rollback to failing;
 select is(pg_temp.check() #>> '{checks,models,status}', 'ok', 'S2-02: models that can be asked are well');
 create function pg_temp.break(model text) returns void language sql as $$
   insert into maintenance_internal.cool_down (model, class, reason, since, until)

@@ -1,7 +1,7 @@
 -- S2-01, S2-17 to S2-20, S2-40, S2-41, C-01: the jobs of the registry, with what each has; and how one more is added.
 begin;
 create extension pgtap;
-select plan(19);
+select plan(20);
 create temporary table registry (job_name text, schedule text, priority text, timeout interval, depends_on text[]);
 insert into registry values
   ('health_check', '*/5 * * * *', 'critical', '30 s', '{}'),
@@ -24,6 +24,8 @@ select set_eq('select job_name, priority, timeout from job', 'select job_name, p
   'S2-19, S2-20: their priorities and time-outs');
 select set_eq('select job_name, depends_on from job', 'select job_name, depends_on from registry',
   'S2-18: and what they wait for; S2-36: a health check that fails keeps no other from running');
+select is_empty('select e.job_name, e.what from maintenance.edit as e join registry using (job_name)',
+  'S2-01: what they ship with is nobody''s edit');
 select is_empty($$select job_name from job where description = '' or not enabled$$,
   'S2-01: each is described, and enabled');
 select is_empty('select job_name, budget, timeout from job where kind <> ''statement'' and budget >= timeout',

@@ -2,7 +2,7 @@
 begin;
 create extension pgtap;
 \ir ../companion/companion.psql
-select plan(57);
+select plan(60);
 -- A Sunday, just after midnight. The week is that of Nov 8 to Nov 14.
 set local maintenance.fake_now = '2026-11-15 00:00:30Z';
 create function pg_temp.remember(who integer, many integer, at timestamptz, importance integer default 3,
@@ -76,6 +76,9 @@ rollback to five;
 select pg_temp.remember(1, 8, '2026-11-09 12:00Z', 5, 'Goal'), pg_temp.remember(1, 3, '2026-11-08 12:00Z', 1,
   'Small') \g /dev/null
 update public.study_chat_memory set content = repeat('x', 3000) where content = 'Goal 3';
+-- The most important of all, and expired.
+select pg_temp.remember(1, 1, '2026-11-13 12:00Z', 5, 'Gone') \g /dev/null
+update public.study_chat_memory set expires_at = '2026-11-15 00:00:30Z' where content = 'Gone 1';
 create temporary table lines as
 select l::jsonb as line, nr from (select (pg_temp.ask_week(1)).request as request) as r,
   regexp_split_to_table(r.request, '\n') with ordinality as l (l, nr) where nr > 1;
@@ -123,7 +126,7 @@ create function pg_temp.kept(text text) returns text language sql as $$
 savepoint kept;
 select is(pg_temp.kept(repeat('x', 500)), repeat('x', 500), 'S2-13: 500 characters are kept');
 rollback to kept;
-select is(pg_temp.kept(repeat('Nine car. ', 60)), rtrim(repeat('Nine car. ', 49)),
+select is(pg_temp.kept(repeat('Nine car. ', 60)), rtrim(repeat('Nine car. ', 50)),
   'S2-13: of 600 characters as many sentences as fit');
 rollback to kept;
 select is(pg_temp.kept(repeat('word ', 120)), rtrim(repeat('word ', 99)) || '...', 'S2-13: or words');
@@ -133,7 +136,16 @@ select is(pg_temp.kept('One. ' || repeat('word ', 119)), 'One. ' || rtrim(repeat
 rollback to kept;
 select is(pg_temp.kept(repeat('x', 600)), repeat('x', 497) || '...', 'S2-13: or letters');
 rollback to kept;
-select is(length(pg_temp.kept(repeat('長い文。', 150))), 496, 'S2-13: in any script');
+select is(length(pg_temp.kept(repeat('長い文。', 150))), 500, 'S2-13: in any script');
+rollback to kept;
+select is(pg_temp.kept(repeat('word ', 60) || 'They ran 3.5 km' || repeat(' word', 60)),
+  repeat('word ', 60) || 'They ran 3.5 km' || repeat(' word', 36) || '...', 'S2-13: a point within a number is no end');
+rollback to kept;
+select is(pg_temp.kept(repeat('x', 248) || '. ' || repeat('word ', 60)), repeat('x',
+  248) || '. ' || rtrim(repeat('word ', 49))
+  || '...', 'S2-13: a sentence counts from half of the room');
+rollback to kept;
+select is(pg_temp.kept(repeat('x', 249) || '. ' || repeat('word ', 60)), repeat('x', 249) || '.', 'S2-13: ... on');
 rollback to kept;
 
 -- Hostile answers.

@@ -3,7 +3,7 @@
 begin;
 create extension pgtap;
 \ir ../companion/companion.psql
-select plan(76);
+select plan(99);
 set local maintenance.fake_now = '2026-11-12 12:30:00Z';
 select maintenance.set_model('mine-a', 11, carrier => 'application', per_minute => 100, per_day => 1000,
   per_month => 4000);
@@ -44,6 +44,22 @@ select is(pg_temp.run('rate_limit_monitor') ->> 'rowsAffected', '0', 'S2-03: the
 select results_eq($$select details #>> '{limits,mine-b,state}', details #>> '{limits,mine-b,percent}',
   details #>> '{limits,mine-b,span}' from maintenance.run_history where job_name = 'rate_limit_monitor'$$,
   $$values ('blocked', '100.000', 'hour')$$, 'S2-03: how much is used of each limit is on its receipt');
+savepoint counted;
+create temporary table kept as select * from public.api_usage_logs;
+delete from public.api_usage_logs;
+insert into public.api_usage_logs select * from kept where timestamp < '2026-11-12 12:00Z';
+select is(pg_temp.used('mine-a', 'day') || ' ' || pg_temp.used('mine-a', 'month'), '3 4',
+  'S2-03: rows that are brought back are not counted a second time');
+insert into public.api_usage_logs (model_used, timestamp, tokens_input) values ('mine-a', '2026-11-12 11:30Z', 100);
+select is(pg_temp.used('mine-a', 'day'), 4::bigint, 'S2-03: what is logged late is counted in its hour');
+insert into public.api_usage_logs (model_used, timestamp) values ('mine-a', '2026-11-12 12:30:59Z'),
+  ('mine-a', '2026-11-12 12:31:01Z');
+select is(pg_temp.used('mine-a', 'hour'), 3::bigint, 'S2-03: a clock that runs ahead for a minute is believed');
+insert into public.api_usage_logs (model_used, tokens_input, tokens_output, timestamp)
+values ('mine-a', 9223372036854775807, -5, '2026-11-12 12:30Z'), ('mine-a', -9223372036854775808, 1,
+  '2026-11-12 12:30Z');
+select is(pg_temp.used('mine-a', 'hour'), 5::bigint, 'S2-03: whatever its tokens, a call is logged and counted');
+rollback to counted;
 create table public.mine as select * from public.api_usage_logs limit 0;
 create trigger mine after insert on public.mine referencing new table as new_logs
 for each statement execute function public.count_usage();
@@ -116,14 +132,21 @@ select pg_temp.spread(1, 'one');
 select is(pg_temp.odd(), 'single_provider, dominant_provider', 'S2-10: one provider alone');
 select is((select r from jsonb_array_elements_text(public.analyze_usage('2026-11-11') -> 'recommendations') as r),
   'All calls of seven days went to one provider: have another one to fall back on.', 'S2-10: ... is to be diversified');
-select pg_temp.calls(1, '2026-11-05 12:00Z', 'two');
+savepoint alone;
+select pg_temp.calls(1, '2026-11-04 23:59:58Z', 'two');
+insert into public.api_usage_logs (provider_used, timestamp, cached) values ('two', '2026-11-11 12:00Z', true);
+select isnt(public.analyze_usage('2026-11-11') -> 'recommendations', '[]',
+  'S2-10: what an eighth day had, or a cache, is none of it');
+rollback to alone;
+select pg_temp.calls(1, '2026-11-04 23:59:59Z', 'two');
 select is(public.analyze_usage('2026-11-11') -> 'recommendations', '[]', 'S2-10: not where seven days had two');
 rollback to quiet;
 select pg_temp.spread(2, 'one'), pg_temp.spread(2, 'two'), pg_temp.spread(1, 'two', false) \g /dev/null
 select is(pg_temp.odd(), null, 'S2-10: 20 % of failures are not odd');
+select is(public.analyze_usage('2026-11-11') -> 'recommendations', '[]', '... and nothing is to be done');
 select pg_temp.calls(1, '2026-11-11 05:30Z', ok => false, said => 'socket hang up') \g /dev/null
 select is(pg_temp.odd(), 'high_error_rate', 'S2-10: more than 20 % are');
-select matches(public.analyze_usage('2026-11-11') ->> 'recommendations', 'most of them by unknown',
+select matches(public.analyze_usage('2026-11-11') ->> 'recommendations', 'calls failed, most of them by unknown',
   'S2-10: ... and the kind of most of them is named');
 rollback to quiet;
 -- 24 hours of 7, and one more of 3 x 7 on average; 8 in all the others.
@@ -154,12 +177,22 @@ select pg_temp.calls(g, '2026-11-11 00:00Z'::timestamptz + g * interval '1 hour'
   6) as g \g /dev/null
 select is((select (a #>> '{peakHours,4,hour}') || (a ->> 'peakHour') from public.analyze_usage('2026-11-11') as a),
   '26', 'S2-10: the five hours with most calls');
+select is((select jsonb_array_length(public.analyze_usage('2026-11-11') -> 'peakHours')), 5, '... and no more');
+insert into public.api_usage_logs (timestamp, success, error_message, cost_estimate)
+select '2026-11-11 12:00Z', false, m, 'NaN'
+  from unnest('{429,401,403,404,timeout,HTTP 500,network,quota,invalid,?}'::text[]) as m;
+select is((select count(*) || ' ' || (a ->> 'costUsd') from jsonb_object_keys(a -> 'errorTypes') group by a),
+  '10 0.021',
+  'S2-10: ten kinds of failure, and what a cost is not does not count')
+from public.analyze_usage('2026-11-11') as a;
 rollback to empty;
 select is(public.usage_error_type(m), t, 'S2-10: ' || coalesce(m, 'nothing') || ' is ' || t)
 from (values ('Rate limit exceeded', 'rate limit'), ('HTTP 429', 'rate limit'), ('defer', 'rate limit'), ('401', '401'),
   ('403 Forbidden', '403'), ('model not found', '404'), ('request timed out', 'timeout'), ('lost', 'timeout'),
   ('503 Service Unavailable', '500'), ('ECONNRESET', 'network'), ('insufficient quota', 'quota'),
-  ('invalid argument', 'validation'), ('bad_output', 'validation'), ('?', 'unknown'), (null, 'unknown')) as v (m, t);
+  ('resource_exhausted', 'rate limit'), ('error_429', 'rate limit'), ('took 500 ms and gave up', 'unknown'),
+  ('limit of 4290 reached', 'unknown'), ('status code: 502', '500'), ('invalid argument', 'validation'), ('bad_output',
+  'validation'), ('?', 'unknown'), (null, 'unknown')) as v (m, t);
 
 -- The job: the worker's calls are copied, each once, and each day that has no report gets one.
 select pg_temp.say(11, '2026-11-11 12:10Z', 'user', 'Hello.'), pg_temp.say(11, '2026-11-11 12:19Z', 'assistant',
@@ -195,10 +228,45 @@ select is((select details ->> 'reportDate' from maintenance.run_history where jo
   '2026-11-11',
   'S2-10: the last one is on the receipt');
 select is(pg_temp.run('usage_analysis') ->> 'rowsAffected', '0', 'S2-10: a second time there is nothing to do');
+savepoint early;
+set local maintenance.fake_now = '2026-11-13 00:30Z';
+select is(pg_temp.run('usage_analysis') ->> 'rowsAffected', '1',
+  'S2-10: before one o''clock the day is reported once a run');
+rollback to early;
 update maintenance.model_call set outcome = 'succeeded', settled_at = '2026-11-12 00:30Z' where outcome = 'asked';
 set local maintenance.fake_now = '2026-11-13 01:00Z';
+select is(pg_temp.run('usage_analysis') ->> 'rowsAffected', '3',
+  'S2-10: a call that was settled late is copied the next day, and its day reported again');
+select is((select total_api_calls from public.daily_usage_reports where report_date = '2026-11-11'), 2::bigint,
+  '... with it');
+-- A gap, a day that was reported before it was over, and one that has lost its log.
+savepoint reported;
+delete from public.daily_usage_reports where report_date = '2026-11-10';
+update public.daily_usage_reports set analyzed_at = '2026-11-13 00:59:59Z' where report_date = '2026-11-12';
+update public.daily_usage_reports set analyzed_at = '2026-11-12 01:00Z' where report_date = '2026-11-11';
 select is(pg_temp.run('usage_analysis') ->> 'rowsAffected', '2',
-  'S2-10: a call that was settled late is copied the next day');
+  'S2-10: a day without a report gets one, and one that was reported within an hour of its end');
+select is((select count(*) from public.daily_usage_reports where analyzed_at = '2026-11-13 01:00Z'), 2::bigint,
+  '... and no other');
+select public.analyze_usage('2026-11-13') \g /dev/null
+set local maintenance.fake_now = '2026-11-14 01:00Z';
+select pg_temp.calls(3, '2026-11-13 12:00Z') \g /dev/null
+select pg_temp.run('usage_analysis') \g /dev/null
+select is((select total_api_calls from public.daily_usage_reports where report_date = '2026-11-13'), 3::bigint,
+  'S2-10: what was reported by hand of a day that went on is reported again when it is over');
+delete from public.api_usage_logs where timestamp < '2026-11-13 12:00:03Z';
+select throws_ok($$select public.analyze_usage('2026-11-13')$$, 'PM002',
+  'the log has 1 calls of 2026-11-13, and its report has 3',
+  'S2-10: a report is not lost with its log');
+update public.daily_usage_reports set analyzed_at = '2026-11-13 12:00Z' where report_date = '2026-11-13';
+savepoint lost;
+select is(pg_temp.run('usage_analysis') ->> 'status', 'succeeded', 'S2-10: ... nor does the job fail for that');
+select is((select total_api_calls || ' ' || (analyzed_at = '2026-11-14 01:00Z') from public.daily_usage_reports
+  where report_date = '2026-11-13'), '3 true', '... or look at it for ever');
+rollback to lost;
+delete from public.daily_usage_reports where report_date = '2026-11-13';
+select is(public.analyze_usage('2026-11-13') -> 'totalCalls', '1', 'S2-10: but where somebody wants it so');
+rollback to reported;
 set local maintenance.fake_now = '2027-03-01 01:00Z';
 select is(pg_temp.run('usage_analysis') ->> 'rowsAffected', '31', 'S2-10: after a long pause a month is made up for');
 
@@ -224,7 +292,9 @@ select results_eq('select month, model, requests, allowed, reset_at from public.
   'S2-16: it is kept');
 set local maintenance.fake_now = '2026-12-31 23:59:59Z';
 select is(public.reset_monthly_quotas() ->> 'resets', '0', 'S2-16: ... until the next month is over');
+select maintenance.set_model('late', 21, carrier => 'application', per_month => 5) \g /dev/null
+select is(public.reset_monthly_quotas() ->> 'resets', '0', 'S2-16: a model that came later was not there');
 set local maintenance.fake_now = '2027-01-01 00:00Z';
-select is(public.reset_monthly_quotas() #>> '{results,0,previousUsage}', '100', 'S2-16: which is told in its turn');
+select is(public.reset_monthly_quotas() #>> '{results,1,previousUsage}', '100', 'S2-16: which is told in its turn');
 select * from finish();
 rollback;
