@@ -124,7 +124,7 @@ lane_launcher() {
         from public.maintenance_status as s where s.task = 'scheduler'" || true
       late=$(ask -c "select string_agg(job_name, ' ' order by job_name) from maintenance.job_status
         where late_since is not null and schedule = '* * * * *'")
-      [ "$late" = 'alert_monitor every_minute run_late tick' ] || not_ok "$state: late are $late"
+      [ "$late" = 'alert_monitor every_minute rate_limit_monitor run_late tick' ] || not_ok "$state: late are $late"
       # S2-39: what has failed is named by make doctor, which ends with 1; and an alert is opened and closed.
       DATABASE_URL=$server scripts/doctor >"$folder/doctor" 2>&1 </dev/null &&
         not_ok "$state: make doctor ends well"
