@@ -62,21 +62,22 @@ for (const part of ["engine", "reference"] as const) {
     .flatMap((path) => [...read(path).matchAll(call)])
     .sort((one, other) => Number(isOption(one)) - Number(isOption(other)));
   const rows = new Map<string, string>();
+  const added = new Set<string>();
   const add = (row: string, above: string[]) => {
     if (above.includes(row)) {
       console.error(`error: these wait for each other: ${[...above, row].join(", ")}`);
       process.exit(1);
     }
+    if (added.has(row)) return;
     const own = found.filter(([, , name]) => name === row).map(([text, set]) => ({ text, set }));
     for (const [, list = ""] of own.flatMap(({ text }) => [...text.matchAll(dependencies)])) {
       for (const name of list.split(",")) add(name.trim(), [...above, row]);
     }
+    added.add(row);
     for (const { text, set = "" } of own) {
       const kind = ["kind", "model"].includes(set) ? set : "job";
       const key = `${literal(kind)}, ${literal(row)}`;
-      if (!rows.get(key)?.includes(text)) {
-        rows.set(key, [rows.get(key), text].filter(Boolean).join("\n"));
-      }
+      rows.set(key, [rows.get(key), text].filter(Boolean).join("\n"));
     }
   };
   for (const [, , row = ""] of found) add(row, []);

@@ -648,11 +648,11 @@ comment on function maintenance.version() is
   'that it was made of.';
 -- end of sql/engine/version.sql
 
--- from sql/engine/state.sql 059e806f2762b85e
+-- from sql/engine/state.sql 30a1d7120655fdfd
 -- The release, and a hash of the files of sql/engine/. Written by make migration.
 
 comment on schema maintenance is
-  'pg-maintenance 0.0.0, state 59a9380a6e267621: '
+  'pg-maintenance 0.0.0, state 5dbe6e5843cf2311: '
   'what people call and read; \df maintenance.* is the manual.';
 -- end of sql/engine/state.sql
 
@@ -4934,7 +4934,7 @@ end
 $$;
 -- end of sql/engine/run/run_or_raise.sql
 
--- from sql/engine/run/add_details.sql 30c748d7337e3806
+-- from sql/engine/run/add_details.sql 3ed912b040d9958b
 -- What a step function wants to know of its run, null outside of one, and to leave on its receipt.
 
 create function maintenance_internal.this_run()
@@ -4943,6 +4943,16 @@ language sql
 stable
 set search_path = pg_catalog, pg_temp
 return substring(current_setting('maintenance.run_id', true) from '[0-9]+$')::bigint;
+
+-- When it began; outside of one, now.
+create function maintenance_internal.run_began()
+returns timestamptz
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+return coalesce((
+  select r.started_at from maintenance_internal.run as r
+  where r.run_id = maintenance_internal.this_run()), maintenance_internal.clock());
 
 create function maintenance.add_details(details jsonb)
 returns void
@@ -17602,7 +17612,7 @@ comment on function maintenance.report_html(integer) is
   'text. To a file: make report. Errors: PM002 days, which are 1 to 366.';
 -- end of sql/engine/report/report_html.sql
 
--- from sql/engine/names.sql ae8b9408d474d99c
+-- from sql/engine/names.sql 3f780fa98b017b98
 -- The names that the files of sql/engine/ make in our schemas. Written by make migration.
 
 create function maintenance_internal.engine_names()
@@ -17949,6 +17959,7 @@ return array[
   'maintenance_internal.rows_per_page',
   'maintenance_internal.run',
   'maintenance_internal.run_advice',
+  'maintenance_internal.run_began',
   'maintenance_internal.run_late_statement',
   'maintenance_internal.run_or_raise',
   'maintenance_internal.run_step',
@@ -18027,7 +18038,7 @@ return array[
 ];
 -- end of sql/engine/names.sql
 
--- from sql/engine/uninstall.sql ea802a8396cc9253
+-- from sql/engine/uninstall.sql cf1ce18fbf59643a
 -- The way out: schedules, schemas and roles go, and nothing that is not ours.
 
 -- Whether an object stands on one in these schemas, or on one of these.
@@ -18210,8 +18221,7 @@ begin
     select 'table ' || c.oid::regclass, a.grantee::regrole
     from pg_class as c
     cross join aclexplode(c.relacl) as a
-    where c.relnamespace = 'public'::regnamespace and c.relowner = v_owner
-      and c.relkind in ('r', 'p', 'v')
+    where c.oid = any (v_part_tables)
       and a.grantee in (to_regrole('maintenance_viewer'), to_regrole('maintenance_operator'))
   loop
     execute format('revoke all on %s from %s', v_row.object, v_row.grantee);

@@ -258,11 +258,11 @@ end
 $$;
 -- end of sql/reference/objects.sql
 
--- from sql/reference/state.sql 4e914dc33ec0244b
+-- from sql/reference/state.sql 734313426498ba52
 -- The release, and a hash of the files of sql/reference/. Written by make migration.
 
 comment on function maintenance_internal.reference_objects() is
-  'pg-maintenance 0.0.0, state 1130a618b32fe5e1: '
+  'pg-maintenance 0.0.0, state c82c92d95245657f: '
   'the names of the reference application, by kind.';
 -- end of sql/reference/state.sql
 
@@ -590,7 +590,7 @@ comment on table public.user_subscriptions is
   'Subscriptions, past ones too: a user may have several.';
 -- end of sql/reference/accounts/tables.sql
 
--- from sql/reference/accounts/subscription_summary.sql 0be222a560e6f831
+-- from sql/reference/accounts/subscription_summary.sql 0e7192d2aaad8aee
 -- One row per user with the subscription that counts: an active one first, then the one that runs
 -- longest. The view is always right; the materialized view is quick, and as fresh as its refresh,
 -- which a job does and the status watches. Rules S4-02, S4-16 and S4-18.
@@ -609,7 +609,8 @@ select
   s.updated_at as subscription_updated_at
 from public.users as u
 left join lateral (
-  select us.*
+  select us.plan, us.status, us.current_period_end, us.creem_subscription_id, us.created_at,
+    us.updated_at
   from public.user_subscriptions as us
   where us.user_id = u.id
   order by us.status = 'active' desc, us.current_period_end desc nulls last,
@@ -4644,7 +4645,7 @@ comment on function public.weekly_summary_generation_step(integer) is
   'receipt.';
 -- end of sql/reference/study/weekly_summary.sql
 
--- from sql/reference/study/profile_refresh.sql e3dc64c687a30e16
+-- from sql/reference/study/profile_refresh.sql 26192728afa22b57
 -- A student in 200 characters, computed from topics and from what the student did: no model is
 -- asked. Rule S2-12.
 --
@@ -4732,10 +4733,6 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_now constant timestamptz := maintenance_internal.clock();
-  -- Each once a run.
-  v_since constant timestamptz := coalesce((
-    select r.started_at from maintenance_internal.run as r
-    where r.run_id = maintenance_internal.this_run()), v_now);
   v_rows bigint;
 begin
   insert into public.student_ai_profile as p
@@ -4752,7 +4749,8 @@ begin
       and not exists (
         select from public.student_ai_profile as o
         where o.user_id = u.id
-          and o.last_updated between v_since and maintenance_internal.moment())
+          and o.last_updated -- each once a run
+            between maintenance_internal.run_began() and maintenance_internal.moment())
     order by u.id
     limit profile_refresh_step.batch_size
     for key share of u skip locked
@@ -5001,7 +4999,7 @@ comment on function public.rate_limit_monitor_step(integer) is
   'is told by model_status and by alerts.';
 -- end of sql/reference/usage/count_usage.sql
 
--- from sql/reference/usage/analyze_usage.sql 9bd7e8b1bad0b58f
+-- from sql/reference/usage/analyze_usage.sql f67c41bb629fa84f
 -- What the calls of a day were like: statistics by provider, what is odd (anomalies), and what
 -- could be done about it. One report a day, and the same again from the same log. Rule S2-10.
 
@@ -5244,9 +5242,6 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_today constant date := (maintenance_internal.clock() at time zone 'UTC')::date;
-  v_since constant timestamptz := coalesce((
-    select r.started_at from maintenance_internal.run as r
-    where r.run_id = maintenance_internal.this_run()), maintenance_internal.clock());
   v_copied constant bigint := public.copy_model_calls(usage_analysis_step.batch_size);
   v_day date;
   v_report jsonb;
@@ -5254,8 +5249,8 @@ begin
   if v_copied > 0 then
     return v_copied;
   end if;
-  -- The first day up to yesterday, of a month, that has no report, or none of all of it: from the
-  -- first call on, and yesterday in any case.
+  -- The first day up to yesterday, of a month, that has no report, or none of all of it, each once
+  -- a run: from the first call on, and yesterday in any case.
   select min(d.day)::date into v_day
   from generate_series(greatest(v_today - 31, least(v_today - 1, (
       select (min(l.timestamp) at time zone 'UTC')::date from public.api_usage_logs as l)
@@ -5263,7 +5258,7 @@ begin
   where not exists (
     select from public.daily_usage_reports as r
     where r.report_date = d.day and r.analyzed_at >=
-      least(v_since, (d.day + interval '25 hours') at time zone 'UTC')); -- once a run
+      least(maintenance_internal.run_began(), (d.day + interval '25 hours') at time zone 'UTC'));
   if v_day is null then
     return 0;
   end if;

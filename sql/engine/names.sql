@@ -344,6 +344,7 @@ return array[
   'maintenance_internal.rows_per_page',
   'maintenance_internal.run',
   'maintenance_internal.run_advice',
+  'maintenance_internal.run_began',
   'maintenance_internal.run_late_statement',
   'maintenance_internal.run_or_raise',
   'maintenance_internal.run_step',

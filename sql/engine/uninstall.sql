@@ -180,8 +180,7 @@ begin
     select 'table ' || c.oid::regclass, a.grantee::regrole
     from pg_class as c
     cross join aclexplode(c.relacl) as a
-    where c.relnamespace = 'public'::regnamespace and c.relowner = v_owner
-      and c.relkind in ('r', 'p', 'v')
+    where c.oid = any (v_part_tables)
       and a.grantee in (to_regrole('maintenance_viewer'), to_regrole('maintenance_operator'))
   loop
     execute format('revoke all on %s from %s', v_row.object, v_row.grantee);

@@ -37,13 +37,10 @@ call pg_temp.begin_backup();
 select results_eq('select status, tables from public.backups', $$values ('failed', '{}'::jsonb)$$,
   'S2-11: a backup that goes on is one that has failed, as far as others see');
 set lock_timeout = '100ms';
-begin;
-update public.left_side set units = units - 10;
-update public.right_side set units = units + 10;
-commit;
-select pass('S2-11: while it works others write, also to what it has not come to yet');
-insert into public.topics (name) values ('meanwhile');
-select pass('... and add');
+select lives_ok($$with l as (update public.left_side set units = units - 10)
+  update public.right_side set units = units + 10$$,
+  'S2-11: while it works others write, also to what it has not come to yet');
+select lives_ok($$insert into public.topics (name) values ('meanwhile')$$, '... and add');
 select throws_ok('truncate public.right_side', '55P03', null, '... and nobody truncates');
 reset lock_timeout;
 select pg_advisory_unlock(4711) \g /dev/null

@@ -7,6 +7,16 @@ stable
 set search_path = pg_catalog, pg_temp
 return substring(current_setting('maintenance.run_id', true) from '[0-9]+$')::bigint;
 
+-- When it began; outside of one, now.
+create function maintenance_internal.run_began()
+returns timestamptz
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+return coalesce((
+  select r.started_at from maintenance_internal.run as r
+  where r.run_id = maintenance_internal.this_run()), maintenance_internal.clock());
+
 create function maintenance.add_details(details jsonb)
 returns void
 language plpgsql

@@ -16,7 +16,8 @@ select
   s.updated_at as subscription_updated_at
 from public.users as u
 left join lateral (
-  select us.*
+  select us.plan, us.status, us.current_period_end, us.creem_subscription_id, us.created_at,
+    us.updated_at
   from public.user_subscriptions as us
   where us.user_id = u.id
   order by us.status = 'active' desc, us.current_period_end desc nulls last,

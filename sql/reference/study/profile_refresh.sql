@@ -85,10 +85,6 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_now constant timestamptz := maintenance_internal.clock();
-  -- Each once a run.
-  v_since constant timestamptz := coalesce((
-    select r.started_at from maintenance_internal.run as r
-    where r.run_id = maintenance_internal.this_run()), v_now);
   v_rows bigint;
 begin
   insert into public.student_ai_profile as p
@@ -105,7 +101,8 @@ begin
       and not exists (
         select from public.student_ai_profile as o
         where o.user_id = u.id
-          and o.last_updated between v_since and maintenance_internal.moment())
+          and o.last_updated -- each once a run
+            between maintenance_internal.run_began() and maintenance_internal.moment())
     order by u.id
     limit profile_refresh_step.batch_size
     for key share of u skip locked

@@ -240,9 +240,6 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_today constant date := (maintenance_internal.clock() at time zone 'UTC')::date;
-  v_since constant timestamptz := coalesce((
-    select r.started_at from maintenance_internal.run as r
-    where r.run_id = maintenance_internal.this_run()), maintenance_internal.clock());
   v_copied constant bigint := public.copy_model_calls(usage_analysis_step.batch_size);
   v_day date;
   v_report jsonb;
@@ -250,8 +247,8 @@ begin
   if v_copied > 0 then
     return v_copied;
   end if;
-  -- The first day up to yesterday, of a month, that has no report, or none of all of it: from the
-  -- first call on, and yesterday in any case.
+  -- The first day up to yesterday, of a month, that has no report, or none of all of it, each once
+  -- a run: from the first call on, and yesterday in any case.
   select min(d.day)::date into v_day
   from generate_series(greatest(v_today - 31, least(v_today - 1, (
       select (min(l.timestamp) at time zone 'UTC')::date from public.api_usage_logs as l)
@@ -259,7 +256,7 @@ begin
   where not exists (
     select from public.daily_usage_reports as r
     where r.report_date = d.day and r.analyzed_at >=
-      least(v_since, (d.day + interval '25 hours') at time zone 'UTC')); -- once a run
+      least(maintenance_internal.run_began(), (d.day + interval '25 hours') at time zone 'UTC'));
   if v_day is null then
     return 0;
   end if;

@@ -1,7 +1,7 @@
 -- A run in one transaction: its receipt, its batches, and each way that it can end.
 begin;
 create extension pgtap;
-select plan(34);
+select plan(36);
 
 create schema shop;
 create table shop.events (id bigint primary key, at timestamptz, status text default 'new');
@@ -150,6 +150,13 @@ reset maintenance.fake_now;
 -- a receipt that nobody works on any more
 insert into maintenance_internal.run (job_id, job_name, trigger, status, started_at, backend_pid)
 select job_id, job_name, 'schedule', 'running', now(), 1 from maintenance_internal.job where job_name = 'purge';
+create function pg_temp.shown(ago interval) returns text language sql as $$
+  update maintenance_internal.run set started_at = clock_timestamp(), touched_at = clock_timestamp() - ago
+  where backend_pid = 1;
+  select last_status || ' ' || running from maintenance.job_status where job_name = 'purge' $$;
+select is(pg_temp.shown('1 s'), 'running true',
+  'a run whose session has just gone is not called interrupted while it may end');
+select is(pg_temp.shown('11 s'), 'interrupted false', '... and is ten seconds later');
 select maintenance.run_now('purge');
 select results_eq($$select status, stop_reason from maintenance_internal.run where backend_pid = 1
   and job_name = 'purge'$$,

@@ -47,7 +47,8 @@ select is(public.cleanup_expired_memories(),
 select is((select details -> 'bytesFreed' from maintenance.run_history where job_name = 'daily_memory_cleanup'
   order by run_id desc limit 1), null, '... and no bytes are named');
 delete from public.study_chat_memory where content = '7 months';
-select pass('S2-09: outside of a run the bytes of a deletion are noted nowhere');
+select is((select count(*) from maintenance.run_history where details ? 'bytesFreed'), 1::bigint,
+  'S2-09: outside of a run the bytes of a deletion are noted nowhere');
 alter table public.study_chat_memory drop column is_active cascade;
 insert into public.study_chat_memory (content, expires_at) values ('gone', '2026-06-01');
 select is((public.cleanup_expired_memories() ->> 'bytesFreed')::integer > 50, true,
@@ -101,7 +102,8 @@ insert into public.messages (conversation_id, content, created_at)
 select id, 'to come', now() + interval '1 year' from public.chat_conversations where title = '59 days';
 select is(pg_temp.updated('59 days'), now(), 'a message of the future makes it as new as now');
 insert into public.messages (conversation_id, content) values (gen_random_uuid(), 'of a companion');
-select pass('a message of another conversation is none of it');
+select is((select count(*) from public.chat_conversations where updated_at = now()), 1::bigint,
+  'a message of another conversation is none of it');
 create table public.mine (conversation_id uuid, created_at timestamptz);
 create trigger mine after insert on public.mine referencing new table as new_messages
 for each statement execute function public.bump_conversations();

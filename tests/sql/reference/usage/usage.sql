@@ -3,7 +3,7 @@
 begin;
 create extension pgtap;
 \ir ../companion/companion.psql
-select plan(99);
+select plan(100);
 set local maintenance.fake_now = '2026-11-12 12:30:00Z';
 select maintenance.set_model('mine-a', 11, carrier => 'application', per_minute => 100, per_day => 1000,
   per_month => 4000);
@@ -207,7 +207,8 @@ update maintenance.model_call set created_at = '2026-11-11 12:35Z';
 insert into maintenance.model_call (task_id, kind, model, outcome, lease_token, asks_at, settled_at, created_at)
 select (task).task_id, 'k', 'gemini-2.5-flash-lite', c.outcome, gen_random_uuid(), c.at, c.settled_at, c.at
 from asked, (values ('defer', '2026-11-09 10:00Z'::timestamptz, '2026-11-09 10:00Z'::timestamptz),
-  ('unasked', '2026-11-09 10:00Z', '2026-11-09 10:00Z'), ('asked', '2026-11-11 23:59Z', null))
+  ('unasked', '2026-11-09 10:00Z', '2026-11-09 10:00Z'), ('asked', '2026-11-11 10:35:01Z',
+  null)) -- two hours before the last
     as c (outcome, at, settled_at);
 set local maintenance.fake_now = '2026-11-12 01:00Z';
 select is(pg_temp.run('usage_analysis') ->> 'rowsAffected', '5',
@@ -239,6 +240,12 @@ select is(pg_temp.run('usage_analysis') ->> 'rowsAffected', '3',
   'S2-10: a call that was settled late is copied the next day, and its day reported again');
 select is((select total_api_calls from public.daily_usage_reports where report_date = '2026-11-11'), 2::bigint,
   '... with it');
+savepoint copied;
+insert into public.api_usage_logs (call_id, timestamp) values (-5, '2029-01-01');
+insert into maintenance.model_call (task_id, kind, model, outcome, lease_token, asks_at, settled_at, created_at)
+values (0, 'k', 'gemini-2.5-flash-lite', 'succeeded', gen_random_uuid(), now(), now(), '2026-11-13 00:30Z');
+select is(public.copy_model_calls(10), 1::bigint, 'S2-10: a copy of the future keeps no call from being copied');
+rollback to copied;
 -- A gap, a day that was reported before it was over, and one that has lost its log.
 savepoint reported;
 delete from public.daily_usage_reports where report_date = '2026-11-10';
