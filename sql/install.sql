@@ -13,6 +13,7 @@
 --   model    who is asked
 --   alert    what somebody is called for, once a cause
 --   blob     what a row names in a store outside, and what goes from there after the row
+--   upkeep   VACUUM, ANALYZE and REINDEX, where something needs them
 --   door     what people call and read, in schema maintenance; the inside is maintenance_internal
 
 -- Nobody's objects in public are to be taken for Postgres' own.
@@ -232,6 +233,7 @@ select pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', false);
 \ir engine/health/table_bloat.sql
 \ir engine/health/index_report_step.sql
 \ir engine/health/vacuum_holders.sql
+\ir engine/health/disk_use.sql
 \ir engine/health/health_checks.sql
 \ir engine/health/system_health.sql
 \ir engine/health/alert_causes.sql
@@ -240,6 +242,14 @@ select pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', false);
 \ir engine/health/doctor.sql
 \ir engine/health/metric_names.sql
 \ir engine/health/metrics.sql
+
+-- upkeep: VACUUM, ANALYZE and REINDEX where something needs them
+\ir engine/upkeep/tables.sql
+\ir engine/upkeep/full_index_pages.sql
+\ir engine/upkeep/upkeep.sql
+\ir engine/upkeep/schedule_upkeep.sql
+\ir engine/upkeep/continue_upkeep.sql
+\ir engine/upkeep/upkeep_step.sql
 
 -- report: the same as a page, one HTML file
 \ir engine/report/text.sql

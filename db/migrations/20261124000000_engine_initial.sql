@@ -428,7 +428,7 @@ return case
 end;
 -- end of sql/engine/error_text.sql
 
--- from sql/engine/turn.sql a673ccfd9ea0a616
+-- from sql/engine/turn.sql 6f0f4deb839cdb45
 -- What one session at a time does, and not more often than it is worth. Taking a turn is a row lock
 -- until the transaction ends: an advisory lock could be held by anybody who can connect.
 
@@ -442,10 +442,10 @@ create table maintenance_internal.turn (
 
 comment on table maintenance_internal.turn is
   'statements: writing the receipts of what pg_cron ran. missed: looking for slots that left no '
-  'trace.';
+  'trace. upkeep: giving the next statement of a plan.';
 comment on column maintenance_internal.turn.noted is
   'statements: up to which number of pg_cron''s history receipts are written; missed: a hash of '
-  'how schedules were read';
+  'how schedules were read; upkeep: the run whose plan is not over';
 comment on column maintenance_internal.turn.noted_in is
   'where that was (home of cron_state): another history counts anew, and a restored database owes '
   'nothing';
@@ -456,7 +456,7 @@ language sql
 set search_path = pg_catalog, pg_temp
 begin atomic
   insert into maintenance_internal.turn (name, taken_at)
-  values ('statements', '-infinity'), ('missed', '-infinity')
+  values ('statements', '-infinity'), ('missed', '-infinity'), ('upkeep', '-infinity')
   on conflict do nothing;
 end;
 select maintenance_internal.put_turns();
@@ -480,7 +480,7 @@ end
 $$;
 -- end of sql/engine/turn.sql
 
--- from sql/engine/setting.sql 72fbfe07f1659ce6
+-- from sql/engine/setting.sql 05c0f87ab95b541e
 -- What the owner sets once for the whole kit. What ships is a constant here, or in the function
 -- reference_settings of the reference application, so that a release can change it; what somebody
 -- has set is a row.
@@ -521,6 +521,13 @@ from (values
   ('connections_critical_percent', '95', 'and so many are critical'),
   ('held_warning_minutes', '60', 'a transaction that keeps VACUUM from its work for so long is a '
     'warning'),
+  ('upkeep_dead_percent', '10', 'a table of which so much is dead or has changed is vacuumed or '
+    'analyzed (maintenance.upkeep). null: none is'),
+  ('upkeep_air_percent', '30', 'an index of which so much is empty is rebuilt. null: none is'),
+  ('upkeep_air_mb', '1', 'and of which so much, in MB'),
+  ('upkeep_minutes', '120', 'for so long after a run of upkeep_step statements are begun. null: '
+    'until nothing is left'),
+  ('upkeep_blind_mb', '1024', 'where disk_capacity_gb is not known, no larger index is rebuilt'),
   ('worker_memory_warning_mb', '100', 'a heap of a worker of so much is a warning'),
   ('worker_memory_critical_mb', '500', 'and one of so much is critical')
 ) as s (name, value, description)
@@ -648,11 +655,11 @@ comment on function maintenance.version() is
   'that it was made of.';
 -- end of sql/engine/version.sql
 
--- from sql/engine/state.sql 30a1d7120655fdfd
+-- from sql/engine/state.sql 823a3e625d62767a
 -- The release, and a hash of the files of sql/engine/. Written by make migration.
 
 comment on schema maintenance is
-  'pg-maintenance 0.0.0, state 5dbe6e5843cf2311: '
+  'pg-maintenance 0.0.0, state 267360d270da834a: '
   'what people call and read; \df maintenance.* is the manual.';
 -- end of sql/engine/state.sql
 
@@ -5138,10 +5145,11 @@ comment on function maintenance.set_statement(text, text, text, text) is
   'Errors: PM002 argument, PM006 schedule, PM007 no statement, or more than one.';
 -- end of sql/engine/statement/set_statement.sql
 
--- from sql/engine/statement/statement_tables.sql 27f55717c1e1f4cf
--- Which tables a VACUUM or ANALYZE names, by its words: comments, quotes, options and column lists
--- are stepped over. Partitioned tables stand for their leaves. A name without its schema is looked
--- up in public, where a session would. No row for other statements, and where none is named.
+-- from sql/engine/statement/statement_tables.sql 664fed85dcaef1eb
+-- Which tables a VACUUM, ANALYZE or REPACK names, by its words: comments, quotes, options and
+-- column lists are stepped over. Partitioned tables stand for their leaves. A name without its
+-- schema is looked up in public, where a session would. No row for other statements, and where none
+-- is named.
 
 create function maintenance_internal.statement_tables(p_statement text)
 returns table (verb text, relid regclass, options text)
@@ -5163,8 +5171,14 @@ declare
   v_name text := '';
 begin
   verb := lower(replace(v_words[1], 'analyse', 'analyze'));
-  if verb is null or verb not in ('vacuum', 'analyze') then
+  if verb is null or verb not in ('vacuum', 'analyze', 'repack') then
     return;
+  end if;
+  -- PostgreSQL 19's: of one table, in the order of an index.
+  if verb = 'repack' then
+    v_words := v_words[:coalesce((
+      select min(w.n) from unnest(v_words) with ordinality as w (word, n)
+      where lower(w.word) = 'using') - 1, cardinality(v_words))];
   end if;
   options := '';
   loop
@@ -5195,11 +5209,11 @@ end
 $$;
 -- end of sql/engine/statement/statement_tables.sql
 
--- from sql/engine/statement/skipped_tables.sql 6210cbb58764795b
+-- from sql/engine/statement/skipped_tables.sql 1287c97cdae8ab2f
 -- Which tables (of how many) a VACUUM or ANALYZE left out, although it ended without an error:
 -- Postgres only warns of a table that the role may not maintain, or whose lock a SKIP_LOCKED did
--- not get. Told by the statistics, which know when a table was last maintained. A VACUUM FULL
--- leaves no trace there, nor does anything before a crash: then only the rights are looked at.
+-- not get. Told by the statistics, which know when a table was last maintained. A VACUUM FULL or
+-- REPACK leaves no trace there, nor does anything before a crash: then only rights are looked at.
 
 create function maintenance_internal.skipped_tables(
   p_statement text,
@@ -5221,7 +5235,8 @@ begin atomic
         or not c.relisshared and pg_has_role(r.oid, d.datdba, 'usage')
         or case when current_setting('server_version_num')::integer >= 170000
           then has_table_privilege(r.oid, c.oid, 'maintain') else false end as may,
-      t.options ~ 'full' or p_started_at < greatest(s.stats_reset, pg_postmaster_start_time())
+      t.verb = 'repack' or t.options ~ 'full'
+        or p_started_at < greatest(s.stats_reset, pg_postmaster_start_time())
         or case t.verb
           when 'vacuum' then greatest(u.last_vacuum, u.last_autovacuum)
           else greatest(u.last_analyze, u.last_autoanalyze)
@@ -13547,7 +13562,7 @@ end
 $$;
 -- end of sql/engine/control/signal_runs.sql
 
--- from sql/engine/control/tick.sql 1e9dc580266b82fd
+-- from sql/engine/control/tick.sql 07698a048c1ba783
 -- What has to be looked at every minute, in milliseconds: each step in a transaction of its own,
 -- so that one that fails, or waits for a lock, keeps no other from its work. It commits, so it
 -- can have neither a set clause nor security definer: every name is qualified.
@@ -13575,6 +13590,8 @@ begin
   commit;
   v_faults := maintenance_internal.tick_step('erase_subjects', v_faults);
   commit;
+  v_faults := maintenance_internal.tick_step('continue_upkeep', v_faults);
+  commit;
   perform maintenance_internal.note_visit(
     maintenance_internal.tick_statement(), v_began, v_faults);
 end
@@ -13584,8 +13601,9 @@ comment on procedure maintenance.tick() is
   'What has to be looked at every minute: writes the receipts of the statements that pg_cron '
   'ran, ends runs that are over their time-out, closes the receipts of dead ones, keeps what '
   'somebody has edited in pg_cron, puts statements back after a pause, notes which slots were '
-  'missed, and forgets subjects that were deleted. A step that fails is told on its own receipt, '
-  'the one of the job tick, which calls it. Errors: 2D000 called inside a transaction.';
+  'missed, forgets subjects that were deleted, and gives the next statement of upkeep. A step that '
+  'fails is told on its own receipt, the one of the job tick, which calls it. Errors: 2D000 called '
+  'inside a transaction.';
 
 -- One step of the tick; what it fails with is added to the faults.
 create function maintenance_internal.tick_step(p_step text, p_faults jsonb)
@@ -14812,7 +14830,20 @@ comment on column maintenance.vacuum_holders.detail is 'who that is, in words';
 comment on column maintenance.vacuum_holders.fix is 'the statement that ends it';
 -- end of sql/engine/health/vacuum_holders.sql
 
--- from sql/engine/health/health_checks.sql ebddae4369721325
+-- from sql/engine/health/disk_use.sql 1700f48839c49477
+-- In bytes: what the databases of this server take, as far as one may ask, and what its disk holds.
+create function maintenance_internal.disk_use(out used numeric, out capacity numeric)
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+begin atomic
+  select sum(pg_database_size(d.oid)),
+    nullif(maintenance_internal.setting('disk_capacity_gb') * 1073741824, 0)
+  from pg_database as d where has_database_privilege(d.oid, 'connect');
+end;
+-- end of sql/engine/health/disk_use.sql
+
+-- from sql/engine/health/health_checks.sql 1ec2474ff7bbfdb7
 -- What is measured of the server, the database and the workers, against the settings. What cannot
 -- be seen from here is unknown, which is no ok.
 
@@ -14846,7 +14877,6 @@ declare
   v_now constant timestamptz := maintenance_internal.clock();
   v_setting constant jsonb := (
     select jsonb_object_agg(s.name, s.value::numeric) from maintenance.setting as s);
-  v_bytes numeric;
   v_row record;
 begin
   -- connections
@@ -14870,14 +14900,12 @@ begin
   return next;
 
   -- disk
-  select sum(pg_database_size(d.oid)) into v_bytes
-  from pg_database as d where has_database_privilege(d.oid, 'connect');
+  select d.used, d.capacity into v_row from maintenance_internal.disk_use() as d;
   check_name := 'disk';
-  value := round(100 - 100 * v_bytes
-    / nullif((v_setting ->> 'disk_capacity_gb')::numeric * 1073741824, 0), 1);
+  value := round(100 - 100 * v_row.used / v_row.capacity, 1);
   status := maintenance_internal.judge(value, (v_setting ->> 'disk_warning_percent')::numeric,
     (v_setting ->> 'disk_critical_percent')::numeric, true);
-  detail := format('the databases take %s', pg_size_pretty(v_bytes)) || case
+  detail := format('the databases take %s', pg_size_pretty(v_row.used)) || case
     when value is null then ', of a disk of unknown size'
     else format(' of %s GB: %s %% are left', (v_setting ->> 'disk_capacity_gb')::numeric,
       value) end;
@@ -16191,6 +16219,655 @@ comment on column maintenance.metrics.value is
 comment on column maintenance.metrics.help is 'what it is, the same for each row of a name';
 comment on column maintenance.metrics.type is 'gauge or counter, the same for each row of a name';
 -- end of sql/engine/health/metrics.sql
+
+-- from sql/engine/upkeep/tables.sql 15a5e84ccbd86794
+-- What was last given of VACUUM, ANALYZE and REINDEX: so that nothing is done twice in a week, what
+-- has failed is left alone for longer, what it left behind is known as ours, and an index is
+-- measured by what it was when it was last rebuilt.
+
+create table maintenance_internal.upkeep (
+  relation text not null,
+  action text not null,
+  statement text not null,
+  reason text not null,
+  run_id bigint not null,
+  given_at timestamptz not null,
+  fires_at timestamptz not null,
+  invalid oid[] not null default '{}',
+  before jsonb not null,
+  finished_at timestamptz,
+  outcome text,
+  after jsonb,
+  failures integer not null default 0,
+  leftovers oid[] not null default '{}',
+  constraint upkeep_pkey primary key (relation, action),
+  constraint upkeep_action_is_known
+    check (action in ('drop', 'vacuum', 'analyze', 'reindex')),
+  constraint upkeep_over_has_an_outcome check ((finished_at is null) = (outcome is null)),
+  constraint upkeep_outcome_is_known check (outcome in ('done', 'failed', 'not_fired'))
+);
+
+-- Never two at once.
+create unique index upkeep_given_idx on maintenance_internal.upkeep ((true))
+where finished_at is null;
+
+comment on table maintenance_internal.upkeep is
+  'One row for each table and index that a statement was given for, and what became of the last.';
+comment on column maintenance_internal.upkeep.relation is
+  'by name, since an index that is rebuilt has another oid';
+comment on column maintenance_internal.upkeep.run_id is 'the run whose plan gave it';
+comment on column maintenance_internal.upkeep.fires_at is 'the minute that pg_cron is to run it in';
+comment on column maintenance_internal.upkeep.invalid is
+  'the invalid indexes that its table had before: what is there beside them afterwards is ours';
+comment on column maintenance_internal.upkeep.failures is 'in a row';
+comment on column maintenance_internal.upkeep.leftovers is
+  'invalid indexes that a REINDEX of it has left behind';
+-- end of sql/engine/upkeep/tables.sql
+
+-- from sql/engine/upkeep/full_index_pages.sql ed153f8710dab8e0
+-- Pages that each B-tree would have if it were built now, by the average width of its keys: so many
+-- that an index which really has more is mostly air. Measured beside indexes that were just built
+-- it is right within a few percent. Null where a key has no statistics yet.
+
+create function maintenance_internal.full_index_pages()
+returns table (relid oid, pages bigint)
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+begin atomic
+  with key as (
+    select i.indexrelid, c.reltuples as rows, array_to_string(c.reloptions, ',') as options,
+      -- One that tells equal keys apart keeps each by itself.
+      not i.indisunique and i.indnatts = i.indnkeyatts as may_share,
+      a.attnum <= i.indnkeyatts as is_key, s.null_frac, s.avg_width,
+      case when s.n_distinct < 0 then -s.n_distinct * t.reltuples else s.n_distinct end
+        + case when s.null_frac > 0 then 1 else 0 end as distinct_values,
+      a.attnum > i.indnkeyatts or exists (
+        select from pg_opclass as o
+        join pg_amproc as p on p.amprocfamily = o.opcfamily and p.amprocnum = 4
+          and p.amproclefttype = o.opcintype and p.amprocrighttype = o.opcintype
+        where o.oid = i.indclass[a.attnum - 1]) as is_plain
+    from pg_index as i
+    join pg_class as c on c.oid = i.indexrelid and c.relkind = 'i'
+    join pg_am as m on m.oid = c.relam and m.amname = 'btree'
+    join pg_class as t on t.oid = i.indrelid
+    join pg_namespace as n on n.oid = t.relnamespace
+    join pg_attribute as a on a.attrelid = i.indexrelid
+    left join pg_attribute as k on k.attrelid = i.indrelid and k.attnum = i.indkey[a.attnum - 1]
+    left join pg_stats as s on s.schemaname = n.nspname and not s.inherited
+      and s.tablename = case when k.attnum is null then c.relname else t.relname end
+      and s.attname = case when k.attnum is null then a.attname else k.attname end
+    where n.nspname not in ('pg_catalog', 'information_schema', 'pg_toast')
+  ),
+  entry as (
+    select k.indexrelid, greatest(max(k.rows), 1)::numeric as rows,
+      case when count(k.avg_width) = count(*) and max(k.rows) >= 0 then
+        12 + 8 * ceil(sum((1 - k.null_frac) * k.avg_width) / 8) end::numeric as bytes,
+      -- How many keys there are, as if no column said anything about another.
+      case when bool_and(k.may_share and k.is_plain)
+        and max(k.options) ~ 'deduplicate_items=(off|false|no|0)' is not true
+        then greatest(1, exp(least(700, sum(ln(greatest(1, k.distinct_values)))
+          filter (where k.is_key)))) end::numeric as keys,
+      coalesce(substring(max(k.options), 'fillfactor=(\d+)')::numeric, 90)
+        as fill
+    from key as k
+    group by k.indexrelid
+  )
+  select e.indexrelid,
+    ceil(least(e.rows * e.bytes,
+      -- Equal keys share an entry, up to some 130 of them, of six bytes each.
+      case when e.keys < e.rows then
+        e.keys * ceil(e.rows / e.keys / 130) * e.bytes + e.rows * 6 end)
+      / ((current_setting('block_size')::integer - 40) * e.fill / 100))::bigint
+  from entry as e;
+end;
+-- end of sql/engine/upkeep/full_index_pages.sql
+
+-- from sql/engine/upkeep/upkeep.sql 2fb3eb56594b9046
+-- What needs VACUUM, ANALYZE or REINDEX now, by what the statistics and the sizes say, and not by
+-- the calendar: what matters first, with the statement, and why it is not given where it is not.
+-- A plan is the top of this list, asked anew for each statement.
+
+-- A table or an index by its full name.
+create function maintenance_internal.full_name(p_relation oid)
+returns text
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+begin atomic
+  select format('%I.%I', n.nspname, c.relname)
+  from pg_class as c join pg_namespace as n on n.oid = c.relnamespace
+  where c.oid = p_relation;
+end;
+
+create function maintenance_internal.upkeep_needs()
+returns table (relid oid, table_id oid, action text, rank integer, gain numeric, reason text)
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+begin atomic
+  with setting as materialized (
+    select maintenance_internal.setting('upkeep_dead_percent') / 100 as dead,
+      maintenance_internal.setting('upkeep_air_percent') / 100 as air,
+      maintenance_internal.setting('upkeep_air_mb') * 1048576 as least,
+      current_setting('block_size')::numeric as page
+  ),
+  -- What the owner may maintain; of a partitioned table, its partitions.
+  relation as materialized (
+    select c.oid, c.relkind, c.relname, n.nspname, c.relowner, c.relfrozenxid,
+      greatest(c.relpages, 0)::numeric as pages, c.reltuples
+    from pg_class as c
+    join pg_namespace as n on n.oid = c.relnamespace
+    where c.relkind in ('r', 'm', 'i') and c.relpersistence <> 't'
+      and n.nspname not in ('pg_catalog', 'information_schema', 'pg_toast')
+      and (pg_has_role(c.relowner, 'usage') or c.relkind <> 'i' and case
+        when current_setting('server_version_num')::integer >= 170000
+        then has_table_privilege(c.oid, 'maintain') else false end)
+  ),
+  -- VACUUM is given with ANALYZE, so a table has one of the two.
+  stale as (
+    select r.oid,
+      case when w.vacuum <> '' then 'vacuum' else 'analyze' end as action,
+      case when w.vacuum <> '' then 2 else 3 end as rank,
+      greatest(s.n_dead_tup, s.n_ins_since_vacuum, s.n_mod_since_analyze) as gain,
+      case when w.vacuum <> '' then w.vacuum else w.analyze end as reason
+    from relation as r
+    cross join setting as g
+    join pg_stat_all_tables as s on s.relid = r.oid
+    cross join lateral (
+      select greatest(1000, g.dead * (s.n_live_tup + s.n_dead_tup)) as least,
+        age(r.relfrozenxid) as age
+    ) as m
+    cross join lateral (
+      select concat_ws(', ',
+          case when s.n_dead_tup > m.least
+            then format('%s dead rows beside %s', s.n_dead_tup, s.n_live_tup) end,
+          case when s.n_ins_since_vacuum > m.least
+            then format('%s new rows since the last VACUUM', s.n_ins_since_vacuum) end,
+          case when m.age > current_setting('vacuum_freeze_table_age')::integer
+            then format('its oldest row is of %s transactions ago', m.age) end) as vacuum,
+        case when s.n_mod_since_analyze > m.least
+          then format('%s changes since the last ANALYZE', s.n_mod_since_analyze) end as analyze
+    ) as w
+    where r.relkind <> 'i' and g.dead is not null and (w.vacuum <> '' or w.analyze <> '')
+  ),
+  -- An index that was rebuilt here is measured by what it was then, and any other by estimate.
+  full_index as (
+    select r.oid, i.indrelid as table_id, r.pages, coalesce(
+      case when (u.after ->> 'bytes')::numeric >= 100 * g.page
+        then (u.after ->> 'bytes')::numeric / g.page
+          * greatest(r.reltuples, 1)::numeric / greatest((u.after ->> 'rows')::numeric, 1) end,
+      f.pages) as full_pages
+    from relation as r
+    cross join setting as g
+    join pg_index as i on i.indexrelid = r.oid
+      and i.indisvalid and i.indisready and not i.indisexclusion
+    left join maintenance_internal.upkeep as u
+      on u.relation = format('%I.%I', r.nspname, r.relname) and u.action = 'reindex'
+      and u.outcome = 'done'
+    left join maintenance_internal.full_index_pages() as f on f.relid = r.oid
+    where r.relkind = 'i' and r.reltuples >= 0
+  ),
+  full_table as (
+    select r.oid, r.pages, f.pages as full_pages
+    from relation as r
+    join maintenance_internal.full_pages() as f on f.relid = r.oid
+    where r.relkind in ('r', 'm')
+  ),
+  empty as (
+    select f.oid, f.table_id, 'reindex' as action, 4 as rank, f.pages, f.full_pages
+    from full_index as f
+    union all
+    select f.oid, f.oid, 'repack', 5, f.pages, f.full_pages from full_table as f
+  )
+  select s.oid, s.oid, s.action, s.rank, s.gain::numeric, s.reason from stale as s
+  union all
+  select e.oid, e.table_id, e.action, e.rank, (e.pages - e.full_pages) * g.page,
+    format('%s of %s are empty', pg_size_pretty((e.pages - e.full_pages) * g.page),
+      pg_size_pretty(e.pages * g.page))
+  from empty as e
+  cross join setting as g
+  where (e.pages - e.full_pages) * g.page >= g.least
+    and e.pages - e.full_pages
+      > e.pages * case e.action when 'repack' then greatest(g.air, 0.5) else g.air end
+  union all
+  select i.indexrelid, i.indrelid, 'drop', 1, r.pages * g.page,
+    'what a REINDEX CONCURRENTLY that failed has left'
+  from relation as r
+  cross join setting as g
+  join pg_index as i on i.indexrelid = r.oid and not i.indisvalid
+  where r.relname ~ '_cc(new|old)[0-9]*$';
+end;
+
+-- What a reader may see decides what pg_stats shows, so the owner looks.
+create function maintenance_internal.upkeep()
+returns table (
+  relation text,
+  action text,
+  reason text,
+  held text,
+  statement text,
+  bytes numeric,
+  last_given_at timestamptz,
+  last_outcome text)
+language sql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+begin atomic
+  select d.relation, d.action, d.reason,
+    case
+      when d.action = 'repack' then 'it writes the table anew: to be run by hand'
+      when d.action = 'drop' and o.relation is null
+        then 'no REINDEX that was given here has left it'
+      when u.outcome is null and u.relation is not null then 'it was given to pg_cron'
+      -- A day of rest, a week for an index, and for longer after each failure.
+      when u.outcome <> 'not_fired' and (maintenance_internal.clock() at time zone 'UTC')::date
+          < (u.given_at at time zone 'UTC')::date + rest.days
+        then format('%s on %s, and again from %s on', u.outcome,
+          (u.given_at at time zone 'UTC')::date,
+          (u.given_at at time zone 'UTC')::date + rest.days)
+      when d.action in ('vacuum', 'analyze') then coalesce((
+          select 'it is left to the job ' || j.job_name
+          from maintenance_internal.job as j
+          cross join lateral maintenance_internal.statement_tables(j.statement) as t
+          where t.relid = d.table_id and j.schedule is not null
+          order by 1 limit 1), (
+          select 'VACUUM is at work on it' from pg_stat_progress_vacuum as p
+          where p.relid = d.table_id and p.datname = current_database() limit 1))
+      when d.action = 'reindex' and exists (
+          select from pg_stat_progress_create_index as p where p.datname = current_database())
+        then 'another index is being built'
+      when d.action = 'reindex' and disk.capacity is null
+          and d.bytes > maintenance_internal.setting('upkeep_blind_mb') * 1048576
+        then 'nobody knows whether there is room: select maintenance.configure('
+          '''disk_capacity_gb'', 100); -- what it holds'
+      -- The new one beside the old, and as much in the log.
+      when d.action = 'reindex' and disk.used + 2 * d.bytes > disk.capacity
+          * (1 - coalesce(maintenance_internal.setting('disk_warning_percent'), 0) / 100)
+        then format('there is no room: it takes %s', pg_size_pretty(2 * d.bytes))
+    end as held,
+    case d.action
+      when 'drop' then format('drop index concurrently if exists %s', d.relation)
+      when 'vacuum' then format('vacuum (analyze, skip_locked) %s', d.relation)
+      when 'analyze' then format('analyze (skip_locked) %s', d.relation)
+      when 'reindex' then format('reindex index concurrently %s', d.relation)
+      -- Who uses the table waits for a VACUUM FULL.
+      when 'repack' then case when current_setting('server_version_num')::integer >= 190000
+        then format('repack (concurrently) %s', d.relation)
+        else format('vacuum (full, analyze) %s', d.relation) end
+    end as statement,
+    d.bytes, u.given_at as last_given_at, u.outcome as last_outcome
+  from (
+    select n.*, maintenance_internal.full_name(n.relid) as relation,
+      c.relpages::numeric * current_setting('block_size')::numeric as bytes
+    from maintenance_internal.upkeep_needs() as n
+    join pg_class as c on c.oid = n.relid
+  ) as d
+  left join maintenance_internal.upkeep as u on u.relation = d.relation and u.action = d.action
+  left join maintenance_internal.upkeep as o on d.action = 'drop' and d.relid = any (o.leftovers)
+  cross join lateral (
+    select case d.action when 'reindex' then 7 else 1 end * (1 + least(u.failures, 7)) as days
+  ) as rest
+  cross join maintenance_internal.disk_use() as disk
+  order by d.rank, d.gain desc, d.relation;
+end;
+
+create view maintenance.upkeep as
+select u.relation, u.action, u.reason, u.held, u.statement, u.bytes, u.last_given_at, u.last_outcome
+from maintenance_internal.upkeep() as u;
+
+comment on view maintenance.upkeep is
+  'What needs VACUUM, ANALYZE or REINDEX now, one row each, what matters first: dead rows and '
+  'changes by the statistics (the setting upkeep_dead_percent), empty room by an estimate that is '
+  'right within a few percent, or by what the index was when it was last rebuilt '
+  '(upkeep_air_percent, upkeep_air_mb). A job whose step is maintenance.upkeep_step has it done. '
+  'Where pg_cron is not here, in psql: select statement from maintenance.upkeep where held is '
+  'null \gexec (S2-14).';
+comment on column maintenance.upkeep.relation is 'the table or index, with its schema';
+comment on column maintenance.upkeep.action is
+  'drop (of what a failed REINDEX has left), vacuum, analyze, reindex, or repack, which is for a '
+  'table that is mostly empty, and is never given to pg_cron';
+comment on column maintenance.upkeep.reason is 'what was measured';
+comment on column maintenance.upkeep.held is 'why it is not done now; null where it may be';
+comment on column maintenance.upkeep.statement is
+  'what does it, as a statement of its own: no function can hold it. From PostgreSQL 19 on a '
+  'repack is REPACK (CONCURRENTLY), and before that VACUUM FULL, for which all wait';
+comment on column maintenance.upkeep.bytes is 'its size as of the last VACUUM or ANALYZE';
+comment on column maintenance.upkeep.last_given_at is 'when it was last given to pg_cron';
+comment on column maintenance.upkeep.last_outcome is
+  'what became of that: done, failed, or not_fired; null while it is not over';
+-- end of sql/engine/upkeep/upkeep.sql
+
+-- from sql/engine/upkeep/schedule_upkeep.sql 4a4c71642c79095e
+-- Has one statement of the list done after the other, by pg_cron, since no function can hold them.
+-- The statement job upkeep_statement is put into pg_cron for a single minute, and taken out when
+-- its end was seen: a statement that stayed there would be fired again as soon as it is over.
+-- What is going on is a row of the table upkeep; until when to go on stands on the receipt of the
+-- run that has begun it.
+
+-- What the proof is made of: how it is before, and afterwards.
+create function maintenance_internal.upkeep_state(p_relation text, p_action text)
+returns jsonb
+language plpgsql
+set search_path = pg_catalog, pg_temp
+set lock_timeout = '1s'
+as $$
+declare
+  v_id constant oid := to_regclass(p_relation);
+  v_bytes bigint;
+begin
+  begin
+    v_bytes := pg_relation_size(v_id);
+  exception when lock_not_available then -- as of the last VACUUM
+    v_bytes := (select c.relpages::bigint * current_setting('block_size')::bigint
+      from pg_class as c where c.oid = v_id);
+  end;
+  return (
+    select jsonb_build_object('bytes', v_bytes) || case
+      when p_action in ('drop', 'reindex') then jsonb_build_object('oid', v_id::bigint,
+        'rows', greatest(c.reltuples, 0)::bigint)
+      else jsonb_build_object('rows', pg_stat_get_live_tuples(v_id),
+        'deadRows', pg_stat_get_dead_tuples(v_id),
+        'changes', pg_stat_get_mod_since_analyze(v_id)) end
+    from pg_class as c where c.oid = v_id);
+end
+$$;
+
+-- The invalid indexes of the table that an index or itself belongs to.
+create function maintenance_internal.invalid_indexes(p_relation text)
+returns oid[]
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+return array(
+  select o.indexrelid
+  from pg_index as o
+  where not o.indisvalid and o.indrelid = coalesce((
+    select i.indrelid from pg_index as i where i.indexrelid = to_regclass(p_relation)),
+    to_regclass(p_relation))
+  order by o.indexrelid);
+
+-- Puts the statement job into pg_cron for a minute, or without one takes it out, whatever somebody
+-- has made of it there. Nobody's edit.
+create function maintenance_internal.schedule_upkeep(
+  p_statement text default null,
+  p_at timestamptz default null)
+returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+set client_min_messages = error
+as $$
+declare
+  v_began constant timestamptz := clock_timestamp();
+  v_job maintenance_internal.job;
+begin
+  select * into v_job from maintenance_internal.job as j
+  where j.job_name = 'upkeep_statement' for update;
+  if found then
+    perform maintenance_internal.remove_schedule(v_job);
+  end if;
+  if p_at is null then
+    update maintenance_internal.job as j set schedule = null where j.job_id = v_job.job_id;
+  else
+    perform maintenance.set_statement('upkeep_statement', p_statement,
+      to_char(p_at at time zone (maintenance_internal.cron_state()).zone,
+        'FMMI FMHH24 FMDD FMMM "*"'), 'What upkeep_step has given last, for a single minute');
+    if v_job.job_id is null then
+      perform maintenance.configure_job('upkeep_statement', timeout => '1 hour');
+    end if;
+  end if;
+  delete from maintenance.edit as e
+  where e.job_name = 'upkeep_statement' and e.changed_at >= v_began;
+end
+$$;
+-- end of sql/engine/upkeep/schedule_upkeep.sql
+
+-- from sql/engine/upkeep/continue_upkeep.sql 2d8bc714f08d1033
+-- Goes on with a plan: what was given last is looked after until it is over, then the next is
+-- given. Called by upkeep_step, and by the tick each minute.
+
+create function maintenance_internal.continue_upkeep()
+returns bigint
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_plan maintenance_internal.run;
+  v_stopped text;
+begin
+  if not exists (select from maintenance_internal.upkeep as u where u.finished_at is null)
+      and (select t.noted from maintenance_internal.turn as t where t.name = 'upkeep') is null
+    or not maintenance_internal.take_turn('upkeep')
+    or not maintenance_internal.settle_upkeep()
+  then
+    return 0;
+  end if;
+  select r.* into v_plan
+  from maintenance_internal.turn as t
+  join maintenance_internal.run as r on r.run_id = t.noted
+  where t.name = 'upkeep';
+  if not found or maintenance_internal.is_paused() then
+    return 0;
+  end if;
+
+  select case
+    when not coalesce(j.enabled, false) then 'disabled'
+    when maintenance_internal.moment() >= (v_plan.details ->> 'until')::timestamptz then 'time'
+    when v_plan.trigger <> 'manual'
+      and not maintenance_internal.in_window(j, maintenance_internal.moment()) then 'window'
+    when not maintenance_internal.give_upkeep(v_plan.run_id) then 'done'
+  end into v_stopped
+  from (select v_plan.job_id) as p (job_id)
+  left join maintenance_internal.job as j on j.job_id = p.job_id;
+  if v_stopped is null then
+    return 1;
+  end if;
+  perform maintenance_internal.end_upkeep(v_stopped);
+  return 0;
+end
+$$;
+
+-- Gives the first of the list that nothing is held against; false where there is none.
+create function maintenance_internal.give_upkeep(p_run_id bigint)
+returns boolean
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  v_need record;
+  -- pg_cron reads its jobs when they change, and is to have read this one before its minute begins.
+  v_at constant timestamptz := date_trunc('minute', clock_timestamp() + interval '10 seconds')
+    + interval '1 minute';
+begin
+  select * into v_need from maintenance.upkeep as n where n.held is null limit 1;
+  if not found then
+    return false;
+  end if;
+  insert into maintenance_internal.upkeep as u
+    (relation, action, statement, reason, run_id, given_at, fires_at, invalid, before)
+  values (v_need.relation, v_need.action, v_need.statement, v_need.reason, p_run_id,
+    maintenance_internal.moment(), v_at, maintenance_internal.invalid_indexes(v_need.relation),
+    maintenance_internal.upkeep_state(v_need.relation, v_need.action))
+  on conflict on constraint upkeep_pkey do update
+  set statement = excluded.statement, reason = excluded.reason, run_id = excluded.run_id,
+    given_at = excluded.given_at, fires_at = excluded.fires_at, invalid = excluded.invalid,
+    before = excluded.before, finished_at = null, outcome = null, after = null;
+  perform maintenance_internal.schedule_upkeep(v_need.statement, v_at);
+  return true;
+end
+$$;
+
+-- Whether nothing is going on, or what was is over now: then its receipt, and that of the run that
+-- planned it, say how it was before and is afterwards.
+create function maintenance_internal.settle_upkeep()
+returns boolean
+language plpgsql
+set search_path = pg_catalog, pg_temp
+set lock_timeout = '5s'
+as $$
+declare
+  v_given maintenance_internal.upkeep;
+  v_run maintenance_internal.run;
+  v_after jsonb;
+  v_outcome text;
+  v_error text;
+  v_entry jsonb;
+  v_leftovers oid[];
+begin
+  select * into v_given from maintenance_internal.upkeep as u where u.finished_at is null;
+  if not found then
+    return true;
+  end if;
+  select r.* into v_run
+  from maintenance_internal.run as r
+  join maintenance_internal.job as j on j.job_id = r.job_id
+  where j.job_name = 'upkeep_statement' and r.cron_run_id is not null
+    and r.started_at > v_given.fires_at - interval '10 seconds' and not r.details ? 'outcome'
+  order by r.started_at limit 1;
+  if v_run.status = 'running' or exists (
+    select from pg_stat_activity as a
+    where a.datname = current_database() and a.state = 'active' and a.query = v_given.statement
+      and a.pid <> pg_backend_pid())
+  then
+    return false;
+  end if;
+
+  v_after := maintenance_internal.upkeep_state(v_given.relation, v_given.action);
+  v_outcome := case
+    when v_run.status = 'succeeded' and v_given.action = 'reindex'
+      and v_after -> 'oid' = v_given.before -> 'oid' then 'failed'
+    when v_run.status = 'succeeded' then 'done'
+    when v_run.run_id is not null then 'failed'
+    -- pg_cron keeps no history, or somebody else has done it.
+    when v_given.action in ('drop', 'reindex')
+      and v_after -> 'oid' is distinct from v_given.before -> 'oid' then 'done'
+    else 'not_fired'
+  end;
+  if v_outcome = 'not_fired' and clock_timestamp() < v_given.fires_at + interval '2 minutes' then
+    return false;
+  end if;
+  v_error := case v_outcome when 'not_fired' then 'pg_cron has not fired it'
+    when 'failed' then case when v_run.status = 'succeeded' then 'it was not rebuilt'
+      else coalesce(v_run.error, v_run.stop_reason) end
+    end;
+  v_leftovers := array(
+    select i.oid from unnest(maintenance_internal.invalid_indexes(v_given.relation)) as i (oid)
+    join pg_class as c on c.oid = i.oid and c.relname ~ '_cc(new|old)[0-9]*$'
+    where v_given.action = 'reindex' and i.oid <> all (v_given.invalid));
+  update maintenance_internal.upkeep as u
+  set finished_at = maintenance_internal.moment(), outcome = v_outcome, after = v_after,
+    -- A stop, or a crash, says nothing of it.
+    failures = case when v_outcome = 'done' then 0
+      when v_outcome = 'failed' and v_run.status in ('failed', 'timeout', 'succeeded')
+        then u.failures + 1
+      else u.failures end,
+    -- Those of before are ours still, as long as they are there.
+    leftovers = array(
+      select l.oid from unnest(u.leftovers || v_leftovers) as l (oid)
+      join pg_index as i on i.indexrelid = l.oid and not i.indisvalid)
+  where u.relation = v_given.relation and u.action = v_given.action;
+
+  v_entry := jsonb_strip_nulls(jsonb_build_object('relation', v_given.relation,
+    'action', v_given.action, 'reason', v_given.reason, 'outcome', v_outcome,
+    'before', v_given.before - 'oid', 'after', v_after - 'oid', 'error', v_error,
+    -- Dead rows that VACUUM has left are kept for somebody.
+    'heldBy', case when v_given.action = 'vacuum' and v_outcome = 'done'
+        and 2 * (v_after ->> 'deadRows')::bigint > (v_given.before ->> 'deadRows')::bigint then (
+      select jsonb_agg(format('%s %s', h.kind, h.name))
+      from (select * from maintenance.vacuum_holders limit 3) as h) end));
+  update maintenance_internal.run as r set details = r.details || v_entry
+  where r.run_id = v_run.run_id;
+  update maintenance_internal.run as r
+  set details = r.details || jsonb_build_object(
+    'done', coalesce(r.details -> 'done', '[]') || jsonb_build_array(v_entry))
+  where r.run_id = v_given.run_id;
+  perform maintenance_internal.schedule_upkeep();
+  return true;
+end
+$$;
+
+-- The plan of a run is over.
+create function maintenance_internal.end_upkeep(p_stopped text)
+returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  update maintenance_internal.run as r
+  set details = r.details || jsonb_build_object('stopped', p_stopped,
+    'endedAt', maintenance_internal.moment(),
+    'databaseBytesAfter', pg_database_size(current_database()))
+  from maintenance_internal.turn as t
+  where t.name = 'upkeep' and r.run_id = t.noted;
+  update maintenance_internal.turn as t set noted = null where t.name = 'upkeep';
+end
+$$;
+-- end of sql/engine/upkeep/continue_upkeep.sql
+
+-- from sql/engine/upkeep/upkeep_step.sql e01376c810e3c219
+-- A step for set_job: what needs VACUUM, ANALYZE or REINDEX is done by pg_cron in the minutes that
+-- follow.
+
+create function maintenance.upkeep_step(batch_size integer)
+returns bigint
+language plpgsql
+set search_path = pg_catalog, pg_temp
+set lock_timeout = '5s'
+as $$
+declare
+  v_run_id constant bigint := maintenance_internal.this_run();
+  v_state constant record := maintenance_internal.cron_state();
+  v_needs record;
+begin
+  if v_run_id is null then
+    return 0;
+  end if;
+  -- Names of indexes that are gone say nothing any more.
+  delete from maintenance_internal.upkeep as u
+  where u.finished_at is not null and to_regclass(u.relation) is null;
+
+  select count(*) filter (where n.held is null) as due,
+    coalesce(jsonb_agg(n.row order by n.number) filter (where n.held is null
+      and n.number <= 50), '[]') as plan,
+    coalesce(jsonb_agg(n.row order by n.number) filter (where n.held is not null
+      and n.number <= 50), '[]') as held
+  into v_needs
+  from (
+    select u.held, row_number() over (partition by u.held is null) as number,
+      jsonb_strip_nulls(jsonb_build_object('relation', u.relation, 'action', u.action,
+        'reason', u.reason, 'held', u.held)) as row
+    from maintenance.upkeep as u
+  ) as n;
+  if v_needs.due > 0 and v_state.gap is not null then
+    raise exception '% statements have to be run, and none can be from here: %',
+        v_needs.due, v_state.gap
+      using errcode = 'PM010', hint = 'In psql: select statement from maintenance.upkeep where '
+        'held is null \gexec';
+  end if;
+
+  perform maintenance_internal.end_upkeep('another run');
+  perform maintenance.add_details(jsonb_build_object('planned', v_needs.due,
+    'plan', v_needs.plan, 'held', v_needs.held, 'done', '[]'::jsonb,
+    'databaseBytes', pg_database_size(current_database()),
+    'until', maintenance_internal.moment()
+      + maintenance_internal.setting('upkeep_minutes')::double precision * interval '1 minute'));
+  update maintenance_internal.turn as t set noted = v_run_id where t.name = 'upkeep';
+  -- What is going on belongs to this plan from now on.
+  update maintenance_internal.upkeep as u set run_id = v_run_id where u.finished_at is null;
+  perform maintenance_internal.continue_upkeep();
+  return 0;
+end
+$$;
+
+comment on function maintenance.upkeep_step(integer) is
+  'A step for set_job: what the view maintenance.upkeep lists is done one after the other, each by '
+  'a statement that pg_cron runs in a minute of its own (the job upkeep_statement), until the '
+  'setting upkeep_minutes is over. The receipt says what was planned, '
+  'what was held back and why, and, as they come to their end, of each statement how the table or '
+  'index was before and is after (done), and at the end why no more were given (stopped). Rules '
+  'S2-14, C-20. Errors: PM010 something has to be done, and pg_cron cannot be told from here.';
+-- end of sql/engine/upkeep/upkeep_step.sql
 
 -- from sql/engine/report/text.sql 451ebb9e92fbcd86
 -- How report_html writes texts, numbers and times. The page is read as XML, too: every text of
@@ -17612,7 +18289,7 @@ comment on function maintenance.report_html(integer) is
   'text. To a file: make report. Errors: PM002 days, which are 1 to 366.';
 -- end of sql/engine/report/report_html.sql
 
--- from sql/engine/names.sql 3f780fa98b017b98
+-- from sql/engine/names.sql f016f975053fbeff
 -- The names that the files of sql/engine/ make in our schemas. Written by make migration.
 
 create function maintenance_internal.engine_names()
@@ -17699,6 +18376,8 @@ return array[
   'maintenance.trigger_jobs',
   'maintenance.undo_task',
   'maintenance.uninstall',
+  'maintenance.upkeep',
+  'maintenance.upkeep_step',
   'maintenance.vacuum_holders',
   'maintenance.version',
   'maintenance.weekly_report',
@@ -17748,6 +18427,7 @@ return array[
   'maintenance_internal.close_dead_runs',
   'maintenance_internal.close_lost_statements',
   'maintenance_internal.columns_of',
+  'maintenance_internal.continue_upkeep',
   'maintenance_internal.control',
   'maintenance_internal.cool_down',
   'maintenance_internal.cool_model',
@@ -17773,10 +18453,12 @@ return array[
   'maintenance_internal.current_task',
   'maintenance_internal.decide_stop',
   'maintenance_internal.defer_again',
+  'maintenance_internal.disk_use',
   'maintenance_internal.due_condition',
   'maintenance_internal.end_blob_lease',
   'maintenance_internal.end_round',
   'maintenance_internal.end_run',
+  'maintenance_internal.end_upkeep',
   'maintenance_internal.engine_names',
   'maintenance_internal.engine_ships',
   'maintenance_internal.erase',
@@ -17801,9 +18483,12 @@ return array[
   'maintenance_internal.fired_by_cron',
   'maintenance_internal.foresee_answer',
   'maintenance_internal.forget_refusals',
+  'maintenance_internal.full_index_pages',
+  'maintenance_internal.full_name',
   'maintenance_internal.full_pages',
   'maintenance_internal.further_attempts',
   'maintenance_internal.give_up',
+  'maintenance_internal.give_upkeep',
   'maintenance_internal.given_up',
   'maintenance_internal.has_launcher',
   'maintenance_internal.has_silencing_trigger',
@@ -17821,6 +18506,7 @@ return array[
   'maintenance_internal.html_usd',
   'maintenance_internal.in_window',
   'maintenance_internal.installed_schedule',
+  'maintenance_internal.invalid_indexes',
   'maintenance_internal.is_alive',
   'maintenance_internal.is_cut',
   'maintenance_internal.is_late_at_work',
@@ -17965,6 +18651,7 @@ return array[
   'maintenance_internal.run_step',
   'maintenance_internal.run_steps',
   'maintenance_internal.schedule_advice',
+  'maintenance_internal.schedule_upkeep',
   'maintenance_internal.scheduler_faults',
   'maintenance_internal.schema_fault',
   'maintenance_internal.set_enabled',
@@ -17974,6 +18661,7 @@ return array[
   'maintenance_internal.settle_piece',
   'maintenance_internal.settle_run',
   'maintenance_internal.settle_task',
+  'maintenance_internal.settle_upkeep',
   'maintenance_internal.setup_checks',
   'maintenance_internal.ship',
   'maintenance_internal.ship_row',
@@ -18020,6 +18708,9 @@ return array[
   'maintenance_internal.undo_change',
   'maintenance_internal.undone_keys',
   'maintenance_internal.unlike_shipped',
+  'maintenance_internal.upkeep',
+  'maintenance_internal.upkeep_needs',
+  'maintenance_internal.upkeep_state',
   'maintenance_internal.upsert_job',
   'maintenance_internal.usage_number',
   'maintenance_internal.vacuum_holders',
@@ -18438,7 +19129,7 @@ end
 $$;
 -- end of sql/engine/pin.sql
 
--- from sql/engine/roles.sql 025a53895bce48ee
+-- from sql/engine/roles.sql 499518b6b17c044f
 -- Who may call what. Last in the build, so that it sees everything.
 --
 --   maintenance_viewer    reads status and history
@@ -18466,6 +19157,7 @@ declare
     'table maintenance.edit',
     'table maintenance.index_health',
     'table maintenance.table_bloat',
+    'table maintenance.upkeep',
     'table maintenance.setting',
     'table maintenance.model_status',
     'table maintenance.active_failovers',
@@ -18488,6 +19180,7 @@ declare
     'function maintenance_internal.vacuum_holders()',
     'function maintenance_internal.metrics()',
     'function maintenance_internal.full_pages()',
+    'function maintenance_internal.upkeep()',
     'function maintenance_internal.was_fired(integer)',
     'function maintenance_internal.unlike_shipped(text)',
     'function maintenance_internal.cron_state()',

@@ -38,6 +38,13 @@ from (values
   ('connections_critical_percent', '95', 'and so many are critical'),
   ('held_warning_minutes', '60', 'a transaction that keeps VACUUM from its work for so long is a '
     'warning'),
+  ('upkeep_dead_percent', '10', 'a table of which so much is dead or has changed is vacuumed or '
+    'analyzed (maintenance.upkeep). null: none is'),
+  ('upkeep_air_percent', '30', 'an index of which so much is empty is rebuilt. null: none is'),
+  ('upkeep_air_mb', '1', 'and of which so much, in MB'),
+  ('upkeep_minutes', '120', 'for so long after a run of upkeep_step statements are begun. null: '
+    'until nothing is left'),
+  ('upkeep_blind_mb', '1024', 'where disk_capacity_gb is not known, no larger index is rebuilt'),
   ('worker_memory_warning_mb', '100', 'a heap of a worker of so much is a warning'),
   ('worker_memory_critical_mb', '500', 'and one of so much is critical')
 ) as s (name, value, description)

@@ -11,10 +11,10 @@ create table maintenance_internal.turn (
 
 comment on table maintenance_internal.turn is
   'statements: writing the receipts of what pg_cron ran. missed: looking for slots that left no '
-  'trace.';
+  'trace. upkeep: giving the next statement of a plan.';
 comment on column maintenance_internal.turn.noted is
   'statements: up to which number of pg_cron''s history receipts are written; missed: a hash of '
-  'how schedules were read';
+  'how schedules were read; upkeep: the run whose plan is not over';
 comment on column maintenance_internal.turn.noted_in is
   'where that was (home of cron_state): another history counts anew, and a restored database owes '
   'nothing';
@@ -25,7 +25,7 @@ language sql
 set search_path = pg_catalog, pg_temp
 begin atomic
   insert into maintenance_internal.turn (name, taken_at)
-  values ('statements', '-infinity'), ('missed', '-infinity')
+  values ('statements', '-infinity'), ('missed', '-infinity'), ('upkeep', '-infinity')
   on conflict do nothing;
 end;
 select maintenance_internal.put_turns();

@@ -30,12 +30,16 @@ select is((select statement from maintenance_internal.job where job_name = 's'),
 select results_eq($$select s, (select string_agg(concat_ws(' ', verb, relid::text, options), ', ' order by relid)
   from maintenance_internal.statement_tables(s)) from unnest(array[
     'vacuum /* t, */ (analyze, skip_locked) public . t (id), u -- p', 'VACUUM full analyze "Odd; Name"."T;", only p *',
-      'analyse public.p, nowhere, pg_class', 'vacuum', 'comment on table public.t is null']) as s$$,
+      'analyse public.p, nowhere, pg_class', 'vacuum',
+      'repack (concurrently, verbose) public.t using index t_idx', 'REPACK u',
+  'comment on table public.t is null']) as s$$,
   $$values ('vacuum /* t, */ (analyze, skip_locked) public . t (id), u -- p',
     'vacuum t  ( analyze , skip_locked ), vacuum u  ( analyze , skip_locked )'),
     ('VACUUM full analyze "Odd; Name"."T;", only p *',
       'vacuum p1  full analyze, vacuum "Odd; Name"."T;"  full analyze'),
       ('analyse public.p, nowhere, pg_class', 'analyze p1 '), ('vacuum', null),
+      ('repack (concurrently, verbose) public.t using index t_idx', 'repack t  ( concurrently , verbose )'),
+      ('REPACK u', 'repack u '),
       ('comment on table public.t is null', null)$$,
   'the tables that a statement names are read out of it');
 

@@ -3,7 +3,7 @@
 \set QUIET on
 set client_min_messages = error;
 create extension if not exists pgtap;
-select plan(12);
+select plan(15);
 
 vacuum public.temp_uploads; -- what tests have rolled back leaves pages behind, and pages are batches
 insert into public.temp_uploads (token, created_at) values
@@ -24,12 +24,23 @@ create temporary table fired as select unnest(array['analyze_account_tables', 'c
 insert into public.users (email) values ('ada@example.org');
 insert into public.sessions (expires_at) values (now());
 
+-- An index that is mostly empty.
+create table public.worn (id integer) with (autovacuum_enabled = off);
+insert into public.worn select generate_series(1, 200000);
+create index worn_idx on public.worn (id);
+delete from public.worn where id % 10 <> 0;
+select pg_stat_force_next_flush() \g /dev/null
+vacuum analyze public.worn;
+select pg_relation_size('public.worn_idx') as worn_bytes \gset
+call maintenance.run_job('database_maintenance');
+
 do $$
 begin
   for i in 1 .. 250 loop
     call maintenance.tick(); -- not waiting for the next minute
     exit when (select count(distinct job_name) = 8 from maintenance.run_history join fired using (job_name)
-      where trigger = 'schedule' and status <> 'running');
+      where trigger = 'schedule' and status <> 'running')
+      and (select details ? 'stopped' from maintenance.run_history where job_name = 'database_maintenance');
     perform pg_sleep(0.5);
     commit;
   end loop;
@@ -76,6 +87,17 @@ select is((select error from maintenance.run_history where job_name = 'foreign_v
     'the receipt says that a VACUUM of somebody else''s table did nothing');
 select is((select min(status) from cron.job_run_details where command = $$call maintenance.run_job('fails')$$),
   'failed', 'C-39: of a job that fails pg_cron says so, too');
+-- S2-14, C-20
+select results_eq($$select d ->> 'relation', d ->> 'action', d ->> 'outcome', (d #>> '{before,bytes}')::bigint,
+    (d #>> '{after,bytes}')::bigint
+  from maintenance.run_history as r cross join jsonb_array_elements(r.details -> 'done') as d
+  where r.job_name = 'database_maintenance'$$, format($$values ('public.worn_idx', 'reindex', 'done', %s::bigint, %s)$$,
+  :worn_bytes, pg_relation_size('public.worn_idx')),
+  'S2-14, C-20: the receipt says how an index was before and is after');
+select ok(pg_relation_size('public.worn_idx') < 0.2 * :worn_bytes, 'S2-14: a bloated index is smaller after the job');
+select results_eq($$select status, command ~ '^[^;]+$' from cron.job_run_details where command ~ 'worn_idx'$$,
+  $$values ('succeeded', true)$$, 'S2-14: by one statement, which pg_cron has fired once');
+drop table public.worn;
 select maintenance.drop_job('fails') \g /dev/null
 drop function public.fails(integer);
 select * from finish();

@@ -74,7 +74,7 @@ select set_eq($$select pg_temp.granted('maintenance_viewer', 'routine')$$, array
   'maintenance_internal.cron_fault(text)', 'maintenance_internal.clock()',
   'maintenance_internal.tick_statement()', 'maintenance_internal.run_late_statement()',
   'maintenance_internal.wrap_text(text,integer)',
-  'maintenance_internal.unlike_shipped(text)', 'maintenance_internal.model_status()',
+  'maintenance_internal.unlike_shipped(text)', 'maintenance_internal.model_status()', 'maintenance_internal.upkeep()',
   'maintenance_internal.other_settings()',
   'maintenance_internal.is_alive(integer,integer,timestamp with time zone)',
   'maintenance_internal.nearest_slot(text,timestamp with time zone,boolean,text)'],

@@ -25,6 +25,8 @@ begin
   commit;
   v_faults := maintenance_internal.tick_step('erase_subjects', v_faults);
   commit;
+  v_faults := maintenance_internal.tick_step('continue_upkeep', v_faults);
+  commit;
   perform maintenance_internal.note_visit(
     maintenance_internal.tick_statement(), v_began, v_faults);
 end
@@ -34,8 +36,9 @@ comment on procedure maintenance.tick() is
   'What has to be looked at every minute: writes the receipts of the statements that pg_cron '
   'ran, ends runs that are over their time-out, closes the receipts of dead ones, keeps what '
   'somebody has edited in pg_cron, puts statements back after a pause, notes which slots were '
-  'missed, and forgets subjects that were deleted. A step that fails is told on its own receipt, '
-  'the one of the job tick, which calls it. Errors: 2D000 called inside a transaction.';
+  'missed, forgets subjects that were deleted, and gives the next statement of upkeep. A step that '
+  'fails is told on its own receipt, the one of the job tick, which calls it. Errors: 2D000 called '
+  'inside a transaction.';
 
 -- One step of the tick; what it fails with is added to the faults.
 create function maintenance_internal.tick_step(p_step text, p_faults jsonb)

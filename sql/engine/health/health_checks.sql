@@ -31,7 +31,6 @@ declare
   v_now constant timestamptz := maintenance_internal.clock();
   v_setting constant jsonb := (
     select jsonb_object_agg(s.name, s.value::numeric) from maintenance.setting as s);
-  v_bytes numeric;
   v_row record;
 begin
   -- connections
@@ -55,14 +54,12 @@ begin
   return next;
 
   -- disk
-  select sum(pg_database_size(d.oid)) into v_bytes
-  from pg_database as d where has_database_privilege(d.oid, 'connect');
+  select d.used, d.capacity into v_row from maintenance_internal.disk_use() as d;
   check_name := 'disk';
-  value := round(100 - 100 * v_bytes
-    / nullif((v_setting ->> 'disk_capacity_gb')::numeric * 1073741824, 0), 1);
+  value := round(100 - 100 * v_row.used / v_row.capacity, 1);
   status := maintenance_internal.judge(value, (v_setting ->> 'disk_warning_percent')::numeric,
     (v_setting ->> 'disk_critical_percent')::numeric, true);
-  detail := format('the databases take %s', pg_size_pretty(v_bytes)) || case
+  detail := format('the databases take %s', pg_size_pretty(v_row.used)) || case
     when value is null then ', of a disk of unknown size'
     else format(' of %s GB: %s %% are left', (v_setting ->> 'disk_capacity_gb')::numeric,
       value) end;

@@ -1,7 +1,7 @@
 -- Which tables (of how many) a VACUUM or ANALYZE left out, although it ended without an error:
 -- Postgres only warns of a table that the role may not maintain, or whose lock a SKIP_LOCKED did
--- not get. Told by the statistics, which know when a table was last maintained. A VACUUM FULL
--- leaves no trace there, nor does anything before a crash: then only the rights are looked at.
+-- not get. Told by the statistics, which know when a table was last maintained. A VACUUM FULL or
+-- REPACK leaves no trace there, nor does anything before a crash: then only rights are looked at.
 
 create function maintenance_internal.skipped_tables(
   p_statement text,
@@ -23,7 +23,8 @@ begin atomic
         or not c.relisshared and pg_has_role(r.oid, d.datdba, 'usage')
         or case when current_setting('server_version_num')::integer >= 170000
           then has_table_privilege(r.oid, c.oid, 'maintain') else false end as may,
-      t.options ~ 'full' or p_started_at < greatest(s.stats_reset, pg_postmaster_start_time())
+      t.verb = 'repack' or t.options ~ 'full'
+        or p_started_at < greatest(s.stats_reset, pg_postmaster_start_time())
         or case t.verb
           when 'vacuum' then greatest(u.last_vacuum, u.last_autovacuum)
           else greatest(u.last_analyze, u.last_autoanalyze)

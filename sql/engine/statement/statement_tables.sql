@@ -1,6 +1,7 @@
--- Which tables a VACUUM or ANALYZE names, by its words: comments, quotes, options and column lists
--- are stepped over. Partitioned tables stand for their leaves. A name without its schema is looked
--- up in public, where a session would. No row for other statements, and where none is named.
+-- Which tables a VACUUM, ANALYZE or REPACK names, by its words: comments, quotes, options and
+-- column lists are stepped over. Partitioned tables stand for their leaves. A name without its
+-- schema is looked up in public, where a session would. No row for other statements, and where none
+-- is named.
 
 create function maintenance_internal.statement_tables(p_statement text)
 returns table (verb text, relid regclass, options text)
@@ -22,8 +23,14 @@ declare
   v_name text := '';
 begin
   verb := lower(replace(v_words[1], 'analyse', 'analyze'));
-  if verb is null or verb not in ('vacuum', 'analyze') then
+  if verb is null or verb not in ('vacuum', 'analyze', 'repack') then
     return;
+  end if;
+  -- PostgreSQL 19's: of one table, in the order of an index.
+  if verb = 'repack' then
+    v_words := v_words[:coalesce((
+      select min(w.n) from unnest(v_words) with ordinality as w (word, n)
+      where lower(w.word) = 'using') - 1, cardinality(v_words))];
   end if;
   options := '';
   loop

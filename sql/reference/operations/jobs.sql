@@ -1,4 +1,4 @@
--- Operations: the health check, VACUUM, and backups.
+-- Operations: the health check, upkeep, and backups.
 
 select maintenance.set_job(
   'health_check',
@@ -9,16 +9,14 @@ select maintenance.set_job(
 select maintenance.configure_job('health_check', priority => 'critical',
   budget => '25 seconds', timeout => '30 seconds');
 
-select maintenance.set_statement(
+select maintenance.set_job(
   'database_maintenance',
-  statement => 'vacuum (analyze, skip_locked) public.chat_conversations, public.messages, '
-    'public.study_chat_memory, public.memory_summaries, public.api_usage_logs, public.subjects, '
-    'public.topics, public.user_profiles, public.student_ai_profile, public.activity_logs, '
-    'public.search_cache',
+  step => 'maintenance.upkeep_step',
   schedule => '0 2 * * 6',
-  description => 'VACUUM and statistics of the tables of chat, study and usage');
+  description => 'VACUUM, ANALYZE and REINDEX where something needs them, in the two hours after');
 
-select maintenance.configure_job('database_maintenance', timeout => '10 minutes');
+select maintenance.configure_job('database_maintenance',
+  priority => 'high', timeout => '10 minutes');
 
 select maintenance.set_job(
   'automated_backup',

@@ -93,7 +93,7 @@ select is_empty($$select table_schema, table_name from information_schema.role_t
       ('maintenance', 'setting'),      ('maintenance', 'model_status'), ('maintenance', 'active_failovers'),
       ('maintenance', 'task_events'),
       ('maintenance', 'alert'), ('maintenance', 'worker'), ('maintenance', 'vacuum_holders'),
-      ('maintenance', 'metrics'), ('maintenance', 'weekly_report'),
+      ('maintenance', 'metrics'), ('maintenance', 'weekly_report'), ('maintenance', 'upkeep'),
       ('public', 'health_check_statistics'), ('public', 'usage_analysis_statistics'),
       ('public', 'backup_statistics'), ('public', 'backups'), ('public', 'daily_usage_reports'),
       ('public', 'monthly_usage_reports'), ('public', 'retention_policies'))$$,

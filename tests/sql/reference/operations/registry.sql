@@ -13,7 +13,7 @@ insert into registry values
   ('automated_backup', '0 3 * * *', 'critical', '30 min', '{usage_analysis}'),
   ('profile_refresh', '0 4 * * *', 'high', '15 min', '{automated_backup}'),
   ('weekly_summary_generation', '0 0 * * 0', 'medium', '1 hour', '{daily_memory_cleanup}'),
-  ('database_maintenance', '0 2 * * 6', 'medium', '10 min', '{}'),
+  ('database_maintenance', '0 2 * * 6', 'high', '10 min', '{}'),
   ('archive_conversations', '0 2 15 * *', 'medium', '5 min', '{database_maintenance}'),
   ('monthly_quota_reset', '0 0 1 * *', 'low', '1 min', '{}');
 create temporary table job as select j.* from maintenance_internal.job as j join registry using (job_name);
