@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help status doctor report run trigger uninstall up down reset psql demo test soak matrix check lint verify migration try bench
+.PHONY: help status doctor report backup run trigger uninstall up down reset psql demo test soak matrix check lint verify migration try bench
 SHELL := bash
 
 help: ## Show what there is
@@ -12,7 +12,7 @@ test: ## From a fresh machine to a green suite, in a cluster of its own
 	@scripts/test
 
 soak: ## What kills servers, waits for the real pg_cron or needs a browser, in a cluster of its own
-	@scripts/test page crash archive blobs e2e control outage silence monitoring
+	@scripts/test page crash archive blobs backup e2e control outage silence monitoring
 
 matrix: ## make demo, make test and the adoption on bare machines, Debian 12, 13 and testing (as root; half an hour)
 	@scripts/matrix
@@ -38,6 +38,9 @@ report: ## The status as a page, with what ran, failed and cost: report.html (DA
 
 doctor: ## What is wrong and what is right, with a fix to paste; ends with 1 where something has failed
 	@scripts/doctor
+
+backup: ## Dump to a file, restored once and compared; old ones go (TABLES="public.a public.b", BACKUP_DIR, BACKUP_DAYS)
+	@scripts/backup
 
 run: ## Run a job now, and print its result: JOB=cleanup_temp_uploads
 	@scripts/run "$$JOB"

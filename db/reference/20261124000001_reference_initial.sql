@@ -258,11 +258,11 @@ end
 $$;
 -- end of sql/reference/objects.sql
 
--- from sql/reference/state.sql 3fed87a423a49b75
+-- from sql/reference/state.sql 0b339fdecc3fc0c6
 -- The release, and a hash of the files of sql/reference/. Written by make migration.
 
 comment on function maintenance_internal.reference_objects() is
-  'pg-maintenance 0.0.0, state ad6c39230b862dcd: '
+  'pg-maintenance 0.0.0, state a2d9e280b4a7a2df: '
   'the names of the reference application, by kind.';
 -- end of sql/reference/state.sql
 
@@ -5546,7 +5546,7 @@ comment on column public.health_check_statistics.uptime_percent is
   'the share of those that found nothing critical, in percent';
 -- end of sql/reference/operations/health_check.sql
 
--- from sql/reference/operations/backup_tables.sql d7623aaff5a6c248
+-- from sql/reference/operations/backup_tables.sql 47e7ae78a6783d75
 -- What is backed up, and which backups there are. Rules S2-11, S2-27, C-20.
 
 create schema maintenance_backup;
@@ -5582,6 +5582,7 @@ create table public.backups (
   size_bytes bigint,
   tables jsonb not null default '{}',
   error_message text,
+  checksum text,
   constraint backups_pkey primary key (backup_id),
   constraint backups_status_is_known check (status in ('verified', 'failed'))
 );
@@ -5589,16 +5590,19 @@ create table public.backups (
 create view public.backup_statistics as
 select s.job_name, s.last_status as status, s.last_run_at, s.last_success_at, s.last_ms,
   s.runs as run_count, s.succeeded as success_count, s.failed as failure_count,
-  b.backups, b.verified, b.last_backup_at, b.oldest_backup_at, b.total_bytes, b.average_bytes
+  b.backups, b.verified, b.last_backup_at, b.oldest_backup_at, b.total_bytes, b.average_bytes,
+  b.last_dump_at
 from maintenance.job_statistics('30 days') as s
 cross join (
-  select count(*) as backups,
-    count(*) filter (where k.status = 'verified') as verified,
-    max(k.started_at) filter (where k.status = 'verified') as last_backup_at,
-    min(k.started_at) filter (where k.status = 'verified') as oldest_backup_at,
-    coalesce(sum(k.size_bytes), 0) as total_bytes,
-    round(avg(k.size_bytes)) as average_bytes
+  select count(*) filter (where k.backup_type = 'snapshot') as backups,
+    count(*) filter (where v.type = 'snapshot') as verified,
+    max(k.started_at) filter (where v.type = 'snapshot') as last_backup_at,
+    min(k.started_at) filter (where v.type = 'snapshot') as oldest_backup_at,
+    coalesce(sum(k.size_bytes) filter (where v.type = 'snapshot'), 0) as total_bytes,
+    round(avg(k.size_bytes) filter (where v.type = 'snapshot')) as average_bytes,
+    max(k.started_at) filter (where v.type = 'dump') as last_dump_at
   from public.backups as k
+  cross join lateral (select case k.status when 'verified' then k.backup_type end) as v (type)
 ) as b
 where s.job_name = 'automated_backup';
 
@@ -5608,22 +5612,29 @@ comment on table public.backup_tables is
   'The tables of public that automated_backup copies (S2-11), for the owner to edit. One that is '
   'not there fails the backup.';
 comment on table public.backups is
-  'Backups inside of this database, by automated_backup (S2-11, C-20): they protect from a bad '
-  'delete or update, a bad release, a dropped table; not from the loss of the server or its disk, '
-  'nor from who drops the database. What they hold of people stays until the backup goes, after '
-  'the setting backup_days (30), also of those who were deleted since.';
-comment on column public.backups.backup_type is 'snapshot: copies of tables in maintenance_backup';
+  'Backups (S2-11, C-20). Snapshots, inside of this database, by automated_backup: they protect '
+  'from a bad delete or update, a bad release, a dropped table; not from the loss of the server '
+  'or its disk, nor from who drops the database. Dumps, files outside of it, by scripts/backup. '
+  'What they hold of people stays until the backup goes, after the setting backup_days (30), also '
+  'of those who were deleted since.';
+comment on column public.backups.backup_type is
+  'snapshot: copies of tables in maintenance_backup; dump: a file of pg_dump';
 comment on column public.backups.status is
   'verified: it was restored once, and was like its source; failed: it is not there';
-comment on column public.backups.started_at is 'as of when all of its tables are';
+comment on column public.backups.started_at is
+  'as of when all of its tables are; of a failed one, when it began';
 comment on column public.backups.finished_at is 'when it was verified';
-comment on column public.backups.file_location is 'what its copies are named';
-comment on column public.backups.size_bytes is 'what the copies take';
+comment on column public.backups.file_location is
+  'what its copies are named; of a dump, the host and the path of the file';
+comment on column public.backups.size_bytes is 'what the copies take, or the file';
 comment on column public.backups.tables is
-  '{table: {copy: its name in maintenance_backup, rows, checksum (backup_sums), bytes, keys}}';
-comment on column public.backups.error_message is 'of a failed one, where to read why';
+  '{table: {rows, checksum (as of backup_sums)}}, and of a snapshot also copy: its name in '
+  'maintenance_backup, bytes, keys. The tables of a dump are named with their schemas.';
+comment on column public.backups.error_message is 'why it failed, or where to read that';
+comment on column public.backups.checksum is 'of a dump, the SHA-256 of the file';
 comment on view public.backup_statistics is
-  'How the backups of 30 days went, and which there are: one row (S2-27).';
+  'How the snapshots of 30 days went, and which there are, and as of when the last dump is: one '
+  'row (S2-27).';
 comment on column public.backup_statistics.job_name is 'automated_backup';
 comment on column public.backup_statistics.status is 'how its last run ended, or running';
 comment on column public.backup_statistics.last_run_at is 'when that began';
@@ -5635,15 +5646,17 @@ comment on column public.backup_statistics.run_count is
 comment on column public.backup_statistics.success_count is 'how many of them succeeded';
 comment on column public.backup_statistics.failure_count is
   'how many failed, timed out or were interrupted';
-comment on column public.backup_statistics.backups is 'backups in the registry, failed ones too';
+comment on column public.backup_statistics.backups is 'snapshots in the registry, failed ones too';
 comment on column public.backup_statistics.verified is 'how many of them are there, and verified';
 comment on column public.backup_statistics.last_backup_at is 'as of when the last verified one is';
 comment on column public.backup_statistics.oldest_backup_at is 'as of when the oldest of them is';
 comment on column public.backup_statistics.total_bytes is 'what they take in all';
 comment on column public.backup_statistics.average_bytes is 'what one of them takes on average';
+comment on column public.backup_statistics.last_dump_at is
+  'as of when the last verified dump (scripts/backup) is';
 -- end of sql/reference/operations/backup_tables.sql
 
--- from sql/reference/operations/backup.sql 30d409d972954c2d
+-- from sql/reference/operations/backup.sql c30656182ff68440
 -- automated_backup: copies of tables inside of the database, as of one moment, verified by being
 -- restored, and kept for the setting backup_days. Rules S2-11, S2-42, C-20.
 --
@@ -5905,17 +5918,17 @@ begin atomic
       select j.created_at from maintenance_internal.job as j
       where j.job_name = 'automated_backup')) as at
     from public.backups as b
-    where b.status = 'verified'
+    where b.status = 'verified' and b.backup_type = 'snapshot' -- a dump is no trace of the job
   ) as l
   where l.at < maintenance_internal.clock() - interval '26 hours';
 end;
 
 comment on function public.overdue_backups(integer) is
-  'Backlog of automated_backup: 1 where the last verified backup is older than 26 hours, or there '
-  'is none and the job is (S2-11); oldest: since when.';
+  'Backlog of automated_backup: 1 where the last verified snapshot is older than 26 hours, or '
+  'there is none and the job is (S2-11); oldest: since when.';
 -- end of sql/reference/operations/backup.sql
 
--- from sql/reference/operations/backup_restore.sql 6a511c8bcdf09a23
+-- from sql/reference/operations/backup_restore.sql 915a92ba143094c0
 -- How a backup comes back: beside what is live, and never over it. The copies are tables, so that
 -- nothing has to be restored to be looked at. It needs nothing of the engine.
 
@@ -5926,19 +5939,28 @@ set search_path = pg_catalog, pg_temp
 set lock_timeout = '5s'
 as $$
 declare
+  v_type text;
+  v_file text;
   v_tables jsonb;
   v_table jsonb;
   v_key jsonb;
   v_sums record;
   v_taken text;
 begin
-  select b.tables into v_tables
+  select b.backup_type, b.file_location, b.tables into v_type, v_file, v_tables
   from public.backups as b
   where b.backup_id = restore_backup.backup_id and b.status = 'verified';
   if not found then
     raise exception 'there is no verified backup %', restore_backup.backup_id
       using errcode = 'PM002', hint = 'select backup_id, started_at from public.backups where '
         'status = ''verified'' order by 1;';
+  end if;
+  if v_type <> 'snapshot' then
+    raise exception 'backup % is a %, and is restored from its file: %',
+        restore_backup.backup_id, v_type, v_file
+      using errcode = 'PM002', hint = format('Into a new database, on the host that it is on: '
+        'create database restored; then pg_restore -d restored %s',
+        regexp_replace(v_file, '^[^/]*:', ''));
   end if;
   if (restore_backup.into_schema !~ '^(pg_|maintenance|information_schema$)') is not true then
     raise exception 'nothing is restored into the schema "%"', restore_backup.into_schema
@@ -5983,7 +6005,8 @@ comment on function public.restore_backup(bigint, text) is
   'do nothing. A row for each table: how many rows it has, and whether they are those that were '
   'copied; who was deleted meanwhile is among them. The copies can also be read where they are: '
   'public.backups.tables has their names. For the owner. Errors: PM002 there is no such backup, '
-  'a table of the same name is there, or the schema is one of the kit''s or of Postgres.';
+  'it is a dump, a table of the same name is there, or the schema is one of the kit''s or of '
+  'Postgres.';
 -- end of sql/reference/operations/backup_restore.sql
 
 -- from sql/reference/names.sql 29c62b29bf5a9961

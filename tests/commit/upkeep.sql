@@ -4,7 +4,7 @@
 \set QUIET on
 set client_min_messages = error;
 create extension pgtap;
-select plan(63);
+select plan(64);
 \ir connect.psql
 select current_database() as "DB", rolsuper as is_super from pg_roles where rolname = current_user \gset
 \getenv as_superuser AS_SUPERUSER
@@ -296,6 +296,10 @@ from public.given;
 
 -- What somebody has done meanwhile, or pg_cron keeps no history.
 reindex index concurrently public.breakable_idx2;
+call pg_temp.tick();
+select is(outcome, null, 'S2-14: its receipt may come yet')
+from maintenance_internal.upkeep where relation = 'public.breakable_idx2';
+update maintenance_internal.upkeep set fires_at = clock_timestamp() - interval '3 minutes' where finished_at is null;
 call pg_temp.tick();
 select is(outcome, 'done', 'S2-14: without a history the effect is what tells')
 from maintenance_internal.upkeep where relation = 'public.breakable_idx2';

@@ -91,7 +91,8 @@ select is((select min(status) from cron.job_run_details where command = $$call m
 select results_eq($$select d ->> 'relation', d ->> 'action', d ->> 'outcome', (d #>> '{before,bytes}')::bigint,
     (d #>> '{after,bytes}')::bigint
   from maintenance.run_history as r cross join jsonb_array_elements(r.details -> 'done') as d
-  where r.job_name = 'database_maintenance'$$, format($$values ('public.worn_idx', 'reindex', 'done', %s::bigint, %s)$$,
+  where r.job_name = 'database_maintenance'$$,
+  format($$values ('public.worn_idx', 'reindex', 'done', %s::bigint, %s::bigint)$$,
   :worn_bytes, pg_relation_size('public.worn_idx')),
   'S2-14, C-20: the receipt says how an index was before and is after');
 select ok(pg_relation_size('public.worn_idx') < 0.2 * :worn_bytes, 'S2-14: a bloated index is smaller after the job');

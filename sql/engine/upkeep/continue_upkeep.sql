@@ -62,7 +62,7 @@ begin
     (relation, action, statement, reason, run_id, given_at, fires_at, invalid, before)
   values (v_need.relation, v_need.action, v_need.statement, v_need.reason, p_run_id,
     maintenance_internal.moment(), v_at, maintenance_internal.invalid_indexes(v_need.relation),
-    maintenance_internal.upkeep_state(v_need.relation, v_need.action))
+    coalesce(maintenance_internal.upkeep_state(v_need.relation, v_need.action), '{}'))
   on conflict on constraint upkeep_pkey do update
   set statement = excluded.statement, reason = excluded.reason, run_id = excluded.run_id,
     given_at = excluded.given_at, fires_at = excluded.fires_at, invalid = excluded.invalid,
@@ -100,9 +100,11 @@ begin
     and r.started_at > v_given.fires_at - interval '10 seconds' and not r.details ? 'outcome'
   order by r.started_at limit 1;
   if v_run.status = 'running' or exists (
-    select from pg_stat_activity as a
-    where a.datname = current_database() and a.state = 'active' and a.query = v_given.statement
-      and a.pid <> pg_backend_pid())
+      select from pg_stat_activity as a
+      where a.datname = current_database() and a.state = 'active' and a.query = v_given.statement
+        and a.pid <> pg_backend_pid())
+    -- Its receipt may come with the next tick.
+    or v_run.run_id is null and clock_timestamp() < v_given.fires_at + interval '2 minutes'
   then
     return false;
   end if;
@@ -118,9 +120,6 @@ begin
       and v_after -> 'oid' is distinct from v_given.before -> 'oid' then 'done'
     else 'not_fired'
   end;
-  if v_outcome = 'not_fired' and clock_timestamp() < v_given.fires_at + interval '2 minutes' then
-    return false;
-  end if;
   v_error := case v_outcome when 'not_fired' then 'pg_cron has not fired it'
     when 'failed' then case when v_run.status = 'succeeded' then 'it was not rebuilt'
       else coalesce(v_run.error, v_run.stop_reason) end
@@ -131,10 +130,10 @@ begin
     where v_given.action = 'reindex' and i.oid <> all (v_given.invalid));
   update maintenance_internal.upkeep as u
   set finished_at = maintenance_internal.moment(), outcome = v_outcome, after = v_after,
-    -- A stop, or a crash, says nothing of it.
+    -- A stop, or a crash of the server, says nothing of it.
     failures = case when v_outcome = 'done' then 0
       when v_outcome = 'failed' and v_run.status in ('failed', 'timeout', 'succeeded')
-        then u.failures + 1
+        and v_run.started_at > pg_postmaster_start_time() then u.failures + 1
       else u.failures end,
     -- Those of before are ours still, as long as they are there.
     leftovers = array(

@@ -259,11 +259,11 @@ begin atomic
       select j.created_at from maintenance_internal.job as j
       where j.job_name = 'automated_backup')) as at
     from public.backups as b
-    where b.status = 'verified'
+    where b.status = 'verified' and b.backup_type = 'snapshot' -- a dump is no trace of the job
   ) as l
   where l.at < maintenance_internal.clock() - interval '26 hours';
 end;
 
 comment on function public.overdue_backups(integer) is
-  'Backlog of automated_backup: 1 where the last verified backup is older than 26 hours, or there '
-  'is none and the job is (S2-11); oldest: since when.';
+  'Backlog of automated_backup: 1 where the last verified snapshot is older than 26 hours, or '
+  'there is none and the job is (S2-11); oldest: since when.';

@@ -8,19 +8,28 @@ set search_path = pg_catalog, pg_temp
 set lock_timeout = '5s'
 as $$
 declare
+  v_type text;
+  v_file text;
   v_tables jsonb;
   v_table jsonb;
   v_key jsonb;
   v_sums record;
   v_taken text;
 begin
-  select b.tables into v_tables
+  select b.backup_type, b.file_location, b.tables into v_type, v_file, v_tables
   from public.backups as b
   where b.backup_id = restore_backup.backup_id and b.status = 'verified';
   if not found then
     raise exception 'there is no verified backup %', restore_backup.backup_id
       using errcode = 'PM002', hint = 'select backup_id, started_at from public.backups where '
         'status = ''verified'' order by 1;';
+  end if;
+  if v_type <> 'snapshot' then
+    raise exception 'backup % is a %, and is restored from its file: %',
+        restore_backup.backup_id, v_type, v_file
+      using errcode = 'PM002', hint = format('Into a new database, on the host that it is on: '
+        'create database restored; then pg_restore -d restored %s',
+        regexp_replace(v_file, '^[^/]*:', ''));
   end if;
   if (restore_backup.into_schema !~ '^(pg_|maintenance|information_schema$)') is not true then
     raise exception 'nothing is restored into the schema "%"', restore_backup.into_schema
@@ -65,4 +74,5 @@ comment on function public.restore_backup(bigint, text) is
   'do nothing. A row for each table: how many rows it has, and whether they are those that were '
   'copied; who was deleted meanwhile is among them. The copies can also be read where they are: '
   'public.backups.tables has their names. For the owner. Errors: PM002 there is no such backup, '
-  'a table of the same name is there, or the schema is one of the kit''s or of Postgres.';
+  'it is a dump, a table of the same name is there, or the schema is one of the kit''s or of '
+  'Postgres.';

@@ -2,7 +2,7 @@
 -- how it comes back.
 begin;
 create extension pgtap;
-select plan(81);
+select plan(86);
 create function pg_temp.run() returns jsonb language sql as $$ select maintenance.run_now('automated_backup') $$;
 create function pg_temp.copies() returns bigint language sql as $$
   select count(*) from pg_class where relnamespace = 'maintenance_backup'::regnamespace and relkind = 'r' $$;
@@ -13,6 +13,16 @@ create function pg_temp.overdue() returns bigint language sql as $$
 create function pg_temp.fault() returns text language sql as $$
   select concat_ws(' ', status, sqlstate, error) from maintenance.run_history
   where job_name = 'automated_backup' order by run_id desc limit 1 $$;
+create function pg_temp.hint(statement text) returns text language plpgsql as $$
+declare
+  v_hint text;
+begin
+  execute statement;
+  return null;
+exception when others then
+  get stacked diagnostics v_hint = pg_exception_hint;
+  return v_hint;
+end $$;
 -- Hours of the clock, so that a backup made later is a later one.
 create function pg_temp.go_on(pause interval) returns text language sql as $$
   select set_config('maintenance.fake_now', (maintenance_internal.clock() + pause)::text, true) $$;
@@ -123,6 +133,11 @@ select results_eq($$select count, oldest from maintenance_status where task = 'b
 insert into public.backups (started_at) values (maintenance_internal.clock()) returning backup_id as failed \gset
 select is(pg_temp.overdue(), 1::bigint, '... whatever has failed since');
 delete from public.backups where backup_id = :failed;
+insert into public.backups (backup_type, status, started_at, file_location, checksum)
+values ('dump', 'verified', maintenance_internal.clock(), 'db1:/var/backups/app-20260701T050001Z.dump', 'abc')
+returning backup_id as dump \gset
+select is(pg_temp.overdue(), 1::bigint, 'S2-11: ... nor does a dump hide that there is no snapshot');
+delete from public.backups where backup_id = :dump;
 
 -- A bad delete, after a person's own.
 delete from public.users;
@@ -270,6 +285,15 @@ select throws_ok($$select public.restore_backup(0, 'new')$$, 'PM002', 'there is 
 insert into public.backups (started_at) values ('2026-01-01') returning backup_id as failed \gset
 select throws_ok(format('select public.restore_backup(%s, ''new'')', :failed), 'PM002', null,
   '... nor of one that has failed');
+insert into public.backups (backup_type, status, started_at, file_location)
+values ('dump', 'verified', '2026-01-01', 'db1:/var/backups/app-20260101T000000Z.dump')
+returning backup_id as dump \gset
+select throws_ok(format('select public.restore_backup(%s, ''new'')', :dump), 'PM002', 'backup ' || :dump
+  || ' is a dump, and is restored from its file: db1:/var/backups/app-20260101T000000Z.dump',
+  'S2-11: a dump does not come back from inside');
+select is(pg_temp.hint(format('select public.restore_backup(%s, ''new'')', :dump)), 'Into a new database, on the host '
+  'that it is on: create database restored; then pg_restore -d restored /var/backups/app-20260101T000000Z.dump',
+  'S2-11: ... and the hint says how it does');
 select hasnt_schema('new', '... and no schema is made');
 
 -- S2-27.
@@ -289,6 +313,14 @@ select results_eq($$select job_name, status, last_run_at, last_success_at, last_
   'S2-27: the statistics of the backups are one row');
 select results_eq('select total_bytes, average_bytes from public.backup_statistics',
   'select sum(size_bytes), round(sum(size_bytes) / 2) from public.backups', '... with their sizes');
+select to_jsonb(b) as before from public.backup_statistics as b \gset
+select is(:'before'::jsonb ->> 'last_dump_at', null, 'S2-27: ... where there is no dump, it says none');
+insert into public.backups (backup_type, status, started_at, size_bytes)
+values ('dump', 'verified', '2026-07-01', 1e6), ('dump', 'verified', '2026-07-02', 1e6),
+  ('dump', 'failed', '2026-07-03', 1);
+select is((select to_jsonb(b) from public.backup_statistics as b), :'before'::jsonb
+  || jsonb_build_object('last_dump_at', '2026-07-02'::timestamptz),
+  'S2-27: ... and dumps change nothing but when the last was');
 delete from public.backups;
 delete from maintenance_internal.run;
 select results_eq($$select status, run_count, backups, total_bytes from public.backup_statistics$$,
