@@ -57,7 +57,7 @@ const settingsLeft = [
  * The servers that psql would try for a URL, the first first; for each the ways to it: where TLS is
  * wished for and not needed, with it and without. Throws what is wrong in words without a value.
  */
-function serversOf(databaseUrl: string, sslmode = "prefer"): string[][] {
+export function serversOf(databaseUrl: string, sslmode = "prefer"): string[][] {
   const example = "postgres://user:password@host:5432/database";
   if (/^["']/.test(databaseUrl)) throw new Error("stands in quotes, which are no part of it");
   if (!/^postgres(ql)?:\/\//.test(databaseUrl)) throw new Error(`is no URL like ${example}`);

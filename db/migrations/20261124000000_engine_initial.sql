@@ -480,7 +480,7 @@ end
 $$;
 -- end of sql/engine/turn.sql
 
--- from sql/engine/setting.sql 05c0f87ab95b541e
+-- from sql/engine/setting.sql 6a25e0d19dd29e67
 -- What the owner sets once for the whole kit. What ships is a constant here, or in the function
 -- reference_settings of the reference application, so that a release can change it; what somebody
 -- has set is a row.
@@ -523,7 +523,7 @@ from (values
     'warning'),
   ('upkeep_dead_percent', '10', 'a table of which so much is dead or has changed is vacuumed or '
     'analyzed (maintenance.upkeep). null: none is'),
-  ('upkeep_air_percent', '30', 'an index of which so much is empty is rebuilt. null: none is'),
+  ('upkeep_air_percent', '50', 'an index of which so much is empty is rebuilt. null: none is'),
   ('upkeep_air_mb', '1', 'and of which so much, in MB'),
   ('upkeep_minutes', '120', 'for so long after a run of upkeep_step statements are begun. null: '
     'until nothing is left'),
@@ -655,11 +655,11 @@ comment on function maintenance.version() is
   'that it was made of.';
 -- end of sql/engine/version.sql
 
--- from sql/engine/state.sql fcb1b361c1b937ff
+-- from sql/engine/state.sql 14264d7829cd1011
 -- The release, and a hash of the files of sql/engine/. Written by make migration.
 
 comment on schema maintenance is
-  'pg-maintenance 0.0.0, state 4544827a90b2e067: '
+  'pg-maintenance 0.0.0, state c721f4dc2c7c01da: '
   'what people call and read; \df maintenance.* is the manual.';
 -- end of sql/engine/state.sql
 
@@ -16220,7 +16220,7 @@ comment on column maintenance.metrics.help is 'what it is, the same for each row
 comment on column maintenance.metrics.type is 'gauge or counter, the same for each row of a name';
 -- end of sql/engine/health/metrics.sql
 
--- from sql/engine/upkeep/tables.sql 15a5e84ccbd86794
+-- from sql/engine/upkeep/tables.sql b02664e9db74d86e
 -- What was last given of VACUUM, ANALYZE and REINDEX: so that nothing is done twice in a week, what
 -- has failed is left alone for longer, what it left behind is known as ours, and an index is
 -- measured by what it was when it was last rebuilt.
@@ -16242,7 +16242,7 @@ create table maintenance_internal.upkeep (
   leftovers oid[] not null default '{}',
   constraint upkeep_pkey primary key (relation, action),
   constraint upkeep_action_is_known
-    check (action in ('drop', 'vacuum', 'analyze', 'reindex')),
+    check (action in ('vacuum', 'analyze', 'reindex')),
   constraint upkeep_over_has_an_outcome check ((finished_at is null) = (outcome is null)),
   constraint upkeep_outcome_is_known check (outcome in ('done', 'failed', 'not_fired'))
 );
@@ -16264,10 +16264,11 @@ comment on column maintenance_internal.upkeep.leftovers is
   'invalid indexes that a REINDEX of it has left behind';
 -- end of sql/engine/upkeep/tables.sql
 
--- from sql/engine/upkeep/full_index_pages.sql ed153f8710dab8e0
--- Pages that each B-tree would have if it were built now, by the average width of its keys: so many
--- that an index which really has more is mostly air. Measured beside indexes that were just built
--- it is right within a few percent. Null where a key has no statistics yet.
+-- from sql/engine/upkeep/full_index_pages.sql 77849bcc9b99a133
+-- Pages that each B-tree would take at most if it were built now, by the widths of its keys: what
+-- has many more is empty to that extent, and rebuilding it gives that back. Where the statistics do
+-- not say enough the larger number is taken, so that a healthy index is let be, and null where they
+-- say too little: the width of values that are kept elsewhere, or of those that a condition picks.
 
 create function maintenance_internal.full_index_pages()
 returns table (relid oid, pages bigint)
@@ -16276,54 +16277,74 @@ stable
 set search_path = pg_catalog, pg_temp
 begin atomic
   with key as (
-    select i.indexrelid, c.reltuples as rows, array_to_string(c.reloptions, ',') as options,
-      -- One that tells equal keys apart keeps each by itself.
-      not i.indisunique and i.indnatts = i.indnkeyatts as may_share,
-      a.attnum <= i.indnkeyatts as is_key, s.null_frac, s.avg_width,
-      case when s.n_distinct < 0 then -s.n_distinct * t.reltuples else s.n_distinct end
-        + case when s.null_frac > 0 then 1 else 0 end as distinct_values,
-      a.attnum > i.indnkeyatts or exists (
-        select from pg_opclass as o
-        join pg_amproc as p on p.amprocfamily = o.opcfamily and p.amprocnum = 4
-          and p.amproclefttype = o.opcintype and p.amprocrighttype = o.opcintype
-        where o.oid = i.indclass[a.attnum - 1]) as is_plain
+    select i.indexrelid, c.reltuples::numeric as rows,
+      max(case a.attalign when 'd' then 8 when 'i' then 4 when 's' then 2 else 1 end)
+        over (partition by i.indexrelid)::numeric as unit,
+      case when a.attlen > 0 then a.attlen
+        when i.indpred is not null and k.attnum is not null then null
+        when s.most_common_vals is not null or s.histogram_bounds is not null
+          or s.null_frac = 1 then s.avg_width end as width,
+      case when i.indpred is null or k.attnum is null then coalesce(s.null_frac, 0) else 0 end
+        as nulls,
+      -- Equal keys share an entry where what is equal is the same, byte for byte. How many there
+      -- are is known well where even those that are not common were in the sample ten times.
+      case when i.indpred is null and not i.indisunique and i.indnatts = i.indnkeyatts
+          and array_to_string(c.reloptions, ',') ~ 'deduplicate_items=(off|false|no|0)' is not true
+          and s.n_distinct > 0 and least(t.reltuples,
+              300 * current_setting('default_statistics_target')::integer) * (1 - s.null_frac - (
+                select coalesce(sum(f), 0) from unnest(s.most_common_freqs) as f))
+            >= 10 * (s.n_distinct - coalesce(cardinality(s.most_common_freqs), 0)) - 1
+          and a.atttypid <> 'bpchar'::regtype
+          and (l.oid is null or l.collisdeterministic)
+          and exists (
+            select from pg_opclass as o
+            join pg_amproc as p on p.amprocfamily = o.opcfamily and p.amprocnum = 4
+              and p.amproclefttype = o.opcintype and p.amprocrighttype = o.opcintype
+            where o.oid = i.indclass[a.attnum - 1])
+        then s.n_distinct + case when s.null_frac > 0 then 1 else 0 end end as keys,
+      coalesce(substring(array_to_string(c.reloptions, ',') from 'fillfactor=(\d+)')::numeric, 90)
+        / 100 as fill
     from pg_index as i
-    join pg_class as c on c.oid = i.indexrelid and c.relkind = 'i'
+    join pg_class as c on c.oid = i.indexrelid and c.relkind = 'i' and c.reltuples >= 0
     join pg_am as m on m.oid = c.relam and m.amname = 'btree'
     join pg_class as t on t.oid = i.indrelid
     join pg_namespace as n on n.oid = t.relnamespace
     join pg_attribute as a on a.attrelid = i.indexrelid
     left join pg_attribute as k on k.attrelid = i.indrelid and k.attnum = i.indkey[a.attnum - 1]
+    left join pg_collation as l on l.oid = a.attcollation
     left join pg_stats as s on s.schemaname = n.nspname and not s.inherited
       and s.tablename = case when k.attnum is null then c.relname else t.relname end
       and s.attname = case when k.attnum is null then a.attname else k.attname end
     where n.nspname not in ('pg_catalog', 'information_schema', 'pg_toast')
   ),
   entry as (
-    select k.indexrelid, greatest(max(k.rows), 1)::numeric as rows,
-      case when count(k.avg_width) = count(*) and max(k.rows) >= 0 then
-        12 + 8 * ceil(sum((1 - k.null_frac) * k.avg_width) / 8) end::numeric as bytes,
-      -- How many keys there are, as if no column said anything about another.
-      case when bool_and(k.may_share and k.is_plain)
-        and max(k.options) ~ 'deduplicate_items=(off|false|no|0)' is not true
-        then greatest(1, exp(least(700, sum(ln(greatest(1, k.distinct_values)))
-          filter (where k.is_key)))) end::numeric as keys,
-      coalesce(substring(max(k.options), 'fillfactor=(\d+)')::numeric, 90)
-        as fill
+    select k.indexrelid, greatest(max(k.rows), 1) as rows, max(k.fill) as fill,
+      -- The line pointer and the head, which says which columns are null; and the columns, each as
+      -- if it had to be aligned as the widest of them.
+      case when count(k.width) = count(*) then 12 + 8 * max((k.nulls > 0)::integer)
+        + case when count(*) = 1 then sum((1 - k.nulls) * 8 * ceil(k.width / 8.0))
+          else 8 * ceil(sum((1 - k.nulls) * k.unit * ceil(k.width / k.unit)) / 8) end
+        end::numeric as bytes,
+      case when count(k.keys) = count(*) and sum(ln(greatest(1, k.keys))) < ln(5000)
+        then exp(sum(ln(greatest(1, k.keys)))) end::numeric as keys
     from key as k
     group by k.indexrelid
   )
-  select e.indexrelid,
-    ceil(least(e.rows * e.bytes,
-      -- Equal keys share an entry, up to some 130 of them, of six bytes each.
-      case when e.keys < e.rows then
-        e.keys * ceil(e.rows / e.keys / 130) * e.bytes + e.rows * 6 end)
-      / ((current_setting('block_size')::integer - 40) * e.fill / 100))::bigint
-  from entry as e;
+  select e.indexrelid, ceil(least(
+      -- Whole entries to a page, beside the one that says where it ends; and the pages above.
+      case when e.bytes > 0 then -- greatest would pass over a null
+        e.rows / greatest(2, floor((p.size * e.fill - e.bytes) / e.bytes))
+          * (1 + 1 / greatest(1, floor(0.7 * p.size / e.bytes) - 1)) end,
+      -- A shared entry takes a tenth of a page at most, six bytes for each row.
+      case when e.bytes < 400 and e.keys < e.rows then
+        (e.keys * ceil(e.rows / e.keys / floor((0.1 * p.size - e.bytes) / 6)) * e.bytes
+          + e.rows * 6) / (p.size * e.fill) end) + 1)::bigint
+  from entry as e
+  cross join (select current_setting('block_size')::numeric - 40 as size) as p;
 end;
 -- end of sql/engine/upkeep/full_index_pages.sql
 
--- from sql/engine/upkeep/upkeep.sql 2fb3eb56594b9046
+-- from sql/engine/upkeep/upkeep.sql 7e9962ee23a22d74
 -- What needs VACUUM, ANALYZE or REINDEX now, by what the statistics and the sizes say, and not by
 -- the calendar: what matters first, with the statement, and why it is not given where it is not.
 -- A plan is the top of this list, asked anew for each statement.
@@ -16391,7 +16412,8 @@ begin atomic
     ) as w
     where r.relkind <> 'i' and g.dead is not null and (w.vacuum <> '' or w.analyze <> '')
   ),
-  -- An index that was rebuilt here is measured by what it was then, and any other by estimate.
+  -- An index that was rebuilt here is measured by what it was then, and any other B-tree by
+  -- estimate.
   full_index as (
     select r.oid, i.indrelid as table_id, r.pages, coalesce(
       case when (u.after ->> 'bytes')::numeric >= 100 * g.page
@@ -16404,7 +16426,7 @@ begin atomic
       and i.indisvalid and i.indisready and not i.indisexclusion
     left join maintenance_internal.upkeep as u
       on u.relation = format('%I.%I', r.nspname, r.relname) and u.action = 'reindex'
-      and u.outcome = 'done'
+      and u.outcome = 'done' and (u.after ->> 'oid')::oid = r.oid
     left join maintenance_internal.full_index_pages() as f on f.relid = r.oid
     where r.relkind = 'i' and r.reltuples >= 0
   ),
@@ -16432,7 +16454,7 @@ begin atomic
       > e.pages * case e.action when 'repack' then greatest(g.air, 0.5) else g.air end
   union all
   select i.indexrelid, i.indrelid, 'drop', 1, r.pages * g.page,
-    'what a REINDEX CONCURRENTLY that failed has left'
+    'it is invalid, and named as what a REINDEX CONCURRENTLY leaves that fails'
   from relation as r
   cross join setting as g
   join pg_index as i on i.indexrelid = r.oid and not i.indisvalid
@@ -16458,23 +16480,15 @@ begin atomic
   select d.relation, d.action, d.reason,
     case
       when d.action = 'repack' then 'it writes the table anew: to be run by hand'
+      when u.outcome is null and u.relation is not null then 'it was given to pg_cron'
+      when worker.pid is not null
+        then format('process %s is at work on the table, or holds it', worker.pid)
       when d.action = 'drop' and o.relation is null
         then 'no REINDEX that was given here has left it'
-      when u.outcome is null and u.relation is not null then 'it was given to pg_cron'
-      -- A day of rest, a week for an index, and for longer after each failure.
-      when u.outcome <> 'not_fired' and (maintenance_internal.clock() at time zone 'UTC')::date
-          < (u.given_at at time zone 'UTC')::date + rest.days
-        then format('%s on %s, and again from %s on', u.outcome,
-          (u.given_at at time zone 'UTC')::date,
-          (u.given_at at time zone 'UTC')::date + rest.days)
-      when d.action in ('vacuum', 'analyze') then coalesce((
-          select 'it is left to the job ' || j.job_name
-          from maintenance_internal.job as j
-          cross join lateral maintenance_internal.statement_tables(j.statement) as t
-          where t.relid = d.table_id and j.schedule is not null
-          order by 1 limit 1), (
-          select 'VACUUM is at work on it' from pg_stat_progress_vacuum as p
-          where p.relid = d.table_id and p.datname = current_database() limit 1))
+      when u.outcome <> 'not_fired' and maintenance_internal.clock() < rest.until
+        then format('%s, and again from %s on', u.outcome,
+          to_char(rest.until at time zone 'UTC', 'YYYY-MM-DD HH24:MI'))
+      when job.name is not null then 'it is left to the job ' || job.name
       when d.action = 'reindex' and exists (
           select from pg_stat_progress_create_index as p where p.datname = current_database())
         then 'another index is being built'
@@ -16506,9 +16520,28 @@ begin atomic
   ) as d
   left join maintenance_internal.upkeep as u on u.relation = d.relation and u.action = d.action
   left join maintenance_internal.upkeep as o on d.action = 'drop' and d.relid = any (o.leftovers)
+  -- A day of rest, a week for an index, and for longer after each failure; some hours less, so that
+  -- the same hour of the day is not missed.
   cross join lateral (
-    select case d.action when 'reindex' then 7 else 1 end * (1 + least(u.failures, 7)) as days
+    select u.given_at - interval '4 hours' + interval '1 day' * (1 + least(u.failures, 7))
+      * case d.action when 'reindex' then 7 else 1 end as until
   ) as rest
+  -- VACUUM, ANALYZE, REINDEX and CREATE INDEX CONCURRENTLY keep each other out, and DDL all. Who
+  -- they are is told to who may read all statistics alone; what they hold, to everybody.
+  left join lateral (
+    select min(l.pid) as pid from pg_locks as l
+    where l.locktype = 'relation' and l.relation = d.table_id and l.granted
+      and l.database = (select b.oid from pg_database as b where b.datname = current_database())
+      and l.mode in ('ShareUpdateExclusiveLock', 'ShareLock', 'ShareRowExclusiveLock',
+        'ExclusiveLock', 'AccessExclusiveLock')
+  ) as worker on true
+  left join lateral (
+    select min(j.job_name) as name
+    from maintenance_internal.job as j
+    cross join lateral maintenance_internal.statement_tables(j.statement) as t
+    where d.action in ('vacuum', 'analyze') and t.relid = d.table_id
+      and j.enabled and j.schedule is not null and t.verb in ('vacuum', d.action)
+  ) as job on true
   cross join maintenance_internal.disk_use() as disk
   order by d.rank, d.gain desc, d.relation;
 end;
@@ -16519,15 +16552,15 @@ from maintenance_internal.upkeep() as u;
 
 comment on view maintenance.upkeep is
   'What needs VACUUM, ANALYZE or REINDEX now, one row each, what matters first: dead rows and '
-  'changes by the statistics (the setting upkeep_dead_percent), empty room by an estimate that is '
-  'right within a few percent, or by what the index was when it was last rebuilt '
+  'changes by the statistics (the setting upkeep_dead_percent), empty room of B-trees by an '
+  'estimate that lets be what it is not sure of, or by what the index was when it was last rebuilt '
   '(upkeep_air_percent, upkeep_air_mb). A job whose step is maintenance.upkeep_step has it done. '
   'Where pg_cron is not here, in psql: select statement from maintenance.upkeep where held is '
   'null \gexec (S2-14).';
 comment on column maintenance.upkeep.relation is 'the table or index, with its schema';
 comment on column maintenance.upkeep.action is
   'drop (of what a failed REINDEX has left), vacuum, analyze, reindex, or repack, which is for a '
-  'table that is mostly empty, and is never given to pg_cron';
+  'table that is mostly empty, and is never done by the job';
 comment on column maintenance.upkeep.reason is 'what was measured';
 comment on column maintenance.upkeep.held is 'why it is not done now; null where it may be';
 comment on column maintenance.upkeep.statement is
@@ -16539,7 +16572,7 @@ comment on column maintenance.upkeep.last_outcome is
   'what became of that: done, failed, or not_fired; null while it is not over';
 -- end of sql/engine/upkeep/upkeep.sql
 
--- from sql/engine/upkeep/schedule_upkeep.sql 4a4c71642c79095e
+-- from sql/engine/upkeep/schedule_upkeep.sql 65f51487532086fb
 -- Has one statement of the list done after the other, by pg_cron, since no function can hold them.
 -- The statement job upkeep_statement is put into pg_cron for a single minute, and taken out when
 -- its end was seen: a statement that stayed there would be fired again as soon as it is over.
@@ -16559,13 +16592,12 @@ declare
 begin
   begin
     v_bytes := pg_relation_size(v_id);
-  exception when lock_not_available then -- as of the last VACUUM
-    v_bytes := (select c.relpages::bigint * current_setting('block_size')::bigint
-      from pg_class as c where c.oid = v_id);
+  exception when lock_not_available then
+    null; -- unknown
   end;
   return (
     select jsonb_build_object('bytes', v_bytes) || case
-      when p_action in ('drop', 'reindex') then jsonb_build_object('oid', v_id::bigint,
+      when p_action = 'reindex' then jsonb_build_object('oid', v_id::bigint,
         'rows', greatest(c.reltuples, 0)::bigint)
       else jsonb_build_object('rows', pg_stat_get_live_tuples(v_id),
         'deadRows', pg_stat_get_dead_tuples(v_id),
@@ -16623,7 +16655,7 @@ end
 $$;
 -- end of sql/engine/upkeep/schedule_upkeep.sql
 
--- from sql/engine/upkeep/continue_upkeep.sql 61ff02faa6e35c3d
+-- from sql/engine/upkeep/continue_upkeep.sql 9ae4c529ea635352
 -- Goes on with a plan: what was given last is looked after until it is over, then the next is
 -- given. Called by upkeep_step, and by the tick each minute.
 
@@ -16651,8 +16683,16 @@ begin
     return 0;
   end if;
 
+  if maintenance_internal.drop_leftovers(v_plan.run_id) then
+    return 1; -- the lock on its table ends with this transaction
+  end if;
   select case
-    when not coalesce(j.enabled, false) then 'disabled'
+    when not coalesce(j.enabled, false) or exists (
+      select from maintenance_internal.job as s
+      where s.job_name = 'upkeep_statement' and not s.enabled) then 'disabled'
+    when (
+      select count(*) > 2 from jsonb_array_elements(v_plan.details -> 'done') as d
+      where d ->> 'outcome' = 'not_fired') then 'not_fired'
     when maintenance_internal.moment() >= (v_plan.details ->> 'until')::timestamptz then 'time'
     when v_plan.trigger <> 'manual'
       and not maintenance_internal.in_window(j, maintenance_internal.moment()) then 'window'
@@ -16680,7 +16720,8 @@ declare
   v_at constant timestamptz := date_trunc('minute', clock_timestamp() + interval '10 seconds')
     + interval '1 minute';
 begin
-  select * into v_need from maintenance.upkeep as n where n.held is null limit 1;
+  select * into v_need from maintenance.upkeep as n
+  where n.held is null and n.action <> 'drop' limit 1;
   if not found then
     return false;
   end if;
@@ -16736,53 +16777,113 @@ begin
   end if;
 
   v_after := maintenance_internal.upkeep_state(v_given.relation, v_given.action);
+  v_leftovers := array(
+    select i.oid from unnest(maintenance_internal.invalid_indexes(v_given.relation)) as i (oid)
+    join pg_class as c on c.oid = i.oid
+    join pg_class as x on x.oid = to_regclass(v_given.relation)
+    where v_given.action = 'reindex' and i.oid <> all (v_given.invalid)
+      -- As Postgres names it: the name of the index, cut where both are too long together.
+      and regexp_replace(c.relname, '_cc(new|old)[0-9]*$', '') <> c.relname and (
+        regexp_replace(c.relname, '_cc(new|old)[0-9]*$', '') = x.relname
+        or octet_length(c.relname) > 60
+          and starts_with(x.relname, regexp_replace(c.relname, '_cc(new|old)[0-9]*$', ''))));
   v_outcome := case
     when v_run.status = 'succeeded' and v_given.action = 'reindex'
       and v_after -> 'oid' = v_given.before -> 'oid' then 'failed'
     when v_run.status = 'succeeded' then 'done'
-    when v_run.run_id is not null then 'failed'
-    -- pg_cron keeps no history, or somebody else has done it.
-    when v_given.action in ('drop', 'reindex')
-      and v_after -> 'oid' is distinct from v_given.before -> 'oid' then 'done'
+    when v_run.run_id is not null or v_leftovers <> '{}' then 'failed'
+    -- pg_cron keeps no history, or somebody else has done it: then its trace is what tells.
+    when case v_given.action
+      when 'reindex' then v_after -> 'oid' <> v_given.before -> 'oid'
+      when 'vacuum' then greatest(pg_stat_get_last_vacuum_time(to_regclass(v_given.relation)),
+        pg_stat_get_last_autovacuum_time(to_regclass(v_given.relation))) >= v_given.fires_at
+      else greatest(pg_stat_get_last_analyze_time(to_regclass(v_given.relation)),
+        pg_stat_get_last_autoanalyze_time(to_regclass(v_given.relation))) >= v_given.fires_at
+      end then 'done'
     else 'not_fired'
   end;
   v_error := case v_outcome when 'not_fired' then 'pg_cron has not fired it'
     when 'failed' then case when v_run.status = 'succeeded' then 'it was not rebuilt'
-      else coalesce(v_run.error, v_run.stop_reason) end
+      else coalesce(v_run.error, v_run.stop_reason, 'it has left an invalid index behind') end
     end;
-  v_leftovers := array(
-    select i.oid from unnest(maintenance_internal.invalid_indexes(v_given.relation)) as i (oid)
-    join pg_class as c on c.oid = i.oid and c.relname ~ '_cc(new|old)[0-9]*$'
-    where v_given.action = 'reindex' and i.oid <> all (v_given.invalid));
   update maintenance_internal.upkeep as u
   set finished_at = maintenance_internal.moment(), outcome = v_outcome, after = v_after,
-    -- A stop, or a crash of the server, says nothing of it.
+    -- A stop, or a crash of the server, says nothing of it, nor does what is gone.
     failures = case when v_outcome = 'done' then 0
-      when v_outcome = 'failed' and v_run.status in ('failed', 'timeout', 'succeeded')
-        and v_run.started_at > pg_postmaster_start_time() then u.failures + 1
+      when v_outcome = 'failed' and v_after is not null
+        and coalesce(v_run.status, 'failed') in ('failed', 'timeout', 'succeeded')
+        and v_given.fires_at > pg_postmaster_start_time() then u.failures + 1
       else u.failures end,
     -- Those of before are ours still, as long as they are there.
     leftovers = array(
       select l.oid from unnest(u.leftovers || v_leftovers) as l (oid)
-      join pg_index as i on i.indexrelid = l.oid and not i.indisvalid)
+      join pg_index as i on i.indexrelid = l.oid and not i.indisvalid
+      where v_outcome = 'failed' or l.oid = any (u.leftovers))
   where u.relation = v_given.relation and u.action = v_given.action;
 
   v_entry := jsonb_strip_nulls(jsonb_build_object('relation', v_given.relation,
     'action', v_given.action, 'reason', v_given.reason, 'outcome', v_outcome,
     'before', v_given.before - 'oid', 'after', v_after - 'oid', 'error', v_error,
+    'runId', v_run.run_id,
     -- Dead rows that VACUUM has left are kept for somebody.
     'heldBy', case when v_given.action = 'vacuum' and v_outcome = 'done'
         and 2 * (v_after ->> 'deadRows')::bigint > (v_given.before ->> 'deadRows')::bigint then (
       select jsonb_agg(format('%s %s', h.kind, h.name))
       from (select * from maintenance.vacuum_holders limit 3) as h) end));
-  update maintenance_internal.run as r set details = r.details || v_entry
+  update maintenance_internal.run as r set details = r.details || (v_entry - 'runId')
   where r.run_id = v_run.run_id;
-  update maintenance_internal.run as r
-  set details = r.details || jsonb_build_object(
-    'done', coalesce(r.details -> 'done', '[]') || jsonb_build_array(v_entry))
-  where r.run_id = v_given.run_id;
+  perform maintenance_internal.note_done(v_given.run_id, v_entry);
   perform maintenance_internal.schedule_upkeep();
   return true;
+end
+$$;
+
+create function maintenance_internal.note_done(p_run_id bigint, p_entry jsonb)
+returns void
+language sql
+set search_path = pg_catalog, pg_temp
+begin atomic
+  update maintenance_internal.run as r
+  set details = r.details || jsonb_build_object(
+    'done', coalesce(r.details -> 'done', '[]') || jsonb_build_array(p_entry))
+  where r.run_id = p_run_id;
+end;
+
+-- Drops what a REINDEX that was given here has left, and says whether there was any. Not by way of
+-- pg_cron: a statement goes by a name, which may be another's a minute later.
+create function maintenance_internal.drop_leftovers(p_run_id bigint)
+returns boolean
+language plpgsql
+set search_path = pg_catalog, pg_temp
+set lock_timeout = '200ms'
+as $$
+declare
+  v_left record;
+  v_found boolean := false;
+begin
+  for v_left in
+    select l.oid, maintenance_internal.full_name(l.oid) as name, c.relpages::bigint as pages
+    from maintenance_internal.upkeep as u
+    cross join unnest(u.leftovers) as l (oid)
+    join pg_index as i on i.indexrelid = l.oid and not i.indisvalid
+    join pg_class as c on c.oid = l.oid
+  loop
+    begin
+      execute format('drop index %s', v_left.name);
+      -- Its lock is held now, and until here the name may have become another's.
+      if exists (select from pg_class as c where c.oid = v_left.oid) then
+        raise lock_not_available;
+      end if;
+      perform maintenance_internal.note_done(p_run_id, jsonb_build_object(
+        'relation', v_left.name, 'action', 'drop', 'outcome', 'done',
+        'reason', 'a REINDEX CONCURRENTLY has left it', 'before', jsonb_build_object(
+          'bytes', v_left.pages * current_setting('block_size')::bigint)));
+      v_found := true;
+    exception when lock_not_available or undefined_object or undefined_table then
+      null; -- the next minute
+    end;
+  end loop;
+  return v_found;
 end
 $$;
 
@@ -18288,7 +18389,7 @@ comment on function maintenance.report_html(integer) is
   'text. To a file: make report. Errors: PM002 days, which are 1 to 366.';
 -- end of sql/engine/report/report_html.sql
 
--- from sql/engine/names.sql f016f975053fbeff
+-- from sql/engine/names.sql bd4c7809f5ab4881
 -- The names that the files of sql/engine/ make in our schemas. Written by make migration.
 
 create function maintenance_internal.engine_names()
@@ -18453,6 +18554,7 @@ return array[
   'maintenance_internal.decide_stop',
   'maintenance_internal.defer_again',
   'maintenance_internal.disk_use',
+  'maintenance_internal.drop_leftovers',
   'maintenance_internal.due_condition',
   'maintenance_internal.end_blob_lease',
   'maintenance_internal.end_round',
@@ -18568,6 +18670,7 @@ return array[
   'maintenance_internal.nearest_minute',
   'maintenance_internal.nearest_slot',
   'maintenance_internal.next_piece',
+  'maintenance_internal.note_done',
   'maintenance_internal.note_fault',
   'maintenance_internal.note_visit',
   'maintenance_internal.note_worker',

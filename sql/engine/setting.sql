@@ -40,7 +40,7 @@ from (values
     'warning'),
   ('upkeep_dead_percent', '10', 'a table of which so much is dead or has changed is vacuumed or '
     'analyzed (maintenance.upkeep). null: none is'),
-  ('upkeep_air_percent', '30', 'an index of which so much is empty is rebuilt. null: none is'),
+  ('upkeep_air_percent', '50', 'an index of which so much is empty is rebuilt. null: none is'),
   ('upkeep_air_mb', '1', 'and of which so much, in MB'),
   ('upkeep_minutes', '120', 'for so long after a run of upkeep_step statements are begun. null: '
     'until nothing is left'),

@@ -21,7 +21,7 @@ eval "${!before:-}"
 eval "${!after}"
 WRAPPER
 chmod +x "$here/wrapper"
-for program in psql pg_dump pg_restore; do ln -s "$here/wrapper" "$here/tools/$program"; done
+for program in pg_dump pg_restore; do ln -s "$here/wrapper" "$here/tools/$program"; done
 
 app=${prefix}_backup
 make_database "$app" "$template"
@@ -60,6 +60,11 @@ select id, name || ' says ' || g || repeat(' ' || md5(g::text), 9) from public.u
 insert into public.temp_uploads (filename) values ('unlisted');
 insert into public.topics (name) values ('truncated');
 select lo_from_bytea(4711, 'large') \g /dev/null
+set client_min_messages = error;
+select maintenance.set_policy('mine', target => 'public.topics', action => 'delete', age => 'created_at',
+  keep => '9 days');
+select maintenance.configure('recovery_days', 8);
+update public.retention_policies set days = 77;
 alter default privileges grant select on tables to maintenance_viewer;
 SQL
 
@@ -117,7 +122,8 @@ succeeds 'S2-11: a dump is made while others write'
 cp "$here/err" "$here/said"
 file=$(cut -d: -f1 "$here/out")
 [[ $file =~ ^$here/b/$app-[0-9]{8}T[0-9]{6}Z\.dump$ ]] || not_ok "S2-11: it is named $file"
-[[ $(cat "$here/out") =~ ^$file:\ 12\ tables,\ 4005\ rows,\ $(stat -c %s "$file")\ bytes,\ [0-9]+\ s$ ]] ||
+kit=$(sql -c "select count(*) from pg_tables where schemaname in ('maintenance', 'maintenance_internal')")
+[[ $(cat "$here/out") =~ ^$file:\ $((14 + kit))\ tables,\ [0-9]+\ rows,\ $(stat -c %s "$file")\ bytes,\ [0-9]+\ s$ ]] ||
   not_ok "S2-11: one line says what there is: $(cat "$here/out")"
 [ "$(dumps b)" = "$(printf '%s\n' "${file##*/}" "${file##*/}.sha256")" ] || not_ok "S2-11: there is $(dumps b)"
 [ "$(stat -c %a "$here/b"/*.dump*)" = $'600\n600' ] || not_ok 'S2-11: a dump can be read by others'
@@ -137,6 +143,10 @@ restored "$file"
 [ "$(there 'select count(*) from pg_default_acl')" = 1 ] || grep -q '^left out, .* default acl ' "$here/said" ||
   not_ok 'S2-11: what is in no schema is left out without a word'
 [ "$(there 'select count(*) from public.temp_uploads')" = 0 ] || not_ok 'S2-11: rows that are not listed are dumped'
+[ "$(there "select concat_ws(' ', (select options ->> 'keep' from maintenance.job_status where job_name = 'mine'),
+  (select value from maintenance.setting where name = 'recovery_days'),
+  (select min(days) from public.retention_policies))")" = '9 days 8 77' ] ||
+  not_ok 'S2-11: what the kit was told does not come back'
 [ "$(there 'select count(*) from public.schema_migrations')" = 2 ] || not_ok 'S2-11: dbmate would make all of it again'
 differ <(text "$app" --schema-only | grep -v '^ALTER DEFAULT') \
   <(text "${app}_restored" --schema-only | grep -v '^ALTER DEFAULT') ||

@@ -17,13 +17,12 @@ declare
 begin
   begin
     v_bytes := pg_relation_size(v_id);
-  exception when lock_not_available then -- as of the last VACUUM
-    v_bytes := (select c.relpages::bigint * current_setting('block_size')::bigint
-      from pg_class as c where c.oid = v_id);
+  exception when lock_not_available then
+    null; -- unknown
   end;
   return (
     select jsonb_build_object('bytes', v_bytes) || case
-      when p_action in ('drop', 'reindex') then jsonb_build_object('oid', v_id::bigint,
+      when p_action = 'reindex' then jsonb_build_object('oid', v_id::bigint,
         'rows', greatest(c.reltuples, 0)::bigint)
       else jsonb_build_object('rows', pg_stat_get_live_tuples(v_id),
         'deadRows', pg_stat_get_dead_tuples(v_id),

@@ -19,7 +19,7 @@ create table maintenance_internal.upkeep (
   leftovers oid[] not null default '{}',
   constraint upkeep_pkey primary key (relation, action),
   constraint upkeep_action_is_known
-    check (action in ('drop', 'vacuum', 'analyze', 'reindex')),
+    check (action in ('vacuum', 'analyze', 'reindex')),
   constraint upkeep_over_has_an_outcome check ((finished_at is null) = (outcome is null)),
   constraint upkeep_outcome_is_known check (outcome in ('done', 'failed', 'not_fired'))
 );

@@ -65,7 +65,8 @@ begin atomic
     ) as w
     where r.relkind <> 'i' and g.dead is not null and (w.vacuum <> '' or w.analyze <> '')
   ),
-  -- An index that was rebuilt here is measured by what it was then, and any other by estimate.
+  -- An index that was rebuilt here is measured by what it was then, and any other B-tree by
+  -- estimate.
   full_index as (
     select r.oid, i.indrelid as table_id, r.pages, coalesce(
       case when (u.after ->> 'bytes')::numeric >= 100 * g.page
@@ -78,7 +79,7 @@ begin atomic
       and i.indisvalid and i.indisready and not i.indisexclusion
     left join maintenance_internal.upkeep as u
       on u.relation = format('%I.%I', r.nspname, r.relname) and u.action = 'reindex'
-      and u.outcome = 'done'
+      and u.outcome = 'done' and (u.after ->> 'oid')::oid = r.oid
     left join maintenance_internal.full_index_pages() as f on f.relid = r.oid
     where r.relkind = 'i' and r.reltuples >= 0
   ),
@@ -106,7 +107,7 @@ begin atomic
       > e.pages * case e.action when 'repack' then greatest(g.air, 0.5) else g.air end
   union all
   select i.indexrelid, i.indrelid, 'drop', 1, r.pages * g.page,
-    'what a REINDEX CONCURRENTLY that failed has left'
+    'it is invalid, and named as what a REINDEX CONCURRENTLY leaves that fails'
   from relation as r
   cross join setting as g
   join pg_index as i on i.indexrelid = r.oid and not i.indisvalid
@@ -132,23 +133,15 @@ begin atomic
   select d.relation, d.action, d.reason,
     case
       when d.action = 'repack' then 'it writes the table anew: to be run by hand'
+      when u.outcome is null and u.relation is not null then 'it was given to pg_cron'
+      when worker.pid is not null
+        then format('process %s is at work on the table, or holds it', worker.pid)
       when d.action = 'drop' and o.relation is null
         then 'no REINDEX that was given here has left it'
-      when u.outcome is null and u.relation is not null then 'it was given to pg_cron'
-      -- A day of rest, a week for an index, and for longer after each failure.
-      when u.outcome <> 'not_fired' and (maintenance_internal.clock() at time zone 'UTC')::date
-          < (u.given_at at time zone 'UTC')::date + rest.days
-        then format('%s on %s, and again from %s on', u.outcome,
-          (u.given_at at time zone 'UTC')::date,
-          (u.given_at at time zone 'UTC')::date + rest.days)
-      when d.action in ('vacuum', 'analyze') then coalesce((
-          select 'it is left to the job ' || j.job_name
-          from maintenance_internal.job as j
-          cross join lateral maintenance_internal.statement_tables(j.statement) as t
-          where t.relid = d.table_id and j.schedule is not null
-          order by 1 limit 1), (
-          select 'VACUUM is at work on it' from pg_stat_progress_vacuum as p
-          where p.relid = d.table_id and p.datname = current_database() limit 1))
+      when u.outcome <> 'not_fired' and maintenance_internal.clock() < rest.until
+        then format('%s, and again from %s on', u.outcome,
+          to_char(rest.until at time zone 'UTC', 'YYYY-MM-DD HH24:MI'))
+      when job.name is not null then 'it is left to the job ' || job.name
       when d.action = 'reindex' and exists (
           select from pg_stat_progress_create_index as p where p.datname = current_database())
         then 'another index is being built'
@@ -180,9 +173,28 @@ begin atomic
   ) as d
   left join maintenance_internal.upkeep as u on u.relation = d.relation and u.action = d.action
   left join maintenance_internal.upkeep as o on d.action = 'drop' and d.relid = any (o.leftovers)
+  -- A day of rest, a week for an index, and for longer after each failure; some hours less, so that
+  -- the same hour of the day is not missed.
   cross join lateral (
-    select case d.action when 'reindex' then 7 else 1 end * (1 + least(u.failures, 7)) as days
+    select u.given_at - interval '4 hours' + interval '1 day' * (1 + least(u.failures, 7))
+      * case d.action when 'reindex' then 7 else 1 end as until
   ) as rest
+  -- VACUUM, ANALYZE, REINDEX and CREATE INDEX CONCURRENTLY keep each other out, and DDL all. Who
+  -- they are is told to who may read all statistics alone; what they hold, to everybody.
+  left join lateral (
+    select min(l.pid) as pid from pg_locks as l
+    where l.locktype = 'relation' and l.relation = d.table_id and l.granted
+      and l.database = (select b.oid from pg_database as b where b.datname = current_database())
+      and l.mode in ('ShareUpdateExclusiveLock', 'ShareLock', 'ShareRowExclusiveLock',
+        'ExclusiveLock', 'AccessExclusiveLock')
+  ) as worker on true
+  left join lateral (
+    select min(j.job_name) as name
+    from maintenance_internal.job as j
+    cross join lateral maintenance_internal.statement_tables(j.statement) as t
+    where d.action in ('vacuum', 'analyze') and t.relid = d.table_id
+      and j.enabled and j.schedule is not null and t.verb in ('vacuum', d.action)
+  ) as job on true
   cross join maintenance_internal.disk_use() as disk
   order by d.rank, d.gain desc, d.relation;
 end;
@@ -193,15 +205,15 @@ from maintenance_internal.upkeep() as u;
 
 comment on view maintenance.upkeep is
   'What needs VACUUM, ANALYZE or REINDEX now, one row each, what matters first: dead rows and '
-  'changes by the statistics (the setting upkeep_dead_percent), empty room by an estimate that is '
-  'right within a few percent, or by what the index was when it was last rebuilt '
+  'changes by the statistics (the setting upkeep_dead_percent), empty room of B-trees by an '
+  'estimate that lets be what it is not sure of, or by what the index was when it was last rebuilt '
   '(upkeep_air_percent, upkeep_air_mb). A job whose step is maintenance.upkeep_step has it done. '
   'Where pg_cron is not here, in psql: select statement from maintenance.upkeep where held is '
   'null \gexec (S2-14).';
 comment on column maintenance.upkeep.relation is 'the table or index, with its schema';
 comment on column maintenance.upkeep.action is
   'drop (of what a failed REINDEX has left), vacuum, analyze, reindex, or repack, which is for a '
-  'table that is mostly empty, and is never given to pg_cron';
+  'table that is mostly empty, and is never done by the job';
 comment on column maintenance.upkeep.reason is 'what was measured';
 comment on column maintenance.upkeep.held is 'why it is not done now; null where it may be';
 comment on column maintenance.upkeep.statement is

@@ -159,13 +159,14 @@ $$;
 -- What is old enough goes, but for the last that was verified: some of them in a transaction, since
 -- each table takes a lock. What somebody reads, or has built on, stays, and is told.
 create function maintenance_internal.prune_backups(p_most integer, p_kept bigint[])
-returns table (backup_id bigint, is_gone boolean)
+returns table (backup_id bigint, is_gone boolean, reason text)
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 declare
   v_tables jsonb;
   v_copy text;
+  v_context text;
 begin
   for backup_id, v_tables in
     select b.backup_id, b.tables from public.backups as b
@@ -186,8 +187,11 @@ begin
       end loop;
       delete from public.backups as b where b.backup_id = prune_backups.backup_id;
       is_gone := true;
+      reason := null;
     exception when others then
+      get stacked diagnostics v_context = pg_exception_context;
       is_gone := false;
+      reason := maintenance_internal.error_text(sqlstate, sqlerrm, v_context);
     end;
     return next;
   end loop;
@@ -205,6 +209,7 @@ declare
   v_details jsonb;
   v_gone bigint[];
   v_kept bigint[];
+  v_kept_for text;
 begin
   if v_run_id is null then
     return 0;
@@ -227,13 +232,13 @@ begin
   select r.details into v_details
   from maintenance_internal.run as r where r.run_id = v_run_id;
   select array_agg(p.backup_id) filter (where p.is_gone),
-    array_agg(p.backup_id) filter (where not p.is_gone)
-  into v_gone, v_kept
+    array_agg(p.backup_id) filter (where not p.is_gone), min(p.reason)
+  into v_gone, v_kept, v_kept_for
   from maintenance_internal.prune_backups(5, array(
     select k::bigint from jsonb_array_elements_text(v_details -> 'kept') as k)) as p;
   perform maintenance.add_details(jsonb_strip_nulls(jsonb_build_object(
     'pruned', coalesce((v_details ->> 'pruned')::integer, 0) + coalesce(cardinality(v_gone), 0),
-    'kept', coalesce(v_details -> 'kept', '[]') || to_jsonb(v_kept))))
+    'kept', coalesce(v_details -> 'kept', '[]') || to_jsonb(v_kept), 'keptFor', v_kept_for)))
   where v_gone is not null or v_kept is not null or not v_details ? 'pruned';
   return case when v_gone is null and v_kept is null then 0 else -1 end;
 end
@@ -243,9 +248,9 @@ comment on function public.automated_backup_step(integer) is
   'Step of automated_backup: registers a backup; makes and verifies it, in one transaction; lets '
   'go of those that are older than the setting backup_days (30), but for the last that was '
   'verified (S2-11). On the receipt are backupId, tables, rows, bytes, verified, pruned, and kept: '
-  'those that could not go, since somebody reads them or has built on them. It counts no rows: '
-  'nothing of the application is changed. Outside of a run it does nothing. Errors: PM029 a table '
-  'is not there, or its copy is not like it.';
+  'those that could not go, since somebody reads them or has built on them, with keptFor: why the '
+  'last could not. It counts no rows: nothing of the application is changed. Outside of a run it '
+  'does nothing. Errors: PM029 a table is not there, or its copy is not like it.';
 
 create function public.overdue_backups(cap integer)
 returns table (due bigint, oldest timestamptz)

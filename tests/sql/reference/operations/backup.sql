@@ -229,8 +229,9 @@ delete from public.backups where backup_type = 'dump' or backup_id = :failed;
 select results_eq('select backup_id, status from public.backups', format('values (%s::bigint, ''verified'')', :id),
   'S2-11: ... but the last that is verified, however old');
 select is((pg_temp.run() #> '{data,details}') - '{backupId,tables,rows,bytes}'::text[],
-  format('{"verified": true, "pruned": 0, "kept": [%s]}', :id)::jsonb,
-  'what somebody has built on stays, and the receipt says so');
+  format('{"verified": true, "pruned": 0, "kept": [%s], "keptFor": "cannot drop table maintenance_backup.%s because '
+    'other objects depend on it (SQLSTATE 2BP01)"}', :id, :'messages')::jsonb,
+  'what somebody has built on stays, and the receipt says so, and why');
 drop view public.built;
 select pg_temp.go_on('1 hour') \g /dev/null
 select is((pg_temp.run() #> '{data,details}') - '{backupId,tables,rows,bytes}'::text[],
