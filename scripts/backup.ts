@@ -3,12 +3,13 @@
 // is not there. It is restored into a scratch database on the same server, with keys and checks, and
 // compared; only then it gets its name, is registered, and old ones go. Rules S2-11, C-20. Sequences
 // and large objects are in it, and are not compared. Started by scripts/backup.
-import { execFile, spawnSync } from "node:child_process";
+import { execFile, execFileSync, spawnSync } from "node:child_process";
 import { createHash, randomBytes } from "node:crypto";
 import * as fs from "node:fs";
 import { constants, hostname } from "node:os";
 import { basename, resolve } from "node:path";
 import { pipeline } from "node:stream/promises";
+import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 import { Client, DatabaseError, escapeIdentifier, type QueryResultRow } from "pg";
 import { serversOf } from "../edge-worker/config.ts";
@@ -39,8 +40,8 @@ async function backUp() {
   let dump: Dump;
   try {
     const options = await leaveOutExtensions(scratch);
-    dump = await dumpOneMoment(plan, options);
-    compare(dump.sums, await restore(dump, plan, scratch));
+    dump = await dumpUndisturbed(plan, options);
+    compare(dump.sums, await restore(dump, scratch));
     nameFile(dump);
   } catch (error) {
     stop.abort(error);
@@ -54,7 +55,7 @@ async function backUp() {
   await removeOld(plan, dump, id);
   const rows = dump.sums.reduce((sum, table) => sum + BigInt(table.rows), 0n);
   const seconds = Math.floor((Date.now() - start) / 1000);
-  const counts = `${plan.tables.length} tables, ${rows} rows, ${dump.size} bytes, ${seconds} s`;
+  const counts = `${dump.sums.length} tables, ${rows} rows, ${dump.size} bytes, ${seconds} s`;
   console.log(`${dump.file}: ${counts}`);
 }
 
@@ -68,7 +69,7 @@ const tablesSql = `with recursive relation (oid, kind, name) as (
     and not exists (select from pg_depend as d
       where d.classid = 'pg_class'::regclass and d.objid = c.oid and d.deptype = 'e')
 ), named (name, oid) as (
-  select n, to_regclass(case when strpos(n, '.') > 0 then n else 'public.' || n end)::oid
+  select n, to_regclass(case cardinality(parse_ident(n)) when 1 then 'public.' else '' end || n)::oid
   from unnest($1::text[]) as n
 ), chosen (oid) as (
   select oid from named union
@@ -120,6 +121,7 @@ async function findTables() {
   const days = Number(process.env["BACKUP_DAYS"] || (ours?.days ?? 30));
   return {
     isRegistered,
+    names,
     tables,
     seconds: Math.floor(86_400 * Math.min(days, 36_500)),
     base: `${folder}/${encodeURIComponent(database)}-`,
@@ -131,7 +133,8 @@ function lockFolder(): string {
   const path = `${folder}/.lock`;
   let lock: number;
   try {
-    fs.mkdirSync(folder, { recursive: true });
+    // Not Node's own, which never ends where a file system answers oddly, as /proc.
+    execFileSync("mkdir", ["-p", "--", folder], { stdio: "pipe" });
     lock = fs.openSync(path, "a");
   } catch (error) {
     throw new Error(`${folder} cannot be written to: BACKUP_DIR=... (${wordsOf(error)})`);
@@ -212,54 +215,90 @@ const snapshotSql = `select pg_export_snapshot() as id, statement_timestamp()::t
   ) as excluded`;
 
 /**
+ * Whoever wants to alter or truncate a table waits for us, and pg_dump would wait for him, and we
+ * for pg_dump: so it does not wait, and all of it is begun anew when he is through.
+ */
+async function dumpUndisturbed(plan: Plan, options: string[]) {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await dumpOneMoment(plan, options);
+    } catch (error) {
+      const inTheWay = /(lock|statement) timeout|does not exist|other tables/;
+      if (stop.signal.aborted || !inTheWay.test(wordsOf(error))) throw error;
+      if (attempt === 6) {
+        throw new Error(`somebody holds, alters or truncates a table: ${wordsOf(error)}`);
+      }
+      await sleep(500 * 2 ** attempt, undefined, { signal: stop.signal });
+    }
+  }
+}
+
+/**
  * One session holds the snapshot, and sums up under it while pg_dump works. It locks first: to
- * truncate is seen in every snapshot.
+ * truncate is seen in every snapshot. Which tables there are is asked again under the snapshot.
  */
 async function dumpOneMoment(plan: Plan, options: string[]) {
   return withSession(undefined, async (session) => {
+    await session.query("set lock_timeout = '2s'");
     await session.query("begin isolation level repeatable read, read only");
     if (plan.tables.length > 0) {
       await session.query(`lock table only ${plan.tables.join(", only ")} in access share mode`);
     }
     const [snapshot] = (await session.query(snapshotSql, [plan.tables])).rows;
+    const { tables, refused } = (await session.query(tablesSql, [plan.names])).rows[0];
+    if (refused.length > 0 || tables.join() !== plan.tables.join()) {
+      plan.tables = tables;
+      throw new Error(`there are other tables now: ${refused.join(" ")}`);
+    }
     const file = `${plan.base}${snapshot.stamp}.dump`;
     const part = `${file}.part`;
     if (fs.existsSync(file)) throw new Error(`${file} is there already`);
-    options.push(`--snapshot=${snapshot.id}`, ...snapshot.excluded, "-f", part);
+    const columns = (await session.query(columnsSql, [plan.tables])).rows;
+    const how = ["-Fc", ...options, "--lock-wait-timeout=2000", `--snapshot=${snapshot.id}`];
     const [sums] = await Promise.all([
-      sumUp(session, plan.tables),
-      run("pg_dump", ["-Fc", ...options]),
+      sumUp(session, columns),
+      run("pg_dump", [...how, ...snapshot.excluded, "-f", part]),
     ]);
     await session.query("commit"); // which fails where the session has ended, and its locks
+    if (fs.statSync(part).size === 0) throw new Error(`there is no room left in ${folder}`);
     flush(part);
     const hash = createHash("sha256");
     await pipeline(fs.createReadStream(part), hash);
     const moment: string = snapshot.moment;
-    return { file, part, moment, sums, size: fs.statSync(part).size, hash: hash.digest("hex") };
+    const { size } = fs.statSync(part);
+    return { file, part, moment, sums, columns, size, hash: hash.digest("hex") };
   });
 }
 
+// In their order here: where tables are inherited, a restore has another.
+const columnsSql = `select t as name, coalesce((
+    select string_agg(format('s.%I', a.attname), ', ' order by a.attnum) from pg_attribute as a
+    where a.attrelid = t::regclass and a.attnum > 0 and not a.attisdropped), '') as columns
+  from unnest($1::text[]) with ordinality as n (t, nr) order by nr`;
+type Columns = { name: string; columns: string };
+
 /** Rows and a checksum of each table as backup_sums has them, which may not be there. */
-async function sumUp(session: Client, tables: string[]): Promise<Sums[]> {
+async function sumUp(session: Client, tables: Columns[]): Promise<Sums[]> {
   const sums: Sums[] = [];
-  for (const name of tables) {
+  for (const { name, columns } of tables) {
     stop.signal.throwIfAborted();
     const sql = `select $1 as name, count(*) as rows,
-      coalesce(sum(hashtextextended((s.*)::text, 0)), 0) as checksum from only ${name} as s`;
+      coalesce(sum(hashtextextended(row(${columns})::text, 0)), 0) as checksum
+      from only ${name} as s`;
     sums.push(...(await session.query<Sums>(sql, [name])).rows);
   }
   return sums;
 }
 
 /** Into a database as pg_restore --create would make it, but for the name. */
-async function restore({ part }: Dump, { tables }: Plan, scratch: string): Promise<Sums[]> {
+async function restore({ part, columns }: Dump, scratch: string): Promise<Sums[]> {
   const made = await run("pg_restore", ["--create", "--section=pre-data", "-f", "-", part]);
   const like = /^CREATE DATABASE .* WITH (TEMPLATE = .*);$/m.exec(made)?.[1];
   if (like === undefined) throw new Error(`${part} cannot be read`);
   await makeDatabase(scratch, like);
   const options = ["--exit-on-error", "--no-subscriptions", "--no-publications"];
   await run("pg_restore", [...options, "-d", scratch, part]);
-  return withSession(scratch, (session) => sumUp(session, tables));
+  return withSession(scratch, (session) => sumUp(session, columns));
 }
 
 function compare(source: Sums[], restored: Sums[]) {

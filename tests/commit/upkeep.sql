@@ -58,7 +58,7 @@ select g as i, (select string_agg(md5(g::text || n), '') from generate_series(1,
 alter table public.wide alter w set storage external;
 update public.wide set w = w || 'x';
 create temporary table kind as select unnest(array['unique (i)', '(l)', 'unique (u)', '(t)', '(few)', '(few, b)',
-  '(c)', '(few) with (deduplicate_items = off)', '(u) with (fillfactor = 50)', '(i) include (t)', '(few) include (l)',
+  '(c)', '(few) with (deduplicate_items = off)', '(u) with (fillfactor = 50)', '(i) include (t)', '(few) include (b)',
   '(lower(t))', '(lower(picked)) where picked <> ''ok''', '(l) where b', '(n)', '(f)', '(j)', '(a)', '(padded)',
   '(b, l, nothing)', '(b, i, b, l)', '(few, u)', '(many)', '(rare)', '(skewed)', '(half)', '(picked)']) as definition;
 select format('create %s index on public.fresh %s', split_part(definition, ' (', 1), substr(definition,
