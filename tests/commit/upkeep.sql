@@ -143,7 +143,7 @@ select is(maintenance.run_now('upkeep') ->> 'success', 'true', 'S2-14: where not
 \if :is_super
 \elif :{?as_superuser}
 \else
-select skip('there is no superuser to make up pg_cron', 51);
+select skip('there is no superuser to make up pg_cron', 69);
 select * from finish();
 \q
 \endif
