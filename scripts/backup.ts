@@ -223,14 +223,20 @@ async function dumpUndisturbed(plan: Plan, options: string[]) {
     try {
       return await dumpOneMoment(plan, options);
     } catch (error) {
-      const inTheWay = /(lock|statement) timeout|does not exist|other tables/;
-      if (stop.signal.aborted || !inTheWay.test(wordsOf(error))) throw error;
+      if (stop.signal.aborted || !isInTheWay(error)) throw error;
       if (attempt === 6) {
         throw new Error(`somebody holds, alters or truncates a table: ${wordsOf(error)}`);
       }
       await sleep(500 * 2 ** attempt, undefined, { signal: stop.signal });
     }
   }
+}
+
+/** By SQLSTATE and by pg_dump's own words, since those of a server may be in any language. */
+function isInTheWay(error: unknown): boolean {
+  return error instanceof DatabaseError
+    ? ["55P03", "42P01", "3F000"].includes(error.code ?? "")
+    : /Query was: LOCK TABLE|other tables/.test(wordsOf(error));
 }
 
 /**
@@ -394,7 +400,7 @@ async function run(program: string, parameters: string[]): Promise<string> {
   } catch (error) {
     const { signal, stderr = "" } = error as { signal?: string; stderr?: string };
     const lines = stderr
-      .match(/^.*(error|ERROR|FATAL|DETAIL):.*$/gm)
+      .match(/^.*(error|detail|ERROR|FATAL|DETAIL):.*$/gm)
       ?.slice(0, 4)
       .join(" ");
     let said = (lines ?? stderr.trim()).replaceAll(`${program}: error: `, "");

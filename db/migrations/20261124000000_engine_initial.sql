@@ -655,11 +655,11 @@ comment on function maintenance.version() is
   'that it was made of.';
 -- end of sql/engine/version.sql
 
--- from sql/engine/state.sql 14264d7829cd1011
+-- from sql/engine/state.sql 908b65d6a2e20912
 -- The release, and a hash of the files of sql/engine/. Written by make migration.
 
 comment on schema maintenance is
-  'pg-maintenance 0.0.0, state c721f4dc2c7c01da: '
+  'pg-maintenance 0.0.0, state 9db87846fa179151: '
   'what people call and read; \df maintenance.* is the manual.';
 -- end of sql/engine/state.sql
 
@@ -16220,7 +16220,7 @@ comment on column maintenance.metrics.help is 'what it is, the same for each row
 comment on column maintenance.metrics.type is 'gauge or counter, the same for each row of a name';
 -- end of sql/engine/health/metrics.sql
 
--- from sql/engine/upkeep/tables.sql b02664e9db74d86e
+-- from sql/engine/upkeep/tables.sql 9e7ab6915699755e
 -- What was last given of VACUUM, ANALYZE and REINDEX: so that nothing is done twice in a week, what
 -- has failed is left alone for longer, what it left behind is known as ours, and an index is
 -- measured by what it was when it was last rebuilt.
@@ -16258,7 +16258,7 @@ comment on column maintenance_internal.upkeep.relation is
 comment on column maintenance_internal.upkeep.run_id is 'the run whose plan gave it';
 comment on column maintenance_internal.upkeep.fires_at is 'the minute that pg_cron is to run it in';
 comment on column maintenance_internal.upkeep.invalid is
-  'the invalid indexes that its table had before: what is there beside them afterwards is ours';
+  'the invalid indexes that its table had before, which are not ours';
 comment on column maintenance_internal.upkeep.failures is 'in a row';
 comment on column maintenance_internal.upkeep.leftovers is
   'invalid indexes that a REINDEX of it has left behind';
@@ -16344,7 +16344,7 @@ begin atomic
 end;
 -- end of sql/engine/upkeep/full_index_pages.sql
 
--- from sql/engine/upkeep/upkeep.sql 7e9962ee23a22d74
+-- from sql/engine/upkeep/upkeep.sql 231e87528ca2356e
 -- What needs VACUUM, ANALYZE or REINDEX now, by what the statistics and the sizes say, and not by
 -- the calendar: what matters first, with the statement, and why it is not given where it is not.
 -- A plan is the top of this list, asked anew for each statement.
@@ -16375,7 +16375,7 @@ begin atomic
   ),
   -- What the owner may maintain; of a partitioned table, its partitions.
   relation as materialized (
-    select c.oid, c.relkind, c.relname, n.nspname, c.relowner, c.relfrozenxid,
+    select c.oid, c.relkind, c.relname, n.nspname, c.relfrozenxid,
       greatest(c.relpages, 0)::numeric as pages, c.reltuples
     from pg_class as c
     join pg_namespace as n on n.oid = c.relnamespace
@@ -16477,6 +16477,24 @@ stable
 security definer
 set search_path = pg_catalog, pg_temp
 begin atomic
+  -- VACUUM, ANALYZE, REINDEX and CREATE INDEX CONCURRENTLY keep each other out, and DDL all. Who
+  -- they are is told to who may read all statistics alone; what they hold, to everybody.
+  with worker as materialized (
+    select l.relation as table_id, min(l.pid) as pid from pg_locks as l
+    where l.locktype = 'relation' and l.granted
+      and l.database = (select b.oid from pg_database as b where b.datname = current_database())
+      and l.mode in ('ShareUpdateExclusiveLock', 'ShareLock', 'ShareRowExclusiveLock',
+        'ExclusiveLock', 'AccessExclusiveLock')
+    group by l.relation
+  ),
+  job as materialized (
+    select t.relid as table_id, min(j.job_name) filter (where t.verb = 'vacuum') as vacuums,
+      min(j.job_name) as analyzes
+    from maintenance_internal.job as j
+    cross join lateral maintenance_internal.statement_tables(j.statement) as t
+    where j.enabled and j.schedule is not null and t.verb in ('vacuum', 'analyze')
+    group by t.relid
+  )
   select d.relation, d.action, d.reason,
     case
       when d.action = 'repack' then 'it writes the table anew: to be run by hand'
@@ -16488,7 +16506,10 @@ begin atomic
       when u.outcome <> 'not_fired' and maintenance_internal.clock() < rest.until
         then format('%s, and again from %s on', u.outcome,
           to_char(rest.until at time zone 'UTC', 'YYYY-MM-DD HH24:MI'))
-      when job.name is not null then 'it is left to the job ' || job.name
+      when d.action = 'vacuum' and job.vacuums is not null
+        then 'it is left to the job ' || job.vacuums
+      when d.action = 'analyze' and job.analyzes is not null
+        then 'it is left to the job ' || job.analyzes
       when d.action = 'reindex' and exists (
           select from pg_stat_progress_create_index as p where p.datname = current_database())
         then 'another index is being built'
@@ -16526,22 +16547,8 @@ begin atomic
     select u.given_at - interval '4 hours' + interval '1 day' * (1 + least(u.failures, 7))
       * case d.action when 'reindex' then 7 else 1 end as until
   ) as rest
-  -- VACUUM, ANALYZE, REINDEX and CREATE INDEX CONCURRENTLY keep each other out, and DDL all. Who
-  -- they are is told to who may read all statistics alone; what they hold, to everybody.
-  left join lateral (
-    select min(l.pid) as pid from pg_locks as l
-    where l.locktype = 'relation' and l.relation = d.table_id and l.granted
-      and l.database = (select b.oid from pg_database as b where b.datname = current_database())
-      and l.mode in ('ShareUpdateExclusiveLock', 'ShareLock', 'ShareRowExclusiveLock',
-        'ExclusiveLock', 'AccessExclusiveLock')
-  ) as worker on true
-  left join lateral (
-    select min(j.job_name) as name
-    from maintenance_internal.job as j
-    cross join lateral maintenance_internal.statement_tables(j.statement) as t
-    where d.action in ('vacuum', 'analyze') and t.relid = d.table_id
-      and j.enabled and j.schedule is not null and t.verb in ('vacuum', d.action)
-  ) as job on true
+  left join worker on worker.table_id = d.table_id
+  left join job on job.table_id = d.table_id
   cross join maintenance_internal.disk_use() as disk
   order by d.rank, d.gain desc, d.relation;
 end;
@@ -16655,7 +16662,7 @@ end
 $$;
 -- end of sql/engine/upkeep/schedule_upkeep.sql
 
--- from sql/engine/upkeep/continue_upkeep.sql 9ae4c529ea635352
+-- from sql/engine/upkeep/continue_upkeep.sql ba007c119837579f
 -- Goes on with a plan: what was given last is looked after until it is over, then the next is
 -- given. Called by upkeep_step, and by the tick each minute.
 
@@ -16781,12 +16788,10 @@ begin
     select i.oid from unnest(maintenance_internal.invalid_indexes(v_given.relation)) as i (oid)
     join pg_class as c on c.oid = i.oid
     join pg_class as x on x.oid = to_regclass(v_given.relation)
+    -- As Postgres names it: the name of the index, cut where both are too long together.
+    cross join lateral substring(c.relname, '^(.*)_cc(?:new|old)[0-9]*$') as n (name)
     where v_given.action = 'reindex' and i.oid <> all (v_given.invalid)
-      -- As Postgres names it: the name of the index, cut where both are too long together.
-      and regexp_replace(c.relname, '_cc(new|old)[0-9]*$', '') <> c.relname and (
-        regexp_replace(c.relname, '_cc(new|old)[0-9]*$', '') = x.relname
-        or octet_length(c.relname) > 60
-          and starts_with(x.relname, regexp_replace(c.relname, '_cc(new|old)[0-9]*$', ''))));
+      and (n.name = x.relname or octet_length(c.relname) > 60 and starts_with(x.relname, n.name)));
   v_outcome := case
     when v_run.status = 'succeeded' and v_given.action = 'reindex'
       and v_after -> 'oid' = v_given.before -> 'oid' then 'failed'
@@ -16905,7 +16910,7 @@ end
 $$;
 -- end of sql/engine/upkeep/continue_upkeep.sql
 
--- from sql/engine/upkeep/upkeep_step.sql e01376c810e3c219
+-- from sql/engine/upkeep/upkeep_step.sql 5d4b80644c8b63a7
 -- A step for set_job: what needs VACUUM, ANALYZE or REINDEX is done by pg_cron in the minutes that
 -- follow.
 
@@ -16923,9 +16928,10 @@ begin
   if v_run_id is null then
     return 0;
   end if;
-  -- Names of indexes that are gone say nothing any more.
+  -- Names of what is gone say nothing any more, but for what they have left.
   delete from maintenance_internal.upkeep as u
-  where u.finished_at is not null and to_regclass(u.relation) is null;
+  where u.finished_at is not null and to_regclass(u.relation) is null and not exists (
+    select from pg_index as i where i.indexrelid = any (u.leftovers) and not i.indisvalid);
 
   select count(*) filter (where n.held is null) as due,
     coalesce(jsonb_agg(n.row order by n.number) filter (where n.held is null
@@ -16963,10 +16969,10 @@ $$;
 comment on function maintenance.upkeep_step(integer) is
   'A step for set_job: what the view maintenance.upkeep lists is done one after the other, each by '
   'a statement that pg_cron runs in a minute of its own (the job upkeep_statement), until the '
-  'setting upkeep_minutes is over. The receipt says what was planned, '
-  'what was held back and why, and, as they come to their end, of each statement how the table or '
-  'index was before and is after (done), and at the end why no more were given (stopped). Rules '
-  'S2-14, C-20. Errors: PM010 something has to be done, and pg_cron cannot be told from here.';
+  'setting upkeep_minutes is over. The receipt says what was planned, what was held back and why, '
+  'and, as they come to their end, of each statement how the table or index was before and is '
+  'after (done), and at the end why no more were given (stopped). Rules S2-14, C-20. Errors: PM010 '
+  'something has to be done, and pg_cron cannot be told from here.';
 -- end of sql/engine/upkeep/upkeep_step.sql
 
 -- from sql/engine/report/text.sql 451ebb9e92fbcd86

@@ -123,12 +123,10 @@ begin
     select i.oid from unnest(maintenance_internal.invalid_indexes(v_given.relation)) as i (oid)
     join pg_class as c on c.oid = i.oid
     join pg_class as x on x.oid = to_regclass(v_given.relation)
+    -- As Postgres names it: the name of the index, cut where both are too long together.
+    cross join lateral substring(c.relname, '^(.*)_cc(?:new|old)[0-9]*$') as n (name)
     where v_given.action = 'reindex' and i.oid <> all (v_given.invalid)
-      -- As Postgres names it: the name of the index, cut where both are too long together.
-      and regexp_replace(c.relname, '_cc(new|old)[0-9]*$', '') <> c.relname and (
-        regexp_replace(c.relname, '_cc(new|old)[0-9]*$', '') = x.relname
-        or octet_length(c.relname) > 60
-          and starts_with(x.relname, regexp_replace(c.relname, '_cc(new|old)[0-9]*$', ''))));
+      and (n.name = x.relname or octet_length(c.relname) > 60 and starts_with(x.relname, n.name)));
   v_outcome := case
     when v_run.status = 'succeeded' and v_given.action = 'reindex'
       and v_after -> 'oid' = v_given.before -> 'oid' then 'failed'

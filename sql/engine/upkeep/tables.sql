@@ -35,7 +35,7 @@ comment on column maintenance_internal.upkeep.relation is
 comment on column maintenance_internal.upkeep.run_id is 'the run whose plan gave it';
 comment on column maintenance_internal.upkeep.fires_at is 'the minute that pg_cron is to run it in';
 comment on column maintenance_internal.upkeep.invalid is
-  'the invalid indexes that its table had before: what is there beside them afterwards is ours';
+  'the invalid indexes that its table had before, which are not ours';
 comment on column maintenance_internal.upkeep.failures is 'in a row';
 comment on column maintenance_internal.upkeep.leftovers is
   'invalid indexes that a REINDEX of it has left behind';

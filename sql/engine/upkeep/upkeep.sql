@@ -28,7 +28,7 @@ begin atomic
   ),
   -- What the owner may maintain; of a partitioned table, its partitions.
   relation as materialized (
-    select c.oid, c.relkind, c.relname, n.nspname, c.relowner, c.relfrozenxid,
+    select c.oid, c.relkind, c.relname, n.nspname, c.relfrozenxid,
       greatest(c.relpages, 0)::numeric as pages, c.reltuples
     from pg_class as c
     join pg_namespace as n on n.oid = c.relnamespace
@@ -130,6 +130,24 @@ stable
 security definer
 set search_path = pg_catalog, pg_temp
 begin atomic
+  -- VACUUM, ANALYZE, REINDEX and CREATE INDEX CONCURRENTLY keep each other out, and DDL all. Who
+  -- they are is told to who may read all statistics alone; what they hold, to everybody.
+  with worker as materialized (
+    select l.relation as table_id, min(l.pid) as pid from pg_locks as l
+    where l.locktype = 'relation' and l.granted
+      and l.database = (select b.oid from pg_database as b where b.datname = current_database())
+      and l.mode in ('ShareUpdateExclusiveLock', 'ShareLock', 'ShareRowExclusiveLock',
+        'ExclusiveLock', 'AccessExclusiveLock')
+    group by l.relation
+  ),
+  job as materialized (
+    select t.relid as table_id, min(j.job_name) filter (where t.verb = 'vacuum') as vacuums,
+      min(j.job_name) as analyzes
+    from maintenance_internal.job as j
+    cross join lateral maintenance_internal.statement_tables(j.statement) as t
+    where j.enabled and j.schedule is not null and t.verb in ('vacuum', 'analyze')
+    group by t.relid
+  )
   select d.relation, d.action, d.reason,
     case
       when d.action = 'repack' then 'it writes the table anew: to be run by hand'
@@ -141,7 +159,10 @@ begin atomic
       when u.outcome <> 'not_fired' and maintenance_internal.clock() < rest.until
         then format('%s, and again from %s on', u.outcome,
           to_char(rest.until at time zone 'UTC', 'YYYY-MM-DD HH24:MI'))
-      when job.name is not null then 'it is left to the job ' || job.name
+      when d.action = 'vacuum' and job.vacuums is not null
+        then 'it is left to the job ' || job.vacuums
+      when d.action = 'analyze' and job.analyzes is not null
+        then 'it is left to the job ' || job.analyzes
       when d.action = 'reindex' and exists (
           select from pg_stat_progress_create_index as p where p.datname = current_database())
         then 'another index is being built'
@@ -179,22 +200,8 @@ begin atomic
     select u.given_at - interval '4 hours' + interval '1 day' * (1 + least(u.failures, 7))
       * case d.action when 'reindex' then 7 else 1 end as until
   ) as rest
-  -- VACUUM, ANALYZE, REINDEX and CREATE INDEX CONCURRENTLY keep each other out, and DDL all. Who
-  -- they are is told to who may read all statistics alone; what they hold, to everybody.
-  left join lateral (
-    select min(l.pid) as pid from pg_locks as l
-    where l.locktype = 'relation' and l.relation = d.table_id and l.granted
-      and l.database = (select b.oid from pg_database as b where b.datname = current_database())
-      and l.mode in ('ShareUpdateExclusiveLock', 'ShareLock', 'ShareRowExclusiveLock',
-        'ExclusiveLock', 'AccessExclusiveLock')
-  ) as worker on true
-  left join lateral (
-    select min(j.job_name) as name
-    from maintenance_internal.job as j
-    cross join lateral maintenance_internal.statement_tables(j.statement) as t
-    where d.action in ('vacuum', 'analyze') and t.relid = d.table_id
-      and j.enabled and j.schedule is not null and t.verb in ('vacuum', d.action)
-  ) as job on true
+  left join worker on worker.table_id = d.table_id
+  left join job on job.table_id = d.table_id
   cross join maintenance_internal.disk_use() as disk
   order by d.rank, d.gain desc, d.relation;
 end;

@@ -15,9 +15,10 @@ begin
   if v_run_id is null then
     return 0;
   end if;
-  -- Names of indexes that are gone say nothing any more.
+  -- Names of what is gone say nothing any more, but for what they have left.
   delete from maintenance_internal.upkeep as u
-  where u.finished_at is not null and to_regclass(u.relation) is null;
+  where u.finished_at is not null and to_regclass(u.relation) is null and not exists (
+    select from pg_index as i where i.indexrelid = any (u.leftovers) and not i.indisvalid);
 
   select count(*) filter (where n.held is null) as due,
     coalesce(jsonb_agg(n.row order by n.number) filter (where n.held is null
@@ -55,7 +56,7 @@ $$;
 comment on function maintenance.upkeep_step(integer) is
   'A step for set_job: what the view maintenance.upkeep lists is done one after the other, each by '
   'a statement that pg_cron runs in a minute of its own (the job upkeep_statement), until the '
-  'setting upkeep_minutes is over. The receipt says what was planned, '
-  'what was held back and why, and, as they come to their end, of each statement how the table or '
-  'index was before and is after (done), and at the end why no more were given (stopped). Rules '
-  'S2-14, C-20. Errors: PM010 something has to be done, and pg_cron cannot be told from here.';
+  'setting upkeep_minutes is over. The receipt says what was planned, what was held back and why, '
+  'and, as they come to their end, of each statement how the table or index was before and is '
+  'after (done), and at the end why no more were given (stopped). Rules S2-14, C-20. Errors: PM010 '
+  'something has to be done, and pg_cron cannot be told from here.';
